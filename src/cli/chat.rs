@@ -36,7 +36,7 @@ const SHOWN_BYTES: usize = 32;
 pub struct Args {
     #[command(flatten)]
     reach: endpoint::Args,
-    /// Send a line that is no JSON object as the chat message "NAME: LINE", which takes the API's route
+    /// Send a line that is not a JSON object as the chat message "NAME: LINE", which takes the API's route
     #[arg(long = "as", value_name = "NAME")]
     name: Option<String>,
     /// Send all of stdin, and end with the first answer
@@ -55,8 +55,8 @@ pub struct Args {
 
 /// A number of seconds, with a fraction.
 pub fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| format!("\"{text}\" is no number of seconds"))?;
-    Duration::try_from_secs_f64(seconds).map_err(|_| format!("\"{text}\" is no number of seconds"))
+    let seconds: f64 = text.parse().map_err(|_| format!("\"{text}\" is not a number of seconds"))?;
+    Duration::try_from_secs_f64(seconds).map_err(|_| format!("\"{text}\" is not a number of seconds"))
 }
 
 /// Why the conversation ended, on our side.
@@ -92,7 +92,7 @@ impl Args {
         talk.end(&endpoint, &end, closed, by_server)
     }
 
-    /// How a line that is no JSON object is sent, if not as it is.
+    /// How a line that is not a JSON object is sent, if not as it is.
     fn form(&self, endpoint: &Endpoint) -> Result<Option<Form>, CommandError> {
         if self.name.is_none() && self.reach.route.is_none() {
             return Ok(None);
@@ -119,7 +119,7 @@ impl Args {
         ui.say(format_args!("Connected to {}{subprotocol}{how}.", printable::line(&endpoint.url)));
         if let Some(form) = form {
             let text = self.named("...");
-            ui.say(format_args!("A line that is no JSON object is sent as {}", form.message(&text)));
+            ui.say(format_args!("A line that is not a JSON object is sent as {}", form.message(&text)));
         }
     }
 
@@ -168,7 +168,7 @@ impl Talk<'_> {
                         }
                     }
                     Input::NoText => {
-                        let what = "a line of stdin is no UTF-8, and WebSocket APIs take text only";
+                        let what = "a line of stdin is not UTF-8; WebSocket APIs take text only";
                         return Err(CommandError::new(what));
                     }
                 },

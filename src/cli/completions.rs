@@ -3,9 +3,10 @@
 use clap_complete::Shell;
 
 use super::error::CommandError;
-use super::exit::Exit;
+use super::exit::{Ended, Exit};
 use super::help;
 use crate::ui::Ui;
+use crate::ui::event::Event;
 
 /// Print the completion script of a shell
 ///
@@ -15,13 +16,19 @@ pub struct Args {
     /// The shell
     #[arg(value_enum, value_name = "SHELL")]
     shell: Shell,
+    /// Print JSON, one event per line (docs/json.md)
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 impl Args {
-    pub(super) fn run(&self, command: &clap::Command, ui: &Ui) -> Result<Exit, CommandError> {
+    pub(super) fn run(&self, command: &clap::Command, ui: &Ui) -> Result<Ended, CommandError> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut help::published(command), "wschat", &mut script);
-        ui.line(String::from_utf8(script)?.trim_end());
-        Ok(Exit::Ok)
+        let script = String::from_utf8(script)?;
+        if !ui.is_json() {
+            ui.line(script.trim_end());
+        }
+        Ok(Exit::Ok.with(Event::Completions { shell: self.shell.to_string(), script }))
     }
 }

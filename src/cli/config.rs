@@ -2,22 +2,23 @@
 //!
 //! `[default]` holds for every run, `[env.NAME]` for those with `--env NAME`, and `[local.parameters]` for those with
 //! `--local`. Which keys there are, and what takes precedence over the file: `settings`. Where there is no wschat.toml,
-//! SAM's samconfig.toml is read (`sam`).
+//! SAM's samconfig.toml is read (`sam`). What runs write into it: `write`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
 use super::error::CommandError;
 use crate::core::words::nearest;
-use settings::{Form, SETTINGS, Setting};
+use settings::{Form, OF_LOCAL_CLOUD, SETTINGS, Setting};
 
 pub mod sam;
 pub mod settings;
 pub mod show;
+mod write;
 
 /// The file's name.
 pub const FILE: &str = "wschat.toml";
@@ -31,17 +32,11 @@ const ENVIRONMENTS: &str = "env";
 /// The table for runs with `--local`.
 const LOCAL: &str = "local";
 
-/// The only key of `LOCAL`.
+/// The key of parameters; in `LOCAL` that of those with `--local`.
 const PARAMETERS: &str = "parameters";
 
 /// The usual folder for templates: the file is in the folder above it.
 const TEMPLATES: &str = "templates";
-
-/// The beginning of the file.
-const HEAD: &str = "\
-# What wschat's commands in this folder are about. Commit it: so other clones, and this one under another name, keep
-# the stack.
-";
 
 /// The option for the environment.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -102,8 +97,8 @@ pub enum Value {
 struct Tables {
     default: Values,
     environments: BTreeMap<String, Values>,
-    /// The parameters of runs with `--local`.
-    local: Option<Found>,
+    /// What `[local]` says: the parameters of runs with `--local`, and the settings of the local cloud itself.
+    local: Values,
 }
 
 /// An error in a file.
@@ -158,7 +153,7 @@ impl Config {
         let values = tables.select(environment, of_sam).map_err(|mistake| mistake.error(&path))?;
         let environment = environment.map(str::to_owned);
         let mut config = Self { path, text: Some(text), of_sam, environment, values, ignored };
-        config.add_local(tables.local);
+        config.values.extend(tables.local);
         Ok(config)
     }
 
@@ -218,14 +213,8 @@ impl Config {
         self.text("stack")
     }
 
-    /// The parameters of `[local.parameters]` count with `--local`: after an environment's, before all others.
-    fn add_local(&mut self, local: Option<Found>) {
-        if let Some(found) = local {
-            self.values.insert(settings::LOCAL_PARAMETERS, found);
-        }
-    }
-
-    /// The parameters that the file gives.
+    /// The parameters that the file gives: those of `[local.parameters]` with `--local`, after an environment's and before all
+    /// others.
     pub fn parameters(&self, is_local: bool) -> BTreeMap<String, String> {
         let mut parameters = self.table(PARAMETERS);
         if is_local && self.environment.is_none() {
@@ -237,212 +226,6 @@ impl Config {
     /// The table that runs of this kind write to.
     fn own_table(&self) -> String {
         self.environment.as_ref().map_or_else(|| DEFAULT.to_owned(), |name| format!("{ENVIRONMENTS}.{name}"))
-    }
-
-    /// Stores the settings of an `up` that the file does not have yet: the stack's name and, if given, the region. A
-    /// file that names another stack stays unchanged, as SAM's does. Returns a sentence on what was written, if anything was.
-    ///
-    /// # Errors
-    /// Why it could not be written, and what to write by hand.
-    pub fn remember(&self, stack: &str, region: Option<&str>) -> Result<Option<String>, String> {
-        if self.of_sam || self.stack().is_some_and(|named| named != stack) {
-            return Ok(None);
-        }
-        let table = self.own_table();
-        let values = [
-            self.stack().is_none().then_some(("stack", stack)),
-            region.filter(|_| self.text("region").is_none()).map(|region| ("region", region)),
-        ];
-        let edits: Vec<Edit> = values.into_iter().flatten().map(|(key, value)| Edit::set(&table, key, value)).collect();
-        let Some(what) = self.write(&edits)? else { return Ok(None) };
-        Ok(Some(format!(
-            "{} now has {what}: all commands in this folder use it. Commit the file.",
-            self.path.display()
-        )))
-    }
-
-    /// Stores values of parameters, and forgets others, for the runs of this environment; without one, for those on AWS or those
-    /// with `--local`. Returns a sentence on what was written, if anything was.
-    ///
-    /// # Errors
-    /// Why it could not be written, and what to write by hand.
-    pub fn remember_parameters(
-        &self,
-        given: &BTreeMap<String, String>,
-        forgotten: &BTreeSet<String>,
-        is_local: bool,
-    ) -> Result<Option<String>, String> {
-        let known = self.parameters(is_local);
-        let own = if is_local && self.environment.is_none() { LOCAL.to_owned() } else { self.own_table() };
-        let new = given.iter().filter(|(name, value)| known.get(*name) != Some(value));
-        let table = format!("{own}.{PARAMETERS}");
-        let mut edits: Vec<Edit> = new.map(|(name, value)| Edit::set(&table, name, value)).collect();
-        if self.of_sam {
-            let names: Vec<&str> = edits.iter().map(|edit| edit.key.as_str()).collect();
-            return if names.is_empty() {
-                Ok(None)
-            } else {
-                Err(format!(
-                    "{} is not remembered, because {} is SAM's; `wschat init --from-sam` makes a {FILE} of it",
-                    names.join(", "),
-                    self.path.display()
-                ))
-            };
-        }
-        edits.extend(forgotten.iter().filter(|name| known.contains_key(*name)).map(|name| Edit::remove(&table, name)));
-        let Some(what) = self.write(&edits)? else { return Ok(None) };
-        Ok(Some(format!("{} now has {what} in [{table}]: later runs use it.", self.path.display())))
-    }
-
-    /// Stores settings and parameters that the user has just chosen.
-    ///
-    /// # Errors
-    /// Why it could not be written, and what to write by hand.
-    pub fn store(
-        &self,
-        settings: &[(&str, Value)],
-        parameters: &BTreeMap<String, String>,
-    ) -> Result<Option<String>, String> {
-        let table = self.own_table();
-        let edits = settings.iter().map(|(key, value)| Edit {
-            table: table.clone(),
-            key: (*key).to_owned(),
-            value: Some(value.in_toml()),
-        });
-        let parameters_table = format!("{table}.{PARAMETERS}");
-        let parameters = parameters.iter().map(|(name, value)| Edit::set(&parameters_table, name, value));
-        let written = self.write(&edits.chain(parameters).collect::<Vec<_>>())?;
-        Ok(written.map(|_| format!("Saved in {}.", self.path.display())))
-    }
-
-    /// Writes values into the file, and leaves all else as it is. Returns what was written, if anything was.
-    fn write(&self, edits: &[Edit]) -> Result<Option<String>, String> {
-        if edits.is_empty() {
-            return Ok(None);
-        }
-        if self.of_sam {
-            let what = "is SAM's and is left as it is; `wschat init --from-sam` makes a";
-            return Err(format!("{} {what} {FILE} of it", self.path.display()));
-        }
-        let what: Vec<String> = edits.iter().map(Edit::to_string).collect();
-        let what = what.join(", ");
-        let table = edits.first().map(|edit| edit.table.clone()).unwrap_or_default();
-        let shown = self.path.display();
-        let cannot =
-            |why: &str| format!("{shown} could not be written: {why}\n  it should say, below [{table}]: {what}");
-        let new = edited(self.text.as_deref().unwrap_or(HEAD), edits)
-            .ok_or_else(|| cannot(&format!("it has no line [{table}]")))?;
-        let written = match &self.text {
-            None => create(&self.path, &new),
-            Some(_) => fs::write(&self.path, new).map(|()| true),
-        };
-        match written {
-            Ok(true) => Ok(Some(what)),
-            // Another run has just created it.
-            Ok(false) => Ok(None),
-            Err(error) => Err(cannot(&error.to_string())),
-        }
-    }
-}
-
-impl Value {
-    fn in_toml(&self) -> String {
-        let text = |text: &str| toml::Value::from(text).to_string();
-        match self {
-            Self::Text(value) => text(value),
-            Self::Switch(value) => value.to_string(),
-            Self::List(values) => {
-                format!("[{}]", values.iter().map(|value| text(value)).collect::<Vec<_>>().join(", "))
-            }
-            Self::Table(entries) => {
-                let entries = entries.iter().map(|(key, value)| format!("{} = {}", key_in_toml(key), text(value)));
-                format!("{{ {} }}", entries.collect::<Vec<_>>().join(", "))
-            }
-        }
-    }
-}
-
-/// A key as TOML writes it.
-fn key_in_toml(key: &str) -> String {
-    let is_bare = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
-    if is_bare { key.to_owned() } else { toml::Value::from(key).to_string() }
-}
-
-/// A change of a line.
-#[derive(Debug, Clone)]
-struct Edit {
-    /// `default`, `env.prod.parameters`.
-    table: String,
-    key: String,
-    /// As TOML; `None` removes the line.
-    value: Option<String>,
-}
-
-impl Edit {
-    fn set(table: &str, key: &str, value: &str) -> Self {
-        let value = Some(Value::Text(value.to_owned()).in_toml());
-        Self { table: table.to_owned(), key: key.to_owned(), value }
-    }
-
-    fn remove(table: &str, key: &str) -> Self {
-        Self { table: table.to_owned(), key: key.to_owned(), value: None }
-    }
-
-    /// The text with this change made, if the table is written with a line of its own or does not exist.
-    fn apply(&self, text: &str) -> String {
-        let mut lines: Vec<String> = text.split_inclusive('\n').map(str::to_owned).collect();
-        if let Some(last) = lines.last_mut().filter(|line| !line.ends_with('\n')) {
-            last.push('\n');
-        }
-        let code = |line: &str| line.split('#').next().unwrap_or_default().replace(' ', "").trim().to_owned();
-        let line = self.value.as_ref().map(|value| format!("{} = {value}\n", key_in_toml(&self.key)));
-        let Some(head) = lines.iter().position(|line| code(line) == format!("[{}]", self.table)) else {
-            if let Some(line) = line {
-                if lines.iter().any(|line| line.starts_with('[')) {
-                    lines.push("\n".to_owned());
-                }
-                lines.push(format!("[{}]\n{line}", self.table));
-            }
-            return lines.concat();
-        };
-        let end = lines[head + 1..].iter().position(|line| line.trim_start().starts_with('[')).map(|at| head + 1 + at);
-        let mine = |line: &String| {
-            let name = line.split('=').next().unwrap_or_default().trim();
-            line.contains('=') && (name == self.key || name.trim_matches(['"', '\'']) == self.key)
-        };
-        let place = lines[head + 1..end.unwrap_or(lines.len())].iter().position(mine).map(|at| head + 1 + at);
-        match (place, line) {
-            (Some(at), Some(line)) => lines[at] = line,
-            (Some(at), None) => drop(lines.remove(at)),
-            (None, Some(line)) => lines.insert(head + 1, line),
-            (None, None) => {}
-        }
-        lines.concat()
-    }
-}
-
-impl std::fmt::Display for Edit {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.value {
-            Some(value) => write!(f, "{} = {value}", key_in_toml(&self.key)),
-            None => write!(f, "no {}", self.key),
-        }
-    }
-}
-
-/// The text with these changes; `None` if a table is written in another form than with a line of its own.
-fn edited(text: &str, edits: &[Edit]) -> Option<String> {
-    // Each is put right below its table's line.
-    let out = edits.iter().rev().fold(text.to_owned(), |text, edit| edit.apply(&text));
-    parse(&out).is_ok().then_some(out)
-}
-
-/// Creates the file; returns `false` if it exists.
-fn create(path: &Path, text: &str) -> io::Result<bool> {
-    match fs::OpenOptions::new().write(true).create_new(true).open(path) {
-        Ok(mut file) => file.write_all(text.as_bytes()).map(|()| true),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        Err(error) => Err(error),
     }
 }
 
@@ -533,8 +316,12 @@ fn parse(text: &str) -> Result<Tables, Mistake> {
         match name {
             DEFAULT => tables.default = read(&text, DEFAULT, table)?,
             LOCAL => {
-                let local = read_keys(&text, LOCAL, table, &|setting| setting.key == PARAMETERS)?;
-                tables.local = local.into_values().next();
+                let local = read_keys(&text, LOCAL, table, &|setting| match setting.key {
+                    PARAMETERS => Some(PARAMETERS),
+                    key => key.strip_prefix(OF_LOCAL_CLOUD),
+                })?;
+                let full = |key| if key == PARAMETERS { settings::LOCAL_PARAMETERS } else { key };
+                tables.local = local.into_iter().map(|(key, found)| (full(key), found)).collect();
             }
             _ => {
                 for (name, value) in table {
@@ -558,33 +345,33 @@ fn parse(text: &str) -> Result<Tables, Mistake> {
 }
 
 fn read(text: &Text<'_>, name: &str, table: &DeTable<'_>) -> Result<Values, Mistake> {
-    read_keys(text, name, table, &|_| true)
+    read_keys(text, name, table, &|setting| (!setting.key.starts_with(OF_LOCAL_CLOUD)).then_some(setting.key))
 }
 
-/// The settings of a table, which may be these.
+/// The settings of a table: those that have a key there, which `key_of` gives.
 fn read_keys(
     text: &Text<'_>,
     name: &str,
     table: &DeTable<'_>,
-    may_be: &dyn Fn(&Setting) -> bool,
+    key_of: &dyn Fn(&Setting) -> Option<&'static str>,
 ) -> Result<Values, Mistake> {
     let mut values = Values::new();
     for (key, value) in table {
         let place = key.span().start;
         let key = key.get_ref().as_ref();
-        let mut known = SETTINGS.iter().filter(|setting| may_be(setting));
-        let Some(setting) = known.clone().find(|setting| setting.key == key) else {
-            let known: Vec<&str> = known.by_ref().map(|setting| setting.key).collect();
+        let known = SETTINGS.iter().filter_map(|setting| Some((key_of(setting)?, setting)));
+        let Some((_, setting)) = known.clone().find(|(known, _)| *known == key) else {
+            let known: Vec<&str> = known.map(|(key, _)| key).collect();
             return Err(unknown(text.at(place, format!("unknown key \"{key}\" in [{name}]")), key, &known));
         };
-        let value = read_value(setting, value.get_ref()).map_err(|what| text.at(place, what))?;
+        let value = read_value(setting, key, value.get_ref()).map_err(|what| text.at(place, what))?;
         values.insert(setting.key, Found { value, line: text.line(place), table: name.to_owned() });
     }
     Ok(values)
 }
 
-fn read_value(setting: &Setting, value: &DeValue<'_>) -> Result<Value, String> {
-    let key = setting.key;
+/// The value of a setting that has this key in its table.
+fn read_value(setting: &Setting, key: &str, value: &DeValue<'_>) -> Result<Value, String> {
     let some_text = |value: &DeValue<'_>| match value {
         DeValue::String(text) if !text.is_empty() => Some(text.to_string()),
         _ => None,
@@ -597,12 +384,12 @@ fn read_value(setting: &Setting, value: &DeValue<'_>) -> Result<Value, String> {
             DeValue::Boolean(value) => Ok(Value::Switch(*value)),
             _ => Err(format!("{key} must be true or false")),
         },
-        Form::Paths => match value {
+        Form::Paths | Form::Texts => match value {
             DeValue::Array(items) => items.iter().map(|item| some_text(item.get_ref())).collect::<Option<_>>(),
             value => some_text(value).map(|text| vec![text]),
         }
         .map(Value::List)
-        .ok_or_else(|| format!("{key} must be a list of texts: [\"a.json\"]")),
+        .ok_or_else(|| format!("{key} must be a list of texts: [\"a\", \"b\"]")),
         Form::Table => {
             let DeValue::Table(entries) = value else {
                 return Err(format!("{key} must be a table: {key} = {{ NAME = \"value\" }}"));
@@ -660,7 +447,7 @@ mod tests {
                 "wschat.toml:2: unknown key \"stak\" in [default]\n  did you mean \"stack\"?",
             ),
             ("\n[defualt]\n", "wschat.toml:2: unknown key \"defualt\"\n  did you mean \"default\"?"),
-            ("[local]\nhoist = \"x\"\n", "wschat.toml:2: unknown key \"hoist\" in [local]\n  known: parameters"),
+            ("[local]\nhoist = \"x\"\n", "wschat.toml:2: unknown key \"hoist\" in [local]\n  did you mean \"host\"?"),
             ("stack = \"a\"\n", "wschat.toml:1: \"stack\" is outside of a table\n  put it below [default]"),
             ("[default]\n\nstack = 5\n", "wschat.toml:3: stack must be a text in quotes"),
             ("[default]\nregion = \"\"\n", "wschat.toml:2: region must be a text in quotes"),
@@ -671,52 +458,6 @@ mod tests {
             assert_eq!(error, format!("error: {expected}"), "{text}");
         }
         assert_eq!(parse("[default]\nstack = \"a\nregion").unwrap_err().line, Some(3));
-    }
-
-    #[test]
-    fn added_lines_leave_the_rest_unchanged() {
-        let table = [
-            ("", "[default]\nstack = \"a\"\n"),
-            (
-                "# mine\n[default] # of all\nregion = \"r\" # far\n",
-                "# mine\n[default] # of all\nstack = \"a\"\nregion = \"r\" # far\n",
-            ),
-            ("[default]", "[default]\nstack = \"a\"\n"),
-            ("# nothing yet", "# nothing yet\n[default]\nstack = \"a\"\n"),
-            ("[env.b]\nstack = \"c\"\n", "[env.b]\nstack = \"c\"\n\n[default]\nstack = \"a\"\n"),
-            (
-                "[default]\nregion = \"r\"\nstack = \"b\"\n[env.c]\n",
-                "[default]\nregion = \"r\"\nstack = \"a\"\n[env.c]\n",
-            ),
-        ];
-        let edits = [Edit::set("default", "stack", "a")];
-        for (text, expected) in table {
-            assert_eq!(edited(text, &edits).as_deref(), Some(expected), "{text}");
-        }
-        assert_eq!(edited("default = { region = \"r\" }\n", &edits), None);
-        let removed = [Edit::remove("default", "stack"), Edit::set("local.parameters", "A", "b \"c\"")];
-        let expected = "[default]\n\n[local.parameters]\nA = 'b \"c\"'\n";
-        assert_eq!(edited("[default]\nstack = \"a\"\n", &removed).as_deref(), Some(expected));
-    }
-
-    #[test]
-    fn a_file_is_created_once_and_only_missing_settings_are_added() {
-        let folder = tempfile::tempdir().unwrap();
-        let template = folder.path().join("template.yaml");
-        let read = || Config::read(Some(&template), None).unwrap();
-        assert!(
-            read()
-                .remember("a", None)
-                .unwrap()
-                .unwrap()
-                .ends_with("now has stack = \"a\": all commands in this folder use it. Commit the file.")
-        );
-        assert_eq!(read().stack(), Some("a"));
-        assert_eq!(read().remember("a", None), Ok(None));
-        assert_eq!(read().remember("b", Some("r")), Ok(None), "it is about another stack");
-        assert!(read().remember("a", Some("r")).unwrap().is_some());
-        assert_eq!((read().stack(), read().text("region")), (Some("a"), Some("r")));
-        assert_eq!(read().remember("a", Some("s")), Ok(None));
     }
 
     #[test]

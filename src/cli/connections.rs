@@ -1,7 +1,5 @@
 //! `wschat connections`: who is connected, and closing a connection.
 
-use std::path::PathBuf;
-
 use super::endpoint::{self, part};
 use super::error::CommandError;
 use super::exit::{Ended, Exit};
@@ -22,10 +20,7 @@ pub struct Args {
     #[arg(value_name = "ID")]
     id: Option<String>,
     #[command(flatten)]
-    target: target::Args,
-    /// Look for wschat.toml beside this template [default: in the current folder]
-    #[arg(long, short, value_name = "FILE")]
-    template: Option<PathBuf>,
+    target: target::Deployed,
     /// The stage, where the stack has several [default: all when listing]
     #[arg(long, value_name = "NAME")]
     stage: Option<String>,
@@ -126,6 +121,11 @@ fn answer(connections: Vec<Connection>, closed: Option<String>) -> Ended {
 fn failed(id: &str, error: &CallError) -> CommandError {
     if error.code == "GoneException" {
         return not_open(id);
+    }
+    if error.code == "BadRequestException" && error.message.contains("connectionId") {
+        let what = format!("\"{}\" is not the id of a connection", printable::line(id));
+        let advice = "ids look like L0SM9cOFvHcCIhw=; events and access logs have them, and in the local cloud: wschat connections --local";
+        return CommandError::new(what).advice(advice).exits(Exit::Usage);
     }
     CommandError::new(error.to_string())
 }

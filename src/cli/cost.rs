@@ -10,8 +10,8 @@ use crate::ui::event::{Cost, CostItem, Event};
 
 /// Estimate what the stack costs: idle, for a million messages, and for open connections
 ///
-/// From AWS's public prices of us-east-1, which are in this program with their date. Calls nothing. Free tiers, stored data, logs
-/// and traffic are not counted.
+/// From AWS's public prices of us-east-1, which are in this program with their date. Calls nothing. Free tiers, stored data, what
+/// handlers log and traffic are not counted.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -52,7 +52,7 @@ impl Args {
             items.iter().filter(|item| item.of == of).map(|item| item.dollars).fold(0.0, |sum, dollars| sum + dollars)
         };
         if !ui.is_json() {
-            ui.line(format_args!("Prices of {}, {}, in US dollars", cost::PRICES_OF, cost::REGION));
+            ui.line(format_args!("Prices of {}, compared on {}, in US dollars", cost::REGION, cost::PRICES_OF));
             for (of, what) in [
                 (Of::IdleMonth, "a month without messages"),
                 (Of::MillionMessages, "a million messages from clients"),

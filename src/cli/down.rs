@@ -1,8 +1,6 @@
 //! `wschat down`: deletes the stack's resources, and nothing else.
 
 use std::io::{self, IsTerminal};
-use std::path::PathBuf;
-
 use tokio::time::Instant;
 
 use super::command::Command;
@@ -25,10 +23,7 @@ use crate::ui::progress;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    target: target::Args,
-    /// Look for wschat.toml beside this template [default: in the current folder]
-    #[arg(long, short, value_name = "FILE")]
-    template: Option<PathBuf>,
+    target: target::Deployed,
     /// Do not ask
     #[arg(long, short)]
     yes: bool,

@@ -1,7 +1,5 @@
 //! What `chat` and `smoke` connect to: a stage of the stack, or any address; and how a plain text is sent there.
 
-use std::path::PathBuf;
-
 use super::command::{Command, Flags};
 use super::error::CommandError;
 use super::exit::Exit;
@@ -20,17 +18,14 @@ use crate::websocket::connect::{ConnectFailure, Connector, Handshake};
 #[group(skip)]
 pub struct Args {
     #[command(flatten)]
-    pub target: target::Args,
-    /// Look for wschat.toml beside this template [default: in the current folder]
-    #[arg(long, short, value_name = "FILE")]
-    template: Option<PathBuf>,
+    pub target: target::Deployed,
     /// Connect to this address instead of the stack's: ws://... or wss://...
     #[arg(long, conflicts_with = "stage")]
     url: Option<String>,
     /// The stage, where the stack has several
     #[arg(long, value_name = "NAME")]
     stage: Option<String>,
-    /// A header of the handshake; may be given several times
+    /// A header to send in the handshake; may be given several times
     #[arg(long, short = 'H', value_name = "NAME: VALUE", value_parser = header)]
     header: Vec<(String, String)>,
     /// A query parameter of the handshake; may be given several times
@@ -39,10 +34,10 @@ pub struct Args {
     /// A subprotocol to offer; may be given several times
     #[arg(long, value_name = "NAME")]
     subprotocol: Vec<String>,
-    /// The route that plain text is to take [default: the only one that messages can select]
+    /// The route that plain text takes [default: the only route that a message can select]
     #[arg(long, value_name = "KEY")]
     pub route: Option<String>,
-    /// The member of the message that holds plain text
+    /// The field of the message that holds plain text
     #[arg(long, value_name = "NAME", default_value = TEXT_FIELD)]
     field: String,
 }
@@ -130,9 +125,8 @@ impl Args {
 
 impl Flags for Args {
     fn add_to(&self, command: &mut Command) {
-        let Self { target, template, url, stage, header, query, subprotocol, route, field } = self;
+        let Self { target, url, stage, header, query, subprotocol, route, field } = self;
         target.add_to(command);
-        command.option("--template", template.as_ref());
         command.option("--url", url.as_ref());
         command.option("--stage", stage.as_ref());
         for (name, value) in header {
@@ -234,13 +228,19 @@ pub fn part(live: &Live) -> Part {
     kind(live.type_name).map_or(Part::Other, |kind| kind.part())
 }
 
-/// The error for a stack without an address, of which this was read.
+/// The error for a stack without an address, of which this was read: its API and stages.
 pub async fn no_uri(target: &target::Args, aws: &Aws, live: &[Live], ui: &Ui) -> CommandError {
+    if live.is_empty() && !exists(aws).await {
+        return list::no_stack(target, aws.scope(), ui).await;
+    }
     let name = &aws.scope().stack;
-    let instead = if live.is_empty() { list::instead(target, name, ui).await } else { None };
     let why = if live.is_empty() { "it has no API" } else { "its API has no stage" };
     CommandError::new(format!("stack {name} has no URI: {why}"))
-        .hints(instead)
         .hint("bring it up with", Command::new("up").with(target))
         .exits(Exit::NotThere)
+}
+
+/// Whether a stack has anything at all, which takes more calls than its API. One that cannot be read counts as there.
+pub async fn exists(aws: &Aws) -> bool {
+    read::some(aws, |_| true).await.map_or(true, |live| !live.is_empty())
 }

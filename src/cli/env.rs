@@ -2,11 +2,11 @@
 
 use super::command::quoted;
 use super::error::CommandError;
-use super::exit::Exit;
-use super::local::DataFolder;
-use crate::local::daemon::process::{self, ServerOptions};
+use super::exit::{Ended, Exit};
+use super::local::{self, DataFolder, Reach};
 use crate::local::server::tls;
 use crate::ui::Ui;
+use crate::ui::event::Event;
 
 /// Print the exports that point the AWS CLI and the SDKs at the local cloud: eval "$(wschat env)"
 ///
@@ -15,16 +15,21 @@ use crate::ui::Ui;
 pub struct Args {
     #[command(flatten)]
     data: DataFolder,
+    #[command(flatten)]
+    reach: Reach,
     /// The region that AWS_REGION is set to
     #[arg(long, value_name = "NAME", default_value = "us-east-1")]
     region: String,
+    /// Print JSON, one event per line (docs/json.md)
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 impl Args {
-    pub(super) async fn run(self, ui: &Ui) -> Result<Exit, CommandError> {
-        let running = process::ensure(&self.data.path, &ServerOptions::default()).await?;
+    pub(super) async fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
+        let running = local::ensure(&self.data, &self.reach.options()).await?;
         let bundle = self.data.path.canonicalize()?.join(tls::CA_BUNDLE);
-        for (name, value) in [
+        let variables = [
             ("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", running.port)),
             ("AWS_ACCESS_KEY_ID", running.key.id),
             ("AWS_SECRET_ACCESS_KEY", running.key.secret),
@@ -33,11 +38,16 @@ impl Args {
             ("AWS_CA_BUNDLE", bundle.display().to_string()),
             // For Node.js, which needs it for `wss://`.
             ("NODE_EXTRA_CA_CERTS", bundle.display().to_string()),
-        ] {
-            ui.line(format_args!("export {name}={}", quoted(&value)));
-        }
+        ];
         // These would take precedence over the keys, or be sent with them.
-        ui.line("unset AWS_PROFILE AWS_SESSION_TOKEN");
-        Ok(Exit::Ok)
+        let unset = ["AWS_PROFILE", "AWS_SESSION_TOKEN"];
+        if !ui.is_json() {
+            for (name, value) in &variables {
+                ui.line(format_args!("export {name}={}", quoted(value)));
+            }
+            ui.line(format_args!("unset {}", unset.join(" ")));
+        }
+        let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        Ok(Exit::Ok.with(Event::Env { variables, unset: unset.map(str::to_owned).to_vec() }))
     }
 }

@@ -6,7 +6,7 @@ use clap::{Arg, Command};
 /// The groups of options, and what is in them. Options of one command alone that are in no group stand first.
 const GROUPS: &[(&str, &[&str])] = &[
     ("Template", &["template", "parameter", "parameter-file", "parameter-default", "tag"]),
-    ("Target", &["stack", "region", "profile", "endpoint-url", "local", "data", "env"]),
+    ("Target", &["stack", "region", "profile", "endpoint-url", "local", "data", "env", "host", "origin"]),
     ("Build", &["build-with", "ignore-scripts"]),
     (
         "Safety",
@@ -23,6 +23,10 @@ const GROUPS: &[(&str, &[&str])] = &[
     ),
     ("Output", &["json", "timings", "show-secrets", "env-file"]),
 ];
+
+/// Options that every command takes that may start the local cloud, and the commands whose help shows them: those that people start
+/// it with.
+const REACH: (&[&str], &[&str]) = (&["host", "origin"], &["up", "dev", "config", "start"]);
 
 /// Examples of commands: each with what it does.
 const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
@@ -207,6 +211,9 @@ pub fn dressed(command: Command) -> Command {
 }
 
 fn grouped(command: Command) -> Command {
+    let shows_reach = REACH.1.contains(&command.get_name());
+    let is_of_reach = |arg: &Arg| arg.get_long().is_some_and(|long| REACH.0.contains(&long));
+    let command = command.mut_args(|arg| if is_of_reach(&arg) { arg.hide(!shows_reach) } else { arg });
     command.mut_args(in_group).mut_subcommands(grouped)
 }
 

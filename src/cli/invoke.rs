@@ -1,11 +1,9 @@
 //! `wschat invoke`: one function, with an event as API Gateway sends it.
 
-use std::fs;
-use std::io::{self, Read};
-use std::path::PathBuf;
-
 use bytes::Bytes;
 use serde_json::Value;
+use std::fs;
+use std::io::{self, Read};
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
@@ -33,10 +31,7 @@ pub struct Args {
     /// The function's logical id
     function: String,
     #[command(flatten)]
-    target: target::Args,
-    /// Look for wschat.toml beside this template [default: in the current folder]
-    #[arg(long, short, value_name = "FILE")]
-    template: Option<PathBuf>,
+    target: target::Deployed,
     /// The event: connect, message, disconnect, a JSON file, or - for stdin [default: the one of the function's route]
     #[arg(long, value_name = "EVENT")]
     event: Option<String>,
@@ -70,9 +65,10 @@ impl Args {
         let Some(function) = functions.iter().find(is_meant) else {
             let names: Vec<&str> = functions.iter().filter_map(|one| one.logical_id.as_deref()).collect();
             if names.is_empty() {
-                let instead = list::instead(&self.target, name, ui).await;
-                let what = format!("stack {name} has no functions");
-                return Err(CommandError::new(what).hints(instead).exits(Exit::NotThere));
+                if live.is_empty() && !endpoint::exists(&aws).await {
+                    return Err(list::no_stack(&self.target, aws.scope(), ui).await);
+                }
+                return Err(CommandError::new(format!("stack {name} has no functions")).exits(Exit::NotThere));
             }
             let near = nearest(&self.function, &names).map(|near| format!("did you mean {near}? "));
             let what = format!("stack {name} has no function \"{}\"", self.function);
@@ -115,7 +111,7 @@ impl Args {
         }
         match serde_json::from_str::<serde::de::IgnoredAny>(&text) {
             Ok(_) => Ok(Some(text.into())),
-            Err(error) => Err(CommandError::new(format!("the event of {shown} is no JSON: {error}"))),
+            Err(error) => Err(CommandError::new(format!("the event from {shown} is not JSON: {error}"))),
         }
     }
 

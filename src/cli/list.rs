@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::command::Command;
 use super::error::{CommandError, lines};
 use super::exit::{Ended, Exit};
 use super::{result, target};
@@ -104,6 +105,16 @@ fn by_stack(live: Vec<Live>) -> BTreeMap<String, Vec<Live>> {
 /// As `instead`, for what is no error: the lines to print below that.
 pub(super) async fn lines_instead(target: &target::Args, name: &str, ui: &Ui) -> String {
     lines(instead(target, name, ui).await.as_slice())
+}
+
+/// The error for a stack that does not exist.
+pub(super) async fn no_stack(target: &target::Args, scope: &Scope, ui: &Ui) -> CommandError {
+    let Scope { stack: name, account, region, .. } = scope;
+    let instead = instead(target, name, ui).await;
+    CommandError::new(format!("stack {name} does not exist in account {account} ({region})"))
+        .hints(instead)
+        .hint("bring it up with", Command::new("up").with(target))
+        .exits(Exit::NotThere)
 }
 
 /// What to say where stack `name` does not exist: the stacks that exist, as far as they may be read; nothing where there

@@ -8,7 +8,6 @@ use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{Date, OffsetDateTime, PrimitiveDateTime, UtcOffset};
 
-use super::command::Command;
 use super::error::CommandError;
 use super::exit::{Ended, Exit};
 use super::{list, project, target};
@@ -24,7 +23,8 @@ use crate::ui::logs::Printer;
 
 /// Show what the functions log, and why an invocation failed or a client got an error
 ///
-/// Failures are shown with their place in your files and with what to do. The exit code is 3 when the stack does not exist.
+/// Failures are shown with their place in your files and with what to do. The exit code is 3 when the stack
+/// or the function does not exist.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Only these functions, by logical id or physical name [default: all]
@@ -76,16 +76,11 @@ impl Args {
         let folders = project.as_ref().zip(stack.as_ref()).map(|(project, stack)| project.code_folders(stack));
         let live = session.read(Search::default()).await?;
         if !live.iter().any(|one| one.owner == Owner::Stack) {
-            let (name, account, region) = (&scope.stack, &scope.account, &scope.region);
-            let instead = list::instead(&self.target, name, ui).await;
-            return Err(CommandError::new(format!("stack {name} does not exist in account {account} ({region})"))
-                .hints(instead)
-                .hint("bring it up with", Command::new("up").with(&self.target))
-                .exits(Exit::NotThere));
+            return Err(list::no_stack(&self.target, &scope, ui).await);
         }
         let mut sources = Sources::of(&live, &folders.unwrap_or_default(), self.target.is_local());
         sources.only(&self.functions).map_err(|unknown| {
-            let error = CommandError::new(unknown.to_string());
+            let error = CommandError::new(unknown.to_string()).exits(Exit::NotThere);
             match (&unknown.nearest, unknown.known.as_slice()) {
                 (_, []) => error.advice("it has no functions"),
                 (Some(near), _) => error.advice(format!("did you mean {near}?")),
@@ -93,8 +88,7 @@ impl Args {
             }
         })?;
         if (self.route.is_some() || self.connection.is_some()) && !sources.knows_connections() {
-            let what =
-                "which route and connection an invocation is for cannot be told: no stage has an access log in JSON";
+            let what = "--route and --connection need an access log in JSON, and no stage of this stack has one";
             return Err(CommandError::new(what).advice(
                 "give the stage AccessLogSettings as in docs/commands/logs.md (Routes and connections on AWS)",
             ));

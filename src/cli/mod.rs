@@ -110,7 +110,11 @@ impl Verb {
             Self::Doctor(args) => args.json,
             Self::Cost(args) => args.json,
             Self::Url(args) => args.json,
-            Self::Policy(_) | Self::Env(_) | Self::Local(_) | Self::Completions(_) | Self::Man(_) => false,
+            Self::Policy(args) => args.json,
+            Self::Env(args) => args.json,
+            Self::Local(args) => args.json,
+            Self::Completions(args) => args.json,
+            Self::Man(args) => args.json,
         }
     }
 
@@ -135,16 +139,16 @@ impl Verb {
             Self::Invoke(args) => args.run(ui).await,
             Self::Connections(args) => args.run(ui).await,
             Self::Open(args) => args.run(ui).await,
-            Self::Policy(args) => args.run(ui).await.map(Ended::from),
+            Self::Policy(args) => args.run(ui).await,
             Self::Url(args) => args.run(ui).await,
             Self::Outputs(args) => args.run(ui).await,
             Self::Init(args) => args.run(ui),
             Self::Doctor(args) => args.run(ui).await,
             Self::Cost(args) => args.run(ui),
-            Self::Completions(args) => args.run(&command(), ui).map(Ended::from),
-            Self::Man(args) => args.run(&command(), ui).map(Ended::from),
-            Self::Env(args) => args.run(ui).await.map(Ended::from),
-            Self::Local(args) => args.run(ui).await.map(Ended::from),
+            Self::Completions(args) => args.run(&command(), ui),
+            Self::Man(args) => args.run(&command(), ui),
+            Self::Env(args) => args.run(ui).await,
+            Self::Local(args) => args.run(ui).await,
         }
     }
 }

@@ -1,6 +1,5 @@
 //! `wschat open`: the stack in a browser.
 
-use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -30,10 +29,7 @@ const LAUNCHERS: &[&str] = if cfg!(target_os = "macos") { &["open"] } else { &["
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    target: target::Args,
-    /// Look for wschat.toml beside this template [default: in the current folder]
-    #[arg(long, short, value_name = "FILE")]
-    template: Option<PathBuf>,
+    target: target::Deployed,
     /// Print the URL only
     #[arg(long)]
     print: bool,

@@ -43,11 +43,7 @@ impl Args {
         let Some(stack) = stack else { return Err(CommandError::new("there is no template")) };
         let up = || Command::new("up").with(&self.target).with(&self.project);
         if live.is_empty() {
-            let instead = list::instead(&self.target, name, ui).await;
-            return Err(CommandError::new(format!("stack {name} does not exist"))
-                .hints(instead)
-                .hint("bring it up with", up())
-                .exits(Exit::NotThere));
+            return Err(list::no_stack(&self.target, scope, ui).await);
         }
         ui.hide(&plan::secrets(&stack, &live));
         let planned = plan::diff(&stack, &live, &plan::PlanOptions::default());
@@ -67,7 +63,7 @@ impl Args {
         }
         let missing = result::undeployed(&stack, &planned.known);
         if let Some(missing) = outputs.keys().find(|output| missing.contains(*output)) {
-            let what = format!("output {missing} has no value: what it is made of is not deployed");
+            let what = format!("output {missing} has no value yet: it refers to a resource that is not deployed");
             return Err(CommandError::new(what).hint("bring it up with", up()).exits(Exit::NotThere));
         }
         if !ui.is_json() {

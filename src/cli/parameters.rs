@@ -31,8 +31,8 @@ pub struct Args {
     /// A JSON file with values of parameters: {"NAME": "VALUE"}, or a list as CloudFormation takes it; may be given several
     /// times, and the last one counts
     ///
-    /// A parameter may also be given as the environment variable WSCHAT_PARAMETER_NAME, or in wschat.toml. --parameter counts
-    /// before files, files before the environment, and that before wschat.toml.
+    /// A value can also come from the environment variable WSCHAT_PARAMETER_NAME or from wschat.toml. If a parameter has several
+    /// values, --parameter wins, then --parameter-file, then the environment variable, then wschat.toml.
     #[arg(long = "parameter-file", value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Use the template's default of this parameter again, and forget the value that wschat.toml has; may be given several

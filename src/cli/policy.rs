@@ -1,11 +1,12 @@
 //! `wschat policy`: the permissions that the next run needs.
 
 use super::error::CommandError;
-use super::exit::Exit;
+use super::exit::{Ended, Exit};
 use super::{project, target};
 use crate::core::plan;
 use crate::core::policy;
 use crate::ui::Ui;
+use crate::ui::event::Event;
 
 /// Print the IAM policy that the next `up` needs for its changes and their rollback
 ///
@@ -23,10 +24,13 @@ pub struct Args {
     /// roles are then read by their names, which takes more calls
     #[arg(long)]
     least: bool,
+    /// Print JSON, one event per line (docs/json.md)
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 impl Args {
-    pub(super) async fn run(self, ui: &Ui) -> Result<Exit, CommandError> {
+    pub(super) async fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
         let project = if self.down { None } else { Some(self.project.read()?) };
         let (aws, stack, live) = self.target.read(project.as_ref(), ui).await?;
         let plan = match stack {
@@ -40,7 +44,10 @@ impl Args {
             }
         };
         let roles = if self.least { policy::Roles::ByName } else { policy::Roles::Account };
-        ui.line(serde_json::to_string_pretty(&policy::needed(&plan, aws.scope(), roles))?);
-        Ok(Exit::Ok)
+        let policy = serde_json::to_value(policy::needed(&plan, aws.scope(), roles))?;
+        if !ui.is_json() {
+            ui.line(serde_json::to_string_pretty(&policy)?);
+        }
+        Ok(Exit::Ok.with(Event::Policy { policy }))
     }
 }

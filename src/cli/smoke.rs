@@ -79,7 +79,7 @@ impl Steps {
         let shown = file.display();
         let cannot = |error: std::io::Error| CommandError::new(format!("cannot read {shown}: {error}"));
         if fs::metadata(file).map_err(cannot)?.len() > MAX_FILE {
-            return Err(CommandError::new(format!("{shown} is larger than 1 MB: it is no file of steps")));
+            return Err(CommandError::new(format!("{shown} is larger than 1 MB, too large for a file of steps")));
         }
         let text = fs::read_to_string(file).map_err(cannot)?;
         let value: Value = serde_yaml::from_str(&text)

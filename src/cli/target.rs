@@ -9,7 +9,7 @@ use super::config::settings::FILE_OPTION;
 use super::config::{self, Config, Environment};
 use super::error::CommandError;
 use super::exit::Exit;
-use super::local::{DATA_FOLDER, DataFolder, missed_port};
+use super::local::{self, DATA_FOLDER, DataFolder, Reach, exposure, missed_port};
 use super::project;
 use crate::aws::client::{Aws, Target};
 use crate::aws::providers::Search;
@@ -42,6 +42,33 @@ pub struct Args {
     config: OnceLock<Config>,
 }
 
+/// A stack that is deployed, of commands that read no template.
+#[derive(Debug, Clone, clap::Args)]
+#[group(skip)]
+pub struct Deployed {
+    #[command(flatten)]
+    target: Args,
+    /// Look for wschat.toml beside this template [default: in the current folder]
+    #[arg(long, short, value_name = "FILE")]
+    template: Option<PathBuf>,
+}
+
+impl std::ops::Deref for Deployed {
+    type Target = Args;
+
+    fn deref(&self) -> &Args {
+        &self.target
+    }
+}
+
+impl Flags for Deployed {
+    fn add_to(&self, command: &mut Command) {
+        let Self { target, template } = self;
+        target.add_to(command);
+        command.option("--template", template.as_ref());
+    }
+}
+
 /// A stack's name as it is typed.
 fn stack_name(name: &str) -> Result<String, String> {
     match check_stack(name) {
@@ -68,6 +95,8 @@ pub struct Place {
     local: bool,
     #[command(flatten)]
     data: DataFolder,
+    #[command(flatten)]
+    reach: Reach,
     #[command(flatten)]
     environment: Environment,
 }
@@ -275,10 +304,10 @@ impl Args {
     /// # Errors
     /// When it does not start.
     pub async fn start_local_cloud(&self, ui: &Ui) -> Result<RunningServer, CommandError> {
-        let running = process::ensure(&self.place.data.path, &process::ServerOptions::default()).await?;
+        let running = local::ensure(&self.place.data, &self.place.reach.options()).await?;
         if running.outcome != process::StartOutcome::Found {
             ui.say(format_args!("The local cloud is up on port {}.", running.port));
-            missed_port(&running).into_iter().for_each(|why| ui.say(why));
+            missed_port(&running).into_iter().chain(exposure(&running)).for_each(|line| ui.say(line));
             if running.conditions.is_none() {
                 ui.say(UNCHECKED);
             }
@@ -357,7 +386,7 @@ impl Args {
 impl Flags for Args {
     fn add_to(&self, command: &mut Command) {
         let Self { stack, place, file: _, config: _ } = self;
-        let Place { region, profile, endpoint_url, local, data, environment } = place;
+        let Place { region, profile, endpoint_url, local, data, reach: _, environment } = place;
         environment.add_to(command);
         // What the project's file says, the command will find there.
         let config = self.config().ok();

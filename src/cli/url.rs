@@ -1,7 +1,5 @@
 //! `wschat url`: the URI alone, for scripts.
 
-use std::path::PathBuf;
-
 use super::error::CommandError;
 use super::exit::{Ended, Exit};
 use super::{endpoint, result, target};
@@ -15,10 +13,7 @@ use crate::ui::event::{Event, Uris};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    target: target::Args,
-    /// Look for wschat.toml beside this template [default: in the current folder]
-    #[arg(long, short, value_name = "FILE")]
-    template: Option<PathBuf>,
+    target: target::Deployed,
     /// The API, by its logical id or name, where the stack has several
     #[arg(long, value_name = "NAME")]
     api: Option<String>,

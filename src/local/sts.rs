@@ -133,6 +133,7 @@ mod tests {
     fn open(folder: &tempfile::TempDir) -> (Arc<Iam>, Arc<Sts>) {
         let context = CloudContext {
             port: 0,
+            hosts: Default::default(),
             store: Store::open(folder.path()).unwrap(),
             conditions: Arc::default(),
             ca_bundle: folder.path().join("ca.pem"),

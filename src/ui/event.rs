@@ -146,6 +146,46 @@ pub enum Event {
     Cost(Cost),
     /// The answer of `config`.
     Config(Settings),
+    /// The answer of `policy`.
+    Policy {
+        /// The policy document.
+        policy: serde_json::Value,
+    },
+    /// The answer of `env`.
+    Env {
+        /// What to set.
+        variables: BTreeMap<String, String>,
+        /// What to unset.
+        unset: Vec<String>,
+    },
+    /// The answer of `local start` and `local status`.
+    Local(LocalCloud),
+    /// The answer of `local stop`.
+    LocalStopped {
+        /// Whether it ran.
+        was_running: bool,
+    },
+    /// A line of the local cloud's own log: of `local logs`.
+    LocalLog { line: String },
+    /// A call that the local cloud answered: of `local logs --calls`.
+    LocalCall(LocalCall),
+    /// The end of `local logs`.
+    LocalLogs {},
+    /// The answer of `local reset`.
+    LocalReset {
+        /// Whether there was a local cloud.
+        existed: bool,
+        /// The part that was deleted; null for everything.
+        only: Option<String>,
+    },
+    /// The answer of `completions`.
+    Completions { shell: String, script: String },
+    /// The answer of `man`.
+    Man {
+        folder: String,
+        /// The names of the pages in it.
+        files: Vec<String>,
+    },
     /// The end of every command that could not do its work.
     Failure(Failure),
 }
@@ -261,6 +301,78 @@ pub struct Connection {
     pub user_agent: Option<String>,
     /// How many of the client's messages took each route; null on AWS, which does not tell.
     pub routes: Option<BTreeMap<String, u64>>,
+}
+
+/// The local cloud of a data folder.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub struct LocalCloud {
+    pub state: LocalState,
+    /// The data folder.
+    pub data: String,
+    /// The process; null unless it runs.
+    pub process: Option<LocalProcess>,
+}
+
+/// Whether a local cloud runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum LocalState {
+    /// It runs; after `local start`: it ran already.
+    Running,
+    /// It was started now.
+    Started,
+    /// It was started now in place of another build's.
+    Replaced,
+    Stopped,
+    /// It runs but does not answer.
+    Silent,
+}
+
+/// The process of a local cloud.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub struct LocalProcess {
+    /// Where this machine reaches it.
+    pub url: String,
+    pub port: u16,
+    pub pid: u32,
+    pub version: String,
+    /// The time of its start: RFC 3339, UTC.
+    pub started: String,
+    /// The conditions file; null where it has none.
+    pub conditions: Option<String>,
+    /// The address that it listens on beside loopback; null where it does not.
+    pub host: Option<String>,
+    /// Where other machines reach it; null where they do not, or no address is known.
+    pub url_elsewhere: Option<String>,
+    /// The origins of the web pages that may call it.
+    pub origins: Vec<String>,
+    /// Whether it admits callers without its access key.
+    pub open: bool,
+}
+
+/// A call that the local cloud answered.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub struct LocalCall {
+    /// When the request had arrived: RFC 3339, UTC, with milliseconds.
+    pub at: String,
+    /// Until the answer was ready.
+    pub milliseconds: u64,
+    /// `lambda`; empty where no service matches the request.
+    pub service: String,
+    /// `CreateFunction`; empty where the service has no such operation.
+    pub operation: String,
+    pub region: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// The error code; null where the answer is no error.
+    pub code: Option<String>,
+    pub request_id: String,
+    /// Whether the operation can change anything.
+    pub mutating: bool,
 }
 
 /// A plan.

@@ -87,7 +87,7 @@ impl fmt::Display for ConnectFailure {
                 if body.is_empty() { Ok(()) } else { write!(f, ": {body}") }
             }
             Self::NoSubprotocol => f.write_str("the server selected none of the subprotocols that were offered"),
-            Self::NoWebSocket(why) => write!(f, "the server's answer is no WebSocket handshake: {why}"),
+            Self::NoWebSocket(why) => write!(f, "the server's answer is not a WebSocket handshake: {why}"),
         }
     }
 }
@@ -152,7 +152,8 @@ impl Connector {
 
     async fn secured(&self, transport: Box<dyn Transport>, host: &str) -> Result<Box<dyn Transport>, String> {
         let config = self.tls.get_or_init(|| self.tls_config()).clone()?;
-        let name = ServerName::try_from(host.to_owned()).map_err(|_| format!("\"{host}\" is no name for TLS"))?;
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|_| format!("\"{host}\" is not a host name that TLS can check"))?;
         let stream = TlsConnector::from(config).connect(name, transport).await;
         Ok(Box::new(stream.map_err(|error| format!("TLS: {error}"))?))
     }
@@ -207,7 +208,7 @@ impl Handshake {
     /// What is not valid.
     fn request(&self) -> Result<Request, ConnectFailure> {
         let invalid = |what: String| ConnectFailure::Invalid(what);
-        let uri: Uri = self.url.parse().map_err(|error| invalid(format!("\"{}\" is no URL: {error}", self.url)))?;
+        let uri: Uri = self.url.parse().map_err(|error| invalid(format!("\"{}\" is not a URL: {error}", self.url)))?;
         match uri.scheme_str() {
             Some("ws" | "wss") => {}
             Some(other) => {
@@ -217,22 +218,26 @@ impl Handshake {
                     _ => "",
                 };
                 return Err(invalid(format!(
-                    "\"{}\" is no WebSocket address: it begins with {other}:{hint}",
+                    "\"{}\" is not a WebSocket address: it begins with {other}:{hint}",
                     self.url
                 )));
             }
             None => {
-                return Err(invalid(format!("\"{}\" is no WebSocket address: ws:// or wss:// is missing", self.url)));
+                return Err(invalid(format!(
+                    "\"{}\" is not a WebSocket address: ws:// or wss:// is missing",
+                    self.url
+                )));
             }
         }
         let mut request = with_query(&uri, &self.query)
             .and_then(|uri| uri.into_client_request().ok())
-            .ok_or_else(|| invalid(format!("\"{}\" is no WebSocket address", self.url)))?;
+            .ok_or_else(|| invalid(format!("\"{}\" is not a WebSocket address", self.url)))?;
         let headers = request.headers_mut();
         headers.insert(header::USER_AGENT, HeaderValue::from_static(concat!("wschat/", env!("CARGO_PKG_VERSION"))));
         let mut own: Vec<HeaderName> = Vec::new();
         for (name, value) in &self.headers {
-            let parsed: HeaderName = name.parse().map_err(|_| invalid(format!("\"{name}\" is no name of a header")))?;
+            let parsed: HeaderName =
+                name.parse().map_err(|_| invalid(format!("\"{name}\" cannot be the name of a header")))?;
             if OF_HANDSHAKE.contains(&parsed.as_str()) {
                 return Err(invalid(format!("the header {name} belongs to the handshake and cannot be set")));
             }
@@ -249,7 +254,7 @@ impl Handshake {
         if !self.subprotocols.is_empty() {
             let is_token = |name: &String| !name.is_empty() && name.parse::<HeaderName>().is_ok();
             if let Some(wrong) = self.subprotocols.iter().find(|name| !is_token(name)) {
-                return Err(invalid(format!("\"{wrong}\" is no name of a subprotocol")));
+                return Err(invalid(format!("\"{wrong}\" cannot be the name of a subprotocol")));
             }
             let all = HeaderValue::from_str(&self.subprotocols.join(", "));
             headers.insert(header::SEC_WEBSOCKET_PROTOCOL, all.map_err(|error| invalid(error.to_string()))?);
@@ -349,13 +354,13 @@ mod tests {
         let protocol = Handshake { subprotocols: vec!["a b".to_owned()], ..of("ws://localhost/x") };
         for (handshake, words) in [
             (of("https://a.example.com/prod"), "use wss://"),
-            (of("a.example.com/prod"), "is no"),
+            (of("a.example.com/prod"), "is not a"),
             (of("ftp://a"), "begins with ftp:"),
-            (of("ws://"), "is no"),
+            (of("ws://"), "is not a"),
             (header("Upgrade", "x"), "belongs to the handshake"),
-            (header("a b", "x"), "no name of a header"),
+            (header("a b", "x"), "cannot be the name of a header"),
             (header("X-A", "a\nb"), "cannot have this value"),
-            (protocol, "no name of a subprotocol"),
+            (protocol, "cannot be the name of a subprotocol"),
         ] {
             let error = handshake.request().unwrap_err().to_string();
             assert!(error.contains(words), "{error}");

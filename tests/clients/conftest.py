@@ -1,11 +1,13 @@
+import shutil
 import signal
 import uuid
 
 import pytest
+from selenium import webdriver
 
 pytest.register_assert_rewrite("harness", "readback")
 
-from harness import WSCHAT, Endpoint, LocalCloud
+from harness import PATIENCE, WSCHAT, Endpoint, LocalCloud
 
 
 def pytest_configure():
@@ -32,3 +34,21 @@ def aws(cloud, request) -> Endpoint:
 def name() -> str:
     """A unique name."""
     return f"t-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """Debian's Chromium without a screen, driven by Selenium."""
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
+    if not browser or not driver:
+        pytest.fail("These tests drive Chromium, which is not installed: apt-get install chromium chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = browser
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--no-proxy-server", "--window-size=1280,900"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    chromium = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    chromium.set_script_timeout(PATIENCE)
+    yield chromium
+    chromium.quit()

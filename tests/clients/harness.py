@@ -84,11 +84,12 @@ class Endpoint:
 class LocalCloud:
     """A local cloud in `folder`. A context manager."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, options: tuple = ("--open",)):
         self.data = folder / "local"
+        self.options = options
 
     def __enter__(self):
-        wschat("local", "start", "--port", 0, "--open", "--data", self.data)
+        wschat("local", "start", "--port", 0, *self.options, "--data", self.data)
         self.port = json.loads((self.data / "process.json").read_text())["port"]
         self.plain = Endpoint(f"http://127.0.0.1:{self.port}")
         self.tls = Endpoint(f"https://localhost:{self.port}", self.data / "ca.pem")

@@ -4,11 +4,11 @@ import http.client
 import http.server
 import json
 import re
-import shutil
 import threading
 
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -145,23 +145,6 @@ def served(tmp_path_factory):
         yield Served(cloud, uri)
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    driver = shutil.which("chromedriver")
-    if not browser or not driver:
-        pytest.fail("These tests drive Chromium, which is not installed: apt-get install chromium chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = browser
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--no-proxy-server", "--window-size=1280,900"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    chromium = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    chromium.set_script_timeout(PATIENCE)
-    yield chromium
-    chromium.quit()
-
-
 class Page:
     """The console in the browser."""
 
@@ -187,6 +170,18 @@ class Page:
 
     def press(self, keys: str):
         ActionChains(self.driver).send_keys(keys).perform()
+
+    def focus(self, *words: str):
+        """Focuses the first row with these words, which the page may draw again in between."""
+
+        def focused() -> bool:
+            try:
+                self.driver.execute_script("arguments[0].focus()", self.rows(*words)[0])
+            except (IndexError, StaleElementReferenceException):
+                return False
+            return True
+
+        wait_until(focused, f"a row with {words} is focused")
 
     def leave_fields(self):
         self.driver.execute_script("document.activeElement.blur()")
@@ -270,7 +265,7 @@ def test_why_a_request_failed_is_said_in_words(page):
     page.connect("A")
     for action, words, until in [
         ("fail", ["fail", "✕ 502"], "failed: Error: broken on purpose"),
-        ("odd", ["odd", "✕ 502"], "returned what is no proxy response"),
+        ("odd", ["odd", "✕ 502"], "returned something that is not a proxy response"),
         ("locked", ["locked", "✕ 500"], "does not let API Gateway invoke it"),
         ("nowhere", ["no route", "✕ 403"], 'selects the route "nowhere"'),
     ]:
@@ -296,7 +291,7 @@ def test_a_frame_is_replayed_on_its_connection_and_through_another(page):
     page.say("A", {"action": "echo", "message": "once more"})
     wait_until(lambda: page.rows("echo", "once more", "✓"), "the message is handled")
     page.leave_fields()
-    page.driver.execute_script("arguments[0].focus()", page.row("echo", "once more", "✓"))
+    page.focus("echo", "once more", "✓")
     page.press("r")
     page.row("replayed", "once more", "✓")
     wait_until(lambda: page.text("#pane-A .bubble:not(.mine)").count("once more") == 2, "the client has two answers")
@@ -308,7 +303,7 @@ def test_a_frame_is_replayed_on_its_connection_and_through_another(page):
     wait_until(lambda: "closed: 1000" in page.text("#pane-A .event"), "the client learns that it was closed")
     page.press("1")
     page.row("closed by the gateway")
-    page.driver.execute_script("arguments[0].focus()", page.rows("echo", "once more")[0])
+    page.focus("echo", "once more")
     page.press("r")
     wait_until(lambda: page.text("#pane-A .bubble.mine").count("once more") == 2, "pane A has sent it")
     wait_until(lambda: page.text("#pane-A .bubble:not(.mine)").count("once more") == 3, "and has the answer")

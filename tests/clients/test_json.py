@@ -8,7 +8,7 @@ import subprocess
 import pytest
 from jsonschema import Draft202012Validator
 
-from harness import PATIENCE, ROOT, WSCHAT, LocalCloud, Project, environment
+from harness import PATIENCE, ROOT, WSCHAT, LocalCloud, Project, environment, wschat
 
 SCHEMA = json.loads((ROOT / "docs/json.schema.json").read_text())
 STACK = "events"
@@ -226,3 +226,30 @@ def test_an_unknown_event_or_field_would_be_found():
     for wrong in ({"new": 1}, {"hints": [{"text": "", "command": None, "new": 1}]}, {"exit_code": "1"}):
         with pytest.raises(AssertionError):
             check(json.dumps(failure | wrong))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expect", "names"),
+    [
+        (("env",), 0, ["env"]),
+        (("policy", "--down", "--local", "--stack", "nowhere"), 0, ["policy"]),
+        (("local", "start"), 0, ["local"]),
+        (("local", "status"), 0, ["local"]),
+        (("local", "--data", "nowhere", "status"), 3, ["local"]),
+        (("local", "--data", "nowhere", "stop"), 0, ["local_stopped"]),
+        (("local", "--data", "nowhere", "reset", "--yes"), 0, ["local_reset"]),
+        (("local", "reset"), 1, ["failure"]),
+        (("local", "logs"), 0, ["local_log", "local_logs"]),
+        (("local", "logs", "--calls"), 0, ["local_call", "local_logs"]),
+        (("completions", "bash"), 0, ["completions"]),
+        (("man", "man"), 0, ["man"]),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, tuple) else None,
+)
+def test_commands_without_a_stack_answer_with_events(cloud, tmp_path, arguments, expect, names):
+    cloud.plain.client("sts").get_caller_identity()
+    place = () if "--data" in arguments or arguments[0] in ("completions", "man") else ("--data", cloud.data)
+    printed = wschat(*arguments, *place, "--json", cwd=tmp_path, expect=expect)
+    events = [check(line) for line in printed.splitlines()]
+    assert sorted({event["event"] for event in events}) == names
+    assert [event.get("exit_code") for event in events] == [None] * (len(events) - 1) + [expect]

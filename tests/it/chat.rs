@@ -37,7 +37,7 @@ async fn the_chat_app_is_deployed_serves_messages_and_is_deleted() {
     let no_url = cloud.wschat(&["url", "--local"]).exits(3);
     assert_eq!(no_url.stdout, "");
     let expected = format!(
-        "error: stack app has no URI: it has no API\n  bring it up with: wschat up --stack app --local --data {}\n",
+        "error: stack app does not exist in account 000000000000 (us-east-1)\n  bring it up with: wschat up --stack app --local --data {}\n",
         cloud.data().display()
     );
     assert_eq!(no_url.stderr, expected);

@@ -125,7 +125,12 @@ fn chat_says_why_a_handshake_is_refused() {
     let run = chat(&["--url", &uri.replace("/live", "/dead")]).exits(3);
     assert!(run.stderr.contains("no stage has this address"), "{}", run.stderr);
     assert!(chat(&["--stage", "dead"]).exits(3).stderr.contains("has no stage \"dead\"; it has live"));
-    assert!(chat(&["--stack", "other"]).exits(3).stderr.contains("stack other has no URI"));
+    assert!(
+        chat(&["--stack", "other"])
+            .exits(3)
+            .stderr
+            .contains("stack other does not exist in account 000000000000 (us-east-1)")
+    );
     assert!(chat(&["--url", "https://x.example.com/y"]).exits(64).stderr.contains("use wss://"));
     assert!(chat(&["--header", "Upgrade: x"]).exits(64).stderr.contains("belongs to the handshake"));
     assert!(chat(&["--url", "ws://127.0.0.1:1/x"]).exits(1).stderr.contains("cannot connect to 127.0.0.1:1"));
@@ -312,6 +317,8 @@ async fn connections_are_listed_shown_and_closed() {
     assert_eq!(alice.closed().await.map(|frame| u16::from(frame.code)), Some(1000));
     let gone = format!("error: no connection {id} is open\n");
     assert_eq!(connections(&["--close", id]).exits(3).stderr, gone);
+    let run = connections(&["--close", "BADID"]).exits(64);
+    assert!(run.stderr.starts_with("error: \"BADID\" is not the id of a connection\n"), "{}", run.stderr);
     assert_eq!(connections(&[id]).exits(3).stderr, gone);
     bob.close().await;
     eventually("Bob is gone", async || connections(&[]).exits(0).stderr == "No client is connected.\n").await;
@@ -349,7 +356,7 @@ fn invoke_sends_the_event_of_the_functions_route() {
     fs::write(cloud.folder().join("event.json"), event).unwrap();
     assert_eq!(answer(&invoke(&["Talk", "--event", "event.json"]).exits(0))["body"], "x: own");
     assert_eq!(answer(&feed(&cloud, &["invoke", "--local", "Talk", "--event", "-"], event).exits(0))["body"], "x: own");
-    assert!(feed(&cloud, &["invoke", "--local", "Talk", "--event", "-"], "{").exits(1).stderr.contains("is no JSON"));
+    assert!(feed(&cloud, &["invoke", "--local", "Talk", "--event", "-"], "{").exits(1).stderr.contains("is not JSON"));
     assert!(
         invoke(&["Talk", "--event", "missing.json"]).exits(1).stderr.contains("cannot read the event missing.json")
     );
@@ -360,7 +367,12 @@ fn invoke_sends_the_event_of_the_functions_route() {
         "{}",
         run.stderr
     );
-    assert!(invoke(&["Talk", "--stack", "other"]).exits(3).stderr.contains("stack other has no functions"));
+    assert!(
+        invoke(&["Talk", "--stack", "other"])
+            .exits(3)
+            .stderr
+            .contains("stack other does not exist in account 000000000000 (us-east-1)")
+    );
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The process of the local cloud, run as users run it: the built binary, in its own folder.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, TcpStream, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
@@ -413,4 +415,120 @@ fn large_logs_do_not_delay_a_start() {
     fs::File::create(&journal).unwrap().set_len(1_500_000_000).unwrap();
     cloud.ok(&["start"]);
     assert_eq!(fs::metadata(&journal).unwrap().len(), 1_500_000_000, "it is not looked at");
+}
+
+/// An address of this machine that is not loopback; `None` without a network.
+fn own_address() -> Option<IpAddr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+    socket.connect("203.0.113.1:9").ok()?;
+    Some(socket.local_addr().unwrap().ip())
+}
+
+/// Sends a request to an address; returns the answer.
+fn exchange(to: IpAddr, port: u64, head: &str) -> String {
+    let mut stream = TcpStream::connect((to, u16::try_from(port).unwrap())).unwrap();
+    stream.write_all(format!("{head}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n").as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn beyond_loopback_the_access_key_is_needed_and_the_process_is_out_of_reach() {
+    let Some(address) = own_address() else { return };
+    let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let cloud = Cloud::new();
+    for host in [address.to_string(), "0.0.0.0".to_owned(), "::".to_owned()] {
+        let said = cloud.ok(&["start", "--port", "0", "--host", &host]);
+        assert!(said.contains(&format!("It listens on {host}: other machines reach it.")), "{said}");
+        assert!(said.contains("AWS calls and @connections need its access key"), "{said}");
+        let (port, token) = (cloud.port(), cloud.record()["token"].as_str().unwrap().to_owned());
+        let key = cloud.record()["key"]["id"].as_str().unwrap().to_owned();
+        let call = |to: IpAddr, host: &str, key: Option<&str>| {
+            let scope = "20260101/us-east-1/lambda/aws4_request";
+            let signed = key.map_or_else(String::new, |key| {
+                format!("\r\nauthorization: AWS4-HMAC-SHA256 Credential={key}/{scope}, SignedHeaders=host, Signature=0")
+            });
+            exchange(to, port, &format!("GET /2015-03-31/functions/ HTTP/1.1\r\nhost: {host}{signed}"))
+        };
+        let named = format!("{address}:{port}");
+        assert!(call(address, &named, Some(&key)).starts_with("HTTP/1.1 200"), "{host}");
+        assert!(call(loopback, "localhost", Some(&key)).starts_with("HTTP/1.1 200"), "{host}");
+        for key in [None, Some("AKIAIOSFODNN7EXAMPLE")] {
+            assert!(call(address, &named, key).starts_with("HTTP/1.1 403"), "{host}: {key:?}");
+        }
+        // A name that somebody else may own, which resolves to this machine.
+        assert!(call(address, "rebound.example.com", Some(&key)).starts_with("HTTP/1.1 403"), "{host}");
+        for (method, path) in [("GET", "/_wschat/health"), ("GET", "/_wschat/connections"), ("POST", "/_wschat/stop")] {
+            let ask = |to: IpAddr, host: &str| {
+                exchange(to, port, &format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\nx-wschat-token: {token}"))
+            };
+            assert!(ask(address, &named).starts_with("HTTP/1.1 403"), "{host}: {path}");
+        }
+        let page = exchange(address, port, &format!("GET /_wschat/console HTTP/1.1\r\nhost: {named}"));
+        assert!(page.starts_with("HTTP/1.1 401"), "{page}");
+        let page = exchange(address, port, "GET /_wschat/console HTTP/1.1\r\nhost: rebound.example.com");
+        assert!(page.starts_with("HTTP/1.1 403"), "{page}");
+        let unsigned = format!("POST /live/@connections/L0SM9cOFvHcCIhw= HTTP/1.1\r\nhost: {named}");
+        assert!(exchange(address, port, &unsigned).starts_with("HTTP/1.1 403"), "{host}");
+
+        let status: Value = serde_json::from_str(&cloud.ok(&["status", "--json"])).unwrap();
+        assert_eq!((&status["state"], &status["process"]["host"]), (&"running".into(), &host.clone().into()));
+        if host == address.to_string() {
+            let elsewhere = format!("http://{address}:{port}");
+            assert_eq!(status["process"]["url_elsewhere"], elsewhere);
+            assert!(said.contains(&format!("From other machines: {elsewhere}")), "{said}");
+        }
+        let refusal = cloud.fails(&["start", "--host", "127.0.0.1"]);
+        assert!(refusal.contains(&format!("is already running and listens on {host}\n  stop it first: ")), "{refusal}");
+        cloud.ok(&["start", "--host", &host]);
+        cloud.ok(&["stop"]);
+    }
+    let run = cloud.run(&["start", "--port", "0", "--host", "0.0.0.0", "--open"]);
+    assert_eq!(run.status.code(), Some(64), "{run:?}");
+    assert!(
+        String::from_utf8_lossy(&run.stderr).contains("whoever reaches this machine could run code on it"),
+        "{run:?}"
+    );
+    let refusal = cloud.fails(&["start", "--port", "0", "--host", "203.0.113.1"]);
+    assert!(refusal.contains("cannot listen on 203.0.113.1: it is not an address of this machine"), "{refusal}");
+    let run = cloud.run(&["start", "--host", "somewhere"]);
+    assert_eq!(run.status.code(), Some(64), "{run:?}");
+    // Nothing of it is left for the next start.
+    assert_eq!(cloud.ok(&["start", "--port", "0"]).lines().count(), 1);
+    assert!(TcpStream::connect((address, u16::try_from(cloud.port()).unwrap())).is_err());
+}
+
+#[test]
+fn addresses_for_clients_are_those_that_the_project_asks_for() {
+    let Some(address) = own_address() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let template = "Resources:\n  Api:\n    Type: AWS::ApiGatewayV2::Api\n    Properties: {Name: a, ProtocolType: WEBSOCKET, \
+                    RouteSelectionExpression: $request.body.action}\n  Stage:\n    Type: AWS::ApiGatewayV2::Stage\n    \
+                    Properties: {ApiId: !Ref Api, StageName: live, AutoDeploy: true}\n";
+    fs::write(folder.path().join("template.yaml"), template).unwrap();
+    let file = format!(
+        "[default]\nstack = \"a\"\nlocal = true\n[local]\nhost = \"{address}\"\norigins = [\"http://localhost:5173\"]\n"
+    );
+    fs::write(folder.path().join("wschat.toml"), file).unwrap();
+    let run = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_wschat")).args(args).current_dir(&folder).output().unwrap();
+        assert!(output.status.success(), "{args:?}: {output:?}");
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let started = run(&["local", "start", "--port", "0", "--json"]);
+    let stop = || run(&["local", "stop"]);
+    let started: Value = serde_json::from_str(&started.0).unwrap();
+    let result = std::panic::catch_unwind(|| {
+        let port = started["process"]["port"].as_u64().unwrap();
+        assert_eq!(started["process"]["origins"], serde_json::json!(["http://localhost:5173"]));
+        let (_, said) = run(&["up"]);
+        assert!(said.contains("Stack a"), "{said}");
+        let url = run(&["url"]).0;
+        assert!(url.starts_with(&format!("ws://{address}:{port}/")) && url.ends_with("/live\n"), "{url}");
+        let env: Value = serde_json::from_str(&run(&["env", "--json"]).0).unwrap();
+        assert_eq!(env["variables"]["AWS_ENDPOINT_URL"], format!("http://127.0.0.1:{port}"));
+    });
+    stop();
+    result.unwrap();
 }

@@ -336,7 +336,7 @@ async fn a_wrong_name_is_answered_with_the_right_one() {
     );
     project(&cloud, &[node("$connect", OK)]);
     cloud.up();
-    let wrong = cloud.wschat(&["logs", "--local", "Conect"]).exits(1);
+    let wrong = cloud.wschat(&["logs", "--local", "Conect"]).exits(3);
     assert_eq!(wrong.stderr, "error: the stack has no function Conect\n  did you mean Connect?\n");
     let wrong = cloud.wschat(&["logs", "--local", "--since", "soon"]).exits(64);
     assert!(

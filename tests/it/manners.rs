@@ -75,7 +75,7 @@ fn each_exit_code_means_one_thing() {
     template::echo_without_handler(&cloud);
     cloud.status().exits(3);
     let url = cloud.wschat(&["url", "--local"]).exits(3);
-    assert!(url.stdout.is_empty() && url.stderr.starts_with("error: stack app has no URI"), "{}", url.stderr);
+    assert!(url.stdout.is_empty() && url.stderr.starts_with("error: stack app does not exist"), "{}", url.stderr);
     // Deleting a stack that does not exist is a success.
     cloud.down();
     cloud.wschat(&["plan", "--local"]).exits(2);

@@ -116,10 +116,31 @@ fn a_switch_is_set_by_its_option_its_variable_or_the_file() {
 }
 
 #[test]
+fn the_local_clouds_own_settings_stand_in_a_table_of_their_own() {
+    let folder = project(
+        "[default]\nlocal = true\n[env.a]\n[local]\nhost = \"0.0.0.0\"\norigins = [\"http://a\", \"http://b\"]\n",
+    );
+    let value =
+        |key: &str, arguments: &[&str], variables: &[(&str, &str)]| setting(folder.path(), key, arguments, variables);
+    for environment in [&[][..], &["--env", "a"]] {
+        assert_eq!(value("local.host", environment, &[]).as_deref(), Some("0.0.0.0"));
+        assert_eq!(value("local.origins", environment, &[]).as_deref(), Some("http://a, http://b"));
+    }
+    let variables = [("WSCHAT_LOCAL_HOST", "::"), ("WSCHAT_LOCAL_ORIGINS", "http://c,http://d")];
+    assert_eq!(value("local.host", &[], &variables).as_deref(), Some("::"));
+    assert_eq!(value("local.origins", &[], &variables).as_deref(), Some("http://c, http://d"));
+    assert_eq!(value("local.host", &["--host", "10.0.0.1"], &variables).as_deref(), Some("10.0.0.1"));
+    assert_eq!(value("local.origins", &["--origin", "http://e"], &variables).as_deref(), Some("http://e"));
+}
+
+#[test]
 fn mistakes_in_the_file_are_told_with_their_lines() {
     let table = [
         ("[default]\nbuild_with = \"make\"\n", &["config"][..], "wschat.toml:2: build_with cannot be \"make\""),
         ("[default]\nstack = \"9\"\n", &["status"], "wschat.toml:2: stack cannot be \"9\""),
+        ("[default]\nhost = \"::\"\n", &["up"], "wschat.toml:2: unknown key \"host\" in [default]"),
+        ("[local]\nhost = \"here\"\n", &["up"], "wschat.toml:2: local.host cannot be \"here\""),
+        ("[local]\norigins = [\"*\"]\n", &["up"], "wschat.toml:2: local.origins cannot be \"*\""),
         ("[default]\nlocal = 1\n", &["up"], "wschat.toml:2: local must be true or false"),
         (
             "[env.prod]\n",

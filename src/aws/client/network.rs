@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, UdpSocket};
 use std::sync::{Arc, OnceLock};
 
 use aws_smithy_http_client::proxy::ProxyConfig;
@@ -261,6 +261,8 @@ fn canonical(no_proxy: &str) -> String {
 fn is_local(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     match host.parse::<IpAddr>() {
+        // Only an address of this machine can be bound.
+        Ok(address) if UdpSocket::bind((address, 0)).is_ok() => true,
         Ok(IpAddr::V4(address)) => address.is_loopback() || address.is_unspecified() || address.is_link_local(),
         Ok(IpAddr::V6(address)) => {
             // EC2's and EKS's metadata services are in fd00:ec2::/32.
@@ -461,6 +463,16 @@ mod tests {
         for (value, expected) in table {
             let error = Network::from_env(&Env::from_slice(&[("HTTPS_PROXY", value)])).unwrap_err();
             assert_eq!(error.to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn an_address_of_this_machine_needs_no_proxy() {
+        assert!(is_local("127.0.0.1") && is_local("[::1]") && !is_local("203.0.113.1") && !is_local("[2001:db8::1]"));
+        let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+        // Without a network there is no other address.
+        if socket.connect("203.0.113.1:9").is_ok() {
+            assert!(is_local(&socket.local_addr().unwrap().ip().to_string()));
         }
     }
 }

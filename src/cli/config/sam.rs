@@ -186,9 +186,9 @@ pub fn translated(text: &str) -> Result<(String, Option<String>), String> {
     let (tables, ignored) = parse(text).map_err(|mistake| {
         mistake.line.map_or_else(|| mistake.what.clone(), |line| format!("line {line}: {}", mistake.what))
     })?;
-    let mut out = super::HEAD.to_owned();
+    let mut out = super::write::HEAD.to_owned();
     let mut add = |name: &str, values: &Values| {
-        if out != super::HEAD {
+        if out != super::write::HEAD {
             out.push('\n');
         }
         out.push_str(&format!("[{name}]\n"));
@@ -202,7 +202,7 @@ pub fn translated(text: &str) -> Result<(String, Option<String>), String> {
             out.push_str(&format!("\n[{name}.{key}]\n"));
             for (name, value) in entries {
                 let value = Value::Text(value.clone()).in_toml();
-                out.push_str(&format!("{} = {value}\n", super::key_in_toml(name)));
+                out.push_str(&format!("{} = {value}\n", super::write::key_in_toml(name)));
             }
         }
     };

@@ -48,6 +48,8 @@ pub enum Form {
     Path,
     /// Several paths; in the file relative to that.
     Paths,
+    /// Several texts; in a variable with commas between them.
+    Texts,
     Switch,
     /// Values by name; those of several sources are put together.
     Table,
@@ -55,6 +57,9 @@ pub enum Form {
 
 /// The key under which `[local.parameters]` is kept.
 pub const LOCAL_PARAMETERS: &str = "local.parameters";
+
+/// The settings of the local cloud itself stand in `[local]`; so their keys begin.
+pub const OF_LOCAL_CLOUD: &str = "local.";
 
 /// Every setting, in the order of docs/configuration.md.
 pub const SETTINGS: &[Setting] = &[
@@ -70,6 +75,8 @@ pub const SETTINGS: &[Setting] = &[
     setting("endpoint_url", "endpoint-url", Variables::Aws(&["AWS_ENDPOINT_URL"]), Form::Text, "AWS's"),
     setting("local", "local", Variables::Own("WSCHAT_LOCAL"), Form::Switch, "false"),
     setting("data", "data", Variables::Own("WSCHAT_LOCAL_DIR"), Form::Path, "`.wschat/local`"),
+    setting("local.host", "host", Variables::Own("WSCHAT_LOCAL_HOST"), Form::Text, "loopback alone"),
+    setting("local.origins", "origin", Variables::Own("WSCHAT_LOCAL_ORIGINS"), Form::Texts, "none"),
     setting("template", "template", Variables::Own("WSCHAT_TEMPLATE"), Form::Path, "the one that is found"),
     setting("parameters", "parameter", Variables::Each("WSCHAT_PARAMETER_"), Form::Table, "the template's"),
     setting("parameter_files", "parameter-file", Variables::Own("WSCHAT_PARAMS_FILE"), Form::Paths, "none"),
@@ -186,8 +193,10 @@ pub fn with_variables(command: Command) -> Command {
         Some((Variables::Own(name), Form::Switch)) => {
             arg.env(name).hide_env_values(true).value_parser(FalseyValueParser::new())
         }
-        // No tag has a comma.
-        Some((Variables::Own(name), Form::Table)) => arg.env(name).hide_env_values(true).value_delimiter(','),
+        // No tag and no origin has a comma.
+        Some((Variables::Own(name), Form::Table | Form::Texts)) => {
+            arg.env(name).hide_env_values(true).value_delimiter(',')
+        }
         Some((Variables::Own(name), _)) => arg.env(name).hide_env_values(true),
         _ => arg,
     })
@@ -259,6 +268,9 @@ impl Chosen<'_> {
             Value::Text(text) => arg.default_value(kept(text.clone())),
             Value::Switch(value) if matches!(arg.get_action(), ArgAction::SetTrue) => {
                 arg.default_value(if *value { "true" } else { "false" })
+            }
+            Value::List(texts) if setting.form == Form::Texts => {
+                arg.default_values(texts.iter().map(|text| kept(text.clone())).collect::<Vec<_>>())
             }
             Value::List(paths) => arg.default_values(paths.iter().map(|text| path(text)).collect::<Vec<_>>()),
             Value::Switch(_) | Value::Table(_) => arg,

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::cli::error::CommandError;
-use crate::cli::exit::Exit;
+use crate::cli::exit::{Ended, Exit};
 use crate::local::daemon::process;
 use crate::local::server::call_log::{self, LoggedCall};
 use crate::ui::Ui;
+use crate::ui::event::{Event, LocalCall};
 
 /// Show the local cloud's own log, or the calls it answered
 #[derive(Debug, clap::Args)]
@@ -21,14 +22,19 @@ pub struct Args {
 }
 
 impl Args {
-    pub async fn run(self, data: &Path, ui: &Ui) -> Result<Exit, CommandError> {
+    pub async fn run(self, data: &Path, ui: &Ui) -> Result<Ended, CommandError> {
         let mut tail = Tail::of(data.join(if self.calls { call_log::FILE } else { process::LOG }));
         loop {
             for line in tail.next_lines()? {
-                if self.calls { ui.line(show(&line)) } else { ui.line(line) }
+                match (ui.is_json(), self.calls) {
+                    (false, false) => ui.line(line),
+                    (false, true) => ui.line(show(&line)),
+                    (true, false) => ui.event(&Event::LocalLog { line }),
+                    (true, true) => call(&line).into_iter().for_each(|call| ui.event(&Event::LocalCall(call))),
+                }
             }
             if !self.follow {
-                return Ok(Exit::Ok);
+                return Ok(Exit::Ok.with(Event::LocalLogs {}));
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -42,6 +48,22 @@ fn show(line: &str) -> String {
     let code = call.code.unwrap_or_default();
     let shown = format!("{}  {}  {:>6} ms  {:<10}  {name}  {code}", call.at, call.status, call.ms, call.region);
     shown.trim_end().to_owned()
+}
+
+/// A line as a call, for programs. The key that signed it is left out: it is what callers need.
+fn call(line: &str) -> Option<LocalCall> {
+    let call: LoggedCall = serde_json::from_str(line).ok()?;
+    Some(LocalCall {
+        at: call.at,
+        milliseconds: call.ms,
+        service: call.service.into_owned(),
+        operation: call.operation.into_owned(),
+        region: call.region,
+        status: call.status,
+        code: call.code,
+        request_id: call.request_id,
+        mutating: call.mutating,
+    })
 }
 
 /// Reads whole lines of a growing file. It may not exist yet, and it may be rotated.

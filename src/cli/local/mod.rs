@@ -1,14 +1,19 @@
 //! `wschat local`: the local cloud's process.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
 use super::command::{Command, Flags};
 use super::error::CommandError;
-use super::exit::Exit;
-use crate::local::daemon::process::{MissedPort, RunningServer};
+use super::exit::Ended;
+use crate::local::daemon::error::ProcessError;
+use crate::local::daemon::process::{self, MissedPort, RunningServer, ServerOptions};
+use crate::local::server::listeners::is_container;
+use crate::local::server::origins::Origin;
 use crate::ui::Ui;
+use crate::ui::event::LocalProcess;
 
 mod logs;
 mod reset;
@@ -22,6 +27,9 @@ mod stop;
 pub struct Args {
     #[command(flatten)]
     data: DataFolder,
+    /// Print JSON, one event per line (docs/json.md)
+    #[arg(long, global = true)]
+    pub(super) json: bool,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -35,6 +43,88 @@ pub struct DataFolder {
     /// The local cloud's data folder
     #[arg(long = "data", value_name = "DIR", default_value = DATA_FOLDER, global = true)]
     pub path: PathBuf,
+}
+
+/// Who may reach the local cloud, of every command that may start it.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[group(skip)]
+pub struct Reach {
+    /// With the local cloud: listen on this address of the machine, too, so that others reach it; 0.0.0.0 or :: for all
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
+    host: Option<IpAddr>,
+    /// With the local cloud: let web pages of this origin call it with an SDK; may be given several times
+    #[arg(id = "origin", long = "origin", value_name = "URL")]
+    origins: Vec<Origin>,
+}
+
+fn address(text: &str) -> Result<IpAddr, String> {
+    let read = text.trim_start_matches('[').trim_end_matches(']').parse();
+    read.map_err(|_| "give an IP address of this machine, or 0.0.0.0 or :: for all of its addresses".to_owned())
+}
+
+impl Reach {
+    /// The options of a server that only these are said of.
+    pub fn options(&self) -> ServerOptions {
+        ServerOptions { host: self.host, origins: self.origins.clone(), ..ServerOptions::default() }
+    }
+}
+
+/// A running server, for programs.
+fn described(running: &RunningServer) -> LocalProcess {
+    LocalProcess {
+        url: format!("http://localhost:{}", running.port),
+        port: running.port,
+        pid: running.pid,
+        version: running.version.clone(),
+        started: running.started.clone(),
+        conditions: running.conditions.as_ref().map(|file| file.display().to_string()),
+        host: running.host.map(|host| host.to_string()),
+        url_elsewhere: running.client_host.as_ref().map(|host| format!("http://{host}:{}", running.port)),
+        origins: running.origins.iter().map(Origin::to_string).collect(),
+        open: running.open,
+    }
+}
+
+/// Who else reaches a server, and what each of them needs: sentences.
+pub fn exposure(running: &RunningServer) -> Vec<String> {
+    let mut said = Vec::new();
+    if let Some(host) = running.host {
+        let port = running.port;
+        said.push(format!("It listens on {host}: other machines reach it."));
+        said.push("Anyone there can open WebSockets to its APIs.".to_owned());
+        said.push(
+            "AWS calls and @connections need its access key (wschat env), the console a ticket (wschat open --local)."
+                .to_owned(),
+        );
+        said.push("Nothing is encrypted on the way: use it only on networks that you trust.".to_owned());
+        said.push(match &running.client_host {
+            Some(host) => format!("From other machines: http://{host}:{port}"),
+            None if is_container() => format!(
+                "From outside of this container: forward port {port}, and use that machine's address (on itself: localhost)."
+            ),
+            None => "This machine has no address on a network.".to_owned(),
+        });
+    }
+    if !running.origins.is_empty() {
+        let origins: Vec<String> = running.origins.iter().map(Origin::to_string).collect();
+        said.push(format!("Web pages of {} may call it; they need its access key, too.", origins.join(", ")));
+    }
+    said
+}
+
+/// Finds the server of a data folder, or starts it.
+///
+/// # Errors
+/// When it does not start, or runs with other options; then with the command that stops it.
+pub async fn ensure(data: &DataFolder, options: &ServerOptions) -> Result<RunningServer, CommandError> {
+    use ProcessError::{NotOpen, OtherConditions, OtherHost, OtherOrigins, OtherPort};
+    match process::ensure(&data.path, options).await {
+        Err(error @ (OtherPort(_) | OtherHost(_) | OtherOrigins(_) | OtherConditions(_) | NotOpen)) => {
+            let stop = Command::new("local stop").with(data);
+            Err(CommandError::from(error).hint("stop it first", stop))
+        }
+        running => Ok(running?),
+    }
 }
 
 /// Why a server that has just been started is not on its usual port.
@@ -63,7 +153,7 @@ enum Verb {
 }
 
 impl Args {
-    pub(super) async fn run(self, ui: &Ui) -> Result<Exit, CommandError> {
+    pub(super) async fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
         let folder = &self.data;
         let data = &folder.path;
         match self.verb {
@@ -72,7 +162,7 @@ impl Args {
             Verb::Status(args) => args.run(data, ui).await,
             Verb::Logs(args) => args.run(data, ui).await,
             Verb::Reset(args) => args.run(data, ui).await,
-            Verb::Serve(args) => args.run(data).await,
+            Verb::Serve(args) => args.run(data).await.map(Ended::from),
         }
     }
 }

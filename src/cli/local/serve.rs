@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use super::Reach;
 use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
 use crate::cli::interrupt::Claim;
@@ -17,6 +18,8 @@ use crate::package;
 pub struct Args {
     #[arg(long)]
     port: Option<u16>,
+    #[command(flatten)]
+    reach: Reach,
     #[arg(long)]
     conditions: Option<PathBuf>,
     #[arg(long)]
@@ -32,7 +35,8 @@ impl Args {
             .init();
         // It ends at Ctrl-C by itself, after it has saved its data.
         let _claim = Claim::new();
-        let options = ServerOptions { port: self.port, conditions: self.conditions, open: self.open };
+        let options =
+            ServerOptions { port: self.port, conditions: self.conditions, open: self.open, ..self.reach.options() };
         serve(data, options, Arc::new(Installed(lambda::folder(data)))).await?;
         Ok(Exit::Ok)
     }

@@ -383,7 +383,7 @@ impl Check {
         let colons = resource.matches(':').count();
         if service.is_empty() || (colons < 5 && resource.contains("::")) {
             let what = format!(
-                "\"{resource}\" is no ARN: arn:aws:SERVICE:REGION:ACCOUNT:RESOURCE, region and account may be empty"
+                "\"{resource}\" is not an ARN: arn:aws:SERVICE:REGION:ACCOUNT:RESOURCE, region and account may be empty"
             );
             self.report(Refusal::ShortArn, Problem::new(place, what));
         }

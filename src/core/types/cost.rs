@@ -1,12 +1,13 @@
 //! What a stack costs, from AWS's public prices: without any message, for messages, and for open connections.
 //!
-//! Free tiers, taxes, stored data, logs and traffic out of AWS are not counted.
+//! Free tiers, taxes, stored data, what handlers log and traffic out of AWS are not counted. Where each price is from and when
+//! it was compared: the table in docs/commands/cost.md.
 
 use serde_json::Value;
 
 use super::{StackView, names, table};
 
-/// The day on which the prices were written down here, and their region.
+/// The day on which the prices were last compared with their sources, and their region.
 pub const PRICES_OF: &str = "2026-11-29";
 pub const REGION: &str = "us-east-1";
 
@@ -21,7 +22,11 @@ const CONNECTION_MINUTE: f64 = 0.25 / 1e6;
 const REQUEST: f64 = 0.20 / 1e6;
 /// AWS Lambda: a gigabyte-second, on x86 and on Arm.
 const GB_SECOND: (f64, f64) = (0.000_016_666_7, 0.000_013_333_4);
-/// DynamoDB, on-demand: a read request unit.
+/// CloudWatch Logs, standard class: a gigabyte of a function's log, up to the 10th terabyte of a month.
+const LOG_GB: f64 = 0.50;
+/// What Lambda itself logs of an invocation, in bytes: the lines START (66), END (52) and REPORT (about 170).
+const LOG_BYTES: f64 = 290.0;
+/// DynamoDB, on-demand: a read request unit, at half the price of before November 2024.
 const READ: f64 = 0.125 / 1e6;
 /// DynamoDB, provisioned: an hour of a unit of read and of write capacity.
 const READ_HOUR: f64 = 0.000_13;
@@ -90,6 +95,14 @@ pub fn of(stack: &dyn StackView, load: Load) -> Vec<Item> {
             format!("Lambda time ({})", function.logical_id),
             format!("{} ms at {:.0} MB", load.milliseconds, memory(function.properties) * 1024.0),
             million * gb_seconds * pick(GB_SECOND, function.properties),
+        );
+        add(
+            Of::MillionMessages,
+            "CloudWatch Logs".to_owned(),
+            format!(
+                "Lambda's own lines, {LOG_BYTES} bytes a message, ${LOG_GB:.2} a GB; what handlers print is not counted"
+            ),
+            million * LOG_BYTES / 1e9 * LOG_GB,
         );
     }
     for table in stack.resources().filter(|it| it.kind.type_name() == table::TYPE) {
@@ -181,12 +194,18 @@ Resources:
     fn messages_connections_and_capacity_are_counted() {
         let load = Load { receivers: 1.0, milliseconds: 100.0, messages: 1e6 };
         let on_demand = stack("BillingMode: PAY_PER_REQUEST");
-        // 2 messages, a request, a quarter of a gigabyte for a tenth of a second, a read.
-        assert_eq!(total(&on_demand, load, Of::MillionMessages), format!("{:.3}", 2.0 + 0.2 + 0.025 * 13.3334 + 0.125));
+        // 2 messages, a request, a quarter of a gigabyte for a tenth of a second, a read, Lambda's lines in the log.
+        assert_eq!(
+            total(&on_demand, load, Of::MillionMessages),
+            format!("{:.3}", 2.0 + 0.2 + 0.025 * 13.3334 + 0.125 + 0.145)
+        );
         assert_eq!(total(&on_demand, load, Of::IdleMonth), "0.000");
         assert_eq!(total(&on_demand, load, Of::ThousandConnectionsMonth), "10.950");
         let many = Load { messages: 1e9, ..load };
-        assert_eq!(total(&on_demand, many, Of::MillionMessages), format!("{:.3}", 1.6 + 0.2 + 0.025 * 13.3334 + 0.125));
+        assert_eq!(
+            total(&on_demand, many, Of::MillionMessages),
+            format!("{:.3}", 1.6 + 0.2 + 0.025 * 13.3334 + 0.125 + 0.145)
+        );
         let provisioned = stack("ProvisionedThroughput: {ReadCapacityUnits: 10, WriteCapacityUnits: 5}");
         assert_eq!(
             total(&provisioned, load, Of::IdleMonth),

@@ -14,7 +14,7 @@ pub fn meaning(code: u16) -> &'static str {
             "going away: API Gateway closes a connection that was idle for 10 minutes or is 2 hours old, and when its stage or \
              API is deleted; the local cloud, when it stops"
         }
-        1002 => "protocol error: the other side got what is no WebSocket frame",
+        1002 => "protocol error: the other side got something that is not a WebSocket frame",
         1003 => "data that is not accepted: API Gateway takes text messages only, no binary ones",
         WITHOUT_CODE => "closed without a code",
         BROKEN => "the connection broke without a close frame: a network, a proxy or the server ended it",

@@ -84,7 +84,7 @@ fn check(config: &ApiConfig) -> Result<(), ApiError> {
 fn representation(call: &ControlCall<'_>, id: &str, api: &Api) -> Members {
     let mut members = rules::object(&api.config);
     members.insert("apiId".to_owned(), id.into());
-    members.insert("apiEndpoint".to_owned(), format!("ws://{}/{id}", call.context.authority()).into());
+    members.insert("apiEndpoint".to_owned(), format!("ws://{}/{id}", call.context.client_authority()).into());
     members.insert("createdDate".to_owned(), api.created_date.as_str().into());
     members.insert("tags".to_owned(), rules::object(&api.tags).into());
     members

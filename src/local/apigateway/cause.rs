@@ -174,7 +174,7 @@ impl Cause {
                          have, and there is no $default route."
                     ),
                     None => format!(
-                        "{expression} selects nothing in this message (it is no JSON, or the member is missing), and \
+                        "{expression} selects nothing in this message (it is not JSON, or the member is missing), and \
                          there is no $default route."
                     ),
                 };
@@ -234,11 +234,11 @@ impl Cause {
                     .to_owned(),
             ),
             Self::Malformed { function, returned } => (
-                format!("{} returned what is no proxy response: {}", name_of(function), quoted(returned)),
+                format!("{} returned something that is not a proxy response: {}", name_of(function), quoted(returned)),
                 "Return {\"statusCode\": 200}, for example; a body must be a string.".to_owned(),
             ),
             Self::MalformedAuthorization { function, returned } => (
-                format!("{} returned what is no answer of an authorizer: {}", name_of(function), quoted(returned)),
+                format!("{} returned something that is not an answer of an authorizer: {}", name_of(function), quoted(returned)),
                 "Return principalId and policyDocument; the values of context must be strings, numbers or booleans."
                     .to_owned(),
             ),
@@ -414,7 +414,7 @@ mod tests {
             ),
             (
                 Cause::Malformed { function: function(), returned: "x".repeat(300) },
-                &format!("chat-Send-1 returned what is no proxy response: {}…", "x".repeat(MAX_QUOTED)),
+                &format!("chat-Send-1 returned something that is not a proxy response: {}…", "x".repeat(MAX_QUOTED)),
                 "a body must be a string",
             ),
             (

@@ -126,6 +126,7 @@ impl Cloud {
         let address = listener.local_addr().unwrap();
         let context = CloudContext {
             port: address.port(),
+            hosts: Default::default(),
             store: Store::open(folder.path()).unwrap(),
             conditions: Arc::new(conditions),
             ca_bundle: folder.path().join("ca.pem"),

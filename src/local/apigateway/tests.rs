@@ -51,6 +51,7 @@ impl Cloud {
         let folder = tempfile::tempdir().unwrap();
         let context = CloudContext {
             port: 4566,
+            hosts: Default::default(),
             store: Store::open(folder.path()).unwrap(),
             conditions: Arc::new(conditions),
             ca_bundle: folder.path().join("ca.pem"),

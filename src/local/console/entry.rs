@@ -1,6 +1,7 @@
 //! Who gets in. The console shows what clients send and can change tables, so it is for the developer's browser alone:
 //!
-//! - The `Host` must be a loopback name: a web page whose own name resolves to this machine is refused (DNS rebinding).
+//! - The `Host` must be a name of this machine (`protocol::host`): a web page whose own name resolves to it is refused (DNS
+//!   rebinding).
 //! - `Origin` and `Sec-Fetch-Site`, which browsers set, must be the console's own: other pages are refused, and so are pages of
 //!   other ports of this machine, which get the same cookies.
 //! - A browser needs a cookie, and gets it for a ticket. Only who can read the data folder can ask for a ticket; it works
@@ -14,14 +15,13 @@ use std::io;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, header};
 use serde::{Deserialize, Serialize};
 
 use super::Answer;
 use crate::local::context::store::Store;
 use crate::local::lock::lock;
-use crate::local::protocol::host::is_loopback;
+use crate::local::protocol::host::Hosts;
 use crate::local::protocol::wire::Request;
 
 /// How a browser gets in.
@@ -44,6 +44,7 @@ struct Key {
 
 /// The guard of the console.
 pub struct Entry {
+    hosts: Hosts,
     cookie_name: String,
     key: String,
     tickets: Mutex<VecDeque<(String, Instant)>>,
@@ -56,7 +57,7 @@ impl Entry {
     ///
     /// # Errors
     /// When the file cannot be read or written.
-    pub fn open(store: &Store, port: u16) -> io::Result<Self> {
+    pub fn open(store: &Store, port: u16, hosts: Hosts) -> io::Result<Self> {
         let mut key: Key = store.load(Self::FILE)?;
         if key.cookie.is_empty() {
             key.cookie = secret();
@@ -64,7 +65,7 @@ impl Entry {
         }
         // Browsers send a cookie to all ports of a host, so its name has the port.
         let cookie_name = format!("wschat-console-{port}");
-        Ok(Self { cookie_name, key: key.cookie, tickets: Mutex::default() })
+        Ok(Self { hosts, cookie_name, key: key.cookie, tickets: Mutex::default() })
     }
 
     /// A new ticket.
@@ -104,10 +105,8 @@ impl Entry {
         let headers = &request.headers;
         let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
         let host = text(header::HOST).unwrap_or_default();
-        let known =
-            host.parse::<Authority>().is_ok_and(|authority| is_loopback(&authority.host().to_ascii_lowercase()));
-        if !known {
-            return Err(format!("The console serves localhost only, not \"{host}\"."));
+        if !self.hosts.admit(host) {
+            return Err(format!("The console does not serve the host name \"{host}\"."));
         }
         let own = |origin: &str| {
             let authority = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
@@ -168,7 +167,7 @@ mod tests {
     fn entry() -> (tempfile::TempDir, Store, Entry) {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
-        let entry = Entry::open(&store, 4579).unwrap();
+        let entry = Entry::open(&store, 4579, Hosts::default()).unwrap();
         (folder, store, entry)
     }
 
@@ -190,7 +189,7 @@ mod tests {
         assert!(!entry.redeem(&one) && !entry.redeem("") && !entry.redeem("x"));
         let cookie = entry.cookie();
         assert!(cookie.ends_with("; HttpOnly; SameSite=Strict"), "{cookie}");
-        assert_eq!(Entry::open(&store, 4579).unwrap().cookie(), cookie);
+        assert_eq!(Entry::open(&store, 4579, Hosts::default()).unwrap().cookie(), cookie);
     }
 
     #[test]

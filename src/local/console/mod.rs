@@ -100,7 +100,7 @@ impl Console {
     /// # Errors
     /// When the key cannot be read or written.
     pub fn open(context: &CloudContext, services: Services) -> io::Result<Arc<Self>> {
-        let entry = Entry::open(&context.store, context.port)?;
+        let entry = Entry::open(&context.store, context.port, context.hosts.clone())?;
         let epoch = hex::encode(rand::random::<[u8; 4]>());
         Ok(Arc::new(Self { context: context.clone(), services, entry, epoch }))
     }

@@ -76,7 +76,7 @@ impl Console {
 
     /// The address of a stage.
     fn address(&self, api: &str, stage: &str) -> String {
-        format!("ws://{}/{api}/{stage}", self.context.authority())
+        format!("ws://{}/{api}/{stage}", self.context.client_authority())
     }
 
     /// All tables. One that is deleted meanwhile is left out.

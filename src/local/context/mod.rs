@@ -13,6 +13,7 @@ use std::sync::Arc;
 use self::conditions::Conditions;
 use self::recorder::Recorder;
 use self::store::Store;
+use super::protocol::host::Hosts;
 
 /// The account id of the local cloud.
 pub const ACCOUNT: &str = "000000000000";
@@ -20,8 +21,10 @@ pub const ACCOUNT: &str = "000000000000";
 /// The context of all services; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct CloudContext {
-    /// The port on loopback, for HTTP and TLS alike.
+    /// The port, for HTTP and TLS alike.
     pub port: u16,
+    /// The host names under which this cloud is called.
+    pub hosts: Hosts,
     pub store: Store,
     pub conditions: Arc<Conditions>,
     /// The PEM file with this cloud's CA and the machine's own root certificates, for handlers that call it over TLS.
@@ -36,8 +39,13 @@ impl CloudContext {
         format!("arn:aws:{service}:{region}:{ACCOUNT}:{resource}")
     }
 
-    /// The host and port that clients and events name: `localhost:PORT`.
+    /// The host and port that events name and functions call, which certificates are for: `localhost:PORT`.
     pub fn authority(&self) -> String {
         format!("localhost:{}", self.port)
+    }
+
+    /// The host and port that clients connect to.
+    pub fn client_authority(&self) -> String {
+        format!("{}:{}", self.hosts.of_clients(), self.port)
     }
 }

@@ -1,12 +1,14 @@
 //! Why a server could not be started, found or stopped.
 
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
 use super::data_part::DataPart;
 use crate::local::context::store::Damaged;
+use crate::local::server::origins::Origin;
 
 /// Why a server could not be started, found or stopped.
 #[derive(Debug, Error)]
@@ -19,6 +21,15 @@ pub enum ProcessError {
     OtherConditions(Option<PathBuf>),
     #[error("the local cloud is already running on port {0}")]
     OtherPort(u16),
+    #[error("the local cloud is already running and listens on {}", on(*.0))]
+    OtherHost(Option<IpAddr>),
+    #[error("the local cloud is already running, {}", pages(.0))]
+    OtherOrigins(Vec<Origin>),
+    #[error(
+        "the local cloud cannot admit every caller (--open) and listen on {0} (--host): whoever reaches this machine could run \
+         code on it\n  leave one of the two out"
+    )]
+    OpenBeyondLoopback(IpAddr),
     #[error("the local cloud is already running and requires its access key")]
     NotOpen,
     /// The server's own message.
@@ -30,6 +41,10 @@ pub enum ProcessError {
         "the local cloud cannot listen on port {port}: {source}\n  choose another with --port, or 0 for any free one"
     )]
     Port { port: u16, source: io::Error },
+    #[error(
+        "the local cloud cannot listen on {host}: it is not an address of this machine; for all of them: --host 0.0.0.0"
+    )]
+    Host { host: IpAddr },
     #[error("the local cloud is running but does not answer; see {}", .0.display())]
     Silent(PathBuf),
     #[error("{damaged}\n  to start without that data: {help}")]
@@ -43,6 +58,20 @@ fn under(conditions: Option<&Path>) -> String {
         Some(file) => format!("with the conditions in {}", file.display()),
         None => "without a conditions file".to_owned(),
     }
+}
+
+fn on(host: Option<IpAddr>) -> String {
+    match host {
+        Some(host) => host.to_string(),
+        None => "loopback alone".to_owned(),
+    }
+}
+
+fn pages(origins: &[Origin]) -> String {
+    if origins.is_empty() {
+        return "and admits no web pages".to_owned();
+    }
+    format!("and admits web pages of {}", origins.iter().map(Origin::to_string).collect::<Vec<_>>().join(", "))
 }
 
 impl ProcessError {

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use crate::local::context::conditions::Conditions;
 use crate::local::context::store::write_private;
 use crate::local::server::access::AccessKey;
 use crate::local::server::cloud;
+use crate::local::server::origins::Origin;
 use crate::machine::own_folder;
 
 const LOCK: &str = "wschat.lock";
@@ -123,6 +125,15 @@ impl ServerFolder {
 pub struct ServerRecord {
     pub pid: u32,
     pub port: u16,
+    /// The address that it listens on beside loopback, if there is one.
+    #[serde(default)]
+    pub host: Option<IpAddr>,
+    /// The host that clients on other machines can use, if one is known.
+    #[serde(default)]
+    pub client_host: Option<String>,
+    /// The origins of the web pages that may call it.
+    #[serde(default)]
+    pub origins: Vec<Origin>,
     /// The token that `/_wschat/stop` and `/_wschat/connections` require.
     pub token: String,
     pub binary: Binary,

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -30,6 +30,7 @@ use crate::local::server::access::AccessKey;
 use crate::local::server::call_log::rotate;
 use crate::local::server::control::{FUNCTIONS, SOCKETS};
 use crate::local::server::http::{CONNECTIONS, Health, TICKET, TOKEN, Ticket};
+use crate::local::server::origins::Origin;
 use crate::machine::interpreter::VERSION_MANAGERS;
 use crate::machine::own_folder;
 
@@ -47,18 +48,46 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct ServerOptions {
     /// The port; 0 for any free one; `None` for the folder's last.
     pub port: Option<u16>,
+    /// An address to listen on beside loopback; `0.0.0.0` and `::` for all. A loopback address asks for loopback alone.
+    pub host: Option<IpAddr>,
+    /// The origins of the web pages that may call it.
+    pub origins: Vec<Origin>,
     /// The conditions file.
     pub conditions: Option<PathBuf>,
     /// Whether all callers are admitted, with any access key or none.
     pub open: bool,
 }
 
+/// The address to listen on beside loopback, of one that was given.
+pub fn beyond_loopback(host: IpAddr) -> Option<IpAddr> {
+    (!host.is_loopback()).then_some(host)
+}
+
+impl ServerOptions {
+    /// Holds the options to what is safe together.
+    ///
+    /// # Errors
+    /// When callers without the access key would be admitted from other machines.
+    pub fn check(&self) -> Result<(), ProcessError> {
+        match self.host.and_then(beyond_loopback).filter(|_| self.open) {
+            Some(host) => Err(ProcessError::OpenBeyondLoopback(host)),
+            None => Ok(()),
+        }
+    }
+}
+
 /// A server that runs and answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunningServer {
     pub pid: u32,
-    /// The port on loopback, for HTTP and TLS.
+    /// The port, for HTTP and TLS.
     pub port: u16,
+    /// The address that it listens on beside loopback, if there is one.
+    pub host: Option<IpAddr>,
+    /// The host that clients on other machines can use, as URLs have it; `None` if there is none, or none is known.
+    pub client_host: Option<String>,
+    /// The origins of the web pages that may call it.
+    pub origins: Vec<Origin>,
     pub version: String,
     /// The time of its start: RFC 3339, UTC.
     pub started: String,
@@ -90,7 +119,7 @@ pub enum ServerState {
     Stopped,
     /// It runs but does not answer: it is starting, stopping or stuck.
     Silent,
-    Running(RunningServer),
+    Running(Box<RunningServer>),
 }
 
 /// Finds the server of a data folder, or starts it. One of another build of wschat is replaced.
@@ -100,19 +129,26 @@ pub enum ServerState {
 pub async fn ensure(data: &Path, options: &ServerOptions) -> Result<RunningServer, ProcessError> {
     let folder = ServerFolder::make(data)?;
     let asked = options.conditions.as_deref().map(conditions_file).transpose()?.map(|(file, _)| file);
+    let mut start = options.clone();
     let mut conditions = asked.clone();
-    let mut open = options.open;
     let mut outcome = StartOutcome::Started;
     if let Some(record) = folder.wait_until_answering(START_TIMEOUT).await? {
         if record.binary == Binary::this() {
             return record.matching(options, asked.as_ref(), StartOutcome::Found);
         }
         conditions = conditions.or(record.conditions);
-        open |= record.open;
+        start.open |= record.open;
+        start.host = start.host.or(record.host);
+        if start.origins.is_empty() {
+            start.origins = record.origins;
+        }
         outcome = StartOutcome::Replaced;
+        // Before it is stopped: an error leaves it running.
+        start.check()?;
         stop(data).await?;
     }
-    let record = folder.start(options.port, conditions.as_ref(), open).await?;
+    start.check()?;
+    let record = folder.start(&start, conditions.as_ref()).await?;
     // A concurrent start may have won, with other options.
     record.matching(options, asked.as_ref(), outcome)
 }
@@ -120,7 +156,7 @@ pub async fn ensure(data: &Path, options: &ServerOptions) -> Result<RunningServe
 /// The server of a data folder, if it runs and answers.
 pub async fn find(data: &Path) -> Option<RunningServer> {
     match state(data).await {
-        ServerState::Running(running) => Some(running),
+        ServerState::Running(running) => Some(*running),
         ServerState::Stopped | ServerState::Silent => None,
     }
 }
@@ -137,7 +173,7 @@ pub async fn state(data: &Path) -> ServerState {
         return ServerState::Stopped;
     }
     match folder.answering().await {
-        Some(record) => ServerState::Running(record.running(StartOutcome::Found)),
+        Some(record) => ServerState::Running(Box::new(record.running(StartOutcome::Found))),
         None => ServerState::Silent,
     }
 }
@@ -266,6 +302,9 @@ impl ServerRecord {
         RunningServer {
             pid: self.pid,
             port: self.port,
+            host: self.host,
+            client_host: self.client_host,
+            origins: self.origins,
             version: self.binary.version,
             started: self.started,
             conditions: self.conditions.map(|file| file.path),
@@ -288,6 +327,12 @@ impl ServerRecord {
         }
         if options.port.is_some_and(|port| port != 0 && port != self.port) {
             return Err(ProcessError::OtherPort(self.port));
+        }
+        if options.host.is_some_and(|host| beyond_loopback(host) != self.host) {
+            return Err(ProcessError::OtherHost(self.host));
+        }
+        if !options.origins.is_empty() && options.origins != self.origins {
+            return Err(ProcessError::OtherOrigins(self.origins));
         }
         let here = self.conditions.as_ref().map(|file| &file.sha256);
         if conditions.is_some_and(|asked| Some(&asked.sha256) != here) {
@@ -331,16 +376,16 @@ impl ServerFolder {
         true
     }
 
+    /// Starts a server with these options, but for the conditions file, which is `conditions`.
     async fn start(
         &self,
-        port: Option<u16>,
+        options: &ServerOptions,
         conditions: Option<&ConditionsFile>,
-        open: bool,
     ) -> Result<ServerRecord, ProcessError> {
         let log = self.path().join(LOG);
         let logged = fs::metadata(&log).map_or(0, |log| log.len());
         let mut child = self
-            .spawn(port, conditions, open)
+            .spawn(options, conditions)
             .map_err(|source| ProcessError::Io { doing: "start its process".to_owned(), source })?;
         let deadline = Instant::now() + START_TIMEOUT;
         loop {
@@ -366,19 +411,25 @@ impl ServerFolder {
     }
 
     #[expect(clippy::disallowed_methods, reason = "it is passed on, not read")]
-    fn spawn(&self, port: Option<u16>, conditions: Option<&ConditionsFile>, open: bool) -> io::Result<Child> {
+    fn spawn(&self, options: &ServerOptions, conditions: Option<&ConditionsFile>) -> io::Result<Child> {
         let log = self.path().join(LOG);
         rotate(&log)?;
         let log = File::options().append(true).create(true).open(log)?;
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["local", "serve", "--data"]).arg(self.path()).current_dir(self.path());
-        if let Some(port) = port {
+        if let Some(port) = options.port {
             command.args(["--port", &port.to_string()]);
+        }
+        if let Some(host) = options.host {
+            command.args(["--host", &host.to_string()]);
+        }
+        for origin in &options.origins {
+            command.args(["--origin", &origin.to_string()]);
         }
         if let Some(file) = conditions {
             command.arg("--conditions").arg(&file.path);
         }
-        if open {
+        if options.open {
             command.arg("--open");
         }
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);

@@ -1,6 +1,7 @@
 //! The server process: takes the lock, binds the port, opens the services, then serves until it is told to stop.
 
 use std::io;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,15 +14,17 @@ use tokio::sync::watch;
 
 use super::error::ProcessError;
 use super::folder::{Binary, MissedPort, ServerFolder, ServerRecord, conditions_file};
-use super::process::ServerOptions;
+use super::process::{ServerOptions, beyond_loopback};
 use crate::local::context::CloudContext;
 use crate::local::context::conditions::Conditions;
 use crate::local::context::ports::SdkInstaller;
 use crate::local::context::store::Store;
+use crate::local::protocol::host::Hosts;
 use crate::local::server::access::{AccessKey, Guard};
 use crate::local::server::call_log::{CallLog, timestamp};
 use crate::local::server::cloud::Cloud;
-use crate::local::server::http::{Health, Listeners, Server};
+use crate::local::server::http::{Health, Server};
+use crate::local::server::listeners::{self, Listeners};
 use crate::local::server::router::Router;
 use crate::local::server::tls;
 
@@ -42,7 +45,9 @@ const MAX_OPEN_FILES: u64 = 1 << 20;
 /// # Errors
 /// When the server cannot start.
 pub async fn serve(data: &Path, options: ServerOptions, sdk: Arc<dyn SdkInstaller>) -> Result<(), ProcessError> {
-    let ServerOptions { port, conditions, open } = options;
+    options.check()?;
+    let ServerOptions { port, host, origins, conditions, open } = options;
+    let host = host.and_then(beyond_loopback);
     let folder = ServerFolder::make(data)?;
     let Some(_lock) = folder.lock().await? else {
         tracing::info!("another process serves this folder");
@@ -64,14 +69,17 @@ pub async fn serve(data: &Path, options: ServerOptions, sdk: Arc<dyn SdkInstalle
     };
     let conditions = Arc::new(conditions);
     let store = Store::open(folder.path()).map_err(doing("open the data folder"))?;
-    let (listeners, missed_port) = listen(&store, port).await?;
-    let port = listeners.port();
+    let (sockets, missed_port) = listen(&store, host, port)?;
+    let port = sockets.port();
+    let client_host = host.and_then(listeners::reachable);
+    let hosts = host.map_or_else(Hosts::default, |_| Hosts::beyond_loopback(client_host.clone()));
     let key = if open { Ok(AccessKey::placeholder()) } else { AccessKey::open(&store) };
     let key = key.map_err(doing("make an access key"))?;
     let tls = tls::open(&store).map_err(doing("make certificates"))?;
     let calls = CallLog::open(&store).map_err(doing("open the call log"))?;
     let context = CloudContext {
         port,
+        hosts: hosts.clone(),
         store,
         conditions: Arc::clone(&conditions),
         ca_bundle: tls.ca_bundle,
@@ -86,6 +94,8 @@ pub async fn serve(data: &Path, options: ServerOptions, sdk: Arc<dyn SdkInstalle
     let server = Arc::new(Server {
         router: Arc::new(Router::new(cloud.services(), conditions, calls).guarded(guard, cloud.authorizer())),
         open,
+        hosts,
+        origins: origins.clone(),
         sockets: cloud.sockets(),
         console: Some(cloud.console()),
         tls: tls.acceptor,
@@ -105,6 +115,9 @@ pub async fn serve(data: &Path, options: ServerOptions, sdk: Arc<dyn SdkInstalle
     folder.write_record(&ServerRecord {
         pid: std::process::id(),
         port,
+        host,
+        client_host,
+        origins,
         token,
         binary: Binary::this(),
         started,
@@ -113,10 +126,13 @@ pub async fn serve(data: &Path, options: ServerOptions, sdk: Arc<dyn SdkInstalle
         open,
         missed_port,
     })?;
-    tracing::info!("serving {} on port {port}", folder.path().display());
+    match host {
+        Some(host) => tracing::info!("serving {} on {host} and loopback, port {port}", folder.path().display()),
+        None => tracing::info!("serving {} on port {port}", folder.path().display()),
+    }
     let vanished = tokio::spawn(stop_without_folder(folder.clone(), server.stop.clone()));
 
-    server.run(listeners).await;
+    server.run(sockets).await;
 
     tracing::info!("stopping");
     vanished.abort();
@@ -152,18 +168,27 @@ fn raise_file_limit() {
 
 /// Binds the port that was asked for; without one, the first free one of: the folder's last, the default, any. Returns the
 /// first of these, too, if it could not be bound.
-async fn listen(store: &Store, asked: Option<u16>) -> Result<(Listeners, Option<MissedPort>), ProcessError> {
+fn listen(
+    store: &Store,
+    host: Option<IpAddr>,
+    asked: Option<u16>,
+) -> Result<(Listeners, Option<MissedPort>), ProcessError> {
+    let is_foreign = |error: &io::Error| error.kind() == io::ErrorKind::AddrNotAvailable;
     if let Some(port) = asked {
-        let bound = Listeners::bind(port).await.map_err(|source| ProcessError::Port { port, source });
+        let bound = Listeners::bind(host, port).map_err(|source| match host {
+            Some(host) if is_foreign(&source) => ProcessError::Host { host },
+            _ => ProcessError::Port { port, source },
+        });
         return Ok((bound?, None));
     }
     // Without a readable saved port the folder is treated as new.
     let last: Option<u16> = store.load("port").unwrap_or_default();
     let mut missed = None;
     for port in last.into_iter().chain([DEFAULT_PORT]) {
-        match Listeners::bind(port).await {
-            Ok(listeners) => return Ok((listeners, missed)),
-            Err(error) => {
+        match (Listeners::bind(host, port), host) {
+            (Ok(listeners), _) => return Ok((listeners, missed)),
+            (Err(error), Some(host)) if is_foreign(&error) => return Err(ProcessError::Host { host }),
+            (Err(error), _) => {
                 tracing::warn!("cannot listen on port {port}: {error}");
                 let why = match error.kind() {
                     io::ErrorKind::AddrInUse => "is in use".to_owned(),
@@ -174,7 +199,7 @@ async fn listen(store: &Store, asked: Option<u16>) -> Result<(Listeners, Option<
         }
     }
     let none = |source| ProcessError::Io { doing: "find a free port".to_owned(), source };
-    Ok((Listeners::bind(0).await.map_err(none)?, missed))
+    Ok((Listeners::bind(host, 0).map_err(none)?, missed))
 }
 
 fn stop_on_signals(stop: watch::Sender<bool>) -> io::Result<()> {

@@ -17,6 +17,7 @@ fn open(folder: &tempfile::TempDir, creating: Duration, deleting: Duration) -> A
     conditions.eventual.table_deleting = deleting;
     let context = CloudContext {
         port: 0,
+        hosts: Default::default(),
         store: Store::open(folder.path()).unwrap(),
         conditions: Arc::new(conditions),
         ca_bundle: folder.path().join("ca.pem"),

@@ -94,6 +94,7 @@ pub mod tests {
     pub fn open(folder: &tempfile::TempDir) -> Arc<Iam> {
         Iam::open(&CloudContext {
             port: 0,
+            hosts: Default::default(),
             store: Store::open(folder.path()).unwrap(),
             conditions: Arc::default(),
             ca_bundle: folder.path().join("ca.pem"),

@@ -15,6 +15,7 @@ fn open(folder: &tempfile::TempDir, spread: Duration) -> Arc<Iam> {
     conditions.eventual.iam_role_assumable = spread;
     let context = CloudContext {
         port: 0,
+        hosts: Default::default(),
         store: Store::open(folder.path()).unwrap(),
         conditions: Arc::new(conditions),
         ca_bundle: folder.path().join("ca.pem"),

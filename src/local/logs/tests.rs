@@ -9,6 +9,7 @@ use crate::local::protocol::wire::{Caller, Request};
 fn open(folder: &tempfile::TempDir) -> Arc<Logs> {
     let context = CloudContext {
         port: 0,
+        hosts: Default::default(),
         store: Store::open(folder.path()).unwrap(),
         conditions: Arc::default(),
         ca_bundle: folder.path().join("ca.pem"),

@@ -1,9 +1,92 @@
-//! Host names of this machine.
+//! Host names under which this cloud is called.
 
 use std::net::IpAddr;
 
+use http::uri::Authority;
+
 /// Whether a host, without its port, is a name or an address of the loopback interface.
 pub fn is_loopback(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    host == "localhost" || host.ends_with(".localhost") || address.is_ok_and(|address| address.is_loopback())
+    host == "localhost" || host.ends_with(".localhost") || address(host).is_some_and(|address| address.is_loopback())
+}
+
+fn address(host: &str) -> Option<IpAddr> {
+    host.trim_start_matches('[').trim_end_matches(']').parse().ok()
+}
+
+/// The names of this machine that containers on it have: those of Docker and Podman. `internal` is a top-level domain that is
+/// reserved for private use (ICANN, 2024), so nobody else's web page has such a name.
+const OF_CONTAINERS: &[&str] = &["host.docker.internal", "host.containers.internal"];
+
+/// The host names under which a cloud is called: those that a `Host` header may have, and the one that clients are given.
+///
+/// A web page can call this cloud under its own host name if that resolves to this machine (DNS rebinding), and is then of the
+/// same origin. So names that others could own are refused. An address cannot be rebound.
+#[derive(Debug, Clone, Default)]
+pub struct Hosts {
+    /// `None` if loopback alone is listened on.
+    beyond: Option<Beyond>,
+}
+
+#[derive(Debug, Clone)]
+struct Beyond {
+    /// The machine's own name.
+    machine: String,
+    /// The host that clients on other machines can use; `None` if none is known.
+    of_clients: Option<String>,
+}
+
+impl Hosts {
+    /// For a cloud that other machines reach: any address, this machine's name, also below `.local`, and the names of this
+    /// machine in containers. `of_clients` is the host that clients on other machines can use, if one is known.
+    pub fn beyond_loopback(of_clients: Option<String>) -> Self {
+        let machine = rustix::system::uname().nodename().to_string_lossy().to_ascii_lowercase();
+        Self { beyond: Some(Beyond { machine, of_clients }) }
+    }
+
+    /// The host in the addresses that clients are given.
+    pub fn of_clients(&self) -> &str {
+        self.beyond.as_ref().and_then(|beyond| beyond.of_clients.as_deref()).unwrap_or("localhost")
+    }
+
+    /// Whether a `Host` header is admitted.
+    pub fn admit(&self, header: &str) -> bool {
+        let Ok(authority) = header.parse::<Authority>() else { return false };
+        let host = authority.host().to_ascii_lowercase();
+        is_loopback(&host) || self.beyond.as_ref().is_some_and(|beyond| beyond.has(&host))
+    }
+}
+
+impl Beyond {
+    fn has(&self, host: &str) -> bool {
+        let is_machine = !self.machine.is_empty() && host.strip_suffix(".local").unwrap_or(host) == self.machine;
+        is_machine || address(host).is_some() || OF_CONTAINERS.contains(&host)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_others_can_own_are_never_admitted() {
+        let beyond = Hosts { beyond: Some(Beyond { machine: "laptop".to_owned(), of_clients: None }) };
+        for (host, loopback, reached) in [
+            ("localhost:4579", true, true),
+            ("[::1]:4579", true, true),
+            ("192.168.1.5:4579", false, true),
+            ("[2001:db8::1]:4579", false, true),
+            ("laptop:4579", false, true),
+            ("LAPTOP.local:4579", false, true),
+            ("host.docker.internal:4579", false, true),
+            ("example.com", false, false),
+            ("laptop.example.com", false, false),
+            ("192.168.1.5.example.com", false, false),
+            ("host.docker.internal.example.com", false, false),
+            ("localhost.example.com", false, false),
+            ("", false, false),
+        ] {
+            assert_eq!((Hosts::default().admit(host), beyond.admit(host)), (loopback, reached), "{host}");
+        }
+        assert!(!Hosts { beyond: Some(Beyond { machine: String::new(), of_clients: None }) }.admit(".local"));
+    }
 }

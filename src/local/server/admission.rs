@@ -5,20 +5,22 @@
 use http::{HeaderMap, header};
 
 use super::tls::is_api_on_aws;
-use crate::local::protocol::host::is_loopback;
+use crate::local::protocol::host::{Hosts, is_loopback};
 
-/// Checks the `Host`, `Origin` and `Sec-Fetch-Site` headers of a request.
+/// Checks the `Host`, `Origin` and `Sec-Fetch-Site` headers of a request; those about its page only where the page is not
+/// `allowed` by its origin.
 ///
 /// # Errors
 /// The message for the sender of a request that is not admitted.
-pub fn check(headers: &HeaderMap) -> Result<(), String> {
+pub fn check(headers: &HeaderMap, hosts: &Hosts, allowed: bool) -> Result<(), String> {
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     // DNS rebinding: a foreign host name that resolves to loopback makes a page of that host same-origin with this port.
     if let Some(host) = text(header::HOST)
-        && !is_ours(host)
+        && !hosts.admit(host)
+        && !is_of_api(host)
     {
         return Err(format!(
-            "The local cloud serves localhost only, not \"{host}\"; to admit all callers: wschat local start --open"
+            "The local cloud does not serve the host name \"{host}\"; to admit all callers: wschat local start --open"
         ));
     }
     let foreign_origin = text(header::ORIGIN).is_some_and(|origin| {
@@ -26,19 +28,15 @@ pub fn check(headers: &HeaderMap) -> Result<(), String> {
         !uri.as_ref().and_then(http::Uri::host).is_some_and(is_loopback)
     });
     let cross_site = headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site");
-    if foreign_origin || cross_site {
-        return Err("Web pages of other origins may not call the local cloud.".to_owned());
+    if !allowed && (foreign_origin || cross_site) {
+        return Err("Web pages of other origins may not call the local cloud; to allow one: --origin.".to_owned());
     }
     Ok(())
 }
 
-/// Whether a `Host` header names loopback or an API Gateway API, whose traffic is redirected here.
-fn is_ours(host: &str) -> bool {
-    let name = match host.parse::<http::uri::Authority>() {
-        Ok(authority) => authority.host().to_ascii_lowercase(),
-        Err(_) => return false,
-    };
-    is_loopback(&name) || is_api_on_aws(&name)
+/// Whether a `Host` header names an API Gateway API on AWS, whose traffic is redirected here.
+fn is_of_api(host: &str) -> bool {
+    host.parse::<http::uri::Authority>().is_ok_and(|authority| is_api_on_aws(&authority.host().to_ascii_lowercase()))
 }
 
 #[cfg(test)]
@@ -67,14 +65,18 @@ mod tests {
             "a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com",
             "a1b2c3d4e5.execute-api.cn-north-1.amazonaws.com.cn",
         ] {
-            assert_eq!(check(&request(&[("host", host)])), Ok(()), "{host}");
+            assert_eq!(check(&request(&[("host", host)]), &Hosts::default(), false), Ok(()), "{host}");
         }
         for host in
             ["example.com", "localhost.example.com:4579", "10.0.0.1", "amazonaws.com", "x.amazonaws.com", "::", ""]
         {
-            assert!(check(&request(&[("host", host)])).is_err(), "{host}");
+            assert!(check(&request(&[("host", host)]), &Hosts::default(), false).is_err(), "{host}");
         }
-        assert_eq!(check(&HeaderMap::new()), Ok(()), "programs that speak HTTP/1.0 name no host");
+        assert_eq!(
+            check(&HeaderMap::new(), &Hosts::default(), false),
+            Ok(()),
+            "programs that speak HTTP/1.0 name no host"
+        );
     }
 
     #[test]
@@ -89,7 +91,8 @@ mod tests {
             ("sec-fetch-site", "cross-site", false),
         ] {
             let headers = request(&[("host", "localhost:4579"), (name, value)]);
-            assert_eq!(check(&headers).is_ok(), admitted, "{name}: {value}");
+            assert_eq!(check(&headers, &Hosts::default(), false).is_ok(), admitted, "{name}: {value}");
+            assert_eq!(check(&headers, &Hosts::default(), true), Ok(()), "{name}: {value}");
         }
     }
 }

@@ -1,7 +1,6 @@
-//! The HTTP server: HTTP/1.1 on one loopback port, plain or over TLS, distinguished by the first byte.
+//! The HTTP server: HTTP/1.1 on one port, plain or over TLS, distinguished by the first byte.
 
-use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,17 +14,20 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::admission;
 use super::control::{Control, FUNCTIONS, SOCKETS};
+use super::listeners::Listeners;
+use super::origins::{self, Origin};
 use super::router::{Entry, Router, decode_query, scope};
 use crate::local::apigateway::connection::OpenConnection;
 use crate::local::console::{self, Answer, Console};
 use crate::local::protocol::header_case::HeaderCase;
+use crate::local::protocol::host::Hosts;
 use crate::local::protocol::operation::{Operation, OperationEffect};
 use crate::local::protocol::wire::{Caller, Request, Response};
 
@@ -95,41 +97,6 @@ pub struct Health {
     pub started: String,
 }
 
-/// The bound port: connections queue, but none is accepted yet.
-pub struct Listeners {
-    v4: TcpListener,
-    /// Absent where the machine has no IPv6.
-    v6: Option<TcpListener>,
-    port: u16,
-}
-
-impl Listeners {
-    /// Binds `port` on 127.0.0.1 and, where that works, on ::1; 0 for any free one.
-    ///
-    /// # Errors
-    /// When the port is taken on 127.0.0.1.
-    pub async fn bind(port: u16) -> io::Result<Self> {
-        let v4 = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
-        let port = v4.local_addr()?.port();
-        let v6 = TcpListener::bind((Ipv6Addr::LOCALHOST, port)).await.ok();
-        Ok(Self { v4, v6, port })
-    }
-
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
-    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        match &self.v6 {
-            None => self.v4.accept().await,
-            Some(v6) => tokio::select! {
-                accepted = self.v4.accept() => accepted,
-                accepted = v6.accept() => accepted,
-            },
-        }
-    }
-}
-
 /// The server and everything it serves.
 pub struct Server {
     pub router: Arc<Router>,
@@ -140,6 +107,10 @@ pub struct Server {
     pub health: Health,
     /// Whether requests of any host name and origin are admitted (`--open`).
     pub open: bool,
+    /// The host names that are admitted otherwise.
+    pub hosts: Hosts,
+    /// The web pages that may call with an SDK.
+    pub origins: Vec<Origin>,
     /// What `wschat dev` controls; without it, nothing.
     pub control: Option<Control>,
     /// The token that `/_wschat/stop`, [`CONNECTIONS`], [`TICKET`] and the control require.
@@ -244,14 +215,28 @@ impl Server {
                 Err(_) => into_hyper(Response::empty(400)),
             };
         }
+        let page = origins::allowed(&self.origins, &request.headers);
         if !self.open
-            && let Err(why) = admission::check(&request.headers)
+            && let Err(why) = admission::check(&request.headers, &self.hosts, page.is_some())
         {
             return into_hyper(Response::json(403, &serde_json::json!({ "message": why })));
         }
-        if let Some(answer) = self.process_endpoint(&request) {
+        if let Some(answer) = self.process_endpoint(&request, peer) {
             return into_hyper(answer);
         }
+        let preflight = page.as_ref().and_then(|page| origins::preflight(page, &request.method, &request.headers));
+        if let Some(answer) = preflight {
+            return into_hyper(answer);
+        }
+        let mut answer = self.call(request, body, peer).await;
+        if let Some(page) = page {
+            origins::expose(answer.headers_mut(), page);
+        }
+        answer
+    }
+
+    /// Answers a call of a service.
+    async fn call(&self, mut request: Request, body: Incoming, peer: SocketAddr) -> Answer {
         match read(body, self.router.body_limit(&request)).await {
             Ok(Some(body)) => {
                 request.body = body;
@@ -279,8 +264,12 @@ impl Server {
     }
 
     /// Answers the endpoints of the process itself, below `/_wschat`.
-    fn process_endpoint(&self, request: &Request) -> Option<Response> {
+    fn process_endpoint(&self, request: &Request, peer: SocketAddr) -> Option<Response> {
         match (request.method.as_str(), request.path.as_str()) {
+            // They are for this machine's user; other machines have no business with them.
+            (_, path) if path.starts_with("/_wschat/") && !peer.ip().is_loopback() => {
+                Some(Response::json(403, &serde_json::json!({ "message": "Forbidden" })))
+            }
             ("GET", "/_wschat/health") => Some(Response::json(200, &self.health)),
             (_, "/_wschat/stop" | CONNECTIONS | TICKET | FUNCTIONS | SOCKETS) if !self.has_token(request) => {
                 Some(Response::json(403, &serde_json::json!({ "message": "Forbidden" })))

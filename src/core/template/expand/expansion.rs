@@ -102,7 +102,8 @@ impl<'a> Expansion<'a> {
             Ok(resolved) => resolved,
             Err(name) => {
                 // SAM's message shows the value, which may be a secret.
-                let what = format!("Fn::Sub expects all variables to be strings, and the default of {name} is none");
+                let what =
+                    format!("Fn::Sub expects all variables to be strings; the default of {name} is not a string");
                 self.report(Problem::new(self.place(property), what).kind(ProblemKind::IllTyped).help("quote it"));
                 value.clone()
             }
@@ -146,7 +147,7 @@ impl<'a> Expansion<'a> {
     pub fn tags(&mut self) -> impl Iterator<Item = (String, Value)> + use<'a> {
         let mut given = self.get("Tags");
         if given.is_some_and(|tags| intrinsics::call(tags).is_some()) {
-            self.problem("Tags", "Tags must be a map of keys and values itself, no function that gives one");
+            self.problem("Tags", "Tags must be a map of keys and values; an intrinsic function is not supported here");
             given = None;
         }
         let tags = given.and_then(Value::as_object).into_iter().flatten();

@@ -97,7 +97,7 @@ impl Shape {
             Self::Text => "a string",
             Self::Map => "a map",
             Self::Bool => "true or false",
-            Self::PlainBool => "true or false itself, no function that gives it",
+            Self::PlainBool => "true or false; an intrinsic function is not supported here",
             Self::TextOrMap => "a string or a map",
             Self::List => "a list of strings or maps",
             Self::Policies => "a policy or a list of policies: names, ARNs, documents, or SAM's policy templates",

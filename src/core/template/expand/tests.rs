@@ -91,7 +91,7 @@ Resources:
     10 |         Ping: { FunctionArn: f }
        |         ^^^^
 
-    error: Tags must be a map of keys and values itself, no function that gives one
+    error: Tags must be a map of keys and values; an intrinsic function is not supported here
       --> t.yaml:13:58
        |
     13 |     Properties: { InlineCode: x, Handler: h, Runtime: r, Tags: !If [Here, { a: b }, { c: d }] }

@@ -80,7 +80,7 @@ fn version(expansion: &mut Expansion<'_>, id: &str) -> Resource {
     expansion.note(made(id).key("Description"), &expansion.place("VersionDescription"));
     let policy = expansion.get("VersionDeletionPolicy");
     if policy.is_some_and(Value::is_object) {
-        let what = "VersionDeletionPolicy must be Delete or Retain itself, no function that gives it";
+        let what = "VersionDeletionPolicy must be Delete or Retain; an intrinsic function is not supported here";
         expansion.problem("VersionDeletionPolicy", what);
     }
     let policy = policy.and_then(Value::as_str).unwrap_or("Retain");

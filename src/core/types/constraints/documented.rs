@@ -338,7 +338,7 @@ fn request_authorizer(properties: &Value) -> Vec<Problem> {
     for (at, source) in elements(properties, "IdentitySource") {
         let Some(given) = source.as_str().filter(|given| !Token::is_in(given)) else { continue };
         if !SOURCES.iter().any(|source| given.starts_with(source)) {
-            let what = format!("\"{given}\" is no identity source of a WebSocket API");
+            let what = format!("\"{given}\" cannot be an identity source of a WebSocket API");
             let path = root.key("IdentitySource").index(at);
             problems.push(
                 Problem::new(path.clone(), what)
@@ -368,7 +368,7 @@ fn principal(properties: &Value) -> Option<Problem> {
         return None;
     }
     let path = Path::default().key("Principal");
-    let problem = Problem::new(path.clone(), format!("\"{given}\" is no principal")).depending_on_values([path]);
+    let problem = Problem::new(path.clone(), format!("\"{given}\" is not a principal")).depending_on_values([path]);
     Some(problem.help("a service is named like apigateway.amazonaws.com, an account by its twelve digits"))
 }
 
@@ -482,7 +482,7 @@ fn managed_policies(properties: &Value) -> Vec<Problem> {
         if !arn.starts_with("arn:") && !arn.is_empty() && !Token::is_in(arn) {
             let meant =
                 all_names().find(|known| name_of(known) == arn).map(|known| format!("did you mean {PREFIX}{known}?"));
-            let problem = Problem::new(path.clone(), format!("\"{arn}\" is no ARN of a managed policy"))
+            let problem = Problem::new(path.clone(), format!("\"{arn}\" is not the ARN of a managed policy"))
                 .depending_on_values([path]);
             problems.push(Problem { help: meant, ..problem });
             continue;

@@ -481,14 +481,14 @@ fn every_constraint_finds_its_violation_and_nothing_else() {
             "AWS::Lambda::Permission",
             json!({ "FunctionName": "f", "Action": "lambda:InvokeFunction", "Principal": "apigateway" }),
             "Principal",
-            "\"apigateway\" is no principal",
+            "\"apigateway\" is not a principal",
             json!({ "FunctionName": "f", "Action": "lambda:InvokeFunction", "Principal": "apigateway.amazonaws.com" }),
         ),
         case(
             "AWS::ApiGatewayV2::Authorizer",
             authorizer("$request.header.Authorization"),
             "IdentitySource/0",
-            "\"$request.header.Authorization\" is no identity source of a WebSocket API",
+            "\"$request.header.Authorization\" cannot be an identity source of a WebSocket API",
             authorizer("route.request.header.Authorization"),
         ),
         case(

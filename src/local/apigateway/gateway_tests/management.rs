@@ -7,6 +7,7 @@ fn connections_requires_signed_calls() {
     let folder = tempfile::tempdir().unwrap();
     let context = CloudContext {
         port: 1,
+        hosts: Default::default(),
         store: Store::open(folder.path()).unwrap(),
         conditions: Arc::new(Conditions::default()),
         ca_bundle: folder.path().join("ca.pem"),

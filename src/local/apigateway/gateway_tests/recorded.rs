@@ -71,7 +71,7 @@ async fn failures_are_recorded_with_their_reason() {
     recorded(&cloud, &mut last).await;
     for (message, status, what) in [
         (r#"{"action":"fail"}"#, 502, "f failed: broken on purpose"),
-        (r#"{"action":"odd"}"#, 502, "f returned what is no proxy response: \"text\""),
+        (r#"{"action":"odd"}"#, 502, "f returned something that is not a proxy response: \"text\""),
         (r#"{"action":"locked"}"#, 500, "The resource policy of forbidden does not let API Gateway invoke it."),
         (r#"{"action":"nowhere"}"#, 403, "The message selects the route \"nowhere\""),
         ("no JSON", 403, "$request.body.action selects nothing in this message"),

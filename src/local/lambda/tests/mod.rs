@@ -92,6 +92,7 @@ impl Cloud {
         let folder = tempfile::tempdir().unwrap();
         let context = CloudContext {
             port: 4321,
+            hosts: Default::default(),
             store: Store::open(folder.path()).unwrap(),
             conditions: Arc::new(conditions),
             ca_bundle: folder.path().join("ca.pem"),

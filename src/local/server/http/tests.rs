@@ -1,3 +1,4 @@
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use aws_credential_types::Credentials;
@@ -79,11 +80,13 @@ impl Running {
                 started: "now".to_owned(),
             },
             open: false,
+            hosts: Hosts::default(),
+            origins: vec!["https://app.example.com".parse().unwrap()],
             control: None,
             token: "secret".to_owned(),
             stop: watch::Sender::new(false),
         });
-        let listeners = Listeners::bind(0).await.unwrap();
+        let listeners = Listeners::bind(None, 0).unwrap();
         let port = listeners.port();
         let serving = tokio::spawn(Arc::clone(&server).run(listeners));
         Self { folder, port, server, serving }
@@ -242,5 +245,54 @@ async fn silent_connections_are_closed() {
     for sent in ["", "\u{16}\u{3}\u{1}", "GET / HTTP/1.1\r\nhost: lo", whole] {
         let answer = tokio::time::timeout(Duration::from_secs(20), running.exchange(sent)).await;
         assert!(answer.is_ok(), "still open after {sent:?}");
+    }
+}
+
+#[tokio::test]
+async fn pages_of_the_named_origins_can_call_and_read_and_others_cannot() {
+    let running = Running::start().await;
+    let named = "origin: https://app.example.com\r\nsec-fetch-site: cross-site\r\n";
+    let exchange = |method: &'static str, path: &'static str, headers: String| {
+        let (running, length) = (&running, if method == "POST" { "content-length: 0\r\n" } else { "" });
+        async move {
+            let head =
+                format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{length}{headers}\r\n");
+            running.exchange(&head).await.to_ascii_lowercase()
+        }
+    };
+    let question =
+        "access-control-request-method: POST\r\naccess-control-request-headers: authorization,x-amz-target\r\n";
+    let answer = exchange("OPTIONS", "/", format!("{named}{question}")).await;
+    assert!(answer.starts_with("http/1.1 204"), "{answer}");
+    assert!(answer.contains("access-control-allow-origin: https://app.example.com\r\n"), "{answer}");
+    assert!(answer.contains("access-control-allow-headers: authorization,x-amz-target\r\n"), "{answer}");
+
+    let signed = "authorization: AWS4-HMAC-SHA256 Credential=AKID/20260101/eu-west-1/sts/aws4_request\r\n";
+    let answer = exchange("POST", "/", format!("{named}{signed}")).await;
+    assert!(answer.starts_with("http/1.1 200"), "{answer}");
+    assert!(answer.contains("access-control-allow-origin: https://app.example.com\r\n"), "{answer}");
+    assert!(answer.contains("access-control-expose-headers:") && answer.contains("x-amzn-requestid"), "{answer}");
+    assert!(answer.contains("vary: origin\r\n") && !answer.contains("allow-credentials"), "{answer}");
+    // A call that fails can be read, too.
+    let answer = exchange("POST", "/", named.to_owned()).await;
+    assert!(answer.starts_with("http/1.1 400") && answer.contains("access-control-allow-origin:"), "{answer}");
+
+    // The endpoints of the process are for no page.
+    for path in ["/_wschat/health", "/_wschat/ticket"] {
+        let answer = exchange("GET", path, named.to_owned()).await;
+        assert!(!answer.contains("access-control"), "{answer}");
+    }
+    for (other, refused) in [
+        ("origin: https://app.example.com.evil.example\r\n", true),
+        ("origin: http://app.example.com\r\n", true),
+        ("origin: null\r\n", true),
+        // Pages of this machine are not refused, but no browser lets them read or send what needs a preflight.
+        ("origin: http://localhost:5173\r\n", false),
+    ] {
+        for (method, headers) in [("OPTIONS", question), ("POST", signed)] {
+            let answer = exchange(method, "/", format!("{other}{headers}")).await;
+            assert!(!answer.contains("access-control"), "{answer}");
+            assert_eq!(answer.starts_with("http/1.1 403"), refused, "{other}: {answer}");
+        }
     }
 }
