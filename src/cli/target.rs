@@ -124,17 +124,29 @@ impl Args {
     }
 
     /// Writes down beside the template what this run was given, and says so; where that cannot be done it is said, too,
-    /// and nothing else is lost.
+    /// and nothing else is lost. Returns whether the file was written and has nothing that this run does not know: not where
+    /// it was edited in the meantime.
     ///
     /// # Errors
     /// When it cannot be told which stack this is.
-    pub fn remember(&self, ui: &Ui) -> Result<(), CommandError> {
-        match self.config()?.remember(&self.stack()?, self.place.region.as_deref()) {
-            Ok(Some(written)) => ui.say(written),
+    pub fn remember(&self, ui: &Ui) -> Result<bool, CommandError> {
+        let Some(config) = self.config_now(ui)? else { return Ok(false) };
+        match config.remember(&self.stack()?, self.place.region.as_deref()) {
+            Ok(Some(written)) => {
+                ui.say(written);
+                return Ok(config == *self.config()?);
+            }
             Ok(None) => {}
             Err(why) => ui.say(format_args!("warning: {why}")),
         }
-        Ok(())
+        Ok(false)
+    }
+
+    /// The project's file as it is now: the user may have edited it since this run has read it. `None` where it has an error,
+    /// which is said: it is the user's to mend, and nothing is written to it.
+    fn config_now(&self, ui: &Ui) -> Result<Option<Config>, CommandError> {
+        let now = Config::open(self.config()?.path().to_owned(), self.place.environment.name.as_deref());
+        Ok(now.inspect_err(|error| ui.say(format_args!("warning: nothing is written to the file: {error}"))).ok())
     }
 
     /// Writes down the values of parameters that this run was given, and forgets others; where that cannot be done it is said.
@@ -147,9 +159,7 @@ impl Args {
         forgotten: &BTreeSet<String>,
         ui: &Ui,
     ) -> Result<(), CommandError> {
-        // It may have the stack's name since.
-        let config = Config::open(self.config()?.path().to_owned(), self.place.environment.name.as_deref());
-        let config = config.or_else(|_| self.config().cloned())?;
+        let Some(config) = self.config_now(ui)? else { return Ok(()) };
         match config.remember_parameters(given, forgotten, self.place.local) {
             Ok(Some(written)) => ui.say(written),
             Ok(None) => {}

@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn one_process_checks_all_files_and_is_replaced_if_it_ends() {
         let folder = tempfile::tempdir().unwrap();
-        let (good, bad) = (folder.path().join("good.js"), folder.path().join("two\nlines.js"));
+        let (good, bad) = (folder.path().join("good.js"), folder.path().join("bad.js"));
         std::fs::write(&good, "exports.handler = 1;\n").unwrap();
         std::fs::write(&bad, "let x = 1;\nlet y = ;\n").unwrap();
         // Under a name of its own, so that no other test has the process.
