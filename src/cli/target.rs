@@ -432,7 +432,41 @@ fn suggested(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    #[derive(Parser)]
+    struct Typed {
+        #[command(flatten)]
+        target: Args,
+    }
+
+    #[test]
+    fn what_the_user_edits_during_a_run_is_not_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(config::FILE);
+        let option = format!("--{FILE_OPTION}");
+        let target = |stack: &str| {
+            let words = ["x", &option, file.to_str().unwrap(), "--stack", stack];
+            let Typed { target } = Typed::parse_from(words);
+            target.config().unwrap();
+            target
+        };
+        let ui = Ui::new(true);
+        let first = target("a");
+        std::fs::write(&file, "[default]\nregion = \"eu-west-1\"\n").unwrap();
+        assert!(!first.remember(&ui).unwrap(), "it has a region that this run does not know");
+        let both = "[default]\nregion = \"eu-west-1\"\nstack = \"a\"\n";
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), both);
+        let broken = target("a");
+        std::fs::write(&file, "[default]\nregion = \n").unwrap();
+        assert!(!broken.remember(&ui).unwrap());
+        broken.remember_parameters(&[("P".to_owned(), "v".to_owned())].into(), &BTreeSet::new(), &ui).unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "[default]\nregion = \n");
+        std::fs::remove_file(&file).unwrap();
+        assert!(target("b").remember(&ui).unwrap(), "nobody but this run has written it");
+    }
 
     #[test]
     fn what_is_suggested_can_name_a_stack() {

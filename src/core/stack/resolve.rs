@@ -616,6 +616,7 @@ impl<'a> Resolver<'a> {
             }
             None => Build::default(),
         };
+        build.add_to(&mut properties);
         let resource = Resource {
             logical_id: logical_id.to_owned(),
             kind,
