@@ -435,6 +435,9 @@ struct Recent<T> {
 /// Enough for what may still arrive late; a process may follow for days.
 const MAX_RECENT: usize = 10_000;
 
+/// How many streams are known before those that have ended are forgotten, even if it never becomes quiet.
+const MAX_READERS: usize = 1_000;
+
 /// How long an invocation may take, in milliseconds (Lambda developer guide, quotas): so long a stream may be silent.
 const MAX_SILENCE: i64 = 15 * 60 * 1000;
 
@@ -519,7 +522,16 @@ impl Merge {
             placed.extend(self.place(waited, false));
         }
         placed.extend(self.decide_refusals(late));
+        if self.readers.len() > MAX_READERS {
+            self.forget_readers();
+        }
         placed
+    }
+
+    /// Forgets the streams in which no invocation can run any more.
+    fn forget_readers(&mut self) {
+        let silent = self.newest.saturating_sub(MAX_SILENCE);
+        self.readers.retain(|_, (_, time)| *time >= silent);
     }
 
     /// The entries of the errors before `until` that clients got and whose functions did not log why.
@@ -547,8 +559,7 @@ impl Merge {
         let mut entries = self.place(entries, false);
         entries.extend(self.decide_refusals(i64::MAX));
         entries.sort_by_key(|entry| entry.time);
-        let silent = self.newest.saturating_sub(MAX_SILENCE);
-        self.readers.retain(|_, (_, time)| *time >= silent);
+        self.forget_readers();
         entries
     }
 
@@ -725,8 +736,17 @@ mod tests {
     fn what_waits_is_told_even_if_it_never_becomes_quiet() {
         let sources = sources(true);
         let mut merge = Merge::new(&sources);
-        assert_eq!(shown(&merge.add(vec![refusal(1_000, "a", true), event(1, 1_001, "START RequestId: c Version: 1"), event(1, 1_002, "z")])), []);
-        let busy = |time: i64| vec![invocation(time, "b"), event(0, time, "START RequestId: b Version: 1"), event(0, time, "x")];
+        assert_eq!(
+            shown(&merge.add(vec![
+                refusal(1_000, "a", true),
+                event(1, 1_001, "START RequestId: c Version: 1"),
+                event(1, 1_002, "z")
+            ])),
+            []
+        );
+        let busy = |time: i64| {
+            vec![invocation(time, "b"), event(0, time, "START RequestId: b Version: 1"), event(0, time, "x")]
+        };
         assert_eq!(shown(&merge.add(busy(2_000))).len(), 1);
         let told = merge.add(busy(1_003 + LOCAL_OVERLAP));
         let told: Vec<&str> = shown(&told).into_iter().map(|(.., text)| text).collect();

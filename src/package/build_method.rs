@@ -13,7 +13,9 @@ use tokio::sync::Mutex;
 use super::folder::Files;
 use super::npm::{self, Modules};
 use super::workspace::{self, declared, manifest};
-use super::{BuildOptions, Code, PackageError, Progress, Source, Target, environment, file_name, handler, install, source_map};
+use super::{
+    BuildOptions, Code, PackageError, Progress, Source, Target, environment, file_name, handler, install, source_map,
+};
 use crate::core::stack::{Build, Esbuild, Makefile};
 use crate::machine::interpreter::{self, Language};
 

@@ -85,7 +85,9 @@ mod tests {
         let output = scratch.path().join("build/F");
         fs::create_dir_all(output.join("inner")).unwrap();
         let folder = scratch.path().join("app");
-        let map = |source: &str| format!(r#"{{"mappings":"AAAA","sources":["{source}","../../../shared/x.ts"],"version":3}}"#);
+        let map = |source: &str| {
+            format!(r#"{{"mappings":"AAAA","sources":["{source}","../../../shared/x.ts"],"version":3}}"#)
+        };
         fs::write(output.join("index.js.map"), map("../../app/src/index.ts")).unwrap();
         fs::write(output.join("inner/b.js.map"), map("../../../app/src/b.ts")).unwrap();
         let inline = |map: String| format!("code();\n{INLINE}{}\n", BASE64_STANDARD.encode(map));

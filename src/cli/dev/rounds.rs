@@ -204,6 +204,8 @@ impl<'a> Rounds<'a> {
                     self.reject(&error, begun);
                 }
             }
+            let retries = std::mem::take(&mut self.retries);
+            self.todo.plan |= retries;
             if later.is_empty() {
                 self.shared.now.send_if_modified(|now| {
                     let is_over = now.ends_with('…');
@@ -212,7 +214,7 @@ impl<'a> Rounds<'a> {
                     }
                     is_over
                 });
-                self.todo = Todo { plan: std::mem::take(&mut self.retries), ..Todo::default() };
+                self.todo = Todo { plan: retries, ..Todo::default() };
                 tokio::select! {
                     saved = self.watch.saved() => later = saved.map_err(|error| unwatched(&error))?,
                     () = self.shared.restart.notified() => return Ok(RoundsEnd::Restart),

@@ -8,8 +8,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, interval_at};
 
-use super::super::exit::{self, Exit};
 use super::super::command::Command;
+use super::super::exit::{self, Exit};
 use super::super::{endpoint, open};
 use super::socket::{Received, Socket};
 use super::{Args, Deployed, Question, Shared};
@@ -90,7 +90,13 @@ impl<'a> Screen<'a> {
             runs: true,
             socket: None,
             last_message: None,
-            logs: Logs { entries: None, sources: None, printer: None, whose: BTreeSet::new(), since: now_in_milliseconds() },
+            logs: Logs {
+                entries: None,
+                sources: None,
+                printer: None,
+                whose: BTreeSet::new(),
+                since: now_in_milliseconds(),
+            },
         }
     }
 
@@ -384,7 +390,8 @@ impl<'a> Screen<'a> {
         match (was_running, self.runs) {
             (true, false) => {
                 let start = Command::new("local start").with(target.data_folder());
-                self.ui.say(format_args!("The local cloud has stopped: nothing can be updated. Start it with: {start}"));
+                self.ui
+                    .say(format_args!("The local cloud has stopped: nothing can be updated. Start it with: {start}"));
             }
             (false, true) => {
                 self.ui.say("The local cloud runs again: starting again.");
@@ -424,7 +431,6 @@ enum Heard {
     Suspend,
 }
 
-/// The signals that end or suspend a program.
 /// Waits until the question that is asked needs no answer any more.
 async fn withdrawn(mode: &mut Mode) {
     match mode {
@@ -433,6 +439,7 @@ async fn withdrawn(mode: &mut Mode) {
     }
 }
 
+/// The signals that end or suspend a program.
 struct Signals {
     interrupt: Option<Signal>,
     terminate: Option<Signal>,

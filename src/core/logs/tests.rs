@@ -117,7 +117,9 @@ fn output_is_given_without_the_prefix_of_its_runtime() {
         (format!("[WARNING]\t2026-05-04T10:00:00.123Z\t{ID}\tlow on disk\n"), Some(Level::Warn), "low on disk", true),
         ("printed\n".into(), None, "printed", false),
         (
-            format!("2026-05-04T10:00:00.123Z\t{ID}\tERROR\t(node:8) [DEP0040] DeprecationWarning: The `punycode` module\n"),
+            format!(
+                "2026-05-04T10:00:00.123Z\t{ID}\tERROR\t(node:8) [DEP0040] DeprecationWarning: The `punycode` module\n"
+            ),
             Some(Level::Warn),
             "(node:8) [DEP0040] DeprecationWarning: The `punycode` module",
             true,

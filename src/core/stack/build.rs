@@ -48,8 +48,8 @@ const SOURCE_MAPS: &str = "--enable-source-maps";
 impl Build {
     /// Adds to a function's properties what its build asks for: with `Sourcemap`, that Node.js reads the maps (SAM developer guide,
     /// "Building Node.js Lambda functions with esbuild").
-    pub fn add_to(&self, properties: &mut Map<String, Value>) {
-        let Self::Esbuild(esbuild) = self else { return };
+    pub fn add_to(&self, properties: &mut Value) {
+        let (Self::Esbuild(esbuild), Value::Object(properties)) = (self, properties) else { return };
         if !esbuild.flags.iter().any(|flag| flag.starts_with("--sourcemap")) {
             return;
         }
@@ -327,10 +327,12 @@ mod tests {
     fn node_reads_the_source_maps_of_a_bundle() {
         let added = |sourcemap: Value, environment: Value| {
             let metadata = json!({ "BuildMethod": "esbuild", "BuildProperties": { "Sourcemap": sourcemap } });
-            let mut properties = json!({ "Environment": environment }).as_object().unwrap().clone();
-            properties.retain(|_, value| !value.is_null());
+            let mut properties = match environment {
+                Value::Null => json!({}),
+                environment => json!({ "Environment": environment }),
+            };
             read(&metadata, "nodejs20.x", &Path::default()).unwrap().add_to(&mut properties);
-            Value::Object(properties)
+            properties
         };
         let variables = |options: &str| json!({ "Environment": { "Variables": { "NODE_OPTIONS": options } } });
         assert_eq!(added(json!(true), Value::Null), variables("--enable-source-maps"));
