@@ -83,8 +83,6 @@ pub(super) struct Rounds<'a> {
     attended: BTreeSet<String>,
     rounds: usize,
     todo: Todo,
-    /// Whether the next save of anything makes a plan, because the last one failed.
-    retries: bool,
     /// The notes of builds that were told: each function's build has its own.
     told: Mutex<BTreeSet<String>>,
 }
@@ -169,7 +167,6 @@ impl<'a> Rounds<'a> {
             attended: BTreeSet::new(),
             rounds: 0,
             todo: Todo { template: true, plan: true, ..Todo::default() },
-            retries: false,
             told: Mutex::default(),
         })
     }
@@ -183,15 +180,15 @@ impl<'a> Rounds<'a> {
         loop {
             let mut later = Saved::default();
             let begun = self.todo.since.unwrap_or_else(Instant::now);
+            // Whether the next save of anything makes a plan, because this one failed.
+            let mut retries = false;
             match self.round(&mut later, &mut stop).await {
                 Ok(()) => self.rounds += 1,
                 Err(Broken::Stopped) => return Ok(RoundsEnd::Stopped),
                 Err(Broken::Overtaken) => {}
                 Err(Broken::Fatal(error)) => return Err(error),
                 Err(Broken::Failed(error)) => {
-                    self.retries = true;
-                    // The local cloud may be another process by then.
-                    self.attended.clear();
+                    retries = true;
                     self.reject(&error.advice("the next save of any file tries again"), begun);
                 }
                 Err(Broken::Refused(error)) => {
@@ -204,7 +201,6 @@ impl<'a> Rounds<'a> {
                     self.reject(&error, begun);
                 }
             }
-            let retries = std::mem::take(&mut self.retries);
             self.todo.plan |= retries;
             if later.is_empty() {
                 self.shared.now.send_if_modified(|now| {
