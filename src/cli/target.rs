@@ -457,7 +457,7 @@ mod tests {
         let first = target("a");
         std::fs::write(&file, "[default]\nregion = \"eu-west-1\"\n").unwrap();
         assert!(!first.remember(&ui).unwrap(), "it has a region that this run does not know");
-        let both = "[default]\nregion = \"eu-west-1\"\nstack = \"a\"\n";
+        let both = "[default]\nstack = \"a\"\nregion = \"eu-west-1\"\n";
         assert_eq!(std::fs::read_to_string(&file).unwrap(), both);
         let broken = target("a");
         std::fs::write(&file, "[default]\nregion = \n").unwrap();

@@ -517,10 +517,6 @@ impl Merge {
         placed.extend(self.place(entries, self.sources.local));
         // Where it never becomes quiet, what waits is told when it has waited for long enough.
         let late = self.newest.saturating_sub(if self.sources.local { LOCAL_OVERLAP } else { OVERLAP });
-        if self.unplaced.first().is_some_and(|entry| entry.time < late) {
-            let waited = std::mem::take(&mut self.unplaced);
-            placed.extend(self.place(waited, false));
-        }
         placed.extend(self.decide_refusals(late));
         if self.readers.len() > MAX_READERS {
             self.forget_readers();
@@ -733,25 +729,16 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_told_even_if_it_never_becomes_quiet() {
+    fn an_error_that_clients_got_is_told_even_if_it_never_becomes_quiet() {
         let sources = sources(true);
         let mut merge = Merge::new(&sources);
-        assert_eq!(
-            shown(&merge.add(vec![
-                refusal(1_000, "a", true),
-                event(1, 1_001, "START RequestId: c Version: 1"),
-                event(1, 1_002, "z")
-            ])),
-            []
-        );
-        let busy = |time: i64| {
-            vec![invocation(time, "b"), event(0, time, "START RequestId: b Version: 1"), event(0, time, "x")]
-        };
-        assert_eq!(shown(&merge.add(busy(2_000))).len(), 1);
-        let told = merge.add(busy(1_003 + LOCAL_OVERLAP));
-        let told: Vec<&str> = shown(&told).into_iter().map(|(.., text)| text).collect();
-        assert_eq!(told, ["x", "z", "why"]);
-        assert!(merge.refusals.is_empty() && merge.unplaced.is_empty());
+        let busy =
+            |time| vec![invocation(time, "b"), event(0, time, "START RequestId: b Version: 1"), event(0, time, "x")];
+        assert_eq!(shown(&merge.add(vec![refusal(1_000, "a", true)])), []);
+        assert_eq!(shown(&merge.add(busy(1_000 + LOCAL_OVERLAP))).len(), 1);
+        let told = merge.add(busy(1_001 + LOCAL_OVERLAP));
+        assert_eq!(shown(&told)[1..], [(1_000, "One", Some("hi"), "why")]);
+        assert!(merge.refusals.is_empty());
     }
 
     #[test]
