@@ -449,17 +449,10 @@ def test_a_narrowed_terminal_is_drawn_once(app):
     tmux("new-session", "-d", "-s", "dev", "-x", "80", "-y", "24", "-c", str(app.folder), f"{WSCHAT} dev; sleep 60")
     try:
         wait_until(lambda: "? help" in shown(), "it watches")
-        once = 0
-        for columns in (50, 40, 60, 45, 30):
-            tmux("resize-window", "-t", "dev", "-x", "80", "-y", "24")
-            time.sleep(0.5)
-            tmux("send-keys", "-t", "dev", "c")
-            wait_until(lambda: shown().count("? h") == 1, "the screen was cleared")
-            tmux("resize-window", "-t", "dev", "-x", str(columns), "-y", "24")
-            time.sleep(1)
-            once += shown().count("deployed in") == 1
-        # What is drawn between tmux's own change and the program's knowledge of it has the old width.
-        assert once >= 3
+        tmux("resize-window", "-t", "dev", "-x", "50", "-y", "24")
+        time.sleep(1)
+        # What was done last, and the line at the bottom.
+        assert shown().count("deployed in") == 2
         tmux("send-keys", "-t", "dev", "q")
         wait_until(lambda: "keeps running" in shown().replace("\n", ""), "it has ended")
     finally:
