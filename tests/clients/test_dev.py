@@ -448,7 +448,7 @@ def test_a_narrowed_terminal_is_drawn_once(app):
     shown = lambda: tmux("capture-pane", "-p", "-t", "dev")
     tmux("new-session", "-d", "-s", "dev", "-x", "80", "-y", "24", "-c", str(app.folder), f"{WSCHAT} dev; sleep 60")
     try:
-        wait_until(lambda: "? help" in shown(), "it watches")
+        wait_until(lambda: shown().count("deployed in") == 2, "it watches")
         tmux("resize-window", "-t", "dev", "-x", "50", "-y", "24")
         time.sleep(1)
         # What was done last, and the line at the bottom.
