@@ -12,7 +12,7 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::command::Command;
 use super::desired;
@@ -63,6 +63,8 @@ struct Shared {
     deployed: Mutex<Deployed>,
     /// Counts the times that `deployed` has changed.
     changes: watch::Sender<u64>,
+    /// Tells the rounds that all is to start again.
+    restart: Notify,
     /// Questions for the user at the terminal; `None` without a terminal.
     questions: Option<mpsc::UnboundedSender<Question>>,
 }
@@ -116,7 +118,7 @@ impl Shared {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum RoundsEnd {
     Stopped,
-    /// The project's settings have changed: the same command starts again.
+    /// The project's settings have changed, or the local cloud is another process: the same command starts again.
     Restart,
 }
 
@@ -134,6 +136,7 @@ impl Args {
             now: watch::Sender::new("starting".to_owned()),
             deployed: Mutex::default(),
             changes: watch::Sender::new(0),
+            restart: Notify::new(),
             questions: keyboard.is_some().then_some(asker),
         };
         let mut rounds = rounds::Rounds::new(&self, &shared, ui)?;
@@ -171,6 +174,10 @@ impl Args {
                 Ok(_) => ui.say("The local cloud stopped."),
                 Err(error) => ui.say(format_args!("warning: {error}")),
             }
+            return;
+        }
+        if !process::runs(self.desired.target.data()) {
+            ui.say("The local cloud has stopped.");
             return;
         }
         let stop = Command::new("local stop").with(self.desired.target.data_folder());

@@ -153,17 +153,29 @@ impl Args {
     }
 
     /// Writes down beside the template what this run was given, and says so; where that cannot be done it is said, too,
-    /// and nothing else is lost.
+    /// and nothing else is lost. Returns whether the file was written and has nothing that this run does not know: not where
+    /// it was edited in the meantime.
     ///
     /// # Errors
     /// When it cannot be told which stack this is.
-    pub fn remember(&self, ui: &Ui) -> Result<(), CommandError> {
-        match self.config()?.remember(&self.stack()?, self.place.region.as_deref()) {
-            Ok(Some(written)) => ui.say(written),
+    pub fn remember(&self, ui: &Ui) -> Result<bool, CommandError> {
+        let Some(config) = self.config_now(ui)? else { return Ok(false) };
+        match config.remember(&self.stack()?, self.place.region.as_deref()) {
+            Ok(Some(written)) => {
+                ui.say(written);
+                return Ok(config == *self.config()?);
+            }
             Ok(None) => {}
             Err(why) => ui.say(format_args!("warning: {why}")),
         }
-        Ok(())
+        Ok(false)
+    }
+
+    /// The project's file as it is now: the user may have edited it since this run has read it. `None` where it has an error,
+    /// which is said: it is the user's to mend, and nothing is written to it.
+    fn config_now(&self, ui: &Ui) -> Result<Option<Config>, CommandError> {
+        let now = Config::open(self.config()?.path().to_owned(), self.place.environment.name.as_deref());
+        Ok(now.inspect_err(|error| ui.say(format_args!("warning: nothing is written to the file: {error}"))).ok())
     }
 
     /// Writes down the values of parameters that this run was given, and forgets others; where that cannot be done it is said.
@@ -176,9 +188,7 @@ impl Args {
         forgotten: &BTreeSet<String>,
         ui: &Ui,
     ) -> Result<(), CommandError> {
-        // It may have the stack's name since.
-        let config = Config::open(self.config()?.path().to_owned(), self.place.environment.name.as_deref());
-        let config = config.or_else(|_| self.config().cloned())?;
+        let Some(config) = self.config_now(ui)? else { return Ok(()) };
         match config.remember_parameters(given, forgotten, self.place.local) {
             Ok(Some(written)) => ui.say(written),
             Ok(None) => {}
@@ -451,7 +461,41 @@ fn suggested(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    #[derive(Parser)]
+    struct Typed {
+        #[command(flatten)]
+        target: Args,
+    }
+
+    #[test]
+    fn what_the_user_edits_during_a_run_is_not_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(config::FILE);
+        let option = format!("--{FILE_OPTION}");
+        let target = |stack: &str| {
+            let words = ["x", &option, file.to_str().unwrap(), "--stack", stack];
+            let Typed { target } = Typed::parse_from(words);
+            target.config().unwrap();
+            target
+        };
+        let ui = Ui::new(true);
+        let first = target("a");
+        std::fs::write(&file, "[default]\nregion = \"eu-west-1\"\n").unwrap();
+        assert!(!first.remember(&ui).unwrap(), "it has a region that this run does not know");
+        let both = "[default]\nstack = \"a\"\nregion = \"eu-west-1\"\n";
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), both);
+        let broken = target("a");
+        std::fs::write(&file, "[default]\nregion = \n").unwrap();
+        assert!(!broken.remember(&ui).unwrap());
+        broken.remember_parameters(&[("P".to_owned(), "v".to_owned())].into(), &BTreeSet::new(), &ui).unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "[default]\nregion = \n");
+        std::fs::remove_file(&file).unwrap();
+        assert!(target("b").remember(&ui).unwrap(), "nobody but this run has written it");
+    }
 
     #[test]
     fn what_is_suggested_can_name_a_stack() {

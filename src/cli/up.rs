@@ -184,7 +184,10 @@ impl Args {
         }
         let agreed = self.agree_to_replace_stack(deployment, ui)?;
         self.agree_to_losses(&deployment.plan, agreed, is_first, ui)?;
-        if is_first { target.remember(ui) } else { Ok(()) }
+        if is_first {
+            target.remember(ui)?;
+        }
+        Ok(())
     }
 
     /// Asks, whatever else was agreed to, before a template takes the place of a stack that has nothing to do with it:

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -198,10 +198,19 @@ impl Sources {
     /// Everything since `since`, and then what is added, as it is added: in batches that are in order. It ends with the first
     /// error, or when the receiver is dropped.
     pub fn follow(self, aws: Arc<Aws>, since: i64) -> mpsc::Receiver<Result<Vec<Entry>, LogsError>> {
+        Self::follow_changing(watch::channel(self).1, aws, since)
+    }
+
+    /// As `follow`, of sources that change: new ones are read as well, and nothing of the others is lost or told twice.
+    pub fn follow_changing(
+        sources: watch::Receiver<Self>,
+        aws: Arc<Aws>,
+        since: i64,
+    ) -> mpsc::Receiver<Result<Vec<Entry>, LogsError>> {
         let (sender, receiver) = mpsc::channel(16);
         tokio::spawn(async move {
             tokio::select! {
-                end = self.send_all(aws, since, &sender) => {
+                end = send_all(sources, aws, since, &sender) => {
                     if let Err(error) = end {
                         let _ = sender.send(Err(error)).await;
                     }
@@ -212,61 +221,13 @@ impl Sources {
         receiver
     }
 
-    async fn send_all(
-        self,
-        aws: Arc<Aws>,
-        since: i64,
-        sender: &mpsc::Sender<Result<Vec<Entry>, LogsError>>,
-    ) -> Result<(), LogsError> {
-        let groups = self.groups(since);
-        let pause = POLL.max(Duration::from_secs_f64(groups.len() as f64 / MAX_POLLS_A_SECOND as f64));
-        let idle = if self.local { IDLE } else { IDLE_ON_AWS };
-        let (heard, mut events) = mpsc::channel(64);
-        // They end with this.
-        let mut polling = JoinSet::new();
-        for (index, mut group) in groups.into_iter().enumerate() {
-            let (aws, heard, local) = (Arc::clone(&aws), heard.clone(), self.local);
-            polling.spawn(async move {
-                loop {
-                    let begun = Instant::now();
-                    let read = group.poll(&aws, local).await;
-                    let failed = read.is_err();
-                    let is_idle = read.as_ref().is_ok_and(Vec::is_empty);
-                    let read = read.map(|events| events.into_iter().map(|event| (index, event)).collect::<Vec<_>>());
-                    if heard.send(read).await.is_err() || failed {
-                        return;
-                    }
-                    // An answer of several pages does not wait.
-                    let pause = if !local { pause } else { LOCAL_POLL.saturating_sub(begun.elapsed()) };
-                    if !local || is_idle {
-                        tokio::time::sleep(pause).await;
-                    }
-                }
-            });
-        }
-        let mut merge = Merge::new(&self);
-        loop {
-            let first = match tokio::time::timeout(idle, events.recv()).await {
-                Ok(Some(first)) => first?,
-                Ok(None) => return Ok(()),
-                Err(_) => {
-                    let held = merge.flush();
-                    if !held.is_empty() && sender.send(Ok(held)).await.is_err() {
-                        return Ok(());
-                    }
-                    match events.recv().await {
-                        Some(first) => first?,
-                        None => return Ok(()),
-                    }
-                }
-            };
-            let mut batch = first;
-            while let Ok(Some(more)) = tokio::time::timeout(QUIET, events.recv()).await {
-                batch.extend(more?);
-            }
-            let entries = merge.add(batch);
-            if !entries.is_empty() && sender.send(Ok(entries)).await.is_err() {
-                return Ok(());
+    /// Takes over what is known of sources now. Those that have gone stay: what they logged may still arrive.
+    fn update(&mut self, now: Self) {
+        for source in now.sources {
+            let same = |known: &&mut Source| (&known.group, &known.streams) == (&source.group, &source.streams);
+            match self.sources.iter_mut().find(same) {
+                Some(known) => known.what = source.what,
+                None => self.sources.push(source),
             }
         }
     }
@@ -281,6 +242,84 @@ impl Sources {
             seen: HashMap::new(),
         };
         self.sources.iter().map(group).collect()
+    }
+}
+
+/// Reads a group again and again, for as long as somebody hears of it.
+async fn poll_group(
+    mut group: Group,
+    index: usize,
+    pause: Duration,
+    local: bool,
+    aws: Arc<Aws>,
+    heard: mpsc::Sender<Result<Vec<(usize, LogEvent)>, LogsError>>,
+) {
+    loop {
+        let begun = Instant::now();
+        let read = group.poll(&aws, local).await;
+        let failed = read.is_err();
+        let is_idle = read.as_ref().is_ok_and(Vec::is_empty);
+        let read = read.map(|events| events.into_iter().map(|event| (index, event)).collect::<Vec<_>>());
+        // Nothing is no news: what is held back waits until there is none.
+        if !is_idle && (heard.send(read).await.is_err() || failed) {
+            return;
+        }
+        // An answer of several pages does not wait.
+        let pause = if local { LOCAL_POLL.saturating_sub(begun.elapsed()) } else { pause };
+        if !local || is_idle {
+            tokio::time::sleep(pause).await;
+        }
+    }
+}
+
+async fn send_all(
+    mut sources: watch::Receiver<Sources>,
+    aws: Arc<Aws>,
+    since: i64,
+    sender: &mpsc::Sender<Result<Vec<Entry>, LogsError>>,
+) -> Result<(), LogsError> {
+    let first = sources.borrow_and_update().clone();
+    let local = first.local;
+    let idle = if local { IDLE } else { IDLE_ON_AWS };
+    let (heard, mut events) = mpsc::channel(64);
+    // They end with this.
+    let mut polling = JoinSet::new();
+    let mut merge = Merge::new(&first);
+    loop {
+        let groups = merge.sources.groups(since);
+        let pause = POLL.max(Duration::from_secs_f64(groups.len() as f64 / MAX_POLLS_A_SECOND as f64));
+        for (index, group) in groups.into_iter().enumerate().skip(polling.len()) {
+            polling.spawn(poll_group(group, index, pause, local, Arc::clone(&aws), heard.clone()));
+        }
+        let mut is_quiet = false;
+        while !sources.has_changed().unwrap_or(false) {
+            let first = tokio::select! {
+                first = events.recv() => first,
+                Ok(()) = sources.changed() => {
+                    sources.mark_changed();
+                    continue;
+                }
+                () = tokio::time::sleep(idle), if !is_quiet => {
+                    is_quiet = true;
+                    let held = merge.flush();
+                    if !held.is_empty() && sender.send(Ok(held)).await.is_err() {
+                        return Ok(());
+                    }
+                    continue;
+                }
+            };
+            let Some(first) = first else { return Ok(()) };
+            is_quiet = false;
+            let mut batch = first?;
+            while let Ok(Some(more)) = tokio::time::timeout(QUIET, events.recv()).await {
+                batch.extend(more?);
+            }
+            let entries = merge.add(batch);
+            if !entries.is_empty() && sender.send(Ok(entries)).await.is_err() {
+                return Ok(());
+            }
+        }
+        merge.sources.update(sources.borrow_and_update().clone());
     }
 }
 
@@ -371,35 +410,71 @@ impl Group {
 }
 
 /// Puts the events of all groups in order, and tells what they say.
-struct Merge<'a> {
-    sources: &'a Sources,
+struct Merge {
+    sources: Sources,
     /// By source and stream.
     readers: HashMap<(usize, String), (Reader, i64)>,
     /// Which route and connection an invocation is for, by its request id.
-    invocations: HashMap<String, Invocation>,
+    invocations: Recent<Invocation>,
     /// Invocations whose failure was told.
-    failed: HashSet<String>,
+    failed: Recent<()>,
     /// Errors that clients got because of a function: told only if its own log has no failure.
     refusals: Vec<(i64, usize, String, Refusal)>,
     /// What is not told before it is known which invocation it is of.
     unplaced: Vec<Entry>,
+    /// The time of the newest event.
+    newest: i64,
 }
 
-impl<'a> Merge<'a> {
-    fn new(sources: &'a Sources) -> Self {
+/// What is known of the last invocations, by request id: of `MAX_RECENT` at least, and of twice as many at most.
+struct Recent<T> {
+    now: HashMap<String, T>,
+    before: HashMap<String, T>,
+}
+
+/// Enough for what may still arrive late; a process may follow for days.
+const MAX_RECENT: usize = 10_000;
+
+/// How many streams are known before those that have ended are forgotten, even if it never becomes quiet.
+const MAX_READERS: usize = 1_000;
+
+/// How long an invocation may take, in milliseconds (Lambda developer guide, quotas): so long a stream may be silent.
+const MAX_SILENCE: i64 = 15 * 60 * 1000;
+
+impl<T> Recent<T> {
+    fn new() -> Self {
+        Self { now: HashMap::new(), before: HashMap::new() }
+    }
+
+    fn insert(&mut self, id: String, value: T) {
+        if self.now.len() >= MAX_RECENT {
+            self.before = std::mem::take(&mut self.now);
+        }
+        self.now.insert(id, value);
+    }
+
+    fn get(&self, id: &str) -> Option<&T> {
+        self.now.get(id).or_else(|| self.before.get(id))
+    }
+}
+
+impl Merge {
+    fn new(sources: &Sources) -> Self {
         Self {
-            sources,
+            sources: sources.clone(),
             readers: HashMap::new(),
-            invocations: HashMap::new(),
-            failed: HashSet::new(),
+            invocations: Recent::new(),
+            failed: Recent::new(),
             refusals: Vec::new(),
             unplaced: Vec::new(),
+            newest: i64::MIN,
         }
     }
 
     /// What these events say, in the order of time.
     fn add(&mut self, mut events: Vec<(usize, LogEvent)>) -> Vec<Entry> {
         events.sort_by_key(|(_, event)| event.time);
+        self.newest = self.newest.max(events.last().map_or(i64::MIN, |(_, event)| event.time));
         let mut entries = Vec::new();
         for (index, event) in &events {
             let read = match &self.sources.sources[*index].what {
@@ -440,7 +515,27 @@ impl<'a> Merge<'a> {
         let waited = std::mem::take(&mut self.unplaced);
         let mut placed = self.place(waited, false);
         placed.extend(self.place(entries, self.sources.local));
+        // Where it never becomes quiet, what waits is told when it has waited for long enough.
+        let late = self.newest.saturating_sub(if self.sources.local { LOCAL_OVERLAP } else { OVERLAP });
+        placed.extend(self.decide_refusals(late));
+        if self.readers.len() > MAX_READERS {
+            self.forget_readers();
+        }
         placed
+    }
+
+    /// Forgets the streams in which no invocation can run any more.
+    fn forget_readers(&mut self) {
+        let silent = self.newest.saturating_sub(MAX_SILENCE);
+        self.readers.retain(|_, (_, time)| *time >= silent);
+    }
+
+    /// The entries of the errors before `until` that clients got and whose functions did not log why.
+    fn decide_refusals(&mut self, until: i64) -> Vec<Entry> {
+        let decided: Vec<_> = self.refusals.extract_if(.., |(time, ..)| *time < until).collect();
+        let is_told = |refusal: &Refusal| refusal.request_id.as_ref().is_some_and(|id| self.failed.get(id).is_some());
+        let untold = decided.into_iter().filter(|(.., refusal)| !is_told(refusal));
+        untold.filter_map(|(time, index, stream, refusal)| self.refused(time, index, &stream, refusal)).collect()
     }
 
     /// What was held back.
@@ -458,18 +553,9 @@ impl<'a> Merge<'a> {
             }));
         }
         let mut entries = self.place(entries, false);
-        for (time, index, stream, refusal) in std::mem::take(&mut self.refusals) {
-            let told = refusal.request_id.as_ref().is_some_and(|id| self.failed.contains(id));
-            if !told {
-                entries.extend(self.refused(time, index, &stream, refusal));
-            }
-        }
+        entries.extend(self.decide_refusals(i64::MAX));
         entries.sort_by_key(|entry| entry.time);
-        // Enough for what may still arrive late; a process may follow for days.
-        if self.invocations.len() > 10_000 {
-            self.invocations.clear();
-            self.failed.clear();
-        }
+        self.forget_readers();
         entries
     }
 
@@ -480,7 +566,7 @@ impl<'a> Merge<'a> {
         for mut entry in entries {
             let id = entry.item.request_id().map(str::to_owned);
             if let (Item::Failure(_), Some(id)) = (&entry.item, &id) {
-                self.failed.insert(id.clone());
+                self.failed.insert(id.clone(), ());
             }
             match id.as_ref().and_then(|id| self.invocations.get(id)) {
                 Some(invocation) => {
@@ -628,6 +714,42 @@ mod tests {
         assert_eq!(shown(&merge.add(vec![refusal(4, "b", true)])), []);
         assert_eq!(shown(&merge.flush()), [(4, "One", Some("hi"), "why")]);
         assert_eq!(shown(&merge.add(vec![refusal(5, "c", false)])), [(5, "One", Some("hi"), "why")]);
+    }
+
+    #[test]
+    fn sources_that_change_keep_their_places() {
+        let mut sources = sources(true);
+        let mut now = sources.clone();
+        now.sources.swap(0, 1);
+        let added = Source { group: "/aws/lambda/app-Three".to_owned(), ..now.sources.remove(0) };
+        now.sources.insert(0, added);
+        sources.update(now);
+        let groups: Vec<&str> = sources.sources.iter().map(|source| source.group.as_str()).collect();
+        assert_eq!(groups, ["/aws/lambda/app-One", "/aws/lambda/app-Two", LOCAL_GROUP, "/aws/lambda/app-Three"]);
+    }
+
+    #[test]
+    fn an_error_that_clients_got_is_told_even_if_it_never_becomes_quiet() {
+        let sources = sources(true);
+        let mut merge = Merge::new(&sources);
+        let busy =
+            |time| vec![invocation(time, "b"), event(0, time, "START RequestId: b Version: 1"), event(0, time, "x")];
+        assert_eq!(shown(&merge.add(vec![refusal(1_000, "a", true)])), []);
+        assert_eq!(shown(&merge.add(busy(1_000 + LOCAL_OVERLAP))).len(), 1);
+        let told = merge.add(busy(1_001 + LOCAL_OVERLAP));
+        assert_eq!(shown(&told)[1..], [(1_000, "One", Some("hi"), "why")]);
+        assert!(merge.refusals.is_empty());
+    }
+
+    #[test]
+    fn of_many_invocations_the_last_are_known() {
+        let mut recent = Recent::new();
+        for id in 0..3 * MAX_RECENT {
+            recent.insert(id.to_string(), id);
+        }
+        assert_eq!(recent.get(&(2 * MAX_RECENT).to_string()), Some(&(2 * MAX_RECENT)));
+        assert_eq!(recent.get("0"), None);
+        assert!(recent.now.len() + recent.before.len() <= 2 * MAX_RECENT);
     }
 
     #[test]

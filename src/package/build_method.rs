@@ -13,7 +13,9 @@ use tokio::sync::Mutex;
 use super::folder::Files;
 use super::npm::{self, Modules};
 use super::workspace::{self, declared, manifest};
-use super::{BuildOptions, Code, PackageError, Progress, Source, Target, environment, file_name, handler, install};
+use super::{
+    BuildOptions, Code, PackageError, Progress, Source, Target, environment, file_name, handler, install, source_map,
+};
 use crate::core::stack::{Build, Esbuild, Makefile};
 use crate::machine::interpreter::{self, Language};
 
@@ -356,6 +358,7 @@ async fn bundle(
         ),
         _ => error,
     })?;
+    source_map::relate(artifacts, &source).map_err(failed)?;
     // Node.js treats .js files as CommonJS unless a package.json says otherwise, and the code's own is not copied.
     if esbuild.modules && esbuild.extension.is_none() {
         fs::write(artifacts.join("package.json"), "{\"type\":\"module\"}\n").map_err(failed)?;

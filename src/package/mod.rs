@@ -40,6 +40,7 @@ mod python;
 mod requirements;
 mod script;
 mod sdk;
+mod source_map;
 mod syntax;
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,14 @@
 //! Finds syntax errors in handlers for Node.js and Python before they are deployed: the machine's own interpreter parses the
-//! function's own files, all in one process, and runs none of them.
+//! function's own files, and runs none of them. It keeps running, because its start takes longer than all that it parses: to the
+//! next function, and, in `wschat dev`, to the next save.
 //!
 //! Where no interpreter is installed, nothing is checked; nor where it is older than the runtime on AWS, which may know more.
 
-use std::io::Write;
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Deserialize;
 
@@ -33,17 +36,85 @@ pub struct SyntaxError {
     pub excerpt: String,
 }
 
-/// A line of the interpreter's answer.
+/// The interpreter's answer.
 #[derive(Debug, Deserialize)]
-struct Said {
-    version: Option<String>,
-    file: Option<PathBuf>,
-    #[serde(default)]
+struct Answer {
+    version: String,
+    errors: Vec<Found>,
+}
+
+/// A file with a syntax error.
+#[derive(Debug, Deserialize)]
+struct Found {
+    file: PathBuf,
     line: u32,
-    #[serde(default)]
     message: String,
-    #[serde(default)]
     excerpt: String,
+}
+
+/// An interpreter that waits for files to parse. Dropped, it is ended; and it ends with this process, which closes its input.
+#[derive(Debug)]
+struct Checker {
+    process: Child,
+    questions: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+/// An interpreter's checker, once it is needed.
+type Slot = Arc<Mutex<Option<Checker>>>;
+
+/// The checkers that run, by their interpreters.
+static CHECKERS: Mutex<BTreeMap<PathBuf, Slot>> = Mutex::new(BTreeMap::new());
+
+impl Checker {
+    fn start(language: Language, interpreter: &Path) -> Option<Self> {
+        let mut command = Command::new(interpreter);
+        match language {
+            Language::Node => command.args(["--experimental-vm-modules", "--no-warnings", "-e", NODE]),
+            Language::Python => command.args(["-I", "-S", "-B", "-c", PYTHON]),
+        };
+        command.env_remove("NODE_OPTIONS").env_remove("NODE_EXTRA_CA_CERTS");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut process = command.spawn().ok()?;
+        let (questions, answers) = (process.stdin.take()?, BufReader::new(process.stdout.take()?));
+        Some(Self { process, questions, answers })
+    }
+
+    /// What it finds in these files; `None` where it does not answer.
+    fn ask(&mut self, files: &[String]) -> Option<Answer> {
+        let question = serde_json::to_string(files).ok()? + "\n";
+        self.questions.write_all(question.as_bytes()).ok()?;
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer).ok()?;
+        serde_json::from_str(&answer).ok()
+    }
+}
+
+impl Drop for Checker {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// What an interpreter finds in these files; `None` where it does not run. One that has ended meanwhile is started again.
+fn ask(language: Language, interpreter: &Path, files: &[String]) -> Option<Answer> {
+    let slot = Arc::clone(lock(&CHECKERS).entry(interpreter.to_owned()).or_default());
+    let mut slot = lock(&slot);
+    if let Some(answer) = slot.as_mut().and_then(|checker| checker.ask(files)) {
+        return Some(answer);
+    }
+    *slot = None;
+    let checker = slot.insert(Checker::start(language, interpreter)?);
+    let answer = checker.ask(files);
+    if answer.is_none() {
+        *slot = None;
+    }
+    answer
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl SyntaxError {
@@ -136,40 +207,20 @@ pub(super) fn run(
     target: Target,
     files: &Files,
 ) -> Vec<(PathBuf, SyntaxError)> {
-    // A name with a line break cannot be told.
-    let names: Vec<String> =
-        files.values().map(|path| path.display().to_string()).filter(|name| !name.contains('\n')).collect();
+    let names: Vec<String> = files.values().map(|path| path.display().to_string()).collect();
     if names.is_empty() {
         return Vec::new();
     }
-    let mut command = Command::new(interpreter);
-    match language {
-        Language::Node => command.args(["--experimental-vm-modules", "--no-warnings", "-e", NODE]),
-        Language::Python => command.args(["-I", "-S", "-B", "-c", PYTHON]),
-    };
-    command.env_remove("NODE_OPTIONS").env_remove("NODE_EXTRA_CA_CERTS");
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let Ok(mut child) = command.spawn() else { return Vec::new() };
-    if let Some(mut stdin) = child.stdin.take() {
-        // It reads all before it answers.
-        let _ = stdin.write_all(names.join("\n").as_bytes());
+    let Some(Answer { version, errors }) = ask(language, interpreter, &names) else { return Vec::new() };
+    if target == Target::Lambda && is_older(&version, release(runtime)) {
+        return Vec::new();
     }
-    let Ok(output) = child.wait_with_output() else { return Vec::new() };
     let here = std::env::current_dir().unwrap_or_default();
-    let mut errors = Vec::new();
-    for said in output.stdout.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Said>(line).ok())
-    {
-        if let Some(version) = &said.version
-            && target == Target::Lambda
-            && is_older(version, release(runtime))
-        {
-            return Vec::new();
-        }
-        let Some(path) = said.file else { continue };
-        let file = path.strip_prefix(&here).unwrap_or(&path).display().to_string();
-        errors.push((path, SyntaxError { file, line: said.line, message: said.message, excerpt: said.excerpt }));
-    }
-    errors
+    let error = |Found { file, line, message, excerpt }| {
+        let shown = file.strip_prefix(&here).unwrap_or(&file).display().to_string();
+        (file, SyntaxError { file: shown, line, message, excerpt })
+    };
+    errors.into_iter().map(error).collect()
 }
 
 /// Whether `version` (`20.20.2`) is older than a release (`22`, `3.12`).
@@ -182,6 +233,31 @@ fn is_older(version: &str, release: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_process_checks_all_files_and_is_replaced_if_it_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let (good, bad) = (folder.path().join("good.js"), folder.path().join("bad.js"));
+        std::fs::write(&good, "exports.handler = 1;\n").unwrap();
+        std::fs::write(&bad, "let x = 1;\nlet y = ;\n").unwrap();
+        // Under a name of its own, so that no other test has the process.
+        let node = folder.path().join("node");
+        std::os::unix::fs::symlink(program::locate("node", None).unwrap(), &node).unwrap();
+        let run = |path: &Path| {
+            let files = [("x.js".to_owned(), path.to_owned())].into();
+            run(Language::Node, &node, "nodejs22.x", Target::Host, &files)
+        };
+        let slot = || Arc::clone(lock(&CHECKERS).get(&node).unwrap());
+        let process = || lock(&slot()).as_ref().unwrap().process.id();
+        assert_eq!(run(&good), []);
+        let first = process();
+        let found = run(&bad);
+        assert_eq!((found[0].0.as_path(), found[0].1.line), (bad.as_path(), 2));
+        assert_eq!(process(), first);
+        lock(&slot()).as_mut().unwrap().process.kill().unwrap();
+        assert_eq!(run(&bad).len(), 1);
+        assert_ne!(process(), first);
+    }
 
     #[test]
     fn versions_are_compared_as_numbers() {

@@ -167,7 +167,8 @@ impl fmt::Display for Timings {
         )?;
         let chain: Vec<String> =
             self.critical.iter().map(|link| format!("{} {}", link.name, seconds(link.time))).collect();
-        writeln!(f, "Critical path {}: {}", seconds(self.critical_path()), chain.join(" -> "))?;
+        let chain = if chain.is_empty() { String::new() } else { format!(": {}", chain.join(" -> ")) };
+        writeln!(f, "Critical path {}{chain}", seconds(self.critical_path()))?;
         write!(f, "Ratio {:.2}", self.ratio())
     }
 }

@@ -149,6 +149,13 @@ fn rounds_follow_each_other() {
 }
 
 #[test]
+fn where_nothing_was_done_no_step_is_named() {
+    let test = TestRun::new(200);
+    let text = Timings::new(&test.run, &test.records).to_string();
+    assert!(text.contains("\nCritical path 0.20 s\n"), "{text}");
+}
+
+#[test]
 fn every_call_has_a_bar() {
     let test = waiting_for_a_role("InvalidParameterValueException").call(None, "ListFunctions", 20, 90);
     let page = test.page();

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::io;
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -131,9 +132,16 @@ impl Bar {
         };
         let own = Self { bar, text: Arc::clone(&shown), ui: ui.clone(), look };
         own.set(text);
+        let (drawn, shared) = (Arc::new(AtomicUsize::new(0)), Arc::clone(&ui.shared));
         let line = move |state: &ProgressState, out: &mut dyn std::fmt::Write| {
             let text = shown.lock().unwrap_or_else(PoisonError::into_inner);
-            let _ = out.write_str(&layout(look, &text, state.elapsed(), columns()));
+            let columns = columns();
+            let before = drawn.swap(columns, Ordering::Relaxed);
+            let is_alone = || !shared.echo.lock().unwrap_or_else(PoisonError::into_inner).has_bars();
+            if look == Look::Footer && is_alone() {
+                let _ = out.write_str(&erase_wrapped(before, columns));
+            }
+            let _ = out.write_str(&layout(look, &text, state.elapsed(), columns));
         };
         let style = ProgressStyle::with_template("{line}").unwrap_or_else(|_| ProgressStyle::default_spinner());
         own.bar.set_style(style.with_key("line", line));
@@ -176,6 +184,15 @@ fn layout(look: Look, text: &Text, elapsed: Duration, columns: usize) -> String 
     };
     let room = columns.saturating_sub(begin.width() + end.width());
     fit(&format!("{begin}{}{end}", text.within(room)), columns)
+}
+
+/// What erases the rows above the last that a line as wide as the terminal was has wrapped into since: most terminals do that
+/// when they are made narrower, and the one that draws knows of the last row only.
+fn erase_wrapped(before: usize, columns: usize) -> String {
+    match before.div_ceil(columns.max(1)) {
+        0 | 1 => String::new(),
+        rows => format!("\x1b[{}A\r\x1b[J", rows - 1),
+    }
 }
 
 /// `text`, cut to a width of `columns`.
@@ -333,6 +350,14 @@ mod tests {
         let line = layout(Look::Busy, &texts[1].as_str().into(), Duration::from_secs(75), 60);
         assert!(line.ends_with("…  1m 15s") && line.width() == 60, "{line}");
         assert_eq!(layout(Look::Total, &"3 of 9 done".into(), Duration::ZERO, 60), "  3 of 9 done  0s");
+    }
+
+    #[test]
+    fn what_has_wrapped_is_erased() {
+        for (before, columns, rows) in [(0, 80, 0), (80, 80, 0), (60, 80, 0), (80, 79, 1), (80, 40, 1), (80, 20, 3)] {
+            let expected = if rows == 0 { String::new() } else { format!("\x1b[{rows}A\r\x1b[J") };
+            assert_eq!(erase_wrapped(before, columns), expected, "{before} {columns}");
+        }
     }
 
     #[test]

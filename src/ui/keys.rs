@@ -3,7 +3,7 @@
 
 use std::io;
 use std::panic;
-use std::sync::{Mutex, Once, PoisonError};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, getpgrp, getpid, kill_process};
@@ -12,8 +12,15 @@ use rustix::termios::{
 };
 use tokio::sync::mpsc;
 
-/// The terminal's settings before a keyboard was opened; `None` while none is.
-static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
+/// The terminal, as far as keys are read from it. Its settings are changed by the holder of the lock only.
+static TERMINAL: Mutex<Terminal> = Mutex::new(Terminal { wanted: false, before: None });
+
+struct Terminal {
+    /// Whether keys are to be read.
+    wanted: bool,
+    /// The settings before, while keys are read.
+    before: Option<Termios>,
+}
 
 /// How long a look for keys takes where none is pressed, in tenths of a second: the terminal's own unit.
 const LOOK: u8 = 1;
@@ -51,7 +58,7 @@ impl Keyboard {
                 before(panic);
             }));
         });
-        enter();
+        terminal().enter();
         let (sender, keys) = mpsc::unbounded_channel();
         // A thread, because a read of a terminal cannot be given up. It ends within a look after the keyboard.
         std::thread::Builder::new().name("keys".to_owned()).spawn(move || look(&sender)).ok()?;
@@ -71,7 +78,7 @@ impl Keyboard {
         restore();
         // The shell must see it stopped, which a handled signal would not do.
         let _ = kill_process(getpid(), Signal::STOP);
-        enter();
+        terminal().enter();
     }
 }
 
@@ -83,26 +90,40 @@ impl Drop for Keyboard {
 
 /// Gives the terminal the settings that it had before.
 pub fn restore() {
-    let before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(before) = before {
+    let mut terminal = terminal();
+    terminal.wanted = false;
+    if let Some(before) = terminal.before.take() {
         let _ = tcsetattr(io::stdin(), OptionalActions::Now, &before);
     }
 }
 
-/// Ctrl-C and Ctrl-Z stay signals, and output is as ever: only lines and their echo are off.
-fn enter() {
-    let terminal = io::stdin();
-    if !is_in_foreground() {
-        return;
+fn terminal() -> MutexGuard<'static, Terminal> {
+    TERMINAL.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Terminal {
+    /// Ctrl-C and Ctrl-Z stay signals, and output is as ever: only lines and their echo are off.
+    fn enter(&mut self) {
+        self.wanted = true;
+        let terminal = io::stdin();
+        if !is_in_foreground() {
+            return;
+        }
+        let Ok(before) = tcgetattr(&terminal) else { return };
+        let mut keys = before.clone();
+        keys.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
+        keys.special_codes[SpecialCodeIndex::VMIN] = 0;
+        keys.special_codes[SpecialCodeIndex::VTIME] = LOOK;
+        if tcsetattr(&terminal, OptionalActions::Now, &keys).is_ok() {
+            self.before.get_or_insert(before);
+        }
     }
-    let Ok(before) = tcgetattr(&terminal) else { return };
-    let mut keys = before.clone();
-    keys.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
-    keys.special_codes[SpecialCodeIndex::VMIN] = 0;
-    keys.special_codes[SpecialCodeIndex::VTIME] = LOOK;
-    let mut stored = BEFORE.lock().unwrap_or_else(PoisonError::into_inner);
-    if tcsetattr(&terminal, OptionalActions::Now, &keys).is_ok() {
-        stored.get_or_insert(before);
+
+    /// After `bg` and `fg`; but not when the keyboard was closed, or is suspended, in the meantime.
+    fn enter_again(&mut self) {
+        if self.wanted && self.before.is_none() {
+            self.enter();
+        }
     }
 }
 
@@ -116,15 +137,11 @@ fn look(keys: &mpsc::UnboundedSender<Key>) {
     let pause = Duration::from_millis(u64::from(LOOK) * 100);
     let mut decoder = Decoder::default();
     while !keys.is_closed() {
-        let is_open = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).is_some();
         if !is_in_foreground() {
             std::thread::sleep(pause);
             continue;
         }
-        // After `bg` and `fg`.
-        if !is_open {
-            enter();
-        }
+        terminal().enter_again();
         let mut bytes = [0; 256];
         let begun = Instant::now();
         match rustix::io::read(io::stdin(), &mut bytes) {

@@ -1,15 +1,23 @@
 """`wschat dev`, on a terminal and with pipes: what is saved is what the next message reaches, over the same socket."""
 
+import itertools
 import json
+import os
 import re
+import shutil
 import signal
 import subprocess
+import sys
 import termios
+import time
+from pathlib import Path
+from socket import create_connection
+from urllib.request import urlopen
 
 import pytest
 
 from dev import TABLE, App, Dev, ask, function, route
-from harness import PATIENCE, connect, wait_until, wschat
+from harness import PATIENCE, ROOT, WSCHAT, connect, wait_until, wschat
 
 
 @pytest.fixture
@@ -233,6 +241,222 @@ def test_a_function_waits_for_a_debugger(app):
             assert ask(socket, "node") == "two"
         dev.interrupt()
         assert dev.end() == 0
+
+
+NODE_LINES = """\
+exports.handler = async (event) => {
+  const answer = { statusCode: 200, body: "one" };
+  return answer;
+};
+"""
+
+PYTHON_LINES = """\
+def handler(event, context):
+    answer = {"statusCode": 200, "body": "one"}
+    return answer
+"""
+
+
+def test_a_breakpoint_stops_a_node_handler(app):
+    """Over the Chrome DevTools Protocol, as Chrome and VS Code attach."""
+    app.node.write_text(NODE_LINES)
+    with Dev(app.folder, "--inspect", "Node", columns=None) as dev, connect(dev.ready()) as socket:
+        dev.wait("127.0.0.1:9229")
+        assert ask(socket, "node") == "one"
+        with urlopen("http://127.0.0.1:9229/json/list", timeout=PATIENCE) as listed:
+            address = json.load(listed)[0]["webSocketDebuggerUrl"]
+        with connect(address) as debugger:
+            numbers = itertools.count(1)
+
+            def until(is_it):
+                while not is_it(message := json.loads(debugger.recv(PATIENCE))):
+                    pass
+                return message
+
+            def request(method, **parameters):
+                number = next(numbers)
+                debugger.send(json.dumps({"id": number, "method": method, "params": parameters}))
+                return until(lambda message: message.get("id") == number)["result"]
+
+            request("Runtime.enable")
+            request("Debugger.enable")
+            place = request("Debugger.setBreakpointByUrl", lineNumber=2, urlRegex="/index\\.js$")
+            assert place["locations"], place
+            socket.send('{"action": "node"}')
+            paused = until(lambda message: message.get("method") == "Debugger.paused")["params"]
+            frame = paused["callFrames"][0]
+            assert frame["location"]["lineNumber"] == 2
+            # Longer than a memory check or a freeze would take to disturb it.
+            time.sleep(1)
+            value = request("Debugger.evaluateOnCallFrame", callFrameId=frame["callFrameId"], expression="answer.body")
+            assert value["result"]["value"] == "one"
+            request("Debugger.resume")
+            assert socket.recv(PATIENCE) == "one"
+        dev.interrupt()
+        assert dev.end() == 0
+
+
+@pytest.fixture
+def app_with_debugpy(tmp_path):
+    """An application whose Python is that of these tests, which has debugpy."""
+    paths = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    app = App(tmp_path / "app")
+    app.python.write_text(PYTHON_LINES)
+    app.template.write_text(app.text.replace("python3.12", "python%d.%d" % sys.version_info[:2]))
+    wschat("local", "start", "--port", 0, cwd=app.folder, credentials=paths)
+    yield app, paths
+    wschat("local", "stop", cwd=app.folder)
+
+
+def test_a_breakpoint_stops_a_python_handler(app_with_debugpy):
+    """Over the Debug Adapter Protocol, as VS Code attaches."""
+    app, paths = app_with_debugpy
+    with Dev(app.folder, "--inspect", "Python", columns=None, variables=paths) as dev, connect(dev.ready()) as socket:
+        dev.wait("127.0.0.1:5678")
+        assert ask(socket, "python") == "one"
+        with create_connection(("127.0.0.1", 5678), PATIENCE) as adapter, adapter.makefile("rwb") as stream:
+            numbers = itertools.count(1)
+
+            def request(command, **arguments):
+                number = next(numbers)
+                text = json.dumps({"seq": number, "type": "request", "command": command, "arguments": arguments}).encode()
+                stream.write(b"Content-Length: %d\r\n\r\n%s" % (len(text), text))
+                stream.flush()
+                return number
+
+            def until(is_it):
+                while True:
+                    length = 0
+                    while line := stream.readline().strip():
+                        if line.lower().startswith(b"content-length:"):
+                            length = int(line.split(b":")[1])
+                    message = json.loads(stream.read(length))
+                    assert message.get("success", True), message
+                    if is_it(message):
+                        return message
+
+            answered = lambda number: until(lambda message: message.get("request_seq") == number)
+            happened = lambda event: until(lambda message: message.get("event") == event)
+            answered(request("initialize", adapterID="tests", pathFormat="path", linesStartAt1=True))
+            mapped = [{"localRoot": str(app.python.parent), "remoteRoot": "/var/task"}]
+            request("attach", pathMappings=mapped, justMyCode=True)
+            happened("initialized")
+            source = {"path": str(app.python)}
+            set_ = answered(request("setBreakpoints", source=source, breakpoints=[{"line": 3}]))
+            assert set_["body"]["breakpoints"][0]["verified"], set_
+            answered(request("configurationDone"))
+            socket.send('{"action": "python"}')
+            thread = happened("stopped")["body"]["threadId"]
+            frame = answered(request("stackTrace", threadId=thread))["body"]["stackFrames"][0]
+            assert (frame["line"], frame["source"]["path"]) == (3, str(app.python))
+            value = answered(request("evaluate", expression="answer['body']", frameId=frame["id"]))
+            assert value["body"]["result"] == "'one'"
+            answered(request("continue", threadId=thread))
+            assert socket.recv(PATIENCE) == "one"
+        dev.interrupt()
+        assert dev.end() == 0
+
+
+def test_on_aws_code_goes_first_and_logs_are_followed(app, tmp_path):
+    """With the local cloud in the place of AWS, and with its times."""
+    wschat("local", "stop", cwd=app.folder)
+    aws = tmp_path / "aws"
+    aws.mkdir()
+    # What an older Node.js than the function's cannot parse may be right, so it would not be checked.
+    app.template.write_text(app.text.replace("nodejs22.x", "nodejs20.x"))
+    conditions = ROOT / "docs/aws-conditions.toml"
+    wschat("local", "start", "--port", 0, "--open", "--conditions", conditions, cwd=aws)
+    try:
+        endpoint = re.search(r"http://localhost:\d+", wschat("local", "status", cwd=aws))[0]
+        with Dev(app.folder, "--aws", "--endpoint-url", endpoint, "--json", columns=None) as dev:
+            dev.wait('"event":"watching"')
+            uri = re.search(r'wss?://[^"]+/live', dev.shown)[0]
+            app.node.write_text('exports.handler = async () => { console.log("said"); return { statusCode: 200, body: "two" }; };\n')
+            # Syntax is checked before anything is sent.
+            at = dev.wait('"event":"updated","functions":["Node"],"steps":0')
+            with connect(uri.replace("wss://", "ws://")) as socket:
+                assert ask(socket, "node") == "two"
+            dev.wait('"text":"said"', at)
+            app.node.write_text("exports.handler = (;\n")
+            dev.wait("syntax error in node/index.js:1", at)
+            dev.interrupt()
+            assert dev.end() == 0
+    finally:
+        wschat("local", "stop", cwd=aws)
+
+
+def test_a_stopped_local_cloud_is_said(app):
+    with Dev(app.folder) as dev:
+        dev.ready()
+        at = len(dev.shown)
+        port = re.search(r"localhost:(\d+)/", dev.shown)[1]
+        wschat("local", "stop", cwd=app.folder)
+        dev.wait("The local cloud has stopped: nothing can be updated. Start it with: wschat local start", at)
+        app.save_node("two")
+        dev.wait("Node could not be updated", at)
+        wschat("local", "start", "--port", port, cwd=app.folder)
+        at = dev.wait("The local cloud runs again: starting again.", at)
+        at = dev.wait("for changes.", at)
+        with connect(re.search(r"wss?://[^\s]+/live", dev.shown[at - 500 :])[0]) as socket:
+            assert ask(socket, "node") == "two"
+        wschat("local", "stop", cwd=app.folder)
+        dev.wait("The local cloud has stopped", at)
+        dev.press("q")
+        assert dev.end() == 0
+        assert "keeps running" not in dev.shown[at:]
+
+
+def test_a_refused_template_is_said_again_and_a_failed_update_is_tried_again(app):
+    app.template.write_text(app.text + TABLE)
+    with Dev(app.folder, columns=None) as dev:
+        dev.ready()
+        at = len(dev.shown)
+        app.template.write_text(app.text)
+        at = dev.wait("data would be lost, so nothing was changed", at)
+        dev.wait("the next save of the template plans again", at)
+        app.save_node("two")
+        dev.wait("The last save of the template is still not deployed", at)
+        app.template.write_text(app.text + TABLE + "\n")
+        app.save_node("three")
+        dev.wait("Node updated in", at)
+
+
+def test_a_socket_that_does_not_connect_holds_nothing_up(app):
+    """What listens there accepts and says nothing."""
+    with Dev(app.folder) as dev:
+        dev.ready()
+        pid = json.loads((app.folder / ".wschat/local/process.json").read_text())["pid"]
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            dev.press("s")
+            dev.wait("send>")
+            dev.press("hi\r")
+            dev.wait("> hi")
+            begun = time.monotonic()
+            dev.press("q")
+            assert dev.end() == 0
+            assert time.monotonic() - begun < 12
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+
+def test_a_narrowed_terminal_is_drawn_once(app):
+    """In tmux, because what is shown then is for the terminal to say."""
+    if not shutil.which("tmux"):
+        pytest.skip("there is no tmux")
+    tmux = lambda *words: subprocess.run(["tmux", "-L", f"wschat-{os.getpid()}", *words], capture_output=True, text=True, timeout=PATIENCE).stdout
+    shown = lambda: tmux("capture-pane", "-p", "-t", "dev")
+    tmux("new-session", "-d", "-s", "dev", "-x", "80", "-y", "24", "-c", str(app.folder), f"{WSCHAT} dev; sleep 60")
+    try:
+        wait_until(lambda: shown().count("deployed in") == 2, "it watches")
+        tmux("resize-window", "-t", "dev", "-x", "50", "-y", "24")
+        time.sleep(1)
+        # What was done last, and the line at the bottom.
+        assert shown().count("deployed in") == 2
+        tmux("send-keys", "-t", "dev", "q")
+        wait_until(lambda: "keeps running" in shown().replace("\n", ""), "it has ended")
+    finally:
+        tmux("kill-server")
 
 
 def test_a_short_soak():

@@ -246,6 +246,8 @@ def test_esbuild_bundles_typescript(project, own):
     assert project.up() == "ts 1.2.0"
     names, read = project.zipped()
     assert names == ["index.js", "index.js.map"] and "sourceMappingURL=index.js.map" in read("index.js")
+    # As the user names them, whatever the folder was that esbuild wrote to.
+    assert {"index.ts", "version.ts"} <= set(json.loads(read("index.js.map"))["sources"])
 
 
 def test_build_problems_are_reported_at_their_position(project):

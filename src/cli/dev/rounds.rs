@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -50,8 +50,10 @@ enum Broken {
     Overtaken,
     /// All ends.
     Stopped,
-    /// It cannot go on before something else is saved.
+    /// It is tried again with the next save of anything.
     Failed(CommandError),
+    /// It cannot go on before the template is saved.
+    Refused(CommandError),
     /// No save can repair it.
     Fatal(CommandError),
 }
@@ -81,6 +83,8 @@ pub(super) struct Rounds<'a> {
     attended: BTreeSet<String>,
     rounds: usize,
     todo: Todo,
+    /// The notes of builds that were told: each function's build has its own.
+    told: Mutex<BTreeSet<String>>,
 }
 
 /// The saves that were not looked at yet, and which of them matter.
@@ -163,6 +167,7 @@ impl<'a> Rounds<'a> {
             attended: BTreeSet::new(),
             rounds: 0,
             todo: Todo { template: true, plan: true, ..Todo::default() },
+            told: Mutex::default(),
         })
     }
 
@@ -175,17 +180,28 @@ impl<'a> Rounds<'a> {
         loop {
             let mut later = Saved::default();
             let begun = self.todo.since.unwrap_or_else(Instant::now);
+            // Whether the next save of anything makes a plan, because this one failed.
+            let mut retries = false;
             match self.round(&mut later, &mut stop).await {
                 Ok(()) => self.rounds += 1,
                 Err(Broken::Stopped) => return Ok(RoundsEnd::Stopped),
                 Err(Broken::Overtaken) => {}
                 Err(Broken::Fatal(error)) => return Err(error),
                 Err(Broken::Failed(error)) => {
-                    // What was refused or failed once is not tried again with every save of code.
+                    retries = true;
+                    self.reject(&error.advice("the next save of any file tries again"), begun);
+                }
+                Err(Broken::Refused(error)) => {
+                    // What was refused once is not asked again with every save of code.
                     self.is_sound = false;
+                    let error = match self.rounds {
+                        0 => error,
+                        _ => error.advice("the next save of the template plans again; saved code is updated meanwhile"),
+                    };
                     self.reject(&error, begun);
                 }
             }
+            self.todo.plan |= retries;
             if later.is_empty() {
                 self.shared.now.send_if_modified(|now| {
                     let is_over = now.ends_with('…');
@@ -194,9 +210,10 @@ impl<'a> Rounds<'a> {
                     }
                     is_over
                 });
-                self.todo = Todo::default();
+                self.todo = Todo { plan: retries, ..Todo::default() };
                 tokio::select! {
                     saved = self.watch.saved() => later = saved.map_err(|error| unwatched(&error))?,
+                    () = self.shared.restart.notified() => return Ok(RoundsEnd::Restart),
                     _ = stop.wait_for(|stop| *stop) => return Ok(RoundsEnd::Stopped),
                 }
             }
@@ -267,6 +284,7 @@ impl<'a> Rounds<'a> {
                 self.is_sound = false;
                 match error {
                     Broken::Failed(error) if self.stack.is_some() && self.code.is_stale() => self.reject(&error, begun),
+                    Broken::Failed(error) => return Err(Broken::Refused(error)),
                     error => return Err(error),
                 }
             }
@@ -290,6 +308,9 @@ impl<'a> Rounds<'a> {
         if !has_news && !failed {
             self.shared.say_now("nothing has changed");
             return Ok(());
+        }
+        if !self.is_sound && !updated.is_empty() {
+            self.ui.say("The last save of the template is still not deployed: see its error above.");
         }
         if !self.is_sound || !has_news {
             return Ok(());
@@ -317,7 +338,7 @@ impl<'a> Rounds<'a> {
                     let agreed = unless_overtaken(&mut self.watch, later, stop, agreed).await?;
                     self.todo.plan = false;
                     if !agreed {
-                        return Err(CommandError::of_plan(&errors).into());
+                        return Err(Broken::Refused(CommandError::of_plan(&errors)));
                     }
                 }
                 Ok(Err(error)) => return Err(error.into()),
@@ -406,10 +427,14 @@ impl<'a> Rounds<'a> {
         self.shared.say_now("building…");
         let (target, options) = self.desired.packaging(self.ui);
         let shown = self.ui.build();
-        let is_first = self.rounds == 0;
+        let (is_first, told) = (self.rounds == 0, &self.told);
         // What is done anyway is told once.
         let progress = move |step: Progress| {
-            if is_first || matches!(step, Progress::Compiling { .. }) {
+            let is_news = match &step {
+                Progress::Note(note) => told.lock().unwrap_or_else(PoisonError::into_inner).insert(note.clone()),
+                _ => true,
+            };
+            if is_news && (is_first || matches!(step, Progress::Compiling { .. })) {
                 shown.show(step);
             }
         };
@@ -451,7 +476,7 @@ impl<'a> Rounds<'a> {
             && deployment.is_update()
             && let Some(why) = self.desired.target.unknown_owner()?
         {
-            return Err(why.into());
+            return Err(Broken::Refused(why));
         }
         let (outcome, steps) = loop {
             let plan = &deployment.plan;
@@ -460,7 +485,8 @@ impl<'a> Rounds<'a> {
             }
             // A plan that something newer has overtaken must not be agreed to.
             self.todo.plan = true;
-            unless_overtaken(&mut self.watch, later, stop, agree(self.shared, deployment)).await??;
+            let agreed = unless_overtaken(&mut self.watch, later, stop, agree(self.shared, deployment)).await?;
+            agreed.map_err(Broken::Refused)?;
             self.todo.plan = false;
             let steps = plan.steps.iter().filter(|step| step.action.acts()).count();
             if steps > 0 {
@@ -492,9 +518,10 @@ impl<'a> Rounds<'a> {
         let before = self.shared.deployed();
         let is_first = before.aws.is_none();
         if is_first {
-            self.desired.target.remember(ui)?;
             // What we have written ourselves is no save.
-            self.watch.settings.iter().for_each(|file| self.watch.watcher.note(file));
+            if self.desired.target.remember(ui)? {
+                self.watch.settings.iter().for_each(|file| self.watch.watcher.note(file));
+            }
         }
         self.deployed = deployment.functions(&outcome);
         let uris = result::uris(&deployment.stack, &outcome.known);

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, interval_at};
 
+use super::super::command::Command;
 use super::super::exit::{self, Exit};
 use super::super::{endpoint, open};
 use super::socket::{Received, Socket};
@@ -21,7 +22,7 @@ use crate::ui::dev::{Status, StatusLine};
 use crate::ui::keys::{Key, Keyboard, Line, Typed};
 use crate::ui::logs::Printer;
 
-/// How often the open sockets are counted.
+/// How often it is looked how many sockets are open.
 const COUNT: Duration = Duration::from_secs(1);
 
 const HELP: &str = "  s  send a message          o  open the console in the browser
@@ -49,6 +50,8 @@ pub(super) struct Screen<'a> {
     mode: Mode,
     line: StatusLine,
     status: Option<Status>,
+    /// Whether the local cloud ran when it was looked at last.
+    runs: bool,
     socket: Option<Socket>,
     last_message: Option<String>,
     logs: Logs,
@@ -57,6 +60,8 @@ pub(super) struct Screen<'a> {
 /// The logs that are followed.
 struct Logs {
     entries: Option<mpsc::Receiver<Result<Vec<Entry>, LogsError>>>,
+    /// What is followed.
+    sources: Option<watch::Sender<Sources>>,
     printer: Option<Printer>,
     /// Whose they are: each function's and each stage's physical id.
     whose: BTreeSet<String>,
@@ -82,9 +87,16 @@ impl<'a> Screen<'a> {
             mode: Mode::default(),
             line,
             status: None,
+            runs: true,
             socket: None,
             last_message: None,
-            logs: Logs { entries: None, printer: None, whose: BTreeSet::new(), since: now_in_milliseconds() },
+            logs: Logs {
+                entries: None,
+                sources: None,
+                printer: None,
+                whose: BTreeSet::new(),
+                since: now_in_milliseconds(),
+            },
         }
     }
 
@@ -127,7 +139,7 @@ impl<'a> Screen<'a> {
                 key = next_key(&mut self.keyboard) => self.press(key, &receiver).await,
                 Some(received) = received.recv() => self.received(received),
                 entries = next_entries(&mut self.logs.entries) => self.log(entries),
-                _ = counts.tick(), if self.keyboard.is_some() => self.count().await,
+                _ = counts.tick() => self.look().await,
             }
         }
         // What is under way is finished; who does not want to wait presses Ctrl-C again.
@@ -182,7 +194,14 @@ impl<'a> Screen<'a> {
         let Some(aws) = deployed.aws.clone().filter(|_| whose != self.logs.whose && !whose.is_empty()) else { return };
         let sources = Sources::of(&deployed.live, &deployed.folders, self.args.desired.target.is_local());
         self.logs.printer = Some(Printer::new(self.ui, sources.functions(), clock::local_offset()));
-        self.logs.entries = Some(sources.follow(aws, self.logs.since));
+        match &self.logs.sources {
+            Some(followed) if self.logs.entries.is_some() => drop(followed.send_replace(sources)),
+            _ => {
+                let (followed, changing) = watch::channel(sources);
+                self.logs.entries = Some(Sources::follow_changing(changing, aws, self.logs.since));
+                self.logs.sources = Some(followed);
+            }
+        }
         self.logs.whose = whose;
     }
 
@@ -236,7 +255,7 @@ impl<'a> Screen<'a> {
                 Typed::Done(text) => {
                     let text = if text.is_empty() { self.last_message.clone().unwrap_or_default() } else { text };
                     if !text.is_empty() {
-                        self.send(text, receiver).await;
+                        self.send(text, receiver);
                     }
                     Mode::Keys
                 }
@@ -308,16 +327,13 @@ impl<'a> Screen<'a> {
         }
     }
 
-    async fn send(&mut self, text: String, receiver: &mpsc::UnboundedSender<Received>) {
+    fn send(&mut self, text: String, receiver: &mpsc::UnboundedSender<Received>) {
         if self.socket.is_none() {
             let connector = match endpoint::connector(&self.args.desired.target) {
                 Ok(connector) => connector,
                 Err(error) => return self.ui.say(format_args!("warning: {error}")),
             };
-            match Socket::connect(&connector, &self.line.uri, receiver.clone()).await {
-                Ok(socket) => self.socket = Some(socket),
-                Err(why) => return self.ui.say(format_args!("warning: {why}")),
-            }
+            self.socket = Some(Socket::connect(connector, &self.line.uri, receiver.clone()));
         }
         self.ui.say(format_args!("> {text}"));
         if self.socket.as_ref().is_some_and(|socket| !socket.send(text.clone())) {
@@ -330,6 +346,10 @@ impl<'a> Screen<'a> {
     fn received(&mut self, received: Received) {
         match received {
             Received::Text(text) => self.ui.say(format_args!("< {text}")),
+            Received::Refused(why) => {
+                self.socket = None;
+                self.ui.say(format_args!("warning: {why}"));
+            }
             Received::Ended(why) => {
                 self.socket = None;
                 self.ui.say(format_args!("the socket has ended: {why}"));
@@ -357,16 +377,28 @@ impl<'a> Screen<'a> {
         Some(format!("https://{region}.console.aws.amazon.com/lambda/home?region={region}#/functions"))
     }
 
-    async fn count(&mut self) {
-        if !self.args.desired.target.is_local() {
-            return;
-        }
+    /// Looks how many sockets are open, and whether the local cloud still runs.
+    async fn look(&mut self) {
+        let target = &self.args.desired.target;
         let apis: Vec<String> =
             self.shared.deployed().uris.iter().filter_map(|uri| Some(uri.split('/').nth(3)?.to_owned())).collect();
-        if apis.is_empty() {
+        if !target.is_local() || apis.is_empty() {
             return;
         }
-        let open = process::open_sockets(self.args.desired.target.data()).await.ok();
+        let open = process::open_sockets(target.data()).await.ok();
+        let was_running = std::mem::replace(&mut self.runs, open.is_some() || process::runs(target.data()));
+        match (was_running, self.runs) {
+            (true, false) => {
+                let start = Command::new("local start").with(target.data_folder());
+                self.ui
+                    .say(format_args!("The local cloud has stopped: nothing can be updated. Start it with: {start}"));
+            }
+            (false, true) => {
+                self.ui.say("The local cloud runs again: starting again.");
+                self.shared.restart.notify_one();
+            }
+            _ => {}
+        }
         self.line.sockets = open.map(|open| apis.iter().filter_map(|api| open.get(api)).sum());
         self.show();
     }
@@ -399,7 +431,6 @@ enum Heard {
     Suspend,
 }
 
-/// The signals that end or suspend a program.
 /// Waits until the question that is asked needs no answer any more.
 async fn withdrawn(mode: &mut Mode) {
     match mode {
@@ -408,6 +439,7 @@ async fn withdrawn(mode: &mut Mode) {
     }
 }
 
+/// The signals that end or suspend a program.
 struct Signals {
     interrupt: Option<Signal>,
     terminate: Option<Signal>,

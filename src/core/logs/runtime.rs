@@ -38,6 +38,23 @@ pub(super) struct Thrown {
 
 /// Reads a message that is not Lambda's own.
 pub(super) fn read(message: &str) -> Said {
+    match line(message) {
+        // Node.js prints its warnings with console.error.
+        Said::Output { text, request_id, .. } if is_node_warning(&text) => {
+            Said::Output { level: Some(Level::Warn), text, request_id }
+        }
+        said => said,
+    }
+}
+
+/// Whether it is a warning of Node.js's own: `(node:8) [DEP0040] DeprecationWarning: ...`, and how to find its cause.
+fn is_node_warning(text: &str) -> bool {
+    let named = text.strip_prefix("(node:").and_then(|rest| rest.split_once(") "));
+    named.is_some_and(|(id, rest)| id.parse::<u32>().is_ok() && rest.contains("Warning: "))
+        || text.starts_with("(Use `node --trace-")
+}
+
+fn line(message: &str) -> Said {
     let message = message.trim_end_matches(['\n', '\r']);
     if let Some(said) = message.starts_with('{').then(|| json(message)).flatten() {
         return said;

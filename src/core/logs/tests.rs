@@ -116,6 +116,26 @@ fn output_is_given_without_the_prefix_of_its_runtime() {
         ),
         (format!("[WARNING]\t2026-05-04T10:00:00.123Z\t{ID}\tlow on disk\n"), Some(Level::Warn), "low on disk", true),
         ("printed\n".into(), None, "printed", false),
+        (
+            format!(
+                "2026-05-04T10:00:00.123Z\t{ID}\tERROR\t(node:8) [DEP0040] DeprecationWarning: The `punycode` module\n"
+            ),
+            Some(Level::Warn),
+            "(node:8) [DEP0040] DeprecationWarning: The `punycode` module",
+            true,
+        ),
+        (
+            "(Use `node --trace-warnings ...` to show where the warning was created)".into(),
+            Some(Level::Warn),
+            "(Use `node --trace-warnings ...` to show where the warning was created)",
+            false,
+        ),
+        (
+            format!("2026-05-04T10:00:00.123Z\t{ID}\tERROR\t(node) is down\n"),
+            Some(Level::Error),
+            "(node) is down",
+            true,
+        ),
         ("[not a level] x\n".into(), None, "[not a level] x", false),
         ("{not json}".into(), None, "{not json}", false),
         (r#"{"of":"the user's"}"#.into(), None, r#"{"of":"the user's"}"#, false),

@@ -1,7 +1,7 @@
 //! How to build a function's code: SAM's `Metadata` of a function (SAM developer guide, "Default build" and "Building
 //! Node.js functions with esbuild").
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::core::words::{Path, Problem, ProblemKind};
 
@@ -39,6 +39,28 @@ pub struct Esbuild {
     pub extension: Option<String>,
     /// Options in the form of esbuild's command line, including SAM's defaults.
     pub flags: Vec<String>,
+}
+
+/// The variable with Node.js's options, and the option with which it reads source maps.
+const NODE_OPTIONS: &str = "NODE_OPTIONS";
+const SOURCE_MAPS: &str = "--enable-source-maps";
+
+impl Build {
+    /// Adds to a function's properties what its build asks for: with `Sourcemap`, that Node.js reads the maps (SAM developer guide,
+    /// "Building Node.js Lambda functions with esbuild").
+    pub fn add_to(&self, properties: &mut Value) {
+        let (Self::Esbuild(esbuild), Value::Object(properties)) = (self, properties) else { return };
+        if !esbuild.flags.iter().any(|flag| flag.starts_with("--sourcemap")) {
+            return;
+        }
+        let empty = || Value::Object(Map::new());
+        let Value::Object(environment) = properties.entry("Environment").or_insert_with(empty) else { return };
+        let Value::Object(variables) = environment.entry("Variables").or_insert_with(empty) else { return };
+        match variables.entry(NODE_OPTIONS).or_insert_with(|| SOURCE_MAPS.into()) {
+            Value::String(options) if !options.contains(SOURCE_MAPS) => options.push_str(&format!(" {SOURCE_MAPS}")),
+            _ => {}
+        }
+    }
 }
 
 /// The form of a build property.
@@ -299,6 +321,26 @@ mod tests {
             assert_eq!((said.as_str(), helped.unwrap_or_default().as_str()), (what, help));
         }
         assert_eq!(problem(&json!({ "BuildMethod": { "Ref": "P" } }), "nodejs20.x").1, "BuildMethod must be a string");
+    }
+
+    #[test]
+    fn node_reads_the_source_maps_of_a_bundle() {
+        let added = |sourcemap: Value, environment: Value| {
+            let metadata = json!({ "BuildMethod": "esbuild", "BuildProperties": { "Sourcemap": sourcemap } });
+            let mut properties = match environment {
+                Value::Null => json!({}),
+                environment => json!({ "Environment": environment }),
+            };
+            read(&metadata, "nodejs20.x", &Path::default()).unwrap().add_to(&mut properties);
+            properties
+        };
+        let variables = |options: &str| json!({ "Environment": { "Variables": { "NODE_OPTIONS": options } } });
+        assert_eq!(added(json!(true), Value::Null), variables("--enable-source-maps"));
+        assert_eq!(added(json!("inline"), json!({})), variables("--enable-source-maps"));
+        assert_eq!(added(json!(false), Value::Null), json!({}));
+        let given = |options: &str| variables(options)["Environment"].clone();
+        assert_eq!(added(json!(true), given("--trace-warnings")), variables("--trace-warnings --enable-source-maps"));
+        assert_eq!(added(json!(true), given("--enable-source-maps")), variables("--enable-source-maps"));
     }
 
     #[test]

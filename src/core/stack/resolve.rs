@@ -573,7 +573,7 @@ impl<'a> Resolver<'a> {
         if let (Some(naming @ Naming { within: None, .. }), Some(name)) = (kind.naming(), &name) {
             properties.insert(naming.property.to_owned(), name.as_str().into());
         }
-        let (properties, problems) = self.canonical(kind, &properties, &path.key("Properties"));
+        let (mut properties, problems) = self.canonical(kind, &properties, &path.key("Properties"));
         // Problems that were found before the names were known are found again, perhaps in other words.
         let told = |problem: &Problem| evaluated.faulty.contains(&problem.path);
         self.problems.extend(problems.into_iter().filter(|problem| !told(problem)));
@@ -616,6 +616,7 @@ impl<'a> Resolver<'a> {
             }
             None => Build::default(),
         };
+        build.add_to(&mut properties);
         let resource = Resource {
             logical_id: logical_id.to_owned(),
             kind,

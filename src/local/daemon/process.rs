@@ -161,6 +161,11 @@ pub async fn find(data: &Path) -> Option<RunningServer> {
     }
 }
 
+/// Whether the server of a data folder runs, even if it does not answer.
+pub fn runs(data: &Path) -> bool {
+    ServerFolder::existing(data).is_ok_and(|folder| folder.is_served())
+}
+
 /// Whether a data folder is a local cloud's, running or not.
 pub fn exists(data: &Path) -> bool {
     ServerFolder::existing(data).is_ok_and(|folder| folder.was_served())

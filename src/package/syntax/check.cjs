@@ -1,13 +1,11 @@
 "use strict";
-// Parses the files that stdin names, a line each, as Node.js would; runs none of them. Prints its version, then an object for each
-// file with a syntax error.
+// Parses files as Node.js would, and runs none of them. Each line of stdin is an array of their names; it is answered with a line:
+// an object with this version and the syntax errors, one a file at most. It ends with stdin.
 
 const { spawnSync } = require("child_process");
 const fs = require("fs");
 const path = require("path");
 const vm = require("vm");
-
-const print = (value) => process.stdout.write(JSON.stringify(value) + "\n");
 
 function asScript(text, filename) {
   const parameters = ["exports", "require", "module", "__filename", "__dirname"];
@@ -53,19 +51,33 @@ function check(file) {
   return inModule && (isModule ? inModule : asCommon);
 }
 
-print({ version: process.versions.node });
-for (const file of fs.readFileSync(0, "utf8").split("\n").filter(Boolean)) {
+// What is wrong with a file, or nothing. A file that cannot be read is none of its business.
+function found(file) {
   let error;
   try {
     error = check(file);
   } catch {
-    continue;
+    return [];
   }
-  if (!error) continue;
+  if (!error) return [];
   // The stack begins with the place, the line and a caret; that of a module has none, but Node.js prints it.
   const placed = (stack) => /:\d+$/.test(String(stack).split("\n")[0]);
   const stack = placed(error.stack) ? error.stack : String(spawnSync(process.execPath, ["--check", file]).stderr);
   const [place, source, caret] = String(stack).split("\n");
   const line = Number(/:(\d+)$/.exec(place)?.[1]) || 0;
-  print({ file, line, message: error.message, excerpt: line ? [source, caret].join("\n") : "" });
+  return [{ file, line, message: error.message, excerpt: line ? [source, caret].join("\n") : "" }];
 }
+
+// Node.js keeps every module that was ever parsed. Above this, in bytes, another process goes on.
+const MAX_MEMORY = 256 << 20;
+
+let begun = "";
+process.stdin.setEncoding("utf8").on("data", (piece) => {
+  const lines = (begun + piece).split("\n");
+  begun = lines.pop();
+  for (const line of lines) {
+    const answer = { version: process.versions.node, errors: JSON.parse(line).flatMap(found) };
+    process.stdout.write(JSON.stringify(answer) + "\n");
+  }
+  if (process.memoryUsage().rss > MAX_MEMORY) process.exit();
+});
