@@ -1,0 +1,1 @@
+// The code of a custom resource of CDK: left out of the corpus.
