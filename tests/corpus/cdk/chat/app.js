@@ -20,7 +20,7 @@ const [connect, disconnect, message] = ["connect", "disconnect", "message"].map(
 const api = new WebSocketApi(stack, "Api", {
   connectRouteOptions: {
     integration: new WebSocketLambdaIntegration("Connect", connect),
-    authorizer: new WebSocketLambdaAuthorizer("Authorizer", handler("authorizer", "authorizer.handler", {}), {
+    authorizer: new WebSocketLambdaAuthorizer("Authorizer", handler("authorizer", "authorizer.handler", { TOKEN: "corpus" }), {
       identitySource: ["route.request.querystring.token"],
     }),
   },
