@@ -11,7 +11,7 @@ const { LogGroup, RetentionDays } = require("aws-cdk-lib/aws-logs");
 const app = new App();
 const data = new Stack(app, "Data", { description: "Stands for: the stack of two that exports." });
 const table = new Table(data, "Connections", { partitionKey: { name: "connectionId", type: AttributeType.STRING } });
-const users = new UserPool(data, "Users");
+const users = new UserPool(data, "People");
 const stack = new Stack(app, "Socket", { description: "Stands for: the stack of two that imports." });
 const socket = new Function(stack, "Handler", {
   code: Code.fromAsset(process.env.HANDLERS),
