@@ -140,7 +140,13 @@ impl Project {
                 continue;
             }
             match &code.source {
-                Source::Path(path) if !path.exists() => problems.push(self.missing(path, properties.key("Code"))),
+                Source::Path(path) if !path.exists() => {
+                    let place = properties.key("Code");
+                    problems.push(match &stack.resources[&code.logical_id].code {
+                        Some(stack::Code::Uploaded(uploaded)) => not_here(uploaded, place),
+                        _ => self.missing(path, place),
+                    });
+                }
                 _ => problems.extend(package::check(&code).err().map(|(property, error)| {
                     let place = match property {
                         "BuildMethod" => resource.key("Metadata").key(property),
@@ -250,6 +256,10 @@ impl Project {
                 let source = match resource.code.as_ref()? {
                     stack::Code::Local(path) => Source::Path(folder.join(path)),
                     stack::Code::Inline(text) => Source::Inline(text.clone()),
+                    stack::Code::Uploaded(uploaded) => {
+                        let found = package::find_uploaded(&folder, uploaded);
+                        Source::Path(found.unwrap_or_else(|| folder.join(uploaded.name())))
+                    }
                 };
                 Some(Code {
                     logical_id: resource.logical_id.clone(),
@@ -274,7 +284,7 @@ impl Project {
                     self.path.with_file_name(path).components().filter(|part| *part != Component::CurDir).collect();
                 Some((resource.logical_id.clone(), folder.display().to_string()))
             }
-            stack::Code::Inline(_) => None,
+            stack::Code::Uploaded(_) | stack::Code::Inline(_) => None,
         });
         folders.collect()
     }
@@ -294,6 +304,16 @@ impl Project {
         }
         Ok(outside)
     }
+}
+
+/// That code is in S3 alone.
+fn not_here(uploaded: &stack::Uploaded, place: words::Path) -> Problem {
+    let what = format!("the code is in S3, and {} is not beside the template", uploaded.name());
+    let key = place.key("S3Key");
+    Problem::new(place, what)
+        .kind(ProblemKind::Unsupported)
+        .help("wschat takes no code from S3: put it there, or name the local folder, crate or zip file instead")
+        .depending_on_values([key])
 }
 
 /// What a file has, or just too much of it: it may have no end.

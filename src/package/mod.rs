@@ -45,6 +45,7 @@ mod syntax;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod uploaded;
 mod wheel;
 mod workspace;
 mod zip;
@@ -62,6 +63,7 @@ pub use platform::{Architecture, Target};
 pub use script::syntax_errors;
 pub use sdk::install_imported as install_sdk;
 pub use syntax::SyntaxError;
+pub use uploaded::find as find_uploaded;
 
 /// One function's code, as its template describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -29,6 +29,12 @@ pub fn visible_secret(context: &LintContext<'_>) -> Vec<Problem> {
         .collect()
 }
 
+pub fn left_out(context: &LintContext<'_>) -> Vec<Problem> {
+    let paths = context.template.left_out.iter();
+    let what = "this bucket only takes uploads of code, which wschat does without: it is left out, with its policy";
+    paths.map(|path| Problem::of_key(path.clone(), what)).collect()
+}
+
 pub fn export(context: &LintContext<'_>) -> Vec<Problem> {
     let exported = context.template.outputs.iter().filter(|(_, output)| output.export.is_some());
     exported

@@ -157,6 +157,14 @@ const VIOLATIONS: &[(&str, &[(&str, &str)])] = &[
     ("malformed-uri", &[("functions/${Send.Arn}/invocations", "functions/${Send}/invocations")]),
     ("malformed-uri", &[("functions/${Send.Arn}/invocations", "functions/${Send.Arn}")]),
     ("visible-secret", &[("Secret: { Type: String, NoEcho: true }", "Secret: { Type: String }")]),
+    (
+        "left-out",
+        &[(
+            "Resources:\n",
+            "Resources:\n  ServerlessDeploymentBucket: { Type: AWS::S3::Bucket }\n  ServerlessDeploymentBucketPolicy:\n    \
+             Type: AWS::S3::BucketPolicy\n    Properties: { Bucket: !Ref ServerlessDeploymentBucket, PolicyDocument: {} }\n",
+        )],
+    ),
     ("output-export", &[("  Uri: { Value", "  Uri: { Export: { Name: uri }, Value")]),
     ("unquoted-boolean", &[("Variables: { TABLE: !Ref Rows }", "Variables: { TABLE: !Ref Rows, COUNTRY: NO }")]),
     ("unquoted-boolean", &[("Wide: !Equals [!Ref AWS::Region, us-east-1]", "Wide: !Equals [!Ref AWS::Region, on]")]),
@@ -505,6 +513,20 @@ fn made_up_values_cause_no_problems() {
             "the parameter Memory must be at least 128, not \"64\""
         ]
     );
+}
+
+/// The CDK 1 gives the key of an asset as two parts of a parameter, with `||` between them.
+#[test]
+fn a_made_up_text_has_as_many_parts_as_are_asked_for() {
+    let text = |parameter: &str| {
+        format!(
+            "Parameters: {{ Key: {{ Type: String{parameter} }} }}\nResources:\n  Log:\n    Type: AWS::Logs::LogGroup\n    \
+             Properties:\n      RetentionInDays: 1\n      LogGroupName: !Select [1, !Split ['||', !Ref Key]]\n"
+        )
+    };
+    assert_eq!(shown(&text("")), "");
+    assert!(shown(&text(", Default: 'a||b'")).is_empty());
+    assert!(shown(&text(", Default: a")).contains("Fn::Select cannot select nonexistent value at index 1"));
 }
 
 /// Names that users choose freely, and so cannot misspell.

@@ -518,6 +518,7 @@ fn select(resolver: &mut Resolver<'_>, argument: &Value, path: &Path) -> Outcome
             let what = format!("Fn::Select cannot select nonexistent value at index {position}");
             Err(Problem::new(path.clone(), what)
                 .help(format!("the list has {count} values, and the first is 0"))
+                .depending_on_values([path.clone()])
                 .into())
         }
     }

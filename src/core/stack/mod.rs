@@ -105,8 +105,27 @@ impl StackView for BTreeMap<String, Resource> {
 pub enum Code {
     /// A folder, crate or zip file, relative to the template.
     Local(String),
+    /// In S3, where a tool put it from beside the template.
+    Uploaded(Uploaded),
     /// Inline in the template: the text of one file.
     Inline(String),
+}
+
+/// Code that another tool uploads: the template that this tool writes names the object in S3.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Uploaded {
+    /// The object's key; its last part is a name.
+    pub key: String,
+    /// The folder or file that was uploaded, relative to the tool's output, if its metadata name it (the CDK's
+    /// `aws:asset:path`).
+    pub asset: Option<String>,
+}
+
+impl Uploaded {
+    /// The name of the object: the last part of its key.
+    pub fn name(&self) -> &str {
+        self.key.rsplit('/').next().unwrap_or_default()
+    }
 }
 
 /// The only key of `Code` of a function with local code; its value is `true`.

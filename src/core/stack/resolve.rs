@@ -15,7 +15,7 @@ use super::conditions::Truth;
 use super::edges::Edge;
 use super::parameters::{self, Parameters};
 use super::rules;
-use super::{Code, DeletionPolicy, LOCAL_CODE, Output, Resource, Scope, Secrets, Stack, Token, aws_types};
+use super::{Code, DeletionPolicy, LOCAL_CODE, Output, Resource, Scope, Secrets, Stack, Token, Uploaded, aws_types};
 use crate::core::template::{self, Template, expand};
 use crate::core::types::constraints::Refusal;
 use crate::core::types::tags::Tags;
@@ -56,7 +56,7 @@ pub(super) fn survey_kinds(
     kinds: &[&'static dyn Kind],
 ) -> Survey {
     let context = expand::Context { partition: &scope.partition, region: &scope.region, parameters: given };
-    let template = expand::expand(template, context);
+    let template = expand::expand(template.without_upload(), context);
     let (stack, problems) = resolve(&template, given, scope, kinds);
     Survey { template, stack, problems }
 }
@@ -188,6 +188,17 @@ fn unsupported(type_name: &str, kinds: &[&'static dyn Kind]) -> Problem {
     problem.suggest(type_name, kinds.iter().map(|kind| kind.type_name()).chain(expand::types()))
 }
 
+/// What a `declared` function's code in S3 was before it was uploaded under a key; `None` if the key does not tell.
+fn uploaded(declared: &template::Resource) -> impl Fn(&str) -> Option<Uploaded> {
+    // The CDK notes the path of each asset, and which property it is for; functions have none but this.
+    let asset = declared.metadata["aws:asset:path"].as_str().map(str::to_owned);
+    move |key| {
+        let uploaded = Uploaded { key: key.to_owned(), asset: asset.clone() };
+        let is_name = !["", ".", ".."].contains(&uploaded.name()) && Token::find(key).is_empty();
+        is_name.then_some(uploaded)
+    }
+}
+
 /// The path of a resource.
 fn path_of(logical_id: &str) -> Path {
     Path::default().key("Resources").key(logical_id)
@@ -229,7 +240,7 @@ impl<'a> Resolver<'a> {
             let reported = self.problems.len();
             let mut properties = self.evaluate_all(&declared.properties, &path);
             self.problems.truncate(reported);
-            self.extract_code(kind, &mut properties, &path);
+            self.extract_code(kind, declared, &mut properties, &path);
             let (_, problems) = self.canonical(kind, &properties, &path);
             self.problems.extend(problems);
             self.check_limits(kind, &properties, &path);
@@ -297,8 +308,9 @@ impl<'a> Resolver<'a> {
         // This may interrupt the evaluation of another resource, whose references are kept aside.
         let waiting = std::mem::take(&mut self.references);
         let from_secret = self.from_secret;
-        let mut properties = self.evaluate_all(&self.template.resources[logical_id].properties, &path);
-        let code = self.extract_code(kind, &mut properties, &path);
+        let declared = &self.template.resources[logical_id];
+        let mut properties = self.evaluate_all(&declared.properties, &path);
+        let code = self.extract_code(kind, declared, &mut properties, &path);
         let (canonical, problems) = self.canonical(kind, &properties, &path);
         let faulty = problems.iter().map(|problem| problem.path.clone()).collect();
         self.problems.extend(problems);
@@ -388,8 +400,14 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// Takes local and inline code out of a function's properties.
-    fn extract_code(&mut self, kind: &dyn Kind, properties: &mut Map<String, Value>, path: &Path) -> Option<Code> {
+    /// Takes the code out of the properties of a `declared` function.
+    fn extract_code(
+        &mut self,
+        kind: &dyn Kind,
+        declared: &template::Resource,
+        properties: &mut Map<String, Value>,
+        path: &Path,
+    ) -> Option<Code> {
         if !kind.has_code() {
             return None;
         }
@@ -432,12 +450,21 @@ impl<'a> Resolver<'a> {
                 }
                 None
             }
-            _ => {
-                let problem = Problem::new(path, "code in S3 is not supported yet").kind(ProblemKind::Unsupported);
-                self.problems.push(problem.help("give the local folder, crate or zip file instead"));
-                None
-            }
+            Value::Object(code) => match code.get("S3Key").and_then(Value::as_str).and_then(uploaded(declared)) {
+                Some(uploaded) => {
+                    properties.insert("Code".to_owned(), json!({ LOCAL_CODE: true }));
+                    Some(Code::Uploaded(uploaded))
+                }
+                None => self.refuse_code(path),
+            },
+            _ => self.refuse_code(path),
         }
+    }
+
+    fn refuse_code(&mut self, path: Path) -> Option<Code> {
+        let problem = Problem::new(path, "code in S3 is not supported yet").kind(ProblemKind::Unsupported);
+        self.problems.push(problem.help("give the local folder, crate or zip file instead"));
+        None
     }
 
     /// Inline code with all references replaced: it is zipped before any resource exists.
@@ -603,6 +630,8 @@ impl<'a> Resolver<'a> {
         soft.retain(|target| !hard.contains(target));
         let code = evaluated.code.clone().map(|code| self.settle_code(code, &path));
         let build = match &code {
+            // It is built already, whatever the metadata say of how.
+            Some(Code::Uploaded(_)) => Build::Skip,
             Some(code) => {
                 let runtime = properties["Runtime"].as_str().unwrap_or_default();
                 match build::read(&declared.metadata, runtime, &path.key("Metadata")) {

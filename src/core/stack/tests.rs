@@ -284,6 +284,7 @@ fn a_chat_app_resolves() {
                 "code": match &resource.code {
                     Some(Code::Local(path)) => json!(path),
                     Some(Code::Inline(text)) => json!({ "inline": text }),
+                    Some(Code::Uploaded(uploaded)) => json!({ "uploaded": uploaded.key }),
                     None => json!(null),
                 },
                 "binary": resource.binary,
@@ -658,6 +659,48 @@ fn circles_are_reported() {
     4:16 circular dependency between resources: Role -> Table -> Role [Role refers to Table in Path, Table refers to Role in DependsOn]
     5:48 circular dependency between resources: Table -> Table [Table refers to Table in KeySchema/0/AttributeName]
     ");
+}
+
+#[test]
+fn code_in_s3_is_what_was_uploaded_under_its_key() {
+    let function = |code: &str, metadata: &str| {
+        let text = format!(
+            "Parameters: {{ V: {{ Type: String, Default: '7' }} }}\nResources:\n{TABLE}\n  F:\n    Type: AWS::Lambda::Function\n    \
+             Metadata: {metadata}\n    Properties: {{ Role: r, Runtime: nodejs22.x, Handler: a.b, Code: {code} }}\n"
+        );
+        stack(&text).resources["F"].clone()
+    };
+    let uploaded = |key: &str, asset: Option<&str>| {
+        Some(Code::Uploaded(Uploaded { key: key.to_owned(), asset: asset.map(str::to_owned) }))
+    };
+    let it = function("{ S3Bucket: b, S3Key: !Sub 'app/${V}/f.zip' }", "{}");
+    assert_eq!((&it.code, &it.build), (&uploaded("app/7/f.zip", None), &Build::Skip));
+    assert_eq!(it.properties["Code"], json!({ LOCAL_CODE: true }));
+    // How it was built before is no matter.
+    let it = function("{ S3Bucket: b, S3Key: 0a1b }", "{ BuildMethod: go1.x, 'aws:asset:path': asset.0a1b }");
+    assert_eq!((&it.code, &it.build), (&uploaded("0a1b", Some("asset.0a1b")), &Build::Skip));
+    for key in ["app/", "app/..", "!Ref Api"] {
+        let text = format!(
+            "Resources:\n{TABLE}\n  F:\n    Type: AWS::Lambda::Function\n    \
+             Properties: {{ Role: r, Runtime: nodejs22.x, Handler: a.b, Code: {{ S3Bucket: b, S3Key: {key} }} }}\n"
+        );
+        assert!(problems(&text).contains("code in S3 is not supported yet"), "{key}: {}", problems(&text));
+    }
+}
+
+#[test]
+fn custom_resources_may_have_a_version() {
+    let version = |type_name: &str| problems(&format!("Resources:\n  R:\n    Type: {type_name}\n    Version: '1.0'\n"));
+    // Of those, only the type is refused.
+    for custom in ["Custom::Thing", "AWS::CloudFormation::CustomResource"] {
+        assert_eq!(version(custom).lines().count(), 1, "{}", version(custom));
+        assert!(version(custom).contains("is not supported yet"), "{}", version(custom));
+    }
+    assert!(
+        version("AWS::Logs::LogGroup").contains("unknown attribute \"Version\" of R"),
+        "{}",
+        version("AWS::Logs::LogGroup")
+    );
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod parse;
 pub mod render;
 mod syntax;
 mod tree;
+mod upload;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -51,6 +52,8 @@ pub struct Template {
     pub families: BTreeSet<String>,
     /// The problems found so far.
     pub problems: Vec<Problem>,
+    /// The paths of resources that `without_upload` has left out.
+    pub left_out: Vec<Path>,
     /// The whole template as written.
     pub tree: Value,
     /// The positions of its parts.
@@ -131,6 +134,8 @@ pub struct Resource {
     creation_policy: Option<Value>,
     update_policy: Option<Value>,
     connectors: Option<Value>,
+    /// Custom resources alone have one, and nothing reads it (CloudFormation user guide, "Custom resources": `Version: '1.0'`).
+    version: Option<Value>,
 }
 
 /// One output as it is declared.

@@ -285,6 +285,11 @@ impl Template {
                 ("UpdatePolicy", &resource.update_policy),
                 ("Connectors", &resource.connectors),
             ];
+            let is_custom = |name: &str| name.starts_with("Custom::") || name == "AWS::CloudFormation::CustomResource";
+            if resource.version.is_some() && !is_custom(&resource.type_name) {
+                let what = format!("unknown attribute \"Version\" of {logical_id}");
+                self.problems.push(Problem::of_key(path.key("Version"), what).kind(ProblemKind::Unknown));
+            }
             for (name, _) in attributes.iter().filter(|(_, attribute)| attribute.is_some()) {
                 self.problems.push(
                     Problem::of_key(path.key(name), format!("{name} is not supported yet"))

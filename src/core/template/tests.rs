@@ -268,7 +268,7 @@ Outputs:
        |
     13 |   Much: { Type: T, Properties: [], UpdatePolicy: {}, Foo: 1 }
        |                                                      ^^^
-       = help: known here: Condition, Connectors, CreationPolicy, DeletionPolicy, DependsOn, Description, IgnoreGlobals, Metadata, Properties, Type, UpdatePolicy, UpdateReplacePolicy
+       = help: known here: Condition, Connectors, CreationPolicy, DeletionPolicy, DependsOn, Description, IgnoreGlobals, Metadata, Properties, Type, UpdatePolicy, UpdateReplacePolicy, Version
 
     error: null values are not allowed in templates
       --> t.yaml:14:40

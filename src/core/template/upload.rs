@@ -1,0 +1,87 @@
+//! What other tools put into a template for their own upload of code, which wschat does without: the Serverless
+//! Framework's bucket for zips.
+
+use serde_json::{Value, json};
+
+use super::Template;
+use crate::core::words::{Path, Step};
+
+/// The Serverless Framework's logical id for its bucket.
+const BUCKET: &str = "ServerlessDeploymentBucket";
+
+impl Template {
+    /// The template without the bucket that the Serverless Framework uploads zips to, the bucket's policies and the
+    /// outputs of its name: `left_out` names the bucket. Unchanged if anything else refers to the bucket: then it serves
+    /// the application, too.
+    #[must_use]
+    pub fn without_upload(mut self) -> Self {
+        if self.resources.get(BUCKET).is_none_or(|bucket| bucket.type_name != "AWS::S3::Bucket") {
+            return self;
+        }
+        let whole = self.clone();
+        let reference = json!({ "Ref": BUCKET });
+        self.resources.remove(BUCKET);
+        self.resources
+            .retain(|_, it| it.type_name != "AWS::S3::BucketPolicy" || it.properties.get("Bucket") != Some(&reference));
+        self.outputs.retain(|_, output| output.value != reference);
+        for code in
+            self.resources.values_mut().filter_map(|resource| resource.properties.get_mut("Code")?.as_object_mut())
+        {
+            if code.get("S3Bucket") == Some(&reference) {
+                code.shift_remove("S3Bucket");
+            }
+        }
+        let mut rest =
+            self.resources.values().flat_map(|resource| resource.properties.values().chain(&resource.depends_on));
+        if rest.any(mentions_bucket) || self.outputs.values().any(|output| mentions_bucket(&output.value)) {
+            return whole;
+        }
+        self.left_out = vec![Path(vec![Step::Key("Resources".to_owned()), Step::Key(BUCKET.to_owned())])];
+        self
+    }
+}
+
+/// Whether a text in `value` has the bucket's logical id in it.
+fn mentions_bucket(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains(BUCKET),
+        Value::Array(items) => items.iter().any(mentions_bucket),
+        Value::Object(entries) => entries.values().any(mentions_bucket),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::parse;
+
+    const SERVERLESS: &str = r#"{"Resources": {
+        "ServerlessDeploymentBucket": {"Type": "AWS::S3::Bucket"},
+        "ServerlessDeploymentBucketPolicy": {"Type": "AWS::S3::BucketPolicy",
+            "Properties": {"Bucket": {"Ref": "ServerlessDeploymentBucket"}, "PolicyDocument": {}}},
+        "F": {"Type": "AWS::Lambda::Function", "Properties": {
+            "Code": {"S3Bucket": {"Ref": "ServerlessDeploymentBucket"}, "S3Key": "serverless/chat/dev/1-x/chat.zip"}}}},
+        "Outputs": {"ServerlessDeploymentBucketName": {"Value": {"Ref": "ServerlessDeploymentBucket"}}}}"#;
+
+    /// The names of the resources and outputs that stay, and whether something is left out.
+    fn remaining(text: &str) -> (Vec<String>, bool) {
+        let template = parse(text.as_bytes()).unwrap().without_upload();
+        let names = template.resources.keys().chain(template.outputs.keys()).cloned().collect();
+        (names, !template.left_out.is_empty())
+    }
+
+    #[test]
+    fn the_bucket_for_zips_is_left_out_unless_the_application_uses_it() {
+        assert_eq!(remaining(SERVERLESS), (vec!["F".to_owned()], true));
+        let with = |value: &str| SERVERLESS.replace("\"Code\":", &format!("\"Description\": {value}, \"Code\":"));
+        for uses in [r#"{"Ref": "ServerlessDeploymentBucket"}"#, r#"{"Fn::Sub": "${ServerlessDeploymentBucket.Arn}"}"#]
+        {
+            assert_eq!(remaining(&with(uses)).0.len(), 4, "{uses}");
+            assert!(!remaining(&with(uses)).1, "{uses}");
+        }
+        // Another resource of that name, or another bucket.
+        for (from, to) in [("AWS::S3::Bucket\"", "AWS::SQS::Queue\""), ("ServerlessDeploymentBucket\"", "Zips\"")] {
+            assert!(!remaining(&SERVERLESS.replace(from, to)).1, "{to}");
+        }
+    }
+}
