@@ -88,7 +88,7 @@ def node_packages(manifest):
         shutil.copy(manifest, folder / "installing.json")
         shutil.copy(manifest, installed)
         try:
-            command("npm", "install", "--silent", "--no-audit", "--no-fund", folder=folder)
+            command("npm", "install", "--loglevel", "error", "--no-audit", "--no-fund", folder=folder)
         except Failed:
             installed.unlink()
             raise
