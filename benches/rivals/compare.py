@@ -154,8 +154,8 @@ class Wschat(Rival):
     @contextlib.contextmanager
     def chat(self, folder):
         begun = time.perf_counter()
-        uri = wschat("up", "--local", "--yes", "--stack", "bench", folder=folder).splitlines()[-1]
         try:
+            uri = wschat("up", "--local", "--yes", "--stack", "bench", folder=folder).splitlines()[-1]
             yield uri, rig.server(folder), begun
         finally:
             wschat("local", "stop", folder=folder)
@@ -181,8 +181,10 @@ class Ministack(Rival):
         with rig.ministack(self.python, folder, self.variables) as (endpoint, pid):
             gateway = f"{endpoint}/_aws/execute-api/API/live"
             parameters = [text.replace("GATEWAY", gateway) for text in parameters]
-            wschat("up", "--yes", "--stack", "bench", "--endpoint-url", endpoint, *parameters, folder=folder, variables=KEYS)
-            api = client("apigatewayv2", endpoint).get_apis()["Items"][0]["ApiId"]
+            arguments = ("--yes", "--stack", "bench", "--endpoint-url", endpoint, *parameters)
+            printed = wschat("up", *arguments, folder=folder, variables=KEYS).splitlines()[-1]
+            # ministack says http://API.execute-api.localhost:PORT/live, a name that not every machine resolves.
+            api = printed.split("//")[1].split(".")[0]
             yield gateway.replace("http", "ws").replace("API", api), pid, begun, endpoint
 
     @contextlib.contextmanager
@@ -493,20 +495,25 @@ DEPLOY_NOTES = """\
   script and chalice at the same time, each with a cloud of its own."""
 
 FLOOR_NOTE = """\
-- *Floor* is what a deployer with perfect foresight would need under the same conditions, as `benches/floor` computes it from wschat's
-  plan. chalice's application is smaller, so its floor is at most that."""
+- *Floor* is what a deployer with perfect foresight would need under the same conditions, as `floor` in `benches/` computes it from
+  wschat's plan. chalice's application is smaller, so its floor is at most that."""
+
+
+def times(count, what):
+    return f"{count} {what}{'s' if count > 1 else ''}"
 
 
 def section(local, rivals, deployed, chalice, machine, arguments):
     versions = ", ".join([rival.version for rival in rivals] + ([chalice] if chalice else []))
     node, rounds = rig.command("node", "--version", folder=ROOT), arguments.rounds
-    floor = FLOOR_NOTE if FLOOR.exists() else "- *Floor* is left out: this checkout has no `benches/floor`."
+    floor = FLOOR_NOTE if FLOOR.exists() else "- The floor is left out: the program that computes it is not in this checkout."
     return f"""{datetime.date.today()}: {versions}; Node.js {node.removeprefix("v")}, Python {sys.version.split()[0]}.
 
 {machine}.
 
-Medians. In brackets the minimum and the maximum of {rounds} rounds ({rounds * arguments.saves} saves; the script and chalice: {slow(rounds)}
-rounds); for messages the 10th and the 90th percentile of {rounds * arguments.messages} to one other and {rounds * to_fifty(arguments)} to 50.
+Medians. In brackets the minimum and the maximum of {times(rounds, "round")}, {times(rounds * arguments.saves, "save")}, and of
+{times(slow(rounds), "round")} of the script and chalice; for messages the 10th and the 90th percentile of {rounds * arguments.messages}
+to one other and {rounds * to_fifty(arguments)} to 50.
 
 {local.markdown("on the developer's machine")}
 
