@@ -73,8 +73,8 @@ def messages(uri, others, times, warm=lambda: None):
 
 
 def held(uri, count, look):
-    """Holds so many idle sockets open, and returns the time, in seconds, that opening them took, and what `look` gives then. The sockets are
-    cut, not closed: the server is to be stopped next."""
+    """Holds so many idle sockets open, and returns the time, in seconds, that opening them took, and what `look` gives then. The sockets
+    are cut, not closed: the server is to be stopped next."""
 
     async def run():
         begun = time.perf_counter()
