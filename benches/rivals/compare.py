@@ -17,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 import zipfile
 from pathlib import Path
@@ -504,16 +505,17 @@ def times(count, what):
 
 
 def section(local, rivals, deployed, chalice, machine, arguments):
-    versions = ", ".join([rival.version for rival in rivals] + ([chalice] if chalice else []))
-    node, rounds = rig.command("node", "--version", folder=ROOT), arguments.rounds
+    rounds = arguments.rounds
+    versions = [rival.version for rival in rivals] + ([chalice] if chalice else [])
+    python = sys.version.split()[0]
+    with contextlib.suppress(Failed):
+        versions.append(f"Node.js {rig.command('node', '--version', folder=ROOT).removeprefix('v')}")
+    made = f"""Made on {datetime.date.today()} with {", ".join(versions)} and Python {python}, on {machine}.
+Medians; in brackets the minimum and the maximum of {times(rounds, "round")}, {times(rounds * arguments.saves, "save")}, and
+{times(slow(rounds), "round")} of the script and chalice; for messages the 10th and the 90th percentile of
+{rounds * arguments.messages} to one other and {rounds * to_fifty(arguments)} to 50."""
     floor = FLOOR_NOTE if FLOOR.exists() else "- The floor is left out: the program that computes it is not in this checkout."
-    return f"""{datetime.date.today()}: {versions}; Node.js {node.removeprefix("v")}, Python {sys.version.split()[0]}.
-
-{machine}.
-
-Medians. In brackets the minimum and the maximum of {times(rounds, "round")}, {times(rounds * arguments.saves, "save")}, and of
-{times(slow(rounds), "round")} of the script and chalice; for messages the 10th and the 90th percentile of {rounds * arguments.messages}
-to one other and {rounds * to_fifty(arguments)} to 50.
+    return f"""{textwrap.fill(made, 140, break_on_hyphens=False)}
 
 {local.markdown("on the developer's machine")}
 
