@@ -1,4 +1,4 @@
-"""Measures wschat under docs/aws-conditions.toml: the chat stack, a sequential script beside it, and growing stacks.
+"""Measures wschat under docs/aws-conditions.toml: the chat stack, and growing stacks. Rivals are measured by benches/rivals.
 
 Prints Markdown. Every cloud is started for its measurement and stopped after it; only loopback is used.
 """
@@ -20,7 +20,6 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 CONDITIONS = REPOSITORY / "docs/aws-conditions.toml"
 BINARY = str(Path(os.environ["WSCHAT_BIN"]).resolve())
-HANDLERS = ["connect", "disconnect", "send-message", "default"]
 
 
 class Cloud:
@@ -88,28 +87,17 @@ def middle(values, digits=2):
 
 def chat(scratch, times):
     rows = {name: [] for name in ["cold `up`", "`up` with nothing to do", "`status`", "`down`"]}
-    yardstick = []
     for _ in range(times):
         with Cloud(scratch) as cloud:
             rows["cold `up`"].append(account(cloud.stack("up", "--yes", "--timings")[0]))
             rows["`up` with nothing to do"].append((cloud.stack("up", "--yes")[1],))
             rows["`status`"].append((cloud.stack("status")[1],))
             rows["`down`"].append(account(cloud.stack("down", "--yes", "--timings")[0]))
-        zips = Path(scratch) / "zips"
-        zips.mkdir(exist_ok=True)
-        for handler in HANDLERS:
-            built = sorted((Path(scratch) / "build").glob(f"{handler}-*.zip"), key=lambda path: path.stat().st_mtime)
-            shutil.copy(built[-1], zips / f"{handler}.zip")
-        with Cloud(scratch) as cloud:
-            script = [sys.executable, str(Path(__file__).parent / "sequential.py"), cloud.endpoint, str(zips)]
-            yardstick.append(json.loads(subprocess.run(script, check=True, capture_output=True, text=True).stdout))
-    print("| the chat stack, 28 resources | makespan, s | critical path, s | ratio | the sequential script, s |")
-    print("|---|---|---|---|---|")
-    script = {"cold `up`": "up", "`down`": "down"}
+    print("| the chat stack, 28 resources | makespan, s | critical path, s | ratio |")
+    print("|---|---|---|---|")
     for name, found in rows.items():
         columns = [middle([one[0] for one in found])]
         columns += [middle([one[index] for one in found]) if len(found[0]) == 3 else "" for index in (1, 2)]
-        columns.append(middle([one[script[name]] for one in yardstick]) if name in script else "")
         print(f"| {name} | {' | '.join(columns)} |")
 
 

@@ -1,10 +1,12 @@
 """The baseline: a script that deploys the chat stack with one call after the other, as a careful person would write it.
 
-It creates the resources of templates/chat.yaml and deletes them again, with boto3's own waiters and retries. Usage:
+It creates the resources of templates/chat.yaml with Node.js handlers, changes the code of one function, and deletes all again, with boto3's
+own waiters and retries. Usage:
 
-    sequential.py ENDPOINT FOLDER-WITH-ZIPS
+    sequential.py ENDPOINT FOLDER-WITH-ZIPS ANOTHER-ZIP
 
-prints the seconds that each took. The zips are named connect.zip, disconnect.zip, send-message.zip and default.zip.
+prints the seconds that each took, and waits for a line on stdin after the first. The zips are named connect.zip, disconnect.zip,
+send-message.zip and default.zip; the other one is new code of sendmessage.
 """
 
 import json
@@ -78,8 +80,8 @@ def up(aws, zips):
             lambda: aws["lambda"].create_function(
                 FunctionName=name,
                 Role=role,
-                Runtime="provided.al2023",
-                Handler="bootstrap",
+                Runtime="nodejs22.x",
+                Handler="index.handler",
                 Code={"ZipFile": code},
                 MemorySize=256,
                 Timeout=10,
@@ -110,6 +112,13 @@ def up(aws, zips):
     return api, table
 
 
+def change(aws, code):
+    """New code for one function. The script does not look which one it is: its user knows."""
+    name = f"{STACK}-send-message"
+    aws["lambda"].update_function_code(FunctionName=name, ZipFile=code)
+    aws["lambda"].get_waiter("function_updated_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})
+
+
 def down(aws, api, table):
     aws["apigatewayv2"].delete_api(ApiId=api)
     for handler, _, _ in HANDLERS:
@@ -122,13 +131,19 @@ def down(aws, api, table):
     aws["dynamodb"].get_waiter("table_not_exists").wait(TableName=table, WaiterConfig={"Delay": 1})
 
 
-def main():
-    aws, zips = clients(sys.argv[1]), Path(sys.argv[2])
+def timed(name, call, *arguments):
     begun = time.monotonic()
-    made = up(aws, zips)
-    risen = time.monotonic()
-    down(aws, *made)
-    print(json.dumps({"up": risen - begun, "down": time.monotonic() - risen}))
+    made = call(*arguments)
+    print(json.dumps({name: time.monotonic() - begun}), flush=True)
+    return made
+
+
+def main():
+    aws, zips, another = clients(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
+    made = timed("up", up, aws, zips)
+    sys.stdin.readline()
+    timed("change", change, aws, another.read_bytes())
+    timed("down", down, aws, *made)
 
 
 if __name__ == "__main__":

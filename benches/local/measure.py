@@ -1,14 +1,12 @@
 """Measures the local cloud: the time of a call compared with loopback itself; the time of a message from one client to another
-and to 49 others, compared with serverless-offline in the same run and with the same handler; the throughput of the gateway
-alone; and the time of an `up`.
+and to 49 others; the throughput of the gateway alone; and the time of an `up`. Rivals are measured by benches/rivals.
 
-Prints Markdown. Everything is started for its measurement and stopped after it; only npm uses the network.
+Prints Markdown. Everything is started for its measurement and stopped after it.
 """
 
 import argparse
 import asyncio
 import contextlib
-import json
 import os
 import shutil
 import socket
@@ -22,15 +20,10 @@ from pathlib import Path
 
 from websockets.asyncio.client import connect
 
-from rig import PATIENCE, clean, serverless_offline, wschat
+from clients import messages
+from rig import PATIENCE, exported, handlers_cpu, server, wschat
 
 HERE = Path(__file__).resolve().parent
-
-
-def exported(folder):
-    """The variables of `wschat env`."""
-    lines = [line.removeprefix("export ").split("=", 1) for line in wschat("env", folder=folder).splitlines() if "=" in line]
-    return {name: value.strip("'\"") for name, value in lines}
 
 
 # --- A call ---
@@ -86,52 +79,14 @@ def call(folder, times):
 # --- Messages ---
 
 
-def handlers_cpu(server):
-    """The CPU time, in seconds, that the processes which a local cloud has started have used so far, as the kernel counts it."""
-    parents, used = {}, {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            pid, fields = int(stat.parent.name), stat.read_text().rpartition(")")[2].split()
-            parents[pid], used[pid] = int(fields[1]), int(fields[11]) + int(fields[12])
-
-    def is_handler(pid):
-        while pid in parents:
-            pid = parents[pid]
-            if pid == server:
-                return True
-        return False
-
-    return sum(ticks for pid, ticks in used.items() if is_handler(pid)) / os.sysconf("SC_CLK_TCK")
-
-
-async def messages(uri, others, times, server):
-    """The median time, in seconds, until all others have received a message; and the handlers' own CPU time for a message, if
-    `server` is the process of a local cloud."""
-    clients = [await connect(uri, open_timeout=PATIENCE, ping_interval=None) for _ in range(others + 1)]
-    sender, rest = clients[0], clients[1:]
-    taken = []
-    for number in range(times + 5):
-        begun = time.perf_counter()
-        await sender.send(json.dumps({"action": "sendmessage", "message": str(number)}))
-        async with asyncio.timeout(PATIENCE):
-            got = await asyncio.gather(*(client.recv() for client in rest))
-        assert all(text in (str(number), str(number).encode()) for text in got), got
-        # Warm-up: the first messages start execution environments.
-        if number >= 5:
-            taken.append(time.perf_counter() - begun)
-        elif number == 4:
-            used = handlers_cpu(server)
-    used = (handlers_cpu(server) - used) / times
-    await asyncio.gather(*(client.close() for client in clients))
-    return statistics.median(taken), used
-
-
-def chat(uri, arguments, server=None):
-    """The cells of a row: the times of a message to one other and to 49 others."""
+def chat(uri, arguments, cloud):
+    """The cells of a row: the times of a message to one other and to 49 others, and the handlers' own CPU time for it; `cloud` is the
+    process of the local cloud."""
     cells = []
     for others, times in ((1, arguments.times), (49, max(arguments.times // 5, 10))):
-        taken, used = asyncio.run(messages(uri, others, times, server))
-        cells += [milliseconds(taken), milliseconds(used) if server else ""]
+        used = []
+        taken = messages(uri, others, times, lambda: used.append(handlers_cpu(cloud)))
+        cells += [milliseconds(statistics.median(taken)), milliseconds((handlers_cpu(cloud) - used[0]) / times)]
     return cells
 
 
@@ -158,7 +113,7 @@ def gateway(scratch, sockets):
         address = address.replace("localhost", "127.0.0.1")
         command = [load, "round-trips", address, f"/{path}", "64", "5"]
         answered = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-        pid = json.loads((folder / ".wschat/local/process.json").read_text())["pid"]
+        pid = server(folder)
         before = resident(pid)
         command = [load, "sockets", address, f"/{path}", str(sockets)]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
@@ -246,36 +201,24 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--times", type=int, default=200, help="how many messages to one other; a fifth of that to 49")
     parser.add_argument("--rust", action="store_true", help="the chat template with its Rust handlers, too (they are compiled)")
-    parser.add_argument("--no-rival", action="store_true", help="leave serverless-offline out")
     parser.add_argument("--sockets", type=int, default=16000, help="how many sockets are held at once")
     arguments = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as scratch:
         app = Path(scratch) / "app"
         shutil.copytree(HERE / "app", app)
-        if not arguments.no_rival:
-            subprocess.run(["npm", "install", "--silent", "--no-audit", "--no-fund"], cwd=app, check=True)
-        else:
-            subprocess.run(["npm", "install", "--silent", "--no-audit", "--no-fund", "--omit", "dev"], cwd=app, check=True)
         wschat("local", "start", "--port", "0", folder=app)
         try:
-            server = json.loads((app / ".wschat/local/process.json").read_text())["pid"]
+            cloud = server(app)
             taken, floor = call(app, arguments.times * 10)
             wschat("up", "--local", "--yes", "--stack", "bench", folder=app)
             cold, idle = ups(app)
             node = fresh(app)
-            rows.append(("wschat, Node.js", *chat(node, arguments, server)))
-            if not arguments.no_rival:
-                fresh(app)
-                with serverless_offline(app, "--noTimeout", variables=exported(app)) as rival:
-                    rows.append(("serverless-offline, Node.js", *chat(rival, arguments)))
-                # Measured again, so that other load on the machine shows in both.
-                node = fresh(app)
-                rows.append(("wschat, Node.js, again", *chat(node, arguments, server)))
+            rows.append(("wschat, Node.js", *chat(node, arguments, cloud)))
             if arguments.rust:
                 uri = wschat("up", "--local", "--yes", "--stack", "rust", "--data", str(app / ".wschat/local"),
                              folder=with_rust_handlers(Path(scratch) / "rust")).splitlines()[-1]
-                rows.append(("wschat, Rust", *chat(uri, arguments, server)))
+                rows.append(("wschat, Rust", *chat(uri, arguments, cloud)))
             # Measured last, because it leaves connections behind.
             with crowd(node, 200):
                 crowded = lasts(5, "up", "--local", "--yes", "--stack", "bench", folder=app)
@@ -285,8 +228,9 @@ def main():
     print("| a call | ms |\n|---|---|")
     print(f"| `ListTables` of the local cloud | {milliseconds(taken)} |")
     print(f"| the same bytes, answered by a process that does not look at them | {milliseconds(floor)} |\n")
-    print("| a message through Lambda, table and `@connections` | to one other, ms | CPU of the handler | to 49 others, ms | CPU of the handler |")
-    print("|---|---|---|---|---|")
+    columns = ["a message through Lambda, table and `@connections`"]
+    columns += ["to one other, ms", "CPU of the handler, ms", "to 49 others, ms", "CPU of the handler, ms"]
+    print(f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|")
     for row in rows:
         print(f"| {' | '.join(row)} |")
     print("\n| the gateway alone | |\n|---|---|")
