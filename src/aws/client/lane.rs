@@ -1,7 +1,7 @@
 //! How many changes of one API are under way at once.
 //!
 //! Overlapping changes of one API may be refused (409 `ConflictException`, "concurrent modification"), and no document says
-//! when. So a lane finds out how wide it may be: wider by a part of a call with every success, half as wide after a collision.
+//! when. So a lane finds out how wide it may be: wider with every success, narrower after a collision.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,14 +12,20 @@ use tokio::time::Instant;
 const FIRST: f64 = 4.0;
 /// More would only collide: 10 calls a second, the quota, of 0.15 to 0.3 s each are two or three at once.
 const WIDEST: f64 = 8.0;
-/// How much a lane grows while a whole width of calls succeeds. With 1, half of the calls would be refused where all
-/// overlapping ones are: every success of a single call would try two.
-const GROWTH: f64 = 0.5;
+/// What a collision leaves of the width.
+const NARROWER: f64 = 0.7;
+/// Between which bounds a lane grows while a whole width of calls succeeds. With 1 where hardly anything collides; with the
+/// least where everything does, so that one at a time it is, and two are tried once in a while.
+const GROWTH: std::ops::RangeInclusive<f64> = 1.0 / 16.0..=1.0;
+/// A collision halves the growth, and a success beside other calls multiplies it by this: overlapping is worth it while fewer
+/// than a third of the calls collide. Above that, one at a time is as fast, as every collision costs a call of the quota.
+const ENCOURAGED: f64 = std::f64::consts::SQRT_2;
 
 /// How wide a lane is, and what it has learned. Pure: it is told what happens.
 #[derive(Debug)]
 pub(super) struct Width {
     width: f64,
+    growth: f64,
     /// How many calls have begun.
     begun: u64,
     /// How many of them when it last became narrower. A collision of theirs is of the width before.
@@ -28,7 +34,7 @@ pub(super) struct Width {
 
 impl Default for Width {
     fn default() -> Self {
-        Self { width: FIRST, begun: 0, narrowed: 0 }
+        Self { width: FIRST, growth: *GROWTH.end(), begun: 0, narrowed: 0 }
     }
 }
 
@@ -44,15 +50,19 @@ impl Width {
         self.begun
     }
 
-    /// A call has succeeded.
-    pub fn widen(&mut self) {
-        self.width = (self.width + GROWTH / self.width).min(WIDEST);
+    /// A call has succeeded, with others beside it or alone.
+    pub fn widen(&mut self, beside_others: bool) {
+        if beside_others {
+            self.growth = (self.growth * ENCOURAGED).min(*GROWTH.end());
+        }
+        self.width = (self.width + self.growth / self.width).min(WIDEST);
     }
 
     /// The call of this number collided.
     pub fn narrow(&mut self, number: u64) {
         if number > self.narrowed {
-            self.width = (self.width / 2.0).max(1.0);
+            self.width = (self.width * NARROWER).max(1.0);
+            self.growth = (self.growth / 2.0).max(*GROWTH.start());
             self.narrowed = self.begun;
         }
     }
@@ -116,7 +126,8 @@ impl Turn {
     /// The call has succeeded.
     pub fn succeeded(&self) {
         let mut state = self.lane.state();
-        state.width.widen();
+        let beside_others = state.under_way > 1;
+        state.width.widen(beside_others);
         state.last_success = Some(Instant::now());
     }
 
@@ -155,26 +166,42 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_width_grows_by_a_part_and_halves_once_for_what_overlapped() {
+    fn a_width_grows_by_a_part_and_shrinks_once_for_what_overlapped() {
         let mut width = Width::default();
         let first: Vec<u64> = (0..4).map(|_| width.begin()).collect();
         assert_eq!(width.places(), 4);
-        width.narrow(first[0]);
-        width.narrow(first[1]);
-        width.narrow(first[3]);
+        for number in first {
+            width.narrow(number);
+        }
         assert_eq!(width.places(), 2, "one overlap is one reason");
-        let next = width.begin();
-        width.narrow(next);
-        let next = width.begin();
-        width.narrow(next);
-        assert_eq!(width.places(), 1, "never less than one");
-        width.widen();
-        assert_eq!(width.places(), 1);
-        width.widen();
-        width.widen();
-        assert_eq!(width.places(), 2);
-        (0..1000).for_each(|_| width.widen());
+        for places in [1, 1] {
+            let next = width.begin();
+            width.narrow(next);
+            assert_eq!(width.places(), places, "never less than one");
+        }
+        (0..1000).for_each(|_| width.widen(true));
         assert_eq!(width.places() as f64, WIDEST);
+    }
+
+    #[test]
+    fn where_everything_collides_two_are_tried_less_and_less() {
+        let mut width = Width::default();
+        let mut alone = Vec::new();
+        for _ in 0..12 {
+            let number = width.begin();
+            width.narrow(number);
+            let mut successes = 0;
+            while width.places() == 1 {
+                width.widen(false);
+                successes += 1;
+            }
+            alone.push(successes);
+        }
+        assert!(alone.is_sorted(), "{alone:?}");
+        assert!((10..30).contains(&alone[11]), "{alone:?}");
+        // It comes to know better.
+        (0..8).for_each(|_| width.widen(true));
+        assert_eq!(width.growth, *GROWTH.end());
     }
 
     #[tokio::test]
@@ -192,7 +219,7 @@ mod tests {
         assert!(!one.collided(), "nothing else of this lane was under way");
         drop(one);
         assert_eq!(lane.places.available_permits(), 1);
-        for _ in 0..3 {
+        for _ in 0..5 {
             let turn = Arc::clone(&lane).turn().await;
             turn.succeeded();
         }

@@ -37,22 +37,23 @@ const QUOTAS: &[Quota] = &[
 
 /// The quota of `service.operation`.
 fn quota(service: &'static str, operation: &str) -> Quota {
-    let covers =
-        |quota: &&Quota| quota.service == service && (quota.operation == operation || quota.operation == "*");
+    let covers = |quota: &&Quota| quota.service == service && (quota.operation == operation || quota.operation == "*");
     let undocumented = Quota { service, operation: "*", rate: f64::INFINITY, burst: 1.0 };
     QUOTAS.iter().find(covers).copied().unwrap_or(undocumented)
 }
 
-/// What a throttled call leaves of the rate.
-const SLOWER: f64 = 0.7;
-/// How long a rate takes to double while no call is throttled.
-const DOUBLES_IN: Duration = Duration::from_secs(10);
-/// The rate, in calls a second, after the first throttled call to a service without a documented quota.
-const GUESS: f64 = 10.0;
 /// No line becomes slower than this, in calls a second: so soon somebody finds out that others have finished.
 const SLOWEST: f64 = 0.5;
+/// After a throttled call the next one of a line waits about this long at most. Where a quota is slower, whoever asks most
+/// often gets what others leave.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How many calls a second a service without a documented quota is taken to admit at least, once it has throttled one.
+const GUESS: f64 = 20.0;
 
 /// How fast a line goes. Pure: it is told the time and what happens.
+///
+/// A throttled call halves the rate, and a call that succeeds doubles it, up to the quota. So where several processes share a
+/// quota they ask for a little more than there is, and for all of it soon after others have finished.
 ///
 /// `next` is when the next call is due at the steady rate; calls may run ahead of that by a burst (the generic cell rate
 /// algorithm).
@@ -60,25 +61,24 @@ const SLOWEST: f64 = 0.5;
 pub(super) struct Rate {
     quota: Quota,
     next: Instant,
-    /// Calls a second, as of `since`; growing from there to the quota's.
+    /// Calls a second.
     rate: f64,
-    since: Instant,
+    /// When the line last became slower. What was sent before that has nothing new to tell.
+    slower: Instant,
+    begun: Instant,
+    successes: u32,
     last_success: Option<Instant>,
 }
 
 impl Rate {
     fn new(quota: Quota, now: Instant) -> Self {
-        Self { quota, next: now, rate: quota.rate, since: now, last_success: None }
+        Self { quota, next: now, rate: quota.rate, slower: now, begun: now, successes: 0, last_success: None }
     }
 
-    fn at(&self, now: Instant) -> f64 {
-        let doublings = now.saturating_duration_since(self.since).as_secs_f64() / DOUBLES_IN.as_secs_f64();
-        (self.rate * doublings.exp2()).min(self.quota.rate)
-    }
-
-    /// How far calls may run ahead.
+    /// How far calls may run ahead. One call of the burst is spared: calls that arrive sooner than those before them would
+    /// otherwise find no token.
     fn slack(&self) -> Duration {
-        Duration::from_secs_f64((self.quota.burst - 1.0) / self.quota.rate)
+        Duration::from_secs_f64((self.quota.burst - 2.0).max(0.0) / self.quota.rate)
     }
 
     /// How long the next call has to wait.
@@ -88,22 +88,34 @@ impl Rate {
 
     /// A call is sent.
     pub(super) fn take(&mut self, now: Instant) {
-        self.next = self.next.max(now) + Duration::from_secs_f64(1.0 / self.at(now));
+        self.next = self.next.max(now) + Duration::from_secs_f64(1.0 / self.rate);
+    }
+
+    /// A call that was sent at `sent` has succeeded.
+    pub(super) fn succeeded(&mut self, sent: Instant, now: Instant) {
+        self.successes += 1;
+        self.last_success = Some(now);
+        if sent >= self.slower {
+            self.rate = (self.rate * 2.0).min(self.quota.rate);
+        }
     }
 
     /// A call that was sent at `sent` was throttled. The burst is gone. The next call waits about as long as one does at the new
     /// rate: by `jitter`, from 0.5 to 1.5, several processes spread out.
     pub(super) fn throttled(&mut self, sent: Instant, now: Instant, jitter: f64) {
-        // What was under way when the line became slower has nothing new to tell.
-        if sent < self.since {
+        if sent < self.slower {
             return;
         }
-        let rate = self.at(now);
-        let slower = if rate.is_finite() { rate * SLOWER } else { GUESS };
-        self.rate = slower.max(SLOWEST.min(self.quota.rate));
-        self.since = now;
-        let pause = (1.0 / self.rate).min(1.0 / SLOWEST);
-        self.next = now + self.slack() + Duration::from_secs_f64(pause * jitter);
+        if self.quota.rate.is_infinite() {
+            // Nothing was held back so far: what went through in a second is about what may.
+            let seconds = (now - self.begun).as_secs_f64().max(1.0);
+            self.quota.rate = (f64::from(self.successes) / seconds).max(GUESS);
+            self.rate = self.quota.rate;
+        }
+        self.rate = (self.rate / 2.0).max(SLOWEST.min(self.quota.rate));
+        self.slower = now;
+        let pause = Duration::from_secs_f64(1.0 / self.rate).min(LONGEST_PAUSE);
+        self.next = now + self.slack() + pause.mul_f64(jitter);
     }
 }
 
@@ -159,10 +171,10 @@ impl Pace {
         }
     }
 
-    /// Records that a call succeeded.
-    pub fn succeeded(&self, service: &'static str, operation: &str) {
+    /// Records that a call that was sent at `sent` succeeded.
+    pub fn succeeded(&self, service: &'static str, operation: &str, sent: Instant) {
         if let Some(line) = self.line(service, operation) {
-            line.rate().last_success = Some(Instant::now());
+            line.rate().succeeded(sent, Instant::now());
         }
     }
 

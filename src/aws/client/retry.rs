@@ -58,7 +58,7 @@ impl Aws {
             });
             let error = match result {
                 Ok(answer) => {
-                    self.pace.succeeded(service, operation);
+                    self.pace.succeeded(service, operation, started);
                     turn.iter().for_each(Turn::succeeded);
                     return Ok(answer);
                 }

@@ -103,7 +103,9 @@ pub fn run(account: Account, mut processes: Vec<Process>, start: Instant, seed: 
                 match answer {
                     Answer::Done => {
                         in_progress[call.process] -= 1;
-                        process.lane.iter_mut().for_each(Width::widen);
+                        let beside_others = under_way[call.process] > 0;
+                        process.lane.iter_mut().for_each(|lane| lane.widen(beside_others));
+                        process.rate.succeeded(call.sent, now);
                         outcome.makespan = (now - start).as_secs_f64();
                     }
                     Answer::Collided => {
