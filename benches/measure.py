@@ -26,7 +26,7 @@ HANDLERS = ["connect", "disconnect", "send-message", "default"]
 
 
 class Cloud:
-    """A local cloud under the project's conditions, with a working folder. `chance`: that changes of one API collide, where not the file's."""
+    """A local cloud under the project's conditions, with a working folder. `chance`: that changes of one API collide, if not the file's."""
 
     def __init__(self, scratch, chance=None):
         self.data = Path(scratch) / "local"
@@ -199,7 +199,10 @@ def floor(count):
 
 def growth(scratch, sizes, chances, times):
     print()
-    print("| routes and functions | resources | chance of a collision | calls | collisions | throttled | makespan, s | quota's floor, s | ratio | memory, MB |")
+    print(
+        "| routes and functions | resources | chance of a collision | calls | collisions | throttled | makespan, s | quota's floor, s |"
+        " ratio | memory, MB |"
+    )
     print("|---|---|---|---|---|---|---|---|---|---|")
     for count, chance in itertools.product(sizes, chances):
         folder = Path(scratch) / f"grown-{count}"

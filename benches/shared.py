@@ -87,8 +87,8 @@ def measure(scratch, stacks, count, times):
     least = floor(stacks, count)
     binding = max(least, key=least.get)
     print(
-        f"| {stacks} of {count} routes | {middle(calls, 0)} | {middle(throttled, 0)} | {max(busiest)} | {middle(firsts, 1)} | {middle(lasts, 1)} |"
-        f" {least[binding]:.1f} ({binding}) | {statistics.median(lasts) / least[binding]:.2f} |",
+        f"| {stacks} of {count} routes | {middle(calls, 0)} | {middle(throttled, 0)} | {max(busiest)} | {middle(firsts, 1)} |"
+        f" {middle(lasts, 1)} | {least[binding]:.1f} ({binding}) | {statistics.median(lasts) / least[binding]:.2f} |",
         flush=True,
     )
 
@@ -99,7 +99,10 @@ def main():
     parser.add_argument("--sizes", type=int, nargs="*", default=[4, 20], help="routes of each (4 20)")
     parser.add_argument("--repeat", type=int, default=1, help="how often (1)")
     arguments = parser.parse_args()
-    print("| stacks at once | calls | throttled | throttled in one second, most | first there, s | last there, s | shared floor, s | ratio |")
+    print(
+        "| stacks at once | calls | throttled | throttled in one second, most | first there, s | last there, s | shared floor, s |"
+        " ratio |"
+    )
     print("|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as scratch:
         for count in arguments.sizes:

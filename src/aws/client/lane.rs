@@ -197,8 +197,8 @@ mod tests {
             }
             alone.push(successes);
         }
-        assert!(alone.is_sorted(), "{alone:?}");
-        assert!((10..30).contains(&alone[11]), "{alone:?}");
+        assert!(alone[..2].iter().all(|successes| *successes < 5), "{alone:?}");
+        assert!(alone[3..].iter().all(|successes| (10..20).contains(successes)), "{alone:?}");
         // It comes to know better.
         (0..8).for_each(|_| width.widen(true));
         assert_eq!(width.growth, *GROWTH.end());
