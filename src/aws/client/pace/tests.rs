@@ -137,12 +137,12 @@ fn a_lane_is_as_wide_as_collisions_let_it_be() {
         (0.5, 0.1, 1.05),
         (0.5, 0.25, 1.1),
         (0.5, 0.5, 1.6),
-        (0.5, 1.0, 1.67),
+        (0.5, 1.0, 1.68),
         (1.0, 0.0, 1.02),
         (1.0, 0.1, 1.2),
         (1.0, 0.25, 1.35),
-        (1.0, 0.5, 1.6),
-        (1.0, 1.0, 1.67),
+        (1.0, 0.5, 1.67),
+        (1.0, 1.0, 1.68),
     ] {
         let account = Account { chance, in_progress, ..GATEWAY };
         let outcomes = with_seeds(account, |start| {
@@ -150,6 +150,8 @@ fn a_lane_is_as_wide_as_collisions_let_it_be() {
             vec![Process { calls: CALLS, rate, lane: Some(Width::default()) }]
         });
         let ratio = longest(&outcomes) / floor(account, CALLS);
+        // The table of docs/performance.md.
+        println!("{in_progress} {chance}: {ratio:.2}, {} collisions", most_of(&outcomes, |one| one.collisions));
         assert!(ratio < most, "{ratio} of the floor, where {chance} collide for {in_progress} of their time");
         assert_eq!(most_of(&outcomes, |one| one.throttled), 0);
         if chance == 1.0 {
@@ -192,6 +194,7 @@ fn eight_processes_share_a_quota() {
             (0..8).map(|_| process()).collect()
         });
         let ratio = longest(&outcomes) / floor(GATEWAY, 8 * calls);
+        println!("eight of {calls}: {ratio:.2}, {} throttled", most_of(&outcomes, |one| one.throttled));
         assert!(ratio < most, "{ratio} of the floor");
         assert!(most_of(&outcomes, |one| one.throttled) < 8 * calls, "a storm");
     }
