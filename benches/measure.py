@@ -4,6 +4,7 @@ Prints Markdown. Every cloud is started for its measurement and stopped after it
 """
 
 import argparse
+import itertools
 import json
 import math
 import os
@@ -20,18 +21,25 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 CONDITIONS = REPOSITORY / "docs/aws-conditions.toml"
 BINARY = str(Path(os.environ["WSCHAT_BIN"]).resolve())
+THROTTLES = ["TooManyRequestsException", "ThrottlingException", "Throttling"]
 
 
 class Cloud:
-    """A local cloud under the project's conditions, with a working folder."""
+    """A local cloud under the project's conditions, with a working folder. `chance`: that changes of one API collide, if not the file's."""
 
-    def __init__(self, scratch):
+    def __init__(self, scratch, chance=None):
         self.data = Path(scratch) / "local"
+        self.chance = chance
 
     def __enter__(self):
         # The cache of builds is beside the data folder: it may exist already, and is kept.
         self.data.parent.mkdir(parents=True, exist_ok=True)
-        self.verb("local", "start", "--open", "--port", "0", "--conditions", str(CONDITIONS))
+        conditions = CONDITIONS
+        if self.chance is not None:
+            conditions = self.data.parent / "conditions.toml"
+            chance = f"apigatewayv2_same_api = {self.chance}"
+            conditions.write_text(re.sub(r"^apigatewayv2_same_api = .*", chance, CONDITIONS.read_text(), flags=re.MULTILINE))
+        self.verb("local", "start", "--open", "--port", "0", "--conditions", str(conditions))
         self.port = json.loads((self.data / "process.json").read_text())["port"]
         return self
 
@@ -177,21 +185,31 @@ def floor(count):
     return max(gateway, role + functions + conditions["eventual_s"]["function_pending"])
 
 
-def growth(scratch, sizes):
+def growth(scratch, sizes, chances, times):
     print()
-    print("| routes and functions | resources | calls | makespan, s | quota's floor, s | ratio | memory, MB |")
-    print("|---|---|---|---|---|---|---|")
-    for count in sizes:
+    print(
+        "| routes and functions | resources | chance of a collision | calls | collisions | throttled | makespan, s | quota's floor, s |"
+        " ratio | memory, MB |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    for count, chance in itertools.product(sizes, chances):
         folder = Path(scratch) / f"grown-{count}"
-        folder.mkdir()
-        grown(folder, count)
-        with Cloud(Path(scratch) / f"cloud-{count}") as cloud:
-            text, _, memory = cloud.stack("up", "--yes", "--timings", folder=folder)
-            calls = len(cloud.calls())
-        makespan, least = account(text)[0], floor(count)
+        if not folder.exists():
+            grown(folder, count)
+        makespans, memories, calls, collisions, throttled = [], [], [], [], []
+        for _ in range(times):
+            with Cloud(Path(scratch) / f"cloud-{count}", chance) as cloud:
+                text, _, memory = cloud.stack("up", "--yes", "--timings", folder=folder)
+                made = cloud.calls()
+            makespans.append(account(text)[0])
+            memories.append(memory / 1e6)
+            calls.append(len(made))
+            collisions.append(sum(call.get("code") == "ConflictException" for call in made))
+            throttled.append(sum(call.get("code") in THROTTLES for call in made))
+        least = floor(count)
         print(
-            f"| {count} | {4 * count + 4} | {calls} | {makespan:.1f} | {least:.1f} | {makespan / least:.2f} |"
-            f" {math.ceil(memory / 1e6)} |",
+            f"| {count} | {4 * count + 4} | {chance} | {middle(calls, 0)} | {middle(collisions, 0)} | {middle(throttled, 0)} |"
+            f" {middle(makespans, 1)} | {least:.1f} | {statistics.median(makespans) / least:.2f} | {math.ceil(max(memories))} |",
             flush=True,
         )
 
@@ -200,6 +218,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--times", type=int, default=3, help="how often the chat stack goes up and down (3)")
     parser.add_argument("--sizes", type=int, nargs="*", default=[10, 50, 200], help="of the growing stack (10 50 200)")
+    parser.add_argument("--chances", type=float, nargs="*", default=[0.25], help="that two changes of one API collide (0.25, the file's)")
+    parser.add_argument("--repeat", type=int, default=1, help="how often each growing stack goes up (1)")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         if arguments.times:
@@ -207,7 +227,7 @@ def main():
             with Cloud(scratch) as cloud:
                 cloud.stack("plan", expected=(2,))
             chat(scratch, arguments.times)
-        growth(scratch, arguments.sizes)
+        growth(scratch, arguments.sizes, arguments.chances, arguments.repeat)
 
 
 if __name__ == "__main__":

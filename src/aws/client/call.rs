@@ -29,7 +29,7 @@ impl<'a> AwsCall<'a> {
         Self { again: true, ..self }
     }
 
-    /// The same call, serialized with all others of the same lane (an API's id).
+    /// The same call, in a lane (an API's id): as many at once as AWS turns out to take.
     pub fn lane(self, lane: &'a str) -> Self {
         Self { lane: Some(lane), ..self }
     }

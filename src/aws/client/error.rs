@@ -33,7 +33,7 @@ pub struct CallError {
 pub enum Meaning {
     /// Too many calls: nothing happened; retry later.
     Throttled,
-    /// Another change to the same resource is in progress: nothing happened; retry soon.
+    /// Another change to the same resource is in progress, or as many as there may be: nothing happened; retry soon.
     Busy,
     /// No resource has that name or id.
     NotFound,
@@ -136,8 +136,10 @@ fn classify(service: &str, operation: &str, status: u16, code: &str, message: &s
         | "EC2ThrottledException"
         | "ProvisionedThroughputExceededException"
         | "PriorRequestNotComplete" => Meaning::Throttled,
-        // For DynamoDB: too many control-plane operations at once. Elsewhere: a quota that waiting does not lift.
-        "LimitExceededException" if service == "dynamodb" || says(&["rate exceeded"]) => Meaning::Throttled,
+        // For DynamoDB: as many tables are changing as may at once; fewer calls a second would not help. Elsewhere: a
+        // quota that waiting does not lift.
+        "LimitExceededException" if service == "dynamodb" => Meaning::Busy,
+        "LimitExceededException" if says(&["rate exceeded"]) => Meaning::Throttled,
         "ConcurrentModification"
         | "ConcurrentModificationException"
         | "OperationAbortedException"
@@ -215,7 +217,7 @@ mod tests {
         let table = [
             ("lambda", "CreateFunction", 429, "TooManyRequestsException", "Rate exceeded", Meaning::Throttled),
             ("iam", "CreateRole", 400, "Throttling", "Rate exceeded", Meaning::Throttled),
-            ("dynamodb", "CreateTable", 400, "LimitExceededException", "Subscriber limit exceeded", Meaning::Throttled),
+            ("dynamodb", "CreateTable", 400, "LimitExceededException", "Subscriber limit exceeded", Meaning::Busy),
             (
                 "iam",
                 "CreateRole",

@@ -5,12 +5,15 @@ mod chain;
 mod connect;
 mod error;
 mod invoke;
+mod lane;
 mod network;
 mod pace;
 mod propagation;
 mod regions;
 mod retry;
 mod settings;
+#[cfg(test)]
+mod simulation;
 mod target;
 
 pub use call::{AwsCall, Record, STEP};

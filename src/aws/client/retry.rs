@@ -15,8 +15,10 @@ use tokio::time::Instant;
 use super::call::{AwsCall, Record, STEP};
 use super::connect::Aws;
 use super::error::{CallError, Meaning};
+use super::lane::Turn;
 
-/// How long throttles and collisions are retried. AWS's own end within seconds; role changes take longest.
+/// How long throttles and collisions are retried while no call like it succeeds. AWS's own end within seconds; role
+/// changes take longest.
 const MAX_RETRY: Duration = Duration::from_secs(300);
 /// How long to retry a service that gives no answer, or no useful one.
 const MAX_RETRY_UNANSWERED: Duration = Duration::from_secs(45);
@@ -32,41 +34,56 @@ impl Aws {
         F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
         E: ProvideErrorMetadata + Error + 'static,
     {
-        let begun = Instant::now();
+        let AwsCall { service, operation, .. } = call;
+        // Waiting in a queue of one's own is no failure: the time for retries runs from the first one on.
+        let mut first_failure = None;
         let mut tries = 0;
         loop {
-            let result = {
-                let _turn = match call.lane {
-                    Some(lane) => Some(self.pace.turn(lane).await),
-                    None => None,
-                };
-                self.pace.permit(call.service, call.operation).await;
-                let started = Instant::now();
-                let result = request().await;
-                let result = result.map_err(|error| CallError::of(call.service, call.operation, &error));
-                self.record(Record {
-                    step: STEP.try_with(|step| *step).ok(),
-                    service: call.service,
-                    operation: call.operation,
-                    started,
-                    ended: Instant::now(),
-                    refused: result.as_ref().err().map(|error| error.code.clone()),
-                });
-                result
+            let turn = match call.lane {
+                Some(lane) => Some(self.pace.turn(lane).await),
+                None => None,
             };
+            self.pace.permit(service, operation).await;
+            let started = Instant::now();
+            let result = request().await;
+            let result = result.map_err(|error| CallError::of(service, operation, &error));
+            let ended = Instant::now();
+            self.record(Record {
+                step: STEP.try_with(|step| *step).ok(),
+                service,
+                operation,
+                started,
+                ended,
+                refused: result.as_ref().err().map(|error| error.code.clone()),
+            });
             let error = match result {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => {
+                    self.pace.succeeded(service, operation, started);
+                    turn.iter().for_each(Turn::succeeded);
+                    return Ok(answer);
+                }
                 Err(error) => error,
             };
-            let max_retry = match error.meaning {
-                Meaning::Throttled | Meaning::Busy => MAX_RETRY,
-                Meaning::Unknown if call.again => MAX_RETRY_UNANSWERED,
+            // Whether nothing but its turn keeps it waiting, and when a call like it last succeeded.
+            let (at_once, last_success, max_retry) = match error.meaning {
+                Meaning::Throttled => {
+                    let paced = self.pace.throttled(service, operation, started);
+                    (paced, self.pace.last_success(service, operation), MAX_RETRY)
+                }
+                Meaning::Busy => {
+                    let by_own = turn.as_ref().is_some_and(Turn::collided);
+                    (by_own, turn.as_ref().and_then(Turn::last_success), MAX_RETRY)
+                }
+                Meaning::Unknown if call.again => (false, None, MAX_RETRY_UNANSWERED),
                 // Nothing listens: a few tries bridge a restart, more would only keep the user waiting.
-                Meaning::Unreachable if tries < 3 => MAX_RETRY_UNANSWERED,
+                Meaning::Unreachable if tries < 3 => (false, None, MAX_RETRY_UNANSWERED),
                 _ => return Err(error),
             };
-            let wait = error.retry_after.unwrap_or_else(|| backoff(error.meaning, tries));
-            if begun.elapsed() + wait > max_retry {
+            drop(turn);
+            let pause = if at_once { Duration::ZERO } else { backoff(error.meaning, tries) };
+            let wait = error.retry_after.unwrap_or(pause);
+            let since = last_success.max(Some(*first_failure.get_or_insert(started)));
+            if since.is_some_and(|since| since.elapsed() + wait > max_retry) {
                 return Err(error);
             }
             tracing::debug!(%error, ?wait, "again");

@@ -1,0 +1,201 @@
+use super::*;
+use crate::aws::client::lane::Width;
+use crate::aws::client::simulation::{Account, LATENCY, Outcome, Process, run};
+
+/// How long each of `count` calls made at one moment has to wait, in milliseconds.
+fn waits(service: &'static str, operation: &str, count: usize) -> Vec<u128> {
+    let start = Instant::now();
+    let mut rate = Rate::new(quota(service, operation), start);
+    let mut now = start;
+    let one = |_| {
+        now += rate.wait(now);
+        rate.take(now);
+        (now - start).as_millis()
+    };
+    (0..count).map(one).collect()
+}
+
+#[test]
+fn a_burst_passes_at_once_and_the_rest_at_the_rate() {
+    let waits = waits("apigatewayv2", "CreateRoute", 43);
+    // One of the 40 is spared.
+    assert!(waits[..39].iter().all(|wait| *wait == 0), "{waits:?}");
+    assert_eq!(waits[39..], [100, 200, 300, 400]);
+}
+
+#[test]
+fn a_quota_fills_up_again() {
+    let start = Instant::now();
+    let mut rate = Rate::new(quota("apigatewayv2", "GetApis"), start);
+    let mut free = |now: Instant| {
+        let mut free = 0;
+        while rate.wait(now).is_zero() {
+            rate.take(now);
+            free += 1;
+        }
+        free
+    };
+    assert_eq!(free(start), 39);
+    assert_eq!(free(start + Duration::from_secs(1)), 10);
+    assert_eq!(free(start + Duration::from_secs(3600)), 39);
+}
+
+#[test]
+fn deployments_have_a_quota_of_their_own() {
+    assert_eq!(waits("apigatewayv2", "CreateDeployment", 3), [0, 5000, 10000]);
+    assert_eq!(waits("apigatewayv2", "CreateStage", 1), [0]);
+}
+
+#[test]
+fn a_service_without_a_documented_quota_is_not_held() {
+    assert!(waits("iam", "GetRole", 1000).iter().all(|wait| *wait == 0));
+}
+
+#[tokio::test]
+async fn nothing_waits_without_quotas() {
+    let pace = Pace::unlimited();
+    for _ in 0..300 {
+        pace.permit("apigatewayv2", "CreateDeployment").await;
+    }
+    assert!(!pace.throttled("iam", "GetRole", Instant::now()), "whoever is refused there has to wait by himself");
+}
+
+#[test]
+fn a_throttled_line_becomes_slower_and_faster_again() {
+    let start = Instant::now();
+    let after = |seconds: u64| start + Duration::from_secs(seconds);
+    let mut line = Rate::new(quota("apigatewayv2", "CreateRoute"), start);
+    line.throttled(start, after(1), 1.0);
+    assert_eq!(line.rate, 5.0);
+    // The burst is gone, too.
+    assert_eq!(line.wait(after(1)), Duration::from_millis(200));
+    // What was under way says nothing new.
+    line.throttled(start, after(2), 1.0);
+    line.succeeded(start, after(2));
+    assert_eq!(line.rate, 5.0);
+    line.succeeded(after(2), after(3));
+    line.succeeded(after(3), after(4));
+    assert_eq!(line.rate, 10.0, "the quota's, and no more");
+    (5..20).for_each(|second| line.throttled(after(second), after(second), 1.0));
+    assert_eq!(line.rate, SLOWEST);
+    assert_eq!(line.wait(after(19)), LONGEST_PAUSE);
+}
+
+#[test]
+fn a_quota_slower_than_the_slowest_line_is_asked_again_soon() {
+    let start = Instant::now();
+    let mut line = Rate::new(quota("apigatewayv2", "CreateDeployment"), start);
+    line.take(start);
+    line.throttled(start, start, 1.5);
+    // Others have the token, and nobody knows since when.
+    assert_eq!(line.wait(start), Duration::from_millis(1500));
+}
+
+#[test]
+fn a_service_without_a_documented_quota_is_taken_to_admit_what_it_did() {
+    let start = Instant::now();
+    for (successes, rate) in [(3, GUESS), (300, 300.0)] {
+        let mut line = Rate::new(quota("iam", "GetRole"), start);
+        (0..successes).for_each(|_| line.succeeded(start, start));
+        line.throttled(start, start, 1.0);
+        assert_eq!(line.rate, rate / 2.0);
+        (0..10).for_each(|_| line.succeeded(start, start));
+        assert_eq!(line.rate, rate);
+    }
+}
+
+/// The calls of 200 routes and their integrations, and three more.
+const CALLS: usize = 403;
+const GATEWAY: Account = Account { rate: 10.0, burst: 40.0, chance: 0.0, in_progress: 0.5 };
+
+/// Runs with five seeds.
+fn with_seeds(account: Account, processes: impl Fn(Instant) -> Vec<Process>) -> Vec<Outcome> {
+    let start = Instant::now();
+    (0..5).map(|seed| run(account, processes(start), start, seed)).collect()
+}
+
+fn longest(outcomes: &[Outcome]) -> f64 {
+    outcomes.iter().map(|outcome| outcome.makespan).fold(0.0, f64::max)
+}
+
+fn most_of(outcomes: &[Outcome], count: impl Fn(&Outcome) -> usize) -> usize {
+    outcomes.iter().map(count).max().unwrap_or(0)
+}
+
+/// The shortest time in which an account lets so many calls through.
+fn floor(account: Account, calls: usize) -> f64 {
+    (calls as f64 - account.burst) / account.rate
+}
+
+#[test]
+fn a_lane_is_as_wide_as_collisions_let_it_be() {
+    let one_at_a_time = CALLS as f64 * LATENCY;
+    // For which part of a call's time a change is in progress, how likely two collide, and how much longer than the quota's
+    // floor it may then take. One at a time takes 1.66 times as long as the floor.
+    for (in_progress, chance, most) in [
+        (0.5, 0.0, 1.02),
+        (0.5, 0.1, 1.05),
+        (0.5, 0.25, 1.1),
+        (0.5, 0.5, 1.6),
+        (0.5, 1.0, 1.68),
+        (1.0, 0.0, 1.02),
+        (1.0, 0.1, 1.2),
+        (1.0, 0.25, 1.35),
+        (1.0, 0.5, 1.67),
+        (1.0, 1.0, 1.68),
+    ] {
+        let account = Account { chance, in_progress, ..GATEWAY };
+        let outcomes = with_seeds(account, |start| {
+            let rate = Rate::new(quota("apigatewayv2", "CreateRoute"), start);
+            vec![Process { calls: CALLS, rate, lane: Some(Width::default()) }]
+        });
+        let ratio = longest(&outcomes) / floor(account, CALLS);
+        // The table of docs/performance.md.
+        println!("{in_progress} {chance}: {ratio:.2}, {} collisions", most_of(&outcomes, |one| one.collisions));
+        assert!(ratio < most, "{ratio} of the floor, where {chance} collide for {in_progress} of their time");
+        assert_eq!(most_of(&outcomes, |one| one.throttled), 0);
+        if chance == 1.0 {
+            assert!(longest(&outcomes) < 1.01 * one_at_a_time, "slower than one at a time");
+            assert!(most_of(&outcomes, |one| one.collisions) < CALLS / 8, "it goes on colliding");
+        }
+    }
+}
+
+#[test]
+fn a_line_finds_out_how_fast_the_account_is() {
+    // Calls to a service whose account admits this rate and burst, and how much longer than the floor they may take.
+    for (service, rate, burst, calls, most) in [
+        ("lambda", 15.0, 15.0, 400, 1.05),
+        ("lambda", 3.0, 5.0, 100, 1.1),
+        ("lambda", 0.5, 1.0, 40, 1.5),
+        ("iam", 5.0, 10.0, 100, 1.1),
+        ("iam", 20.0, 20.0, 400, 1.1),
+        ("iam", 100.0, 100.0, 400, 1.2),
+    ] {
+        let account = Account { rate, burst, ..GATEWAY };
+        let outcomes = with_seeds(account, |start| {
+            vec![Process { calls, rate: Rate::new(quota(service, "X"), start), lane: None }]
+        });
+        let ratio = longest(&outcomes) / floor(account, calls);
+        assert!(ratio < most, "{ratio} of the floor, at {rate} calls a second");
+        assert!(most_of(&outcomes, |one| one.throttled) < 2 * calls, "a storm");
+    }
+}
+
+#[test]
+fn eight_processes_share_a_quota() {
+    for (calls, most) in [(18, 1.5), (46, 1.25), (200, 1.15)] {
+        let outcomes = with_seeds(GATEWAY, |start| {
+            let process = || Process {
+                calls,
+                rate: Rate::new(quota("apigatewayv2", "CreateRoute"), start),
+                lane: Some(Width::default()),
+            };
+            (0..8).map(|_| process()).collect()
+        });
+        let ratio = longest(&outcomes) / floor(GATEWAY, 8 * calls);
+        println!("eight of {calls}: {ratio:.2}, {} throttled", most_of(&outcomes, |one| one.throttled));
+        assert!(ratio < most, "{ratio} of the floor");
+        assert!(most_of(&outcomes, |one| one.throttled) < 8 * calls, "a storm");
+    }
+}
