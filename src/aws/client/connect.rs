@@ -14,10 +14,11 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::retry::RetryConfig;
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use tokio::sync::SetOnce;
+use tokio::sync::{Semaphore, SetOnce};
 
 use super::call::{AwsCall, Record};
 use super::chain::chain;
+use super::held_body::MOST_AHEAD;
 use super::network::Network;
 use super::pace::Pace;
 use super::propagation::Propagation;
@@ -44,6 +45,8 @@ pub struct Aws {
     pub logs: aws_sdk_cloudwatchlogs::Client,
     pub propagation: Propagation,
     pub(super) pace: Pace,
+    /// Room for requests that travel ahead, in KiB.
+    pub(super) line: Semaphore,
     records: Mutex<Vec<Record>>,
 }
 
@@ -86,6 +89,7 @@ impl Aws {
             logs: aws_sdk_cloudwatchlogs::Client::new(&config),
             propagation: Propagation::default(),
             pace: if target.has_quotas { Pace::default() } else { Pace::unlimited() },
+            line: Semaphore::new(MOST_AHEAD),
             records: Mutex::default(),
             config,
         })
