@@ -90,7 +90,7 @@ async fn timelines_are_written() {
     template::echo_without_handler(&cloud);
     for verb in ["up", "down"] {
         let page = timeline(&cloud, verb);
-        assert!(page.contains("<div class=\"lane on-path\"><div class=\"name\""), "no critical path in {page}");
+        assert!(page.contains("<div class=\"lane on-path\"><div class=\"name\""), "no schedule in {page}");
         assert!(!page.contains("http"), "it needs something else: {page}");
     }
     // A timeline that cannot be written does not fail the run.

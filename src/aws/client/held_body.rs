@@ -39,7 +39,7 @@ use super::error::{CallError, Meaning};
 const END: usize = 256;
 
 /// How often a byte of the end is sent. Idle timeouts of fronts and proxies are ten seconds and more.
-const TRICKLE: Duration = Duration::from_secs(3);
+const TRICKLE: Duration = Duration::from_millis(if cfg!(test) { 5 } else { 3000 });
 
 /// The pieces in which the body is given to the connection.
 const PIECE: usize = 64 << 10;

@@ -4,6 +4,7 @@
 //! be carried out; when one passes, all ends are let go. Where ends do not arrive at once (some proxy holds whole requests),
 //! two functions at a time try blindly, so that the first code that gets through is in time.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -27,8 +28,8 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 /// From this age of the role on it may be assumable any moment: then probes begin at this interval, whether the one before
 /// was answered or not, but for so many.
 const DENSE_FROM: Duration = Duration::from_secs(7);
-const DENSE: Duration = Duration::from_millis(200);
-const MOST_PROBES: usize = 5;
+const DENSE: Duration = Duration::from_millis(150);
+const MOST_PROBES: usize = 6;
 
 /// After this time without an answer to a probe something may stand in its way.
 const SILENCE: Duration = Duration::from_secs(10);
@@ -96,23 +97,32 @@ pub(super) async fn when_assumable<C: RoleCalls>(
         if let Go::Failed(error) = go {
             return Err(error);
         }
-        let arrival = match ahead {
-            Some(ahead) => Some(ahead.let_go().await),
-            None => None,
-        };
-        let result = match arrival {
-            Some(Arrival::Answered(result, time)) => {
-                if matches!(go, Go::Rehearsal) {
-                    propagation.end_took(time);
+        let trial = async {
+            let arrival = match ahead {
+                Some(ahead) => ahead.let_go().await,
+                None => return calls.whole().await,
+            };
+            match arrival {
+                Arrival::Answered(result, time) => {
+                    if matches!(go, Go::Rehearsal) {
+                        propagation.end_took(time);
+                    }
+                    result
                 }
-                result
+                Arrival::Never => {
+                    may_travel = false;
+                    propagation.ends_are(Ends::Slow);
+                    calls.whole().await
+                }
             }
-            Some(Arrival::Never) => {
-                may_travel = false;
-                propagation.ends_are(Ends::Slow);
-                calls.whole().await
-            }
-            None => calls.whole().await,
+        };
+        let result = match &go {
+            // The others need not wait until this one's code is through.
+            Go::Blind(_) if fresh => tokio::select! {
+                result = trial => result,
+                never = wait.tell_others(calls) => match never {},
+            },
+            _ => trial.await,
         };
         match result {
             Err(error) if wait.goes_on_after(&error) => match go {
@@ -179,20 +189,27 @@ impl<'a> Wait<'a> {
                 true => None,
                 false => self.propagation.prober.acquire().await.ok(),
             };
-            if let Some(go) = self.probe(calls, is_ahead).await {
+            if let Some(go) = self.probe(calls, is_ahead, false).await {
                 return go;
             }
         }
     }
 
-    /// Probes until one passes; `None` when it is time to try without.
-    async fn probe<C: RoleCalls>(&mut self, calls: &C, is_ahead: bool) -> Option<Go<'a>> {
+    /// Probes for other functions, while this one tries blindly.
+    async fn tell_others<C: RoleCalls>(&mut self, calls: &C) -> Infallible {
+        let _turn = self.propagation.prober.acquire().await;
+        self.probe(calls, false, true).await;
+        std::future::pending().await
+    }
+
+    /// Probes until one passes; `None` when it is time to try without, unless this is for others.
+    async fn probe<C: RoleCalls>(&mut self, calls: &C, is_ahead: bool, for_others: bool) -> Option<Go<'a>> {
         let mut probes = FuturesUnordered::new();
         let mut next = Instant::now();
         let mut heard = next;
         loop {
             let age = self.age();
-            if self.propagation.is_time_to_try(age) {
+            if !for_others && self.propagation.is_time_to_try(age) {
                 // Code takes its time on the way: the line need not rest as well.
                 self.pause = SHORTEST_PAUSE;
                 return None;

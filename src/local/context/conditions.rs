@@ -223,9 +223,10 @@ impl Conditions {
         self.take_token(operation, Instant::now())
     }
 
-    /// Waits for the rest of the operation's latency; refused calls wait too.
-    pub async fn after(&self, operation: &Operation) {
-        pause(self.latency(operation) / 2).await;
+    /// Waits for the rest of the operation's latency, of which this cloud's own work since `effect` is a part; refused
+    /// calls wait too.
+    pub async fn after(&self, operation: &Operation, effect: Instant) {
+        pause((self.latency(operation) / 2).saturating_sub(effect.elapsed())).await;
     }
 
     /// Counts a mutation of `api` as in progress until the returned guard is dropped. `None` where another one is in

@@ -112,6 +112,7 @@ impl Router {
         let operation = call.operation;
         let api = call.changed_api().map(str::to_owned);
         let admitted = self.conditions.before(operation).await;
+        let effect = tokio::time::Instant::now();
         let admitted =
             admitted.and_then(|()| self.guard.as_ref().map_or(Ok(()), |guard| guard.admit(operation, &call.request)));
         let admitted = admitted.and_then(|()| refuse_changing_get(&call));
@@ -133,7 +134,7 @@ impl Router {
             )),
             (Ok(()), _) => service.call(call).await,
         };
-        self.conditions.after(operation).await;
+        self.conditions.after(operation, effect).await;
         result
     }
 

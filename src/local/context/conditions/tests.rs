@@ -60,8 +60,13 @@ async fn a_call_takes_half_its_latency_before_and_half_after() {
         let start = Instant::now();
         slow.before(&operation).await.unwrap();
         assert!(start.elapsed() >= half);
-        slow.after(&operation).await;
+        let effect = Instant::now();
+        slow.after(&operation, effect).await;
         assert!(start.elapsed() >= 2 * half);
+        // Work that took longer is not added to.
+        let slept = Instant::now();
+        slow.after(&operation, effect - half).await;
+        assert!(slept.elapsed() < half);
     }
 }
 

@@ -251,7 +251,7 @@ async fn silent_connections_are_closed() {
 
 #[tokio::test]
 async fn a_body_that_stands_still_is_answered_408() {
-    let conditions = |text| Conditions::parse(text, &[]).unwrap();
+    let conditions = |text: &str| Conditions::parse(text, &[]).unwrap();
     let head = "POST /?Version=2011-06-15 HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n";
     let running = Running::under(conditions("[link]\nidle_body_timeout_s = 0.2")).await;
     let answer = running.exchange(&format!("{head}12345678")).await;
