@@ -19,6 +19,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 CONDITIONS = REPOSITORY / "docs/aws-conditions.toml"
+FLOOR = REPOSITORY / "benches/floor"
 BINARY = str(Path(os.environ["WSCHAT_BIN"]).resolve())
 HANDLERS = ["connect", "disconnect", "send-message", "default"]
 
@@ -26,13 +27,18 @@ HANDLERS = ["connect", "disconnect", "send-message", "default"]
 class Cloud:
     """A local cloud under the project's conditions, with a working folder."""
 
-    def __init__(self, scratch):
+    def __init__(self, scratch, buffers_bodies=False):
         self.data = Path(scratch) / "local"
+        self.buffers_bodies = buffers_bodies
 
     def __enter__(self):
         # The cache of builds is beside the data folder: it may exist already, and is kept.
         self.data.parent.mkdir(parents=True, exist_ok=True)
-        self.verb("local", "start", "--open", "--port", "0", "--conditions", str(CONDITIONS))
+        conditions = CONDITIONS
+        if self.buffers_bodies:
+            conditions = self.data.parent / "buffers-bodies.toml"
+            conditions.write_text(CONDITIONS.read_text().replace("[link]", "[link]\nbuffers_bodies = true", 1))
+        self.verb("local", "start", "--open", "--port", "0", "--conditions", str(conditions))
         self.port = json.loads((self.data / "process.json").read_text())["port"]
         return self
 
@@ -76,9 +82,16 @@ class Cloud:
 
 
 def account(text):
-    """The output of --timings: makespan, critical path, ratio."""
+    """The output of --timings: makespan, schedule."""
     number = lambda words: float(re.search(words + r" ([0-9.]+)", text).group(1))
-    return number("Makespan"), number("Critical path"), number("Ratio")
+    return number("Makespan"), number("Schedule")
+
+
+def floor(plan, upload=0):
+    """What `benches/floor` says of a plan (the output of a command with --json), in seconds."""
+    command = [sys.executable, str(FLOOR), "--json", "--conditions", str(CONDITIONS), "--upload", str(upload)]
+    done = subprocess.run(command, input=plan, check=True, capture_output=True, text=True)
+    return json.loads(done.stdout)["floor"]
 
 
 def middle(values, digits=2):
@@ -88,9 +101,10 @@ def middle(values, digits=2):
 
 def chat(scratch, times):
     rows = {name: [] for name in ["cold `up`", "`up` with nothing to do", "`status`", "`down`"]}
-    yardstick = []
+    buffered, yardstick, floors = [], [], {}
     for _ in range(times):
         with Cloud(scratch) as cloud:
+            plan = cloud.stack("plan", "--json", expected=(2,))[0]
             rows["cold `up`"].append(account(cloud.stack("up", "--yes", "--timings")[0]))
             rows["`up` with nothing to do"].append((cloud.stack("up", "--yes")[1],))
             rows["`status`"].append((cloud.stack("status")[1],))
@@ -100,17 +114,32 @@ def chat(scratch, times):
         for handler in HANDLERS:
             built = sorted((Path(scratch) / "build").glob(f"{handler}-*.zip"), key=lambda path: path.stat().st_mtime)
             shutil.copy(built[-1], zips / f"{handler}.zip")
+        # base64 makes four bytes of three.
+        upload = sum((zips / f"{handler}.zip").stat().st_size for handler in HANDLERS) * 4 // 3
+        floors = {"cold `up`": floor(plan, upload), "`down`": floor(reversed_plan(plan))}
+        with Cloud(scratch, buffers_bodies=True) as cloud:
+            buffered.append(account(cloud.stack("up", "--yes", "--timings")[0]))
         with Cloud(scratch) as cloud:
             script = [sys.executable, str(Path(__file__).parent / "sequential.py"), cloud.endpoint, str(zips)]
             yardstick.append(json.loads(subprocess.run(script, check=True, capture_output=True, text=True).stdout))
-    print("| the chat stack, 28 resources | makespan, s | critical path, s | ratio | the sequential script, s |")
-    print("|---|---|---|---|---|")
+    print("| the chat stack, 28 resources | makespan, s | schedule, s | floor, s | makespan / floor | the sequential script, s |")
+    print("|---|---|---|---|---|---|")
     script = {"cold `up`": "up", "`down`": "down"}
+    rows |= {"cold `up` through a proxy that passes on whole requests": buffered}
     for name, found in rows.items():
-        columns = [middle([one[0] for one in found])]
-        columns += [middle([one[index] for one in found]) if len(found[0]) == 3 else "" for index in (1, 2)]
+        columns = [middle([one[index] for one in found]) if len(found[0]) > index else "" for index in (0, 1)]
+        least = floors.get(name)
+        columns += [f"{least:.2f}", f"{statistics.median(one[0] for one in found) / least:.2f}"] if least else ["", ""]
         columns.append(middle([one[script[name]] for one in yardstick]) if name in script else "")
         print(f"| {name} | {' | '.join(columns)} |")
+
+
+def reversed_plan(plan):
+    """The plan that deletes what another one creates."""
+    events = [json.loads(line) for line in plan.splitlines() if line.startswith("{")]
+    [event] = [event for event in events if event["event"] == "plan"]
+    steps = [step | {"action": "delete", "after": []} for step in event["steps"]]
+    return json.dumps(event | {"steps": steps})
 
 
 def grown(folder, count):
@@ -170,37 +199,20 @@ def grown(folder, count):
     (folder / "template.json").write_text(json.dumps({"Resources": resources}))
 
 
-def floor(count):
-    """The shortest possible time, in seconds, under the quotas and the propagation of the role.
-
-    API Gateway needs calls for an API, an integration and a route for each of `count`, a deployment and a stage; Lambda for a
-    function and a permission for each. A quota allows its burst at once and the rest at its rate. The functions wait for the
-    role; one function's latency and its Pending state come after the last call.
-    """
-    conditions = tomllib.loads(CONDITIONS.read_text())
-    throttle, latency = conditions["throttle"], conditions["latency_ms"]
-
-    def quota(name, calls):
-        return max(0, calls - throttle[name]["burst"]) / throttle[name]["rate"]
-
-    gateway = quota("apigatewayv2.*", 2 * count + 3)
-    role = latency["iam.CreateRole"] / 1000 + conditions["eventual_s"]["iam_role_assumable"]
-    functions = quota("lambda.*", 2 * count) + latency["lambda.CreateFunction"] / 1000
-    return max(gateway, role + functions + conditions["eventual_s"]["function_pending"])
-
-
 def growth(scratch, sizes):
     print()
-    print("| routes and functions | resources | calls | makespan, s | quota's floor, s | ratio | memory, MB |")
+    print("| routes and functions | resources | calls | makespan, s | floor, s | makespan / floor | memory, MB |")
     print("|---|---|---|---|---|---|---|")
     for count in sizes:
         folder = Path(scratch) / f"grown-{count}"
         folder.mkdir()
         grown(folder, count)
         with Cloud(Path(scratch) / f"cloud-{count}") as cloud:
+            plan = cloud.stack("plan", "--json", folder=folder, expected=(2,))[0]
+            before = len(cloud.calls())
             text, _, memory = cloud.stack("up", "--yes", "--timings", folder=folder)
-            calls = len(cloud.calls())
-        makespan, least = account(text)[0], floor(count)
+            calls = len(cloud.calls()) - before
+        makespan, least = account(text)[0], floor(plan)
         print(
             f"| {count} | {4 * count + 4} | {calls} | {makespan:.1f} | {least:.1f} | {makespan / least:.2f} |"
             f" {math.ceil(memory / 1e6)} |",
