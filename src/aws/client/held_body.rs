@@ -218,9 +218,8 @@ impl Aws {
         let share = self.line.try_acquire_many(share).ok()?;
         let gate = Gate::default();
         let (service, operation) = (call.service, call.operation);
-        let answer = request(gate.clone()).map(move |result| {
-            result.map_err(|error| CallError::of(service, operation, &error))
-        });
+        let answer =
+            request(gate.clone()).map(move |result| result.map_err(|error| CallError::of(service, operation, &error)));
         let state = State::Traveling(answer.boxed());
         Some(Ahead { aws: self, call, gate, timeout, began: Instant::now(), state, _share: share })
     }

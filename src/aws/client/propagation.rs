@@ -87,7 +87,7 @@ impl Propagation {
     /// Whether the real call is to be tried with a fresh role of this age although nothing tells that it will succeed.
     pub fn is_time_to_try(&self, age: Duration) -> bool {
         let worth_waiting = matches!(self.ends(), Ends::Rehearsed | Ends::Quick);
-        self.probes_useless.load(Ordering::Acquire) || (age >= UNLIKELY_BELOW && !worth_waiting)
+        !self.probes_tell() || (age >= UNLIKELY_BELOW && !worth_waiting)
     }
 
     /// Whether a request with a role of this age is to be let go to see how fast its end arrives. Once a run.
@@ -124,6 +124,11 @@ impl Propagation {
         if self.refused.load(Ordering::Acquire) {
             self.arrive();
         }
+    }
+
+    /// Whether a probe that passes tells that the role can be assumed.
+    pub fn probes_tell(&self) -> bool {
+        !self.probes_useless.load(Ordering::Acquire)
     }
 
     /// Records that a probe passed and the real call was refused.

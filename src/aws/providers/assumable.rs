@@ -197,8 +197,9 @@ impl<'a> Wait<'a> {
 
     /// Probes for other functions, while this one tries blindly.
     async fn tell_others<C: RoleCalls>(&mut self, calls: &C) -> Infallible {
-        let _turn = self.propagation.prober.acquire().await;
+        let turn = self.propagation.prober.acquire().await;
         self.probe(calls, false, true).await;
+        drop(turn);
         std::future::pending().await
     }
 
@@ -209,13 +210,13 @@ impl<'a> Wait<'a> {
         let mut heard = next;
         loop {
             let age = self.age();
-            if !for_others && self.propagation.is_time_to_try(age) {
+            if is_ahead && self.propagation.begins_rehearsal(age) {
+                return Some(Go::Rehearsal);
+            }
+            if !self.propagation.probes_tell() || (!for_others && self.propagation.is_time_to_try(age)) {
                 // Code takes its time on the way: the line need not rest as well.
                 self.pause = SHORTEST_PAUSE;
                 return None;
-            }
-            if is_ahead && self.propagation.begins_rehearsal(age) {
-                return Some(Go::Rehearsal);
             }
             let dense = age >= DENSE_FROM;
             tokio::select! {

@@ -81,8 +81,12 @@ mod tests {
     use super::*;
 
     fn link(upload_mbit_s: f64) -> Link {
-        Link::new(&LinkSettings { upload_mbit_s: Some(upload_mbit_s), idle_body_timeout_s: None, buffers_bodies: false })
-            .unwrap()
+        Link::new(&LinkSettings {
+            upload_mbit_s: Some(upload_mbit_s),
+            idle_body_timeout_s: None,
+            buffers_bodies: false,
+        })
+        .unwrap()
     }
 
     #[test]
