@@ -18,13 +18,15 @@ use tokio::sync::{Semaphore, SetOnce};
 
 use super::call::{AwsCall, Record};
 use super::chain::chain;
-use super::held_body::MOST_AHEAD;
 use super::network::Network;
 use super::pace::Pace;
 use super::propagation::Propagation;
 use super::settings::Settings;
 use super::target::{ConnectError, Target};
 use crate::core::words::Scope;
+
+/// How much may travel ahead at once, in KiB: bodies lie in memory until they are answered.
+pub(super) const MOST_AHEAD: usize = 64 << 10;
 
 /// A connection to AWS, or to the local cloud, on behalf of one stack.
 pub struct Aws {

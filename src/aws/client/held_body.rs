@@ -44,13 +44,10 @@ const TRICKLE: Duration = Duration::from_millis(if cfg!(test) { 5 } else { 3000 
 /// The pieces in which the body is given to the connection.
 const PIECE: usize = 64 << 10;
 
-/// How much may be on its way at once, in KiB: bodies lie in memory, so that they can be sent again.
-pub(super) const MOST_AHEAD: usize = 64 << 10;
-
-/// The least share of that: each request takes a connection.
+/// The least share of the line, in KiB: each request takes a connection.
 const LEAST_SHARE: usize = 4 << 10;
 
-/// AWS takes a signature for five minutes (`SigV4`); clocks differ, and the end must travel, too.
+/// AWS takes a signature for five minutes (IAM user guide, Signature Version 4); clocks differ, and the end must travel, too.
 pub const SIGNATURE_LIFE: Duration = Duration::from_secs(4 * 60);
 
 /// Holds back the end of one request's body, until it is let go.
@@ -93,7 +90,7 @@ impl Gate {
     /// the end at any moment.
     fn shut(&self) -> bool {
         let unless_sent = |state| (state != SENT).then_some(SHUT);
-        self.0.state.try_update(Ordering::AcqRel, Ordering::Acquire, unless_sent).is_ok()
+        self.0.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, unless_sent).is_ok()
     }
 }
 

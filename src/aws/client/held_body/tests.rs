@@ -24,6 +24,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::aws::client::Target;
+use crate::aws::client::connect::MOST_AHEAD;
 
 const CREATED: &str = "HTTP/1.1 201 Created\r\ncontent-type: application/json\r\ncontent-length: 24\r\n\r\n\
                        {\"FunctionName\": \"made\"}\n";
