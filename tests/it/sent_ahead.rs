@@ -107,7 +107,7 @@ fn up(cloud: &Cloud, endpoint: &str) -> Run {
 async fn functions_are_created_once_over_lines_that_break_anywhere() {
     let cloud = chat();
     let whole = {
-        cloud.up();
+        up(&cloud, &format!("http://127.0.0.1:{}", cloud.port())).ok();
         cloud.inventory().await
     };
     cloud.down();

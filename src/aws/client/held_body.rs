@@ -192,7 +192,7 @@ enum State<'a, T> {
 pub enum Arrival<T> {
     /// It was carried out or refused, or nobody knows: the answer, and how long it took from letting go.
     Answered(Result<T, CallError>, Duration),
-    /// Its end was never sent, so it had no effect: it is still to be made.
+    /// It had no effect, because its end was never sent or it came at a bad time: it is still to be made.
     Never,
 }
 
@@ -269,6 +269,7 @@ impl<T> Ahead<'_, T> {
                 tracing::debug!(%error, "its end was not sent");
                 Arrival::Never
             }
+            Err(error) if error.is(Meaning::Throttled) || error.is(Meaning::Busy) => Arrival::Never,
             result => Arrival::Answered(result, started.elapsed()),
         }
     }

@@ -274,6 +274,17 @@ async fn an_early_answer_is_that_of_no_call() {
 }
 
 #[tokio::test]
+async fn a_call_that_is_throttled_when_it_is_let_go_is_still_to_be_made() {
+    let length = usual_body(CODE).await.len();
+    let mut server = Server::start(FarEnd::Early(length, 429)).await;
+    let aws = aws(server.port).await;
+    let mut ahead = ahead(&aws, CODE, PATIENT);
+    ahead.beside(server.has(length - 1)).await;
+    never(ahead).await;
+    assert!(server.are_whole());
+}
+
+#[tokio::test]
 async fn a_service_that_does_not_wait_for_the_end_has_carried_it_out() {
     let server = Server::start(FarEnd::Takes(1000)).await;
     let aws = aws(server.port).await;
