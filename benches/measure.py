@@ -15,11 +15,11 @@ import subprocess
 import sys
 import tempfile
 import time
-import tomllib
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 CONDITIONS = REPOSITORY / "docs/aws-conditions.toml"
+FLOOR = REPOSITORY / "benches/floor"
 BINARY = str(Path(os.environ["WSCHAT_BIN"]).resolve())
 THROTTLES = ["TooManyRequestsException", "ThrottlingException", "Throttling"]
 
@@ -27,18 +27,23 @@ THROTTLES = ["TooManyRequestsException", "ThrottlingException", "Throttling"]
 class Cloud:
     """A local cloud under the project's conditions, with a working folder. `chance`: that changes of one API collide, if not the file's."""
 
-    def __init__(self, scratch, chance=None):
+    def __init__(self, scratch, chance=None, buffers_bodies=False):
         self.data = Path(scratch) / "local"
         self.chance = chance
+        self.buffers_bodies = buffers_bodies
 
     def __enter__(self):
         # The cache of builds is beside the data folder: it may exist already, and is kept.
         self.data.parent.mkdir(parents=True, exist_ok=True)
         conditions = CONDITIONS
-        if self.chance is not None:
+        if self.chance is not None or self.buffers_bodies:
+            text = CONDITIONS.read_text()
+            if self.chance is not None:
+                text = re.sub(r"^apigatewayv2_same_api = .*", f"apigatewayv2_same_api = {self.chance}", text, flags=re.MULTILINE)
+            if self.buffers_bodies:
+                text = text.replace("[link]", "[link]\nbuffers_bodies = true", 1)
             conditions = self.data.parent / "conditions.toml"
-            chance = f"apigatewayv2_same_api = {self.chance}"
-            conditions.write_text(re.sub(r"^apigatewayv2_same_api = .*", chance, CONDITIONS.read_text(), flags=re.MULTILINE))
+            conditions.write_text(text)
         self.verb("local", "start", "--open", "--port", "0", "--conditions", str(conditions))
         self.port = json.loads((self.data / "process.json").read_text())["port"]
         return self
@@ -83,9 +88,16 @@ class Cloud:
 
 
 def account(text):
-    """The output of --timings: makespan, critical path, ratio."""
+    """The output of --timings: makespan, schedule."""
     number = lambda words: float(re.search(words + r" ([0-9.]+)", text).group(1))
-    return number("Makespan"), number("Critical path"), number("Ratio")
+    return number("Makespan"), number("Schedule")
+
+
+def floor(plan, upload=0):
+    """What `benches/floor` says of a plan (the output of a command with --json), in seconds."""
+    command = [sys.executable, str(FLOOR), "--json", "--conditions", str(CONDITIONS), "--upload", str(upload)]
+    done = subprocess.run(command, input=plan, check=True, capture_output=True, text=True)
+    return json.loads(done.stdout)["floor"]
 
 
 def middle(values, digits=2):
@@ -95,18 +107,43 @@ def middle(values, digits=2):
 
 def chat(scratch, times):
     rows = {name: [] for name in ["cold `up`", "`up` with nothing to do", "`status`", "`down`"]}
+    buffered, floors = [], {}
     for _ in range(times):
         with Cloud(scratch) as cloud:
+            plan = cloud.stack("plan", "--json", expected=(2,))[0]
             rows["cold `up`"].append(account(cloud.stack("up", "--yes", "--timings")[0]))
             rows["`up` with nothing to do"].append((cloud.stack("up", "--yes")[1],))
             rows["`status`"].append((cloud.stack("status")[1],))
             rows["`down`"].append(account(cloud.stack("down", "--yes", "--timings")[0]))
-    print("| the chat stack, 28 resources | makespan, s | critical path, s | ratio |")
-    print("|---|---|---|---|")
+        # base64 makes four bytes of three.
+        upload = sum(path.stat().st_size for path in newest_zips(Path(scratch) / "build")) * 4 // 3
+        floors = {"cold `up`": floor(plan, upload), "`down`": floor(reversed_plan(plan))}
+        with Cloud(scratch, buffers_bodies=True) as cloud:
+            buffered.append(account(cloud.stack("up", "--yes", "--timings")[0]))
+    print("| the chat stack, 28 resources | makespan, s | schedule, s | floor, s | makespan / floor |")
+    print("|---|---|---|---|---|")
+    rows |= {"cold `up` through a proxy that passes on whole requests": buffered}
     for name, found in rows.items():
-        columns = [middle([one[0] for one in found])]
-        columns += [middle([one[index] for one in found]) if len(found[0]) == 3 else "" for index in (1, 2)]
+        columns = [middle([one[index] for one in found]) if len(found[0]) > index else "" for index in (0, 1)]
+        least = floors.get(name)
+        columns += [f"{least:.2f}", f"{statistics.median(one[0] for one in found) / least:.2f}"] if least else ["", ""]
         print(f"| {name} | {' | '.join(columns)} |")
+
+
+def newest_zips(build):
+    """The zip of each handler that was built last."""
+    newest = {}
+    for path in sorted(build.glob("*.zip"), key=lambda path: path.stat().st_mtime):
+        newest[re.sub(r"-[0-9a-f]{16}-.*", "", path.name)] = path
+    return newest.values()
+
+
+def reversed_plan(plan):
+    """The plan that deletes what another one creates."""
+    events = [json.loads(line) for line in plan.splitlines() if line.startswith("{")]
+    [event] = [event for event in events if event["event"] == "plan"]
+    steps = [step | {"action": "delete", "after": []} for step in event["steps"]]
+    return json.dumps(event | {"steps": steps})
 
 
 def grown(folder, count):
@@ -166,30 +203,11 @@ def grown(folder, count):
     (folder / "template.json").write_text(json.dumps({"Resources": resources}))
 
 
-def floor(count):
-    """The shortest possible time, in seconds, under the quotas and the propagation of the role.
-
-    API Gateway needs calls for an API, an integration and a route for each of `count`, a deployment and a stage; Lambda for a
-    function and a permission for each. A quota allows its burst at once and the rest at its rate. The functions wait for the
-    role; one function's latency and its Pending state come after the last call.
-    """
-    conditions = tomllib.loads(CONDITIONS.read_text())
-    throttle, latency = conditions["throttle"], conditions["latency_ms"]
-
-    def quota(name, calls):
-        return max(0, calls - throttle[name]["burst"]) / throttle[name]["rate"]
-
-    gateway = quota("apigatewayv2.*", 2 * count + 3)
-    role = latency["iam.CreateRole"] / 1000 + conditions["eventual_s"]["iam_role_assumable"]
-    functions = quota("lambda.*", 2 * count) + latency["lambda.CreateFunction"] / 1000
-    return max(gateway, role + functions + conditions["eventual_s"]["function_pending"])
-
-
 def growth(scratch, sizes, chances, times):
     print()
     print(
-        "| routes and functions | resources | chance of a collision | calls | collisions | throttled | makespan, s | quota's floor, s |"
-        " ratio | memory, MB |"
+        "| routes and functions | resources | chance of a collision | calls | collisions | throttled | makespan, s | floor, s |"
+        " makespan / floor | memory, MB |"
     )
     print("|---|---|---|---|---|---|---|---|---|---|")
     for count, chance in itertools.product(sizes, chances):
@@ -199,14 +217,16 @@ def growth(scratch, sizes, chances, times):
         makespans, memories, calls, collisions, throttled = [], [], [], [], []
         for _ in range(times):
             with Cloud(Path(scratch) / f"cloud-{count}", chance) as cloud:
+                plan = cloud.stack("plan", "--json", folder=folder, expected=(2,))[0]
+                before = len(cloud.calls())
                 text, _, memory = cloud.stack("up", "--yes", "--timings", folder=folder)
-                made = cloud.calls()
+                made = cloud.calls()[before:]
             makespans.append(account(text)[0])
             memories.append(memory / 1e6)
             calls.append(len(made))
             collisions.append(sum(call.get("code") == "ConflictException" for call in made))
             throttled.append(sum(call.get("code") in THROTTLES for call in made))
-        least = floor(count)
+        least = floor(plan)
         print(
             f"| {count} | {4 * count + 4} | {chance} | {middle(calls, 0)} | {middle(collisions, 0)} | {middle(throttled, 0)} |"
             f" {middle(makespans, 1)} | {least:.1f} | {statistics.median(makespans) / least:.2f} | {math.ceil(max(memories))} |",

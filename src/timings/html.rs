@@ -114,7 +114,7 @@ impl<'a> Page<'a> {
                     note: format!("{verb} {kind}").trim_start().to_owned(),
                     times: Some(times),
                     failed: at.failed.get(index).map(String::as_str),
-                    link: self.timings.critical.iter().find(|link| (link.round, link.step) == (round, *index)),
+                    link: self.timings.schedule.iter().find(|link| (link.round, link.step) == (round, *index)),
                     calls: self.records.iter().filter(|record| self.step(record) == Some((round, *index))).collect(),
                 }
             })
@@ -130,22 +130,21 @@ impl<'a> Page<'a> {
     }
 
     fn sums(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Timings { makespan, connect, plan, critical, .. } = &self.timings;
+        let Timings { makespan, connect, plan, schedule, .. } = &self.timings;
         let refused = self.records.iter().filter(|record| record.refused.is_some()).count();
         let sums = [
             ("Makespan", seconds(*makespan)),
-            ("Critical path", seconds(self.timings.critical_path())),
-            ("Ratio", format!("{:.2}", self.timings.ratio())),
+            ("Schedule", seconds(self.timings.scheduled())),
             ("Calls", self.records.len().to_string()),
             ("Refused", refused.to_string()),
         ];
         f.write_str("<dl class=\"sums\">")?;
         sums.iter().try_for_each(|(name, value)| write!(f, "<div><dt>{name}</dt><dd>{value}</dd></div>"))?;
-        f.write_str("</dl>\n<ol class=\"path\" aria-label=\"Critical path\">")?;
+        f.write_str("</dl>\n<ol class=\"path\" aria-label=\"Schedule\">")?;
         for (name, time) in [(CONNECT, connect), (PLAN, plan)] {
             write!(f, "<li class=\"before\"><b>{name}</b> {}</li>", seconds(*time))?;
         }
-        for link in critical {
+        for link in schedule {
             write!(f, "<li><b>{}</b> {}</li>", Text(&link.name), seconds(link.time))?;
         }
         f.write_str("</ol>\n<div class=\"legend\">")?;
@@ -156,14 +155,14 @@ impl<'a> Page<'a> {
             ("refused", "refused call"),
             ("wait", "step without a call"),
             ("settle", "created, not ready yet"),
-            ("critical", "critical path"),
+            ("schedule", "schedule"),
         ] {
             write!(f, "<span><i class=\"{class}\"></i>{meaning}</span>")?;
         }
         f.write_str("</div>\n")
     }
 
-    /// The time axis, and the critical path on it.
+    /// The time axis, and the schedule on it.
     fn head(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str("<div class=\"head\"><div class=\"name\"></div><div class=\"axis\">")?;
         let tick = self.scale.tick();
@@ -171,13 +170,13 @@ impl<'a> Page<'a> {
         for at in (0..).map(|nth| tick * nth).take_while(|at| *at <= self.scale.whole) {
             write!(f, "<span style=\"--x:{:.3}%\">{:.digits$} s</span>", self.scale.percent(at), at.as_secs_f64())?;
         }
-        f.write_str("</div><div class=\"name\">Critical path</div><div class=\"track\" style=\"--rows:1\">")?;
+        f.write_str("</div><div class=\"name\">Schedule</div><div class=\"track\" style=\"--rows:1\">")?;
         for phase in self.run.phases().iter().filter(|phase| phase.name != EXECUTE) {
             self.bar(f, phase.name, 0, (phase.started, phase.ended), phase.name, "")?;
         }
-        for link in &self.timings.critical {
+        for link in &self.timings.schedule {
             let spent = format!("AWS took {}", seconds(link.time));
-            self.bar(f, "critical", 0, (link.started, link.ended), &link.name, &spent)?;
+            self.bar(f, "schedule", 0, (link.started, link.ended), &link.name, &spent)?;
         }
         f.write_str("</div></div>\n")
     }

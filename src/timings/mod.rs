@@ -1,7 +1,7 @@
-//! Timings of a run: how long it took, and its critical path, the longest chain of steps that wait for each other.
+//! Timings of a run: how long it took, and its schedule, the longest chain of steps that waited for each other.
 
-mod critical;
 mod html;
+mod schedule;
 #[cfg(test)]
 mod tests;
 
@@ -94,7 +94,7 @@ const CONNECT: &str = "connect";
 const PLAN: &str = "plan";
 const EXECUTE: &str = "execute";
 
-/// One step of the critical path.
+/// One step of the schedule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
     /// The index of its round, and of the step in that round's plan.
@@ -118,8 +118,8 @@ pub struct Timings {
     /// Building, reading and planning.
     pub plan: Duration,
     pub execute: Duration,
-    /// The steps of the critical path, in order.
-    pub critical: Vec<Link>,
+    /// The steps of the schedule, in order.
+    pub schedule: Vec<Link>,
     pub calls: usize,
 }
 
@@ -133,19 +133,15 @@ impl Timings {
             connect: time(CONNECT),
             plan: time(PLAN),
             execute: time(EXECUTE),
-            critical: (0..run.rounds.len()).flat_map(|round| critical::path(run, round, records)).collect(),
+            schedule: (0..run.rounds.len()).flat_map(|round| schedule::path(run, round, records)).collect(),
             calls: records.len(),
         }
     }
 
-    /// The shortest possible time of the run: connecting, planning, and the steps of the critical path.
-    pub fn critical_path(&self) -> Duration {
-        self.connect + self.plan + self.critical.iter().map(|link| link.time).sum::<Duration>()
-    }
-
-    /// The makespan as a multiple of the critical path.
-    pub fn ratio(&self) -> f64 {
-        self.makespan.as_secs_f64() / self.critical_path().as_secs_f64().max(f64::MIN_POSITIVE)
+    /// How long the chain of this run took: connecting, planning, and the steps of the schedule. The rest of the makespan, nothing
+    /// waited for AWS.
+    pub fn scheduled(&self) -> Duration {
+        self.connect + self.plan + self.schedule.iter().map(|link| link.time).sum::<Duration>()
     }
 }
 
@@ -166,9 +162,8 @@ impl fmt::Display for Timings {
             self.calls
         )?;
         let chain: Vec<String> =
-            self.critical.iter().map(|link| format!("{} {}", link.name, seconds(link.time))).collect();
+            self.schedule.iter().map(|link| format!("{} {}", link.name, seconds(link.time))).collect();
         let chain = if chain.is_empty() { String::new() } else { format!(": {}", chain.join(" -> ")) };
-        writeln!(f, "Critical path {}{chain}", seconds(self.critical_path()))?;
-        write!(f, "Ratio {:.2}", self.ratio())
+        write!(f, "Schedule {}{chain}", seconds(self.scheduled()))
     }
 }

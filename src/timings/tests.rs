@@ -71,9 +71,9 @@ impl TestRun {
         self
     }
 
-    fn critical(&self) -> Vec<(String, u128)> {
+    fn schedule(&self) -> Vec<(String, u128)> {
         let link = |link: Link| (link.name, link.time.as_millis());
-        Timings::new(&self.run, &self.records).critical.into_iter().map(link).collect()
+        Timings::new(&self.run, &self.records).schedule.into_iter().map(link).collect()
     }
 
     fn page(&self) -> String {
@@ -104,7 +104,7 @@ fn chain(links: &[(&str, u128)]) -> Vec<(String, u128)> {
 fn waiting_for_a_new_role_counts_as_aws_time() {
     // All but the 200 ms between the last rejection and its own call.
     assert_eq!(
-        waiting_for_a_role("InvalidParameterValueException").critical(),
+        waiting_for_a_role("InvalidParameterValueException").schedule(),
         chain(&[("Role", 100), ("Second", 700)])
     );
 }
@@ -112,7 +112,7 @@ fn waiting_for_a_new_role_counts_as_aws_time() {
 #[test]
 fn a_rejection_that_is_not_about_roles_only_delays_its_own_step() {
     // `First` without the pause before its success: 650 - 150. `Second`: only its call.
-    assert_eq!(waiting_for_a_role("TooManyRequestsException").critical(), chain(&[("Role", 100), ("First", 500)]));
+    assert_eq!(waiting_for_a_role("TooManyRequestsException").schedule(), chain(&[("Role", 100), ("First", 500)]));
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn after_its_own_success_a_function_waits_for_no_role() {
         .call(Some(1), "CreateFunction", 950, 1050);
     // Of its 800 ms, the 300 before the first call do not count, nor the pause of 150 after the throttle, although the
     // other function's role was still propagating.
-    assert_eq!(test.critical(), chain(&[("First", 350)]));
+    assert_eq!(test.schedule(), chain(&[("First", 350)]));
 }
 
 #[test]
@@ -141,9 +141,9 @@ fn rounds_follow_each_other() {
     test.run.rounds.push(Round { planned, ended, ..again });
     let test = test.call(Some(0), "B", 700, 900);
     let timings = Timings::new(&test.run, &test.records);
-    assert_eq!(test.critical(), chain(&[("Table", 300), ("Table", 200)]));
+    assert_eq!(test.schedule(), chain(&[("Table", 300), ("Table", 200)]));
     assert_eq!(timings.plan.as_millis(), 100 + 200);
-    assert_eq!(timings.critical_path(), timings.makespan);
+    assert_eq!(timings.scheduled(), timings.makespan);
     // The calls of one round are not in the lanes of the other.
     assert_eq!(test.page().matches("<div class=\"call\"").count(), 2);
 }
@@ -171,7 +171,7 @@ fn every_call_has_a_bar() {
 }
 
 #[test]
-fn the_critical_path_is_marked() {
+fn the_schedule_is_marked() {
     let page = waiting_for_a_role("InvalidParameterValueException").page();
     let marked: Vec<&str> = page.split("<div class=\"lane on-path\"><div class=\"name\" title=\"").skip(1).collect();
     assert!(marked.len() == 2 && marked[0].starts_with("Role ") && marked[1].starts_with("Second "), "{page}");

@@ -74,6 +74,37 @@ async fn where_everything_collides_and_is_throttled() {
     }
 }
 
+#[tokio::test]
+async fn where_a_front_passes_on_whole_requests_only() {
+    let mut conditions = conditions(5.0);
+    set(&mut conditions, "link", "buffers_bodies", true);
+    deploy_and_delete(&conditions).await;
+}
+
+#[tokio::test]
+async fn where_requests_that_stand_still_are_cut() {
+    let mut conditions = conditions(5.0);
+    // Less than the pause between two bytes of an end that is held back: every request that travels ahead is answered 408.
+    set(&mut conditions, "link", "idle_body_timeout_s", 0.2);
+    deploy_and_delete(&conditions).await;
+}
+
+#[tokio::test]
+async fn each_function_is_created_once_where_code_travels_ahead() {
+    let mut conditions = conditions(5.0);
+    // Long enough for a probe, the rehearsal and overlapping probes.
+    set(&mut conditions, "eventual_s", "iam_role_assumable", 7.5);
+    let cloud = Cloud::start().conditions(&conditions.to_string()).go();
+    template::chat_without_handlers(&cloud);
+    let calls = cloud.up().calls;
+    let creates = calls.iter().filter(|call| call.operation == "CreateFunction");
+    let (made, refused): (Vec<_>, Vec<_>) = creates.partition(|call| call.code.is_none());
+    assert_eq!(made.len(), 4);
+    let too_early = |code: Option<&str>| code == Some("InvalidParameterValueException");
+    assert!(refused.len() > 4 && refused.iter().all(|call| too_early(call.code.as_deref())), "{refused:?}");
+    same(&cloud.inventory().await, &without_conditions().await);
+}
+
 /// The timeline that a verb wrote; it must be of the whole run and contain every call.
 fn timeline(cloud: &Cloud, verb: &str) -> String {
     let file = format!("{verb}.html");
@@ -90,7 +121,7 @@ async fn timelines_are_written() {
     template::echo_without_handler(&cloud);
     for verb in ["up", "down"] {
         let page = timeline(&cloud, verb);
-        assert!(page.contains("<div class=\"lane on-path\"><div class=\"name\""), "no critical path in {page}");
+        assert!(page.contains("<div class=\"lane on-path\"><div class=\"name\""), "no schedule in {page}");
         assert!(!page.contains("http"), "it needs something else: {page}");
     }
     // A timeline that cannot be written does not fail the run.

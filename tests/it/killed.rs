@@ -187,6 +187,30 @@ fn cut_off(cloud: &Cloud, verb: &str, calls: usize, signal: Signal) -> Run {
 }
 
 #[tokio::test]
+async fn killed_while_code_is_held_back_nothing_of_it_is_left() {
+    let (whole, _) = reference().await;
+    let slow = MILD.replace("iam_role_assumable = 0.15", "iam_role_assumable = 4.0");
+    let cloud = Cloud::start().conditions(&slow).go();
+    template::chat_without_handlers(&cloud);
+    let mut running = cloud.begin(&["up", "--local", "--yes"]);
+    let probes = || cloud.calls().iter().filter(|call| call.operation == "CreateFunction").count();
+    // Every function's request is on its way long before the fifth probe.
+    while probes() < 5 && !running.has_ended() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    running.signal(Signal::KILL);
+    assert_eq!(running.end().code, None);
+    // Past the moment at which the role can be assumed: a request that was whole would be carried out.
+    std::thread::sleep(std::time::Duration::from_secs(5));
+    let lambda = aws_sdk_lambda::Client::new(&cloud.sdk().await);
+    assert!(lambda.list_functions().send().await.unwrap().functions().is_empty());
+    cloud.up();
+    same(&cloud.inventory().await, &whole);
+    cloud.down();
+    same(&cloud.inventory().await, &Inventory::new());
+}
+
+#[tokio::test]
 async fn an_interrupt_finishes_running_steps_and_starts_no_others() {
     let (whole, calls) = reference().await;
     let cloud = chat();

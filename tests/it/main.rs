@@ -28,6 +28,7 @@ mod no_outage;
 mod ownership;
 mod round_trips;
 mod sam;
+mod sent_ahead;
 mod settings;
 mod validate;
 mod versions;

@@ -14,7 +14,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::retry::RetryConfig;
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use tokio::sync::SetOnce;
+use tokio::sync::{Semaphore, SetOnce};
 
 use super::call::{AwsCall, Record};
 use super::chain::chain;
@@ -24,6 +24,9 @@ use super::propagation::Propagation;
 use super::settings::Settings;
 use super::target::{ConnectError, Target};
 use crate::core::words::Scope;
+
+/// How much may travel ahead at once, in KiB: bodies lie in memory until they are answered.
+pub(super) const MOST_AHEAD: usize = 64 << 10;
 
 /// A connection to AWS, or to the local cloud, on behalf of one stack.
 pub struct Aws {
@@ -44,6 +47,8 @@ pub struct Aws {
     pub logs: aws_sdk_cloudwatchlogs::Client,
     pub propagation: Propagation,
     pub(super) pace: Pace,
+    /// Room for requests that travel ahead, in KiB.
+    pub(super) line: Semaphore,
     records: Mutex<Vec<Record>>,
 }
 
@@ -86,6 +91,7 @@ impl Aws {
             logs: aws_sdk_cloudwatchlogs::Client::new(&config),
             propagation: Propagation::default(),
             pace: if target.has_quotas { Pace::default() } else { Pace::unlimited() },
+            line: Semaphore::new(MOST_AHEAD),
             records: Mutex::default(),
             config,
         })

@@ -3,15 +3,22 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use aws_sdk_lambda::config::StalledStreamProtectionConfig;
+use aws_sdk_lambda::config::timeout::TimeoutConfig;
+use aws_sdk_lambda::operation::create_function::CreateFunctionOutput;
+use aws_sdk_lambda::operation::create_function::builders::CreateFunctionFluentBuilder;
+use aws_sdk_lambda::operation::update_function_configuration::UpdateFunctionConfigurationOutput;
+use aws_sdk_lambda::operation::update_function_configuration::builders::UpdateFunctionConfigurationFluentBuilder;
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types as sdk;
 use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use serde_json::Value;
-use tokio::time::Instant;
 
+use super::assumable::{RoleCalls, when_assumable};
 use super::{Context, Discovery, Provider, ResourceError, Search, gone_is_fine, pages, wait};
-use crate::aws::client::{Aws, AwsCall, CallError, Meaning, Trial};
+use crate::aws::client::{Ahead, Arrival, Aws, AwsCall, CallError, Meaning, SIGNATURE_LIFE};
 use crate::core::types::function::{
     Architecture, Environment, EphemeralStorage, Function, LOG_GROUP, LogFormat, Logging, POLICY, PackageType, Props,
     TYPE, Tracing, TracingMode, arn, generated_name, is_generated_name, mebibytes, three_seconds, x86_64,
@@ -77,7 +84,6 @@ impl Provider for Function {
         let name = desired.name()?;
         let props: Props = desired.read()?;
         let code = desired.code.clone().ok_or_else(|| ResourceError::Failed(format!("{name} has no code")))?;
-        let code = Blob::new(code);
         let request = aws
             .lambda
             .create_function()
@@ -85,7 +91,6 @@ impl Provider for Function {
             .role(&props.role)
             .runtime(sdk::Runtime::from(props.runtime.as_str()))
             .handler(&props.handler)
-            .code(sdk::FunctionCode::builder().zip_file(code.clone()).build())
             .set_description((!props.description.is_empty()).then(|| props.description.clone()))
             .timeout(props.timeout)
             .memory_size(props.memory_size)
@@ -96,17 +101,7 @@ impl Provider for Function {
             .set_layers((!props.layers.is_empty()).then(|| props.layers.clone()))
             .logging_config(logging_config(name, &props))
             .set_tags(Some(props.tags.clone().into_iter().collect()));
-        when_assumable(cx, &props.role, |trial| {
-            let request = match trial {
-                Trial::Whole => request.clone(),
-                Trial::Probe => request.clone().code(sdk::FunctionCode::builder().zip_file(Blob::new("-")).build()),
-            };
-            let time = upload_time(&code);
-            aws.call(AwsCall::new("lambda", "CreateFunction"), move || {
-                request.clone().customize().config_override(time.clone()).send()
-            })
-        })
-        .await?;
+        when_assumable(cx, &props.role, &Creation { aws, request, code }).await?;
         if let Some(executions) = props.reserved_concurrent_executions {
             set_concurrency(aws, name, Some(executions)).await?;
         }
@@ -122,9 +117,7 @@ impl Provider for Function {
         let name = live.physical_id.as_str();
         let from: Props = live.read()?;
         let to: Props = desired.read()?;
-        if let Health::Busy(_) = live.health {
-            wait_until_ready(cx, name).await?;
-        }
+        let busy = matches!(live.health, Health::Busy(_));
         let again = matches!(live.health, Health::Outdated(_));
         let other_code = again || from.code_sha256 != to.code_sha256 || from.architectures != to.architectures;
         // Two calls, and invocations between them. What the new code needs comes before it; what the old code still
@@ -141,24 +134,45 @@ impl Provider for Function {
                 first.environment = to.environment.clone();
             }
         }
-        if again || from.configuration_differs(&first) {
-            configure(cx, name, &first).await?;
-        }
+        let configures = again || from.configuration_differs(&first);
+        let before_code = async {
+            if busy {
+                wait_until_ready(cx, name).await?;
+            }
+            if configures {
+                configure(cx, name, &first).await?;
+            }
+            Ok::<_, ResourceError>(())
+        };
         if other_code {
             let code = desired.code.clone().ok_or_else(|| ResourceError::Failed(format!("{name} has no code")))?;
-            let code = Blob::new(code);
-            let time = upload_time(&code);
-            let request = aws
-                .lambda
-                .update_function_code()
-                .function_name(name)
-                .zip_file(code)
-                .set_architectures(Some(architectures(&to)));
-            aws.call(AwsCall::new("lambda", "UpdateFunctionCode").repeatable(), || {
-                request.clone().customize().config_override(time.clone()).send()
-            })
-            .await?;
+            let call = AwsCall::new("lambda", "UpdateFunctionCode").repeatable();
+            let time = attempt_time(code.len());
+            let request = || {
+                let request = aws.lambda.update_function_code().function_name(name);
+                request.zip_file(Blob::new(code.clone())).set_architectures(Some(architectures(&to))).customize()
+            };
+            let ahead = (busy || configures).then(|| {
+                aws.ahead(call, encoded_size(code.len()), time, |gate| {
+                    request().config_override(traveling(time)).interceptor(gate).send()
+                })
+            });
+            let answer = match ahead.flatten() {
+                Some(mut ahead) => {
+                    ahead.beside(before_code).await?;
+                    ahead.let_go().await
+                }
+                None => {
+                    before_code.await?;
+                    Arrival::Never
+                }
+            };
+            if !matches!(answer, Arrival::Answered(Ok(_), _)) {
+                aws.call(call, || request().config_override(limit(time)).send()).await?;
+            }
             wait_until_ready(cx, name).await?;
+        } else {
+            before_code.await?;
         }
         if first.configuration_differs(&to) {
             configure(cx, name, &to).await?;
@@ -212,10 +226,46 @@ impl Provider for Function {
     }
 }
 
-/// How long a role that this run made may take until Lambda can assume it: 8 to 12 s as a rule, minutes at worst.
-const FRESH_ROLE_PATIENCE: Duration = Duration::from_secs(180);
+/// The calls that create a function.
+struct Creation<'a> {
+    aws: &'a Aws,
+    /// Without the code.
+    request: CreateFunctionFluentBuilder,
+    code: Bytes,
+}
 
-const OLD_ROLE_PATIENCE: Duration = Duration::from_secs(60);
+impl Creation<'_> {
+    fn call() -> AwsCall<'static> {
+        AwsCall::new("lambda", "CreateFunction")
+    }
+
+    fn with_code(&self, code: impl Into<Vec<u8>>) -> CreateFunctionFluentBuilder {
+        self.request.clone().code(sdk::FunctionCode::builder().zip_file(Blob::new(code)).build())
+    }
+}
+
+impl RoleCalls for Creation<'_> {
+    type Answer = CreateFunctionOutput;
+
+    fn whole(&self) -> BoxFuture<'_, Result<CreateFunctionOutput, CallError>> {
+        let time = attempt_time(self.code.len());
+        let request = move || self.with_code(self.code.clone()).customize().config_override(limit(time)).send();
+        self.aws.call(Self::call(), request).boxed()
+    }
+
+    /// One byte that is no code: it is cheap, and if Lambda looks at the role first, its error tells.
+    fn probe(&self) -> Option<BoxFuture<'_, Result<(), CallError>>> {
+        let call = self.aws.call(Self::call(), || self.with_code("-").send());
+        Some(call.map(|result| result.map(drop)).boxed())
+    }
+
+    fn ahead(&self) -> Option<Ahead<'_, CreateFunctionOutput>> {
+        let time = attempt_time(self.code.len());
+        self.aws.ahead(Self::call(), encoded_size(self.code.len()), time, |gate| {
+            self.with_code(self.code.clone()).customize().config_override(traveling(time)).interceptor(gate).send()
+        })
+    }
+}
 
 /// Gives a function its configuration, all but its code, and waits until it is in force.
 async fn configure(cx: Context<'_>, name: &str, to: &Props) -> Result<(), ResourceError> {
@@ -236,63 +286,22 @@ async fn configure(cx: Context<'_>, name: &str, to: &Props) -> Result<(), Resour
         .tracing_config(tracing_config(to))
         .set_layers(Some(to.layers.clone()))
         .logging_config(logging_config(name, to));
-    // Without code a try costs nothing: there is nothing to probe with.
-    when_assumable(cx, &to.role, |_| {
-        aws.call(AwsCall::new("lambda", "UpdateFunctionConfiguration").repeatable(), || request.clone().send())
-    })
-    .await?;
+    when_assumable(cx, &to.role, &Configuration { aws, request }).await?;
     wait_until_ready(cx, name).await
 }
 
-/// Tries again while Lambda cannot assume the role yet: IAM tells the world of a new role only after a while.
-async fn when_assumable<T, F>(cx: Context<'_>, role: &str, attempt: impl Fn(Trial) -> F) -> Result<T, CallError>
-where
-    F: Future<Output = Result<T, CallError>>,
-{
-    let propagation = &cx.aws.propagation;
-    let fresh = propagation.age(role).is_some();
-    // A role that an earlier run made and did not live to use may be young as well; an old one will not get better.
-    let patience = if fresh { FRESH_ROLE_PATIENCE } else { OLD_ROLE_PATIENCE };
-    let begun = Instant::now();
-    let mut pause = Duration::from_millis(20);
-    let mut passed = false;
-    let mut before = Trial::Probe;
-    loop {
-        let turn = if fresh { propagation.turn().await } else { None };
-        let trial = match propagation.age(role).filter(|_| turn.is_some() && !passed) {
-            Some(age) => propagation.trial(age),
-            None => Trial::Whole,
-        };
-        if std::mem::replace(&mut before, trial) != trial {
-            // Whole code takes its time on the way: the line need not rest as well.
-            pause = Duration::from_millis(20);
-        }
-        match attempt(trial).await {
-            Err(error) if error.message.contains("cannot be assumed by Lambda") && begun.elapsed() < patience => {
-                if std::mem::take(&mut passed) {
-                    propagation.probes_tell_nothing();
-                }
-                let waited = begun.elapsed().as_secs();
-                if waited > 0 {
-                    (cx.note)(format!(
-                        "waiting until Lambda can assume the role, {waited} s (giving up in {} s)",
-                        patience.as_secs().saturating_sub(waited)
-                    ));
-                }
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(Duration::from_millis(250));
-            }
-            // It is not code: the role was no obstacle. If it ever was code, the call itself will tell.
-            Ok(_) if trial == Trial::Probe => passed = true,
-            Err(error) if trial == Trial::Probe && error.code == "InvalidParameterValueException" => passed = true,
-            result => {
-                if result.is_ok() {
-                    propagation.arrive();
-                }
-                drop(turn);
-                return result;
-            }
-        }
+/// The call that configures a function: without code a try costs nothing, so nothing is probed.
+struct Configuration<'a> {
+    aws: &'a Aws,
+    request: UpdateFunctionConfigurationFluentBuilder,
+}
+
+impl RoleCalls for Configuration<'_> {
+    type Answer = UpdateFunctionConfigurationOutput;
+
+    fn whole(&self) -> BoxFuture<'_, Result<UpdateFunctionConfigurationOutput, CallError>> {
+        let call = AwsCall::new("lambda", "UpdateFunctionConfiguration").repeatable();
+        self.aws.call(call, || self.request.clone().send()).boxed()
     }
 }
 
@@ -440,16 +449,26 @@ async fn set_concurrency(aws: &Aws, name: &str, executions: Option<i32>) -> Resu
     }
 }
 
-/// How long an attempt with this code may take: as long as any other call, and what the upload takes over a line of a
-/// megabit a second (base64 makes four bytes of three).
-fn upload_time(code: &Blob) -> aws_sdk_lambda::config::Builder {
-    let upload = Duration::from_secs_f64(code.as_ref().len() as f64 * 8.0 / 1e6 * 4.0 / 3.0);
+/// How long an attempt with so many bytes of code may take: as long as any other call, and what the upload takes over a line
+/// of a megabit a second.
+fn attempt_time(code_size: usize) -> Duration {
+    Duration::from_secs(30) + Duration::from_secs_f64(encoded_size(code_size) as f64 * 8.0 / 1e6)
+}
+
+/// The bytes of a request with code: base64 makes four of three.
+fn encoded_size(code_size: usize) -> usize {
+    code_size.div_ceil(3) * 4
+}
+
+fn limit(attempt: Duration) -> aws_sdk_lambda::config::Builder {
     aws_sdk_lambda::config::Builder::new().timeout_config(
-        aws_sdk_lambda::config::timeout::TimeoutConfig::builder()
-            .connect_timeout(Duration::from_secs(5))
-            .operation_attempt_timeout(Duration::from_secs(30) + upload)
-            .build(),
+        TimeoutConfig::builder().connect_timeout(Duration::from_secs(5)).operation_attempt_timeout(attempt).build(),
     )
+}
+
+/// The settings of a request that travels ahead: it stands still for as long as its signature is good.
+fn traveling(attempt: Duration) -> aws_sdk_lambda::config::Builder {
+    limit(attempt + SIGNATURE_LIFE).stalled_stream_protection(StalledStreamProtectionConfig::disabled())
 }
 
 fn environment(props: &Props) -> sdk::Environment {

@@ -5,6 +5,7 @@
 pub mod account;
 mod alias;
 mod api;
+mod assumable;
 mod authorizer;
 mod deployment;
 mod foreign_permission;

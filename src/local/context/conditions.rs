@@ -12,6 +12,7 @@ use rand::{RngExt, SeedableRng};
 use serde::Deserialize;
 use tokio::time::Instant;
 
+use super::link::{Link, LinkSettings};
 use super::token_bucket::{Rate, TokenBucket};
 use crate::core::words::nearest;
 use crate::local::lock::lock;
@@ -30,11 +31,9 @@ pub struct Conditions {
     /// Whether the messages of one client are handled one at a time and `$disconnect` after them, which AWS does not
     /// promise.
     pub ordered: bool,
+    pub link: Link,
     latency: BTreeMap<String, Duration>,
     throttles: Vec<(String, Rate, Mutex<TokenBucket>)>,
-    bits_per_second: Option<f64>,
-    /// When the simulated uplink will have sent everything queued so far.
-    uplink_free_at: Mutex<Option<Instant>>,
     conflict_chance: f64,
     random: Mutex<StdRng>,
     /// The number of mutations in progress, by API id.
@@ -86,7 +85,7 @@ struct File {
     ordered: bool,
     #[serde(default)]
     latency_ms: BTreeMap<String, f64>,
-    link: Option<Link>,
+    link: Option<LinkSettings>,
     #[serde(default)]
     eventual_s: EventualSeconds,
     #[serde(default)]
@@ -96,12 +95,6 @@ struct File {
     strict: Strict,
     #[serde(default)]
     lenient: Lenient,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Link {
-    upload_mbit_s: f64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -147,10 +140,9 @@ impl Default for Conditions {
             strict: Strict::default(),
             lenient: Lenient::default(),
             ordered: false,
+            link: Link::default(),
             latency: BTreeMap::new(),
             throttles: Vec::new(),
-            bits_per_second: None,
-            uplink_free_at: Mutex::new(None),
             conflict_chance: 0.0,
             random: Mutex::new(StdRng::seed_from_u64(0)),
             mutations: Mutex::new(HashMap::new()),
@@ -196,10 +188,7 @@ impl Conditions {
                 }
             })
             .collect::<Result<_, String>>()?;
-        let bits_per_second = file.link.map(|link| link.upload_mbit_s * 1e6);
-        if bits_per_second.is_some_and(|rate| rate.is_nan() || rate <= 0.0) {
-            return Err("link: upload_mbit_s must be above 0".to_owned());
-        }
+        let link = file.link.as_ref().map_or_else(|| Ok(Link::default()), Link::new)?;
         let conflict = file.conflict.unwrap_or(Conflict { apigatewayv2_same_api: 0.0, seed: 0 });
         if !(0.0..=1.0).contains(&conflict.apigatewayv2_same_api) {
             return Err("conflict: apigatewayv2_same_api is a chance, from 0 to 1".to_owned());
@@ -215,32 +204,29 @@ impl Conditions {
             strict: file.strict,
             lenient: file.lenient,
             ordered: file.ordered,
+            link,
             latency,
             throttles,
-            bits_per_second,
-            uplink_free_at: Mutex::new(None),
             conflict_chance: conflict.apigatewayv2_same_api,
             random: Mutex::new(StdRng::seed_from_u64(conflict.seed)),
             mutations: Mutex::new(HashMap::new()),
         })
     }
 
-    /// Delays one call of an operation with a request of `bytes`: waits for the shared uplink, then for half the
-    /// operation's latency (`after` waits for the other half), and takes a token of its throttle.
+    /// Delays one call of an operation, whose request has arrived, by half the operation's latency (`after` waits for the
+    /// other half), and takes a token of its throttle.
     ///
     /// # Errors
     /// The service's own throttling error when a throttle is exhausted.
-    pub async fn before(&self, operation: &Operation, bytes: usize) -> Result<(), ApiError> {
-        if let Some(sent) = self.sent_at(bytes, Instant::now()) {
-            tokio::time::sleep_until(sent).await;
-        }
+    pub async fn before(&self, operation: &Operation) -> Result<(), ApiError> {
         pause(self.latency(operation) / 2).await;
         self.take_token(operation, Instant::now())
     }
 
-    /// Waits for the rest of the operation's latency; refused calls wait too.
-    pub async fn after(&self, operation: &Operation) {
-        pause(self.latency(operation) / 2).await;
+    /// Waits for the rest of the operation's latency, of which this cloud's own work since `effect` is a part; refused
+    /// calls wait too.
+    pub async fn after(&self, operation: &Operation, effect: Instant) {
+        pause((self.latency(operation) / 2).saturating_sub(effect.elapsed())).await;
     }
 
     /// Counts a mutation of `api` as in progress until the returned guard is dropped. `None` where another one is in
@@ -253,15 +239,6 @@ impl Conditions {
         }
         *in_progress += 1;
         Some(MutationInProgress { conditions: self, api })
-    }
-
-    /// When the uplink will have sent `bytes` more, queued now; `None` where it is not limited.
-    fn sent_at(&self, bytes: usize, now: Instant) -> Option<Instant> {
-        let duration = Duration::from_secs_f64(bytes as f64 * 8.0 / self.bits_per_second?);
-        let mut free_at = lock(&self.uplink_free_at);
-        let sent = free_at.map_or(now, |free_at| free_at.max(now)) + duration;
-        *free_at = Some(sent);
-        Some(sent)
     }
 
     /// Takes a token of an operation's throttle. Only the most specific throttle applies: Lambda documents its quota for

@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod conditions;
+pub mod link;
 pub mod ports;
 pub mod recorder;
 pub mod store;

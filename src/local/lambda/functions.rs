@@ -116,8 +116,10 @@ impl Lambda {
             Err(_) => Ok(()),
         };
         self.registry.read(taken)?;
+        let accepted = Instant::now();
         let code = self.store_code(create.code.archive()?).await?;
-        let pending = self.context.conditions.eventual.function_pending;
+        // Unpacking is part of what AWS does while a function is pending.
+        let pending = self.context.conditions.eventual.function_pending.saturating_sub(accepted.elapsed());
         let configuration = self.registry.change(|state| {
             taken(state)?;
             let mut function = Function {

@@ -26,6 +26,7 @@ use super::origins::{self, Origin};
 use super::router::{Entry, Router, decode_query, scope};
 use crate::local::apigateway::connection::OpenConnection;
 use crate::local::console::{self, Answer, Console};
+use crate::local::context::link::Link;
 use crate::local::protocol::header_case::HeaderCase;
 use crate::local::protocol::host::Hosts;
 use crate::local::protocol::operation::{Operation, OperationEffect};
@@ -206,7 +207,7 @@ impl Server {
         let mut request = without_body(&parts);
         // The console has checks of its own, which are stricter.
         if let Some(console) = self.console.as_ref().filter(|_| Console::serves(&request.path)) {
-            return match read(body, console::MAX_BODY).await {
+            return match read(body, console::MAX_BODY, &Link::default()).await {
                 Ok(Some(body)) => {
                     request.body = body;
                     console.answer(request, self.stop.subscribe()).await
@@ -237,15 +238,24 @@ impl Server {
 
     /// Answers a call of a service.
     async fn call(&self, mut request: Request, body: Incoming, peer: SocketAddr) -> Answer {
-        match read(body, self.router.body_limit(&request)).await {
+        let link = self.router.link();
+        let head = head_size(&request);
+        if !link.buffers_bodies {
+            link.carry(head).await;
+        }
+        match read(body, self.router.body_limit(&request), link).await {
             Ok(Some(body)) => {
+                if link.buffers_bodies {
+                    link.carry(head + body.len()).await;
+                }
                 request.body = body;
                 into_hyper(self.router.answer(request).await)
             }
             Ok(None) => into_hyper(self.router.too_large(&request)),
             Err(error) => {
                 tracing::debug!("{peer} did not send its whole request: {error}");
-                into_hyper(Response::empty(400))
+                let status = if matches!(error, Unread::Idle) { 408 } else { 400 };
+                into_hyper(Response::empty(status).with_header("connection", "close"))
             }
         }
     }
@@ -313,13 +323,30 @@ fn without_body(parts: &http::request::Parts) -> Request {
     }
 }
 
-/// Reads a body; `None` where it is over `limit` bytes. The rest of a body that is too long is read and discarded: a
-/// client that is still sending would not see the answer.
-async fn read(mut body: Incoming, limit: usize) -> hyper::Result<Option<Bytes>> {
+/// Why a body could not be read to its end.
+#[derive(Debug, thiserror::Error)]
+enum Unread {
+    #[error(transparent)]
+    Broken(#[from] hyper::Error),
+    #[error("its body stood still for too long")]
+    Idle,
+}
+
+/// Reads a body as fast as the link carries it; `None` where it is over `limit` bytes. The rest of a body that is too long
+/// is read and discarded: a client that is still sending would not see the answer.
+async fn read(mut body: Incoming, limit: usize, link: &Link) -> Result<Option<Bytes>, Unread> {
     let mut read = BytesMut::new();
     let mut fits = true;
-    while let Some(frame) = body.frame().await {
+    loop {
+        let frame = match link.idle_body_timeout {
+            Some(timeout) => tokio::time::timeout(timeout, body.frame()).await.map_err(|_| Unread::Idle)?,
+            None => body.frame().await,
+        };
+        let Some(frame) = frame else { break };
         let Ok(data) = frame?.into_data() else { continue };
+        if !link.buffers_bodies {
+            link.carry(data.len()).await;
+        }
         fits &= read.len() + data.len() <= limit;
         if fits {
             read.extend_from_slice(&data);
@@ -328,6 +355,12 @@ async fn read(mut body: Incoming, limit: usize) -> hyper::Result<Option<Bytes>> 
         }
     }
     Ok(fits.then(|| read.freeze()))
+}
+
+/// The size of a request's head on the uplink in bytes, estimated from the parsed request.
+fn head_size(request: &Request) -> usize {
+    let headers: usize = request.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    request.path.len() + headers
 }
 
 fn into_hyper(response: Response) -> Answer {

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::access::Guard;
 use super::call_log::{CallLog, LoggedCall, timestamp};
 use crate::local::context::conditions::Conditions;
+use crate::local::context::link::Link;
 use crate::local::context::ports::Authorizer;
 use crate::local::protocol::operation::{MAX_BODY, Operation};
 use crate::local::protocol::service::{AnyService, ServiceCall};
@@ -53,6 +54,11 @@ impl Router {
     pub fn body_limit(&self, head: &Request) -> usize {
         let operation = self.service_of(head).and_then(|service| service.operation(head).ok());
         operation.map_or(MAX_BODY, |operation| operation.body_limit)
+    }
+
+    /// The uplink that requests arrive over.
+    pub fn link(&self) -> &Link {
+        &self.conditions.link
     }
 
     /// The refusal of a request whose body is over the limit; `head` is the request without its body.
@@ -105,7 +111,8 @@ impl Router {
     async fn call(&self, service: &dyn AnyService, call: ServiceCall) -> Result<Response, ApiError> {
         let operation = call.operation;
         let api = call.changed_api().map(str::to_owned);
-        let admitted = self.conditions.before(operation, size(&call.request)).await;
+        let admitted = self.conditions.before(operation).await;
+        let effect = tokio::time::Instant::now();
         let admitted =
             admitted.and_then(|()| self.guard.as_ref().map_or(Ok(()), |guard| guard.admit(operation, &call.request)));
         let admitted = admitted.and_then(|()| refuse_changing_get(&call));
@@ -127,7 +134,7 @@ impl Router {
             )),
             (Ok(()), _) => service.call(call).await,
         };
-        self.conditions.after(operation).await;
+        self.conditions.after(operation, effect).await;
         result
     }
 
@@ -302,12 +309,6 @@ fn refuse_changing_get(call: &ServiceCall) -> Result<(), ApiError> {
         return Err(ApiError::new(400, "InvalidAction", format!("{name} is sent by {method} to the local cloud.")));
     }
     Ok(())
-}
-
-/// The size of a request on the uplink in bytes, estimated from the parsed request.
-fn size(request: &Request) -> usize {
-    let headers: usize = request.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-    request.path.len() + headers + request.body.len()
 }
 
 #[cfg(test)]

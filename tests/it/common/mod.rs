@@ -31,7 +31,7 @@ use wschat::local::server::call_log::LoggedCall;
 pub const STACK: &str = "app";
 
 /// The access keys of wschat in a local cloud, and of the tests' own clients.
-const DEPLOYER: &str = "local";
+pub const DEPLOYER: &str = "local";
 const TESTER: &str = "tester";
 
 /// The time between two polls.

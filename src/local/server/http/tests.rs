@@ -64,11 +64,15 @@ struct Running {
 
 impl Running {
     async fn start() -> Self {
+        Self::under(Conditions::default()).await
+    }
+
+    async fn under(conditions: Conditions) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         let calls = CallLog::open(&store).unwrap();
         let server = Arc::new(Server {
-            router: Arc::new(Router::new(vec![Arc::new(Sts)], Arc::new(Conditions::default()), calls)),
+            router: Arc::new(Router::new(vec![Arc::new(Sts)], Arc::new(conditions), calls)),
             sockets: Arc::new(Refusing),
             console: None,
             tls: tls::open(&store).unwrap().acceptor,
@@ -294,5 +298,27 @@ async fn pages_of_the_named_origins_can_call_and_read_and_others_cannot() {
             assert!(!answer.contains("access-control"), "{answer}");
             assert_eq!(answer.starts_with("http/1.1 403"), refused, "{other}: {answer}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_stands_still_is_answered_408() {
+    let conditions = |text: &str| Conditions::parse(text, &[]).unwrap();
+    let head = "POST /?Version=2011-06-15 HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n";
+    let running = Running::under(conditions("[link]\nidle_body_timeout_s = 0.2")).await;
+    let answer = running.exchange(&format!("{head}12345678")).await;
+    assert!(answer.starts_with("HTTP/1.1 408 Request Timeout"), "{answer}");
+    // Bytes that trickle keep it open, however long it takes in all.
+    for front in ["", "buffers_bodies = true"] {
+        let running = Running::under(conditions(&format!("[link]\nidle_body_timeout_s = 1\n{front}"))).await;
+        let mut stream = running.connect().await;
+        stream.write_all(head.replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n").as_bytes()).await.unwrap();
+        for _ in 0..9 {
+            tokio::time::sleep(Duration::from_millis(150)).await;
+            stream.write_all(b"x").await.unwrap();
+        }
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.contains("<UserId>9</UserId>"), "{front}: {answer}");
     }
 }

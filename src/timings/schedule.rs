@@ -1,4 +1,5 @@
-//! The critical path of a plan: its longest chain of steps, measured by the time that AWS took for each.
+//! The schedule of a run: its longest chain of steps that waited for each other, each as long as AWS took for it in this run.
+//! Another order, or fewer tries, could have been faster: it is no lower bound (that is `benches/floor`).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use tokio::time::Instant;
 use super::{Link, Round, Run};
 use crate::aws::client::Record;
 
-/// The critical path of a round, in order.
+/// The schedule of a round, in order.
 pub(super) fn path(run: &Run, round: usize, records: &[Record]) -> Vec<Link> {
     let at = &run.rounds[round];
     let records: Vec<&Record> = records.iter().filter(|record| at.contains(record)).collect();
