@@ -29,7 +29,7 @@ const MAX_MEMBERS: &[(&str, usize)] = &[
     ("Mappings", 800),
     ("Outputs", 800),
     ("Parameters", 800),
-    ("Resources", 2_000),
+    ("Resources", 10_000),
     ("Rules", 800),
 ];
 

@@ -5,9 +5,7 @@ use serde_json::Value;
 
 use super::iam_permissions::{Permissions, Roles, Subject, logs};
 use super::tags::Tags;
-use super::{
-    Action, Attribute, Desired, Kind, Live, Naming, Owner, PlanView, StepEffects, StepView, canonical, names, tags,
-};
+use super::{Action, Attribute, Kind, Live, Naming, Owner, PlanView, StepEffects, StepView, canonical, names, tags};
 use crate::core::words::{Problem, Scope};
 
 pub const TYPE: &str = "AWS::Logs::LogGroup";
@@ -99,10 +97,6 @@ impl Kind for LogGroup {
 
     fn taggable(&self) -> bool {
         true
-    }
-
-    fn is(&self, desired: &Desired, live: &Live) -> bool {
-        desired.name.as_deref() == Some(&live.physical_id)
     }
 
     fn owned_by(&self, live: &Live) -> Option<(&'static str, String)> {

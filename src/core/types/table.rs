@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::iam_permissions::{Permissions, Roles, Subject};
 use super::tags::Tags;
-use super::{Action, Attribute, Desired, Kind, Live, Naming, PlanView, StepEffects, StepView, names, tags, to_value};
+use super::{Action, Attribute, Kind, Naming, PlanView, StepEffects, StepView, names, tags, to_value};
 use crate::core::words::{Path, Problem, ProblemKind, Scope, Token, deserialize};
 
 pub const TYPE: &str = "AWS::DynamoDB::Table";
@@ -331,10 +331,6 @@ impl Kind for Table {
 
     fn taggable(&self) -> bool {
         true
-    }
-
-    fn is(&self, desired: &Desired, live: &Live) -> bool {
-        desired.name.as_deref() == Some(&live.physical_id)
     }
 
     fn is_usable_at_once(&self) -> bool {
