@@ -355,17 +355,18 @@ async fn resources_of_others_are_not_asked_one_by_one() {
 
     crowd(&cloud).await;
     let others = cloud.inventory().await;
-    assert_eq!(asked(cloud.through().run(&["up", "--yes"])).len(), first.len());
+    // How often a state is looked at differs from run to run.
+    let few = |calls: BTreeSet<String>, alone: usize| assert!(calls.len() < alone + OTHERS / 10, "{calls:#?}");
+    few(asked(cloud.through().run(&["up", "--yes"])), first.len());
     for (verb, alone) in [&["up", "--yes"] as &[&str], &["status"]].into_iter().zip(unchanged) {
         assert_eq!(asked(cloud.through().run(verb)), alone, "{verb:?}");
     }
-    let list = asked(cloud.through().run(&["list"]));
-    assert!(list.len() < OTHERS / 10, "{list:#?}");
+    few(asked(cloud.through().run(&["list"])), 0);
     // Who may not ask for tags of all asks for those of each.
     let denied = Fault::refuse(400, "AccessDeniedException", "not authorized to perform: tag:GetResources").permanent();
     let script = move |call: &Name| (call.operation == "GetResources").then(|| denied.clone());
     let each = asked(cloud.through().script(script).run(&["status"]));
     assert!(each.len() > 3 * OTHERS, "{}", each.len());
-    assert_eq!(asked(cloud.through().run(&["down", "--yes"])).len(), deleted.len());
+    few(asked(cloud.through().run(&["down", "--yes"])), deleted.len());
     same(&cloud.inventory().await, &others);
 }

@@ -7,13 +7,13 @@ use super::intrinsics;
 use super::locate::{MERGE, SourceMap};
 use crate::core::words::{Path, Position, Problem, ProblemKind, Token};
 
-/// The longest text that is read, in bytes: four times what CloudFormation accepts from S3 (its quota "Template body size in
-/// an S3 object for a template"). Everything after this point works in memory, so it needs a limit.
-pub const LONGEST: usize = 4 << 20;
+/// The longest text that is read, in bytes: what CloudFormation accepts from S3 (its quota "Template body size in an S3
+/// object for a template"). Everything after this point works in memory, so it needs a limit.
+pub const LONGEST: usize = 1_048_576;
 
-/// The largest size of a text with its aliases expanded, as `SourceMap::weight` counts. The longest template without
+/// The largest size of a text with its aliases expanded, as `SourceMap::weight` counts. A megabyte of template without
 /// aliases is smaller; the limit is against short texts that expand to billions of values.
-const MAX_WEIGHT: u64 = 1_600_000;
+const MAX_WEIGHT: u64 = 400_000;
 
 /// Reads `bytes` as YAML or JSON, which is YAML too: the values, and their positions.
 ///
