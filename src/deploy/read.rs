@@ -150,7 +150,7 @@ pub fn search(stack: &Stack) -> Search {
         let known_by = resource.kind.known_by().and_then(|property| resource.properties[property].as_str());
         let name = known_by.or(resource.name.as_deref());
         if let Some(name) = name {
-            search.names.entry(resource.kind.type_name()).or_default().push(name.to_owned());
+            search.names.entry(resource.kind.type_name()).or_default().insert(name.to_owned());
         }
         if let Some(provider) = provider(resource.kind.type_name()) {
             provider.seek(&resource.view(), &stack.scope, &mut search);

@@ -30,7 +30,7 @@ struct Reading {
 impl Session {
     /// Begins to read. Everything is listed before the account is known.
     pub fn begin(aws: Arc<Aws>) -> Self {
-        let discovery = Arc::new(Discovery::new());
+        let discovery = Arc::new(Discovery::default());
         let task = Task::spawn({
             let (aws, discovery) = (Arc::clone(&aws), Arc::clone(&discovery));
             async move { read::read(&aws, &discovery).await }
@@ -58,7 +58,7 @@ impl Session {
     pub async fn read(&mut self, search: Search) -> Result<Vec<Live>, ReadError> {
         match self.reading.take() {
             Some(Reading { discovery, task }) => {
-                let _ = discovery.set(search);
+                discovery.set(search);
                 task.end().await
             }
             None => read::read(&self.aws, &Discovery::from(search)).await,

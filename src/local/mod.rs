@@ -27,3 +27,4 @@ pub mod logs;
 pub mod protocol;
 pub mod server;
 pub mod sts;
+pub mod tagging;

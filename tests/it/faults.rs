@@ -312,6 +312,8 @@ fn permanent(call: &Name) -> Vec<Fault> {
         "iam" if operation == "GetAccountAuthorizationDetails" => {
             vec![Fault::refuse(400, "ValidationError", invalid)]
         }
+        // Resources are asked for their tags one by one then.
+        "tagging" => vec![],
         "iam" => vec![Fault::refuse(403, "AccessDenied", &denied), Fault::refuse(400, "ValidationError", invalid)],
         "dynamodb" => vec![
             Fault::refuse(400, "AccessDeniedException", &denied),

@@ -154,7 +154,7 @@ fn cycles_and_chains_of_references_are_limited() {
 #[test]
 fn sizes_are_limited() {
     refused("a byte too many", "x".repeat(LONGEST + 1), "the limit is 1048576 bytes");
-    refused("many keys", lines("Resources:\n", |at| format!("  A{at}: 1\n")), "the limit is 2000");
+    refused("many keys", lines("Resources:\n", |at| format!("  A{at}: 1\n")), "the limit is 10000");
     refused("many nulls", lines("Metadata: {}\nMappings:\n  A:\n", |at| format!("    B{at}:\n")), "null values");
     refused("many sections", lines("", |at| format!("S{at}: 1\n")), "unknown section");
     let properties =

@@ -1,10 +1,12 @@
 //! Several stacks and other people's resources in one account: a run only touches the stack's own.
 
 use crate::common;
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Cursor, Write};
 use std::path::PathBuf;
 
+use crate::common::call_name::Name;
 use crate::common::inventory::{Inventory, same};
 use crate::common::proxy::{Fault, FaultKind, ProxiedRun};
 use crate::common::template::{self, Template};
@@ -172,14 +174,18 @@ async fn make_role(cloud: &Cloud, name: &str) -> String {
     role.role.unwrap().arn
 }
 
-async fn make_function(cloud: &Cloud) {
-    let role = make_role(cloud, "of-a-hand").await;
+/// The code of a function that is never run.
+fn code() -> FunctionCode {
     let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
     zip.start_file("bootstrap", zip::write::SimpleFileOptions::default().unix_permissions(0o755)).unwrap();
     zip.write_all(b"#!/bin/sh\nexit 1\n").unwrap();
-    let code = FunctionCode::builder().zip_file(Blob::new(zip.finish().unwrap().into_inner())).build();
+    FunctionCode::builder().zip_file(Blob::new(zip.finish().unwrap().into_inner())).build()
+}
+
+async fn make_function(cloud: &Cloud) {
+    let role = make_role(cloud, "of-a-hand").await;
     let lambda = aws_sdk_lambda::Client::new(&cloud.sdk().await);
-    let create = lambda.create_function().function_name(NAME).role(role).code(code).handler("bootstrap");
+    let create = lambda.create_function().function_name(NAME).role(role).code(code()).handler("bootstrap");
     let create = create.runtime(Runtime::Providedal2023);
     // Until the role can be assumed.
     eventually("there is a function", async || create.clone().send().await.is_ok()).await;
@@ -302,4 +308,65 @@ async fn resources_of_cloudformation_are_reported_as_such() {
     let ProxiedRun { run, .. } = cloud.through().script(denied).run(&["up", "--yes"]);
     let run = run.exits(1);
     assert!(run.stderr.contains(&format!("belongs to {NO_OWNER}")), "{}", run.stderr);
+}
+
+/// More functions, tables and log groups of others than a reading asks one by one.
+const OTHERS: usize = 300;
+
+/// Fills the account with functions, tables and log groups that belong to no stack.
+async fn crowd(cloud: &Cloud) {
+    let config = cloud.sdk().await;
+    let role = make_role(cloud, "crowd").await;
+    let lambda = aws_sdk_lambda::Client::new(&config);
+    let create = lambda.create_function().role(role).code(code()).handler("bootstrap").runtime(Runtime::Providedal2023);
+    // Until the role can be assumed.
+    eventually("there is a function", async || create.clone().function_name("crowd").send().await.is_ok()).await;
+    let (dynamodb, logs) = (aws_sdk_dynamodb::Client::new(&config), aws_sdk_cloudwatchlogs::Client::new(&config));
+    let id = AttributeDefinition::builder().attribute_name("id").attribute_type(ScalarAttributeType::S);
+    let key = KeySchemaElement::builder().attribute_name("id").key_type(KeyType::Hash);
+    let table = dynamodb.create_table().billing_mode(BillingMode::PayPerRequest);
+    let table = table.attribute_definitions(id.build().unwrap()).key_schema(key.build().unwrap());
+    for number in 0..OTHERS {
+        let name = format!("crowd-{number}");
+        create.clone().function_name(&name).send().await.unwrap();
+        logs.create_log_group().log_group_name(format!("/aws/lambda/{name}")).send().await.unwrap();
+        table.clone().table_name(&name).send().await.unwrap();
+    }
+}
+
+/// The calls of a run but for those that list, in pages.
+fn asked(run: ProxiedRun) -> BTreeSet<String> {
+    const LISTS: &[&str] = &["DescribeLogGroups", "GetResources", "ListFunctions", "ListTables"];
+    run.run.ok();
+    let calls = run.calls.iter().filter(|call| !LISTS.contains(&call.name.operation.as_str()));
+    calls.map(|call| call.name.to_string()).collect()
+}
+
+/// Names that the template gives, so that `down` finds the resources by their tags alone.
+#[tokio::test]
+async fn resources_of_others_are_not_asked_one_by_one() {
+    let cloud = Cloud::start().go();
+    let nothing = cloud.inventory().await;
+    named(&cloud);
+    let first = asked(cloud.through().run(&["up", "--yes"]));
+    let unchanged = [&["up", "--yes"] as &[&str], &["status"]].map(|verb| asked(cloud.through().run(verb)));
+    let deleted = asked(cloud.through().run(&["down", "--yes"]));
+    same(&cloud.inventory().await, &nothing);
+
+    crowd(&cloud).await;
+    let others = cloud.inventory().await;
+    // How often a state is looked at differs from run to run.
+    let few = |calls: BTreeSet<String>, alone: usize| assert!(calls.len() < alone + OTHERS / 10, "{calls:#?}");
+    few(asked(cloud.through().run(&["up", "--yes"])), first.len());
+    for (verb, alone) in [&["up", "--yes"] as &[&str], &["status"]].into_iter().zip(unchanged) {
+        assert_eq!(asked(cloud.through().run(verb)), alone, "{verb:?}");
+    }
+    few(asked(cloud.through().run(&["list"])), 0);
+    // Who may not ask for tags of all asks for those of each.
+    let denied = Fault::refuse(400, "AccessDeniedException", "not authorized to perform: tag:GetResources").permanent();
+    let script = move |call: &Name| (call.operation == "GetResources").then(|| denied.clone());
+    let each = asked(cloud.through().script(script).run(&["status"]));
+    assert!(each.len() > 3 * OTHERS, "{}", each.len());
+    few(asked(cloud.through().run(&["down", "--yes"])), deleted.len());
+    same(&cloud.inventory().await, &others);
 }

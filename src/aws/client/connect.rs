@@ -45,6 +45,7 @@ pub struct Aws {
     pub iam: aws_sdk_iam::Client,
     pub lambda: aws_sdk_lambda::Client,
     pub logs: aws_sdk_cloudwatchlogs::Client,
+    pub tagging: aws_sdk_resourcegroupstagging::Client,
     pub propagation: Propagation,
     pub(super) pace: Pace,
     /// Room for requests that travel ahead, in KiB.
@@ -89,6 +90,7 @@ impl Aws {
             iam: aws_sdk_iam::Client::new(&config),
             lambda: aws_sdk_lambda::Client::new(&config),
             logs: aws_sdk_cloudwatchlogs::Client::new(&config),
+            tagging: aws_sdk_resourcegroupstagging::Client::new(&config),
             propagation: Propagation::default(),
             pace: if target.has_quotas { Pace::default() } else { Pace::unlimited() },
             line: Semaphore::new(MOST_AHEAD),

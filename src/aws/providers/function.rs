@@ -17,6 +17,7 @@ use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use serde_json::Value;
 
 use super::assumable::{RoleCalls, when_assumable};
+use super::tagged::to_ask;
 use super::{Context, Discovery, Provider, ResourceError, Search, gone_is_fine, pages, wait};
 use crate::aws::client::{Ahead, Arrival, Aws, AwsCall, CallError, Meaning, SIGNATURE_LIFE};
 use crate::core::types::function::{
@@ -38,25 +39,34 @@ impl Provider for Function {
             });
             let page = page.await?;
             Ok((page.functions, page.next_marker))
-        })
-        .await?;
+        });
+        let (functions, tagged) = tokio::join!(functions, discovery.tagged(aws));
+        let names: Vec<String> = functions?.into_iter().filter_map(|function| function.function_name).collect();
         let search = discovery.wait().await;
-        stream::iter(functions.into_iter().filter_map(|function| function.function_name))
-            .map(|name| async move {
-                let in_template = search.includes(TYPE, &name);
-                // Whose it is, only its tags tell. Where its name says that it is ours, its permissions are asked for
-                // at once and not in another round trip.
-                let likely = in_template || is_generated_name(aws.scope(), &name);
+        // Whose it is, only its tags tell. Where its name or the Tagging API says that it is ours, its permissions are
+        // asked for at once and not in another round trip.
+        let likely = |name: &str| {
+            search.includes(TYPE, name)
+                || is_generated_name(aws.scope(), name)
+                || tagged.is_some_and(|tagged| tagged.includes(TYPE, name))
+        };
+        let of_interest = |name: &str| {
+            // A group that the template describes may be one that Lambda made for a function of others.
+            likely(name) || search.functions.contains(name) || search.includes(log_group::TYPE, &log_group_of(name))
+        };
+        let asked = to_ask(&names, tagged, of_interest);
+        let others: Vec<Live> =
+            names.iter().filter(|name| !asked.contains(*name)).map(|name| of_others(name)).collect();
+        let found: Result<Vec<Live>, ResourceError> = stream::iter(asked)
+            .map(|name| (likely(&name), name))
+            .map(|(likely, name)| async move {
                 // GetFunction tells tags and configuration at once, and has the widest quota of all.
                 let (found, policy) = tokio::join!(read(aws, &name), async {
                     if likely { Some(policy(aws, &name, None).await) } else { None }
                 });
                 let found = match found {
                     // Whoever may not see a function has not made it, unless it is called like one of ours.
-                    Err(ResourceError::Call(error)) if error.is(Meaning::Denied) && !likely => {
-                        let owner = Owner::Other("an unknown owner (its tags cannot be read)".to_owned());
-                        Some(Live { owner, ..Live::new(TYPE, &name, Value::Null) })
-                    }
+                    Err(ResourceError::Call(error)) if error.is(Meaning::Denied) && !likely => Some(of_others(&name)),
                     found => found?,
                 };
                 Ok(match (found, policy) {
@@ -67,7 +77,8 @@ impl Provider for Function {
             .buffer_unordered(16)
             .try_filter_map(|found| async move { Ok(found) })
             .try_collect()
-            .await
+            .await;
+        Ok(found?.into_iter().chain(others).collect())
     }
 
     fn seek(&self, it: &ResourceView<'_>, scope: &Scope, search: &mut Search) {
@@ -226,6 +237,17 @@ impl Provider for Function {
     }
 }
 
+/// A function of which nothing is known but that it is not the stack's.
+fn of_others(name: &str) -> Live {
+    let owner = Owner::Other("an unknown owner (its tags were not read)".to_owned());
+    Live { owner, ..Live::new(TYPE, name, Value::Null) }
+}
+
+/// Where Lambda logs what a function prints, unless the function says otherwise.
+pub(super) fn log_group_of(name: &str) -> String {
+    format!("{}{name}", log_group::LAMBDA)
+}
+
 /// The calls that create a function.
 struct Creation<'a> {
     aws: &'a Aws,
@@ -358,7 +380,7 @@ fn health(configuration: &sdk::FunctionConfiguration) -> Health {
 
 fn properties(configuration: sdk::FunctionConfiguration, tags: Tags, concurrency: Option<i32>) -> Props {
     let name = configuration.function_name.unwrap_or_default();
-    let own_group = format!("{}{name}", log_group::LAMBDA);
+    let own_group = log_group_of(&name);
     let logging = configuration.logging_config;
     Props {
         role: configuration.role.unwrap_or_default(),
@@ -497,7 +519,7 @@ fn tracing_config(props: &Props) -> sdk::TracingConfig {
 
 fn logging_config(name: &str, props: &Props) -> sdk::LoggingConfig {
     let logging = &props.logging_config;
-    let own_group = || format!("{}{name}", log_group::LAMBDA);
+    let own_group = || log_group_of(name);
     sdk::LoggingConfig::builder()
         .log_format(match logging.log_format {
             LogFormat::Text => sdk::LogFormat::Text,

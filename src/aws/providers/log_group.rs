@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use aws_sdk_cloudwatchlogs::types as sdk;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
+use super::tagged::to_ask;
 use super::{Context, Discovery, Provider, ResourceError, Search, gone_is_fine, pages};
 use crate::aws::client::{Aws, AwsCall, CallError, Meaning};
 use crate::core::types::log_group::{Class, LAMBDA, LogGroup, Props, TYPE, arn, function_of};
@@ -16,9 +17,26 @@ use crate::core::words::Scope;
 #[async_trait]
 impl Provider for LogGroup {
     async fn list(&self, aws: &Aws, discovery: &Discovery, _: &[Live]) -> Result<Vec<Live>, ResourceError> {
-        let groups = describe(aws, None).await?;
-        let search = discovery.wait().await;
-        stream::iter(groups)
+        let (groups, tagged) = tokio::join!(describe(aws, None), discovery.tagged(aws));
+        let (groups, search) = (groups?, discovery.wait().await);
+        let likely = |name: &str| {
+            let is_tagged = |type_name, name: &str| tagged.is_some_and(|tagged| tagged.includes(type_name, name));
+            let function = name.strip_prefix(LAMBDA);
+            // One that Lambda made carries no tags: it is its function's.
+            let of_ours = |function: &str| {
+                search.includes(function::TYPE, function)
+                    || search.functions.contains(function)
+                    || is_tagged(function::TYPE, function)
+            };
+            search.includes(TYPE, name)
+                || is_tagged(TYPE, name)
+                || tags::is_generated_name(&aws.scope().stack, function.unwrap_or(name))
+                || function.is_some_and(of_ours)
+        };
+        let name = |group: &sdk::LogGroup| group.log_group_name.clone().unwrap_or_default();
+        let names: Vec<String> = groups.iter().map(name).collect();
+        let asked = to_ask(&names, tagged, likely);
+        stream::iter(groups.into_iter().filter(|group| asked.contains(&name(group))).collect::<Vec<_>>())
             .map(|group| async move { live(aws, search, group).await })
             .buffer_unordered(8)
             .try_filter_map(|found| async move { Ok(found) })
@@ -32,7 +50,7 @@ impl Provider for LogGroup {
 
     async fn find(&self, cx: Context<'_>, desired: &Desired) -> Result<Option<Live>, ResourceError> {
         let name = desired.name()?;
-        let search = Search { names: [(TYPE, vec![name.to_owned()])].into(), ..Search::default() };
+        let search = Search { names: [(TYPE, [name.to_owned()].into())].into(), ..Search::default() };
         match describe(cx.aws, Some(name))
             .await?
             .into_iter()

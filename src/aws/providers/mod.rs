@@ -22,6 +22,7 @@ mod route;
 mod route_response;
 mod stage;
 mod table;
+mod tagged;
 mod version;
 mod wait;
 
@@ -29,6 +30,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use tagged::Tagged;
+use tokio::sync::{OnceCell, SetOnce};
 
 use super::client::{Aws, CallError, Meaning};
 use crate::core::iam::document::Document;
@@ -98,7 +101,7 @@ pub struct Context<'a> {
 #[derive(Debug, Clone, Default)]
 pub struct Search {
     /// Physical names that the template gives, by type: read even if others own them.
-    pub names: BTreeMap<&'static str, Vec<String>>,
+    pub names: BTreeMap<&'static str, BTreeSet<String>>,
     /// Functions that are the stack's although they need not be there: those that an earlier reading of this run has
     /// seen, and those of the template whose names wschat makes.
     pub functions: BTreeSet<String>,
@@ -115,12 +118,39 @@ pub struct Search {
 
 /// What to look for, which becomes known while a reading is already under way: first everything is listed, for which
 /// it takes no template and no account.
-pub type Discovery = tokio::sync::SetOnce<Search>;
+#[derive(Debug, Default)]
+pub struct Discovery {
+    search: SetOnce<Search>,
+    tagged: OnceCell<Option<Tagged>>,
+}
+
+impl From<Search> for Discovery {
+    fn from(search: Search) -> Self {
+        Self { search: SetOnce::from(search), tagged: OnceCell::new() }
+    }
+}
+
+impl Discovery {
+    /// Says what to look for. Once; later words are ignored.
+    pub fn set(&self, search: Search) {
+        let _ = self.search.set(search);
+    }
+
+    /// Waits until it is known what to look for.
+    pub async fn wait(&self) -> &Search {
+        self.search.wait().await
+    }
+
+    /// What carries the stack's tag, asked for once a reading; `None` where that cannot be known.
+    async fn tagged(&self, aws: &Aws) -> Option<&Tagged> {
+        self.tagged.get_or_init(|| tagged::read(aws)).await.as_ref()
+    }
+}
 
 impl Search {
     /// Whether the template describes a resource of this type by this name.
     pub fn includes(&self, type_name: &str, name: &str) -> bool {
-        self.names.get(type_name).is_some_and(|names| names.iter().any(|known| known == name))
+        self.names.get(type_name).is_some_and(|names| names.contains(name))
     }
 }
 

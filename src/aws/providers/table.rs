@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::types as sdk;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
+use super::tagged::to_ask;
 use super::{Context, Discovery, Provider, ResourceError, built, gone_is_fine, pages};
 use crate::aws::client::{Aws, AwsCall, Meaning};
 use crate::core::types::table::{
@@ -25,13 +26,18 @@ impl Provider for Table {
             });
             let page = page.await?;
             Ok((page.table_names, page.last_evaluated_table_name))
-        })
-        .await?;
-        let search = discovery.wait().await;
-        stream::iter(names)
-            .map(|name| async move {
-                let known = search.includes(TYPE, &name) || tags::is_generated_name(&aws.scope().stack, &name);
-                if known { read(aws, &name).await } else { read_if_ours(aws, &name).await }
+        });
+        let (names, tagged) = tokio::join!(names, discovery.tagged(aws));
+        let (names, search) = (names?, discovery.wait().await);
+        let likely = |name: &str| {
+            search.includes(TYPE, name)
+                || tags::is_generated_name(&aws.scope().stack, name)
+                || tagged.is_some_and(|tagged| tagged.includes(TYPE, name))
+        };
+        stream::iter(to_ask(&names, tagged, likely))
+            .map(|name| (likely(&name), name))
+            .map(|(likely, name)| async move {
+                if likely { read(aws, &name).await } else { read_if_ours(aws, &name).await }
             })
             .buffer_unordered(16)
             .try_filter_map(|found| async move { Ok(found) })

@@ -1,5 +1,7 @@
 //! Rules about functions themselves.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use super::invocation::called;
@@ -12,11 +14,12 @@ const GATEWAY_TIMEOUT: i64 = 29;
 
 pub fn timeout(context: &LintContext<'_>) -> Vec<Problem> {
     let mut problems = Vec::new();
+    let mut seen = HashSet::new();
     for (function, route) in called(context) {
         let Some((timeout, path)) = context.given(function, &["Timeout"]) else { continue };
         let Some(seconds) = number(timeout).filter(|seconds| *seconds > GATEWAY_TIMEOUT) else { continue };
         // Several routes may call it; one of them is enough.
-        if problems.iter().any(|problem: &Problem| problem.path == path) {
+        if !seen.insert(&function.logical_id) {
             continue;
         }
         let key = text(route, "RouteKey");

@@ -1,6 +1,8 @@
 //! Rules about permissions to invoke functions: API Gateway checks a function's resource policy, which most templates
 //! get wrong.
 
+use std::collections::{HashMap, HashSet};
+
 use super::{LintContext, about, list, target, text};
 use crate::core::iam::evaluate::glob;
 use crate::core::stack::Resource;
@@ -10,7 +12,7 @@ use crate::core::words::{Problem, Token};
 const GATEWAY: &str = "apigateway.amazonaws.com";
 
 /// A function as an integration or a permission names it.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 struct Named {
     name: String,
     /// A version or an alias.
@@ -38,6 +40,10 @@ struct GatewayCall<'a> {
 
 /// The routes that call functions of the template and need a permission for it.
 fn calls<'a>(context: &LintContext<'a>) -> Vec<GatewayCall<'a>> {
+    let mut functions: HashMap<&str, &Resource> = HashMap::new();
+    for function in context.of(function::TYPE) {
+        functions.entry(function.name.as_deref().unwrap_or_default()).or_insert(function);
+    }
     let call = |route| {
         let integration = context.get(integration::TYPE, &target(route, "Target")?)?;
         // With credentials the gateway invokes under that role, and the function's own policy is not checked.
@@ -45,18 +51,12 @@ fn calls<'a>(context: &LintContext<'a>) -> Vec<GatewayCall<'a>> {
         {
             return None;
         }
-        let (function, named) = invoked(context, integration)?;
+        let (_, arn) = text(integration, "IntegrationUri").split_once("/functions/")?;
+        let named = Named::read(arn.strip_suffix("/invocations")?)?;
+        let function = *functions.get(named.name.as_str())?;
         Some(GatewayCall { route, api: target(route, "ApiId")?, function, named })
     };
     context.sound(route::TYPE).filter_map(call).collect()
-}
-
-/// The function of the template that an integration invokes.
-fn invoked<'a>(context: &LintContext<'a>, integration: &Resource) -> Option<(&'a Resource, Named)> {
-    let (_, function) = text(integration, "IntegrationUri").split_once("/functions/")?;
-    let named = Named::read(function.strip_suffix("/invocations")?)?;
-    let function = context.of(function::TYPE).find(|function| function.name.as_ref() == Some(&named.name))?;
-    Some((function, named))
 }
 
 /// The functions that routes call, each with its route.
@@ -106,20 +106,28 @@ fn plain(text: &str) -> String {
     Token::substitute_text(text, &api_id)
 }
 
-/// How many combinations of routes and stages of an API are checked against a permission: three times what an API may
-/// have ("Amazon API Gateway quotas": 300 routes, 10 stages). More would take time without telling more.
-const MAX_COMBINATIONS: usize = 9_000;
+/// How many combinations of permissions, routes and stages are checked: what a thousand permissions have with the routes
+/// and stages that an API may have ("Amazon API Gateway quotas": 300 routes, 10 stages). More would take time without
+/// telling more.
+const MAX_COMBINATIONS: usize = 3_000_000;
 
 /// The stage of an API that has none in the template.
 const ANY_STAGE: &str = "*";
 
-/// The names of an API's stages; `ANY_STAGE` if the template has none.
-fn stages<'a>(context: &LintContext<'a>, api: &str) -> Vec<&'a str> {
-    let names: Vec<&str> = context
-        .of(stage::TYPE)
-        .filter(|stage| target(stage, "ApiId").as_deref() == Some(api))
-        .map(|stage| text(stage, "StageName"))
-        .collect();
+/// The resources of a type by the API that they are in.
+fn by_api<'a>(context: &LintContext<'a>, type_name: &str) -> HashMap<String, Vec<&'a Resource>> {
+    let mut by_api: HashMap<String, Vec<&Resource>> = HashMap::new();
+    for part in context.of(type_name) {
+        if let Some(api) = target(part, "ApiId") {
+            by_api.entry(api).or_default().push(part);
+        }
+    }
+    by_api
+}
+
+/// The names of an API's stages, which are `given`; `ANY_STAGE` if the template has none.
+fn stages<'a>(given: Option<&Vec<&'a Resource>>) -> Vec<&'a str> {
+    let names: Vec<&str> = given.into_iter().flatten().map(|stage| text(stage, "StageName")).collect();
     if names.is_empty() { vec![ANY_STAGE] } else { names }
 }
 
@@ -135,24 +143,26 @@ pub fn missing_permission(context: &LintContext<'_>) -> Vec<Problem> {
     if !context.knows_all(permission::TYPE) {
         return Vec::new();
     }
+    // A function's permission does not cover its aliases, each of which has its own policy.
+    let mut permissions: HashMap<Named, Vec<&Resource>> = HashMap::new();
+    for permission in of_gateway(context) {
+        // It may be on any function.
+        let Some(named) = Named::read(text(permission, "FunctionName")) else { return Vec::new() };
+        permissions.entry(named).or_default().push(permission);
+    }
+    let stages_of = by_api(context, stage::TYPE);
     let mut problems = Vec::new();
     for GatewayCall { route, api, function, named } in calls(context) {
-        let stages = stages(context, &api);
-        let mut outside = Vec::new();
-        let covered = of_gateway(context).any(|permission| {
-            let Some(of) = Named::read(text(permission, "FunctionName")) else { return true };
-            // A function's permission does not cover its aliases, each of which has its own policy.
-            let same = of == named;
+        let stages = stages(stages_of.get(&api));
+        let own = permissions.get(&named).map_or(&[][..], Vec::as_slice);
+        let covers = |permission: &&Resource| {
             let source = source(permission);
-            let covers = same && stages.iter().all(|stage| allows(&source, &api, stage, route));
-            if same && !covers {
-                outside.push(permission.logical_id.as_str());
-            }
-            covers
-        });
-        if covered {
+            stages.iter().all(|stage| allows(&source, &api, stage, route))
+        };
+        if own.iter().any(covers) {
             continue;
         }
+        let outside: Vec<&str> = own.iter().map(|permission| permission.logical_id.as_str()).collect();
         let key = text(route, "RouteKey");
         let id = match &named.qualifier {
             Some(qualifier) => format!("{}:{qualifier}", function.logical_id),
@@ -172,18 +182,20 @@ pub fn missing_permission(context: &LintContext<'_>) -> Vec<Problem> {
 }
 
 pub fn without_source(context: &LintContext<'_>) -> Vec<Problem> {
-    let calls = calls(context);
+    let mut calls_of: HashMap<String, Vec<GatewayCall<'_>>> = HashMap::new();
+    for call in calls(context) {
+        calls_of.entry(call.named.name.clone()).or_default().push(call);
+    }
     let open = permissions(context).filter(|permission| {
         text(permission, "Principal") == GATEWAY
             && ["SourceArn", "SourceAccount"].iter().all(|key| permission.properties.get(*key).is_none())
     });
     open.map(|permission| {
         let named = Named::read(text(permission, "FunctionName"));
-        let own: Vec<&GatewayCall<'_>> =
-            calls.iter().filter(|call| named.as_ref().is_some_and(|named| named.name == call.named.name)).collect();
+        let own = named.and_then(|named| calls_of.get(&named.name)).map_or(&[][..], Vec::as_slice);
         let function = own.first().map_or("the function", |call| call.function.logical_id.as_str());
         let what = format!("{} lets every API of every AWS account invoke {function}", permission.logical_id);
-        let (api, key) = match own.as_slice() {
+        let (api, key) = match own {
             [call] => (call.api.as_str(), text(call.route, "RouteKey")),
             [call, ..] => (call.api.as_str(), "*"),
             [] => ("Api", "*"),
@@ -195,9 +207,21 @@ pub fn without_source(context: &LintContext<'_>) -> Vec<Problem> {
     .collect()
 }
 
+/// A route of an API as text.
+fn end(api: &str, key: &str) -> String {
+    format!("{api}/{key}")
+}
+
 pub fn unmatched_source(context: &LintContext<'_>) -> Vec<Problem> {
     let mut problems = Vec::new();
     let knows_all = context.knows_all(route::TYPE) && context.knows_all(stage::TYPE);
+    let (routes_of, stages_of) = (by_api(context, route::TYPE), by_api(context, stage::TYPE));
+    let apis: HashSet<&str> = context.sound(api::TYPE).map(|api| api.logical_id.as_str()).collect();
+    let ends: HashSet<String> = routes_of
+        .iter()
+        .flat_map(|(api, routes)| routes.iter().map(move |route| end(api, text(route, "RouteKey"))))
+        .collect();
+    let mut combinations = 0;
     for permission in permissions(context).filter(|one| text(one, "Principal") == GATEWAY) {
         let path = permission.path.key("Properties").key("SourceArn");
         let source = source(permission);
@@ -211,19 +235,20 @@ pub fn unmatched_source(context: &LintContext<'_>) -> Vec<Problem> {
         let Source::Pattern(pattern) = &source else { continue };
         // If the API's id is not from the template, or is itself a pattern, its routes are unknown.
         let (first, rest) = pattern.split_once('/').unwrap_or((pattern, ""));
-        let Some(api) = context.sound(api::TYPE).find(|api| first == Token::text(&api.logical_id, "Ref")) else {
-            continue;
-        };
-        if rest.starts_with("authorizers/") || !knows_all {
+        let Some(Token { logical_id: id, attribute }) = Token::sole(first) else { continue };
+        if attribute != "Ref" || !apis.contains(id.as_str()) || rest.starts_with("authorizers/") || !knows_all {
             continue;
         }
-        let id = api.logical_id.as_str();
-        let routes: Vec<&Resource> =
-            context.of(route::TYPE).filter(|route| target(route, "ApiId").as_deref() == Some(id)).collect();
-        let stages = stages(context, id);
+        // Most name one route, at any stage.
+        if rest.strip_prefix("*/").is_some_and(|key| ends.contains(&end(&id, key))) {
+            continue;
+        }
+        let id = id.as_str();
+        let routes = routes_of.get(id).map_or(&[][..], Vec::as_slice);
+        let stages = stages(stages_of.get(id));
         let matches = |route: &&Resource| stages.iter().any(|stage| allows(&source, id, stage, route));
-        let is_too_much = routes.len() * stages.len() > MAX_COMBINATIONS;
-        if routes.is_empty() || is_too_much || routes.iter().any(matches) {
+        combinations += routes.len() * stages.len();
+        if routes.is_empty() || combinations > MAX_COMBINATIONS || routes.iter().any(matches) {
             continue;
         }
         let what = format!("this SourceArn matches no route of {id} at any stage, so it permits nothing");

@@ -13,7 +13,7 @@ mod names;
 mod permissions;
 mod refused;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
 
 use serde_json::Value;
 use time::Date;
@@ -224,16 +224,26 @@ struct LintContext<'a> {
     stack: &'a Stack,
     /// The problems in them.
     problems: &'a [Problem],
-    /// The paths of resources, parameters and so on that have problems.
-    troubled: BTreeSet<Path>,
+    by_type: BTreeMap<&'a str, Vec<&'a Resource>>,
+    /// The logical ids of resources of which neither they nor what the user wrote for them has problems.
+    sound: HashSet<&'a str>,
     today: Date,
 }
 
 impl<'a> LintContext<'a> {
     fn new(template: &'a Template, stack: &'a Stack, problems: &'a [Problem], today: Date) -> Self {
         let member = |problem: &Problem| Path(problem.path.0.iter().take(2).cloned().collect());
-        let troubled = problems.iter().map(member).collect();
-        Self { template, stack, problems, troubled, today }
+        let troubled: HashSet<Path> = problems.iter().map(member).collect();
+        let is_sound = |resource: &&Resource| {
+            troubled.is_empty()
+                || !troubled.contains(&resource.path) && !troubled.contains(&template.written(&resource.path))
+        };
+        let sound = stack.resources.values().filter(is_sound).map(|resource| resource.logical_id.as_str()).collect();
+        let mut by_type: BTreeMap<&str, Vec<&Resource>> = BTreeMap::new();
+        for resource in stack.resources.values() {
+            by_type.entry(resource.kind.type_name()).or_default().push(resource);
+        }
+        Self { template, stack, problems, by_type, sound, today }
     }
 
     /// The resources of a type without problems.
@@ -243,7 +253,7 @@ impl<'a> LintContext<'a> {
 
     /// The resources of a type.
     fn of(&self, type_name: &str) -> impl Iterator<Item = &'a Resource> {
-        self.stack.resources.values().filter(move |resource| resource.kind.type_name() == type_name)
+        self.by_type.get(type_name).into_iter().flatten().copied()
     }
 
     /// The resource of this type and logical id, if it has no problems.
@@ -254,7 +264,7 @@ impl<'a> LintContext<'a> {
 
     /// Whether neither a resource nor what the user wrote for it has problems.
     fn is_sound(&self, resource: &Resource) -> bool {
-        !self.troubled.contains(&resource.path) && !self.troubled.contains(&self.template.written(&resource.path))
+        self.sound.contains(resource.logical_id.as_str())
     }
 
     /// Whether all declared resources of a type are known and without problems: then a rule can tell that something is

@@ -1,6 +1,6 @@
 //! Rules about the permissions of roles.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde_json::Value;
 
@@ -55,8 +55,28 @@ fn one_or_more(value: &Value) -> Vec<&Value> {
     }
 }
 
+/// Inline policies that stand apart from roles, by the names of the roles that they are given to.
+type Apart<'a> = HashMap<&'a str, Vec<&'a Resource>>;
+
+fn apart<'a>(context: &LintContext<'a>) -> Apart<'a> {
+    let mut apart = Apart::new();
+    for policy in context.of(inline_policy::TYPE) {
+        let roles: BTreeSet<&str> =
+            one_or_more(&policy.properties["Roles"]).into_iter().filter_map(Value::as_str).collect();
+        for role in roles {
+            apart.entry(role).or_default().push(policy);
+        }
+    }
+    apart
+}
+
+/// The policies of a role that stand apart from it.
+fn apart_from<'a>(apart: &Apart<'a>, role: &Resource) -> impl Iterator<Item = &'a Resource> {
+    role.name.as_deref().and_then(|name| apart.get(name)).cloned().unwrap_or_default().into_iter()
+}
+
 /// The statements of a role's inline policies, and of those that the template attaches to it.
-fn statements<'a>(context: &LintContext<'a>, role: &'a Resource) -> Vec<Statement<'a>> {
+fn statements<'a>(context: &LintContext<'a>, apart: &Apart<'a>, role: &'a Resource) -> Vec<Statement<'a>> {
     let mut found = Vec::new();
     let mut add = |declared: Option<&'a Value>, evaluated: &'a Value, path: Path| {
         let Some(declared) = declared.and_then(|document| document.get("Statement")) else { return };
@@ -79,41 +99,34 @@ fn statements<'a>(context: &LintContext<'a>, role: &'a Resource) -> Vec<Statemen
             }
         }
     }
-    for policy in context.of(inline_policy::TYPE) {
-        let roles = one_or_more(&policy.properties["Roles"]);
-        if roles.iter().any(|name| name.as_str() == role.name.as_deref()) {
-            let declared =
-                context.declared(&policy.logical_id).and_then(|policy| policy.properties.get("PolicyDocument"));
-            let path = policy.path.key("Properties").key("PolicyDocument");
-            add(declared, &policy.properties["PolicyDocument"], path);
-        }
+    for policy in apart_from(apart, role) {
+        let declared = context.declared(&policy.logical_id).and_then(|policy| policy.properties.get("PolicyDocument"));
+        let path = policy.path.key("Properties").key("PolicyDocument");
+        add(declared, &policy.properties["PolicyDocument"], path);
     }
     found
 }
 
 /// The same as far as its value is known, whatever the policies are called.
-fn granted<'a>(context: &LintContext<'a>, role: &'a Resource) -> Vec<&'a Value> {
+fn granted<'a>(apart: &Apart<'a>, role: &'a Resource) -> Vec<&'a Value> {
     let own = role.properties["Policies"].as_array().into_iter().flatten();
-    let has_role = |policy: &&Resource| {
-        let roles = one_or_more(&policy.properties["Roles"]);
-        roles.iter().any(|name| name.as_str() == role.name.as_deref())
-    };
-    let apart = context.of(inline_policy::TYPE).filter(has_role).map(|policy| &policy.properties);
+    let apart = apart_from(apart, role).map(|policy| &policy.properties);
     own.chain(apart).flat_map(|policy| one_or_more(&policy["PolicyDocument"]["Statement"])).collect()
 }
 
 pub fn untrusted(context: &LintContext<'_>) -> Vec<Problem> {
     let mut problems: Vec<Problem> = Vec::new();
     let roles = roles(context);
+    let mut seen = HashSet::new();
     for function in context.of(function::TYPE) {
         let Some(role) = roles.get(role_name(function)).copied() else { continue };
+        if !seen.insert(&role.logical_id) {
+            continue;
+        }
         let trust = &role.properties["AssumeRolePolicyDocument"];
         let turned = |statement: &&Value| ["NotAction", "NotPrincipal"].iter().any(|not| statement.get(not).is_some());
         let path = role.path.key("Properties").key("AssumeRolePolicyDocument");
-        if document::trusts_service(&trust.to_string(), LAMBDA)
-            || one_or_more(&trust["Statement"]).iter().any(turned)
-            || problems.iter().any(|problem| problem.path == path)
-        {
+        if document::trusts_service(&trust.to_string(), LAMBDA) || one_or_more(&trust["Statement"]).iter().any(turned) {
             continue;
         }
         let what = format!("{} is the role of {}, and Lambda may not assume it", role.logical_id, function.logical_id);
@@ -146,7 +159,7 @@ fn with_roles<'a>(context: &LintContext<'a>) -> Vec<(&'a Resource, &'a Resource)
 }
 
 /// Whether a role may allow any action of a service on a resource, `SERVICE:RESOURCE`.
-fn may_grant(context: &LintContext<'_>, role: &Resource, service: &str, resource: &str) -> bool {
+fn may_grant(apart: &Apart<'_>, role: &Resource, service: &str, resource: &str) -> bool {
     let grants = |statement: &Value| {
         let speaks = |action: &&str| glob(action.split(':').next().unwrap_or_default(), service);
         // A table's indexes and stream are below it.
@@ -162,7 +175,7 @@ fn may_grant(context: &LintContext<'_>, role: &Resource, service: &str, resource
         Some(Ok(document)) => one_or_more(&document["Statement"]).into_iter().any(grants),
         _ => true,
     };
-    granted(context, role).into_iter().any(grants)
+    granted(apart, role).into_iter().any(grants)
         || texts(&role.properties, "ManagedPolicyArns").into_iter().any(managed)
 }
 
@@ -189,10 +202,11 @@ fn tables_in_environment<'a>(context: &LintContext<'a>, function: &'a Resource) 
 
 pub fn table_without_grant(context: &LintContext<'_>) -> Vec<Problem> {
     let mut problems = Vec::new();
+    let apart = apart(context);
     for (function, role) in with_roles(context).into_iter().filter(|(function, _)| context.is_sound(function)) {
         for (table, path) in tables_in_environment(context, function) {
             let name = table.name.as_deref().unwrap_or_default();
-            if may_grant(context, role, "dynamodb", &format!("dynamodb:table/{name}")) {
+            if may_grant(&apart, role, "dynamodb", &format!("dynamodb:table/{name}")) {
                 continue;
             }
             let (id, table) = (&function.logical_id, &table.logical_id);
@@ -219,30 +233,34 @@ pub fn unused_grant(context: &LintContext<'_>) -> Vec<Problem> {
         return Vec::new();
     }
     let mut problems = Vec::new();
-    let with_roles = with_roles(context);
+    let mut functions_of: HashMap<&str, Vec<&Resource>> = HashMap::new();
+    for (function, role) in with_roles(context) {
+        functions_of.entry(&role.logical_id).or_default().push(function);
+    }
+    let apart = apart(context);
+    let (elsewhere, in_outputs) = (used_elsewhere(context), in_outputs(context));
     for role in context.sound(role::TYPE) {
-        let own = with_roles.iter().filter(|(_, of)| of.logical_id == role.logical_id);
-        let functions: Vec<&Resource> = own.map(|(function, _)| *function).collect();
+        let functions = functions_of.get(role.logical_id.as_str()).map_or(&[][..], Vec::as_slice);
         // If anything else uses the role, it may use it for anything.
-        if functions.is_empty() || is_used_elsewhere(context, &role.logical_id) {
+        let id = role.logical_id.as_str();
+        if functions.is_empty() || elsewhere.contains(id) || in_outputs.contains(id) {
             continue;
         }
-        for statement in statements(context, role).iter().filter(|statement| allows(statement.evaluated)) {
+        let declared: Vec<_> = functions.iter().map(|function| context.declared(&function.logical_id)).collect();
+        let are_known = declared.iter().all(Option::is_some);
+        let values = declared.into_iter().flatten().flat_map(|one| one.properties.values());
+        let known: HashSet<&str> = values.flat_map(names_in).collect();
+        for statement in statements(context, &apart, role).iter().filter(|statement| allows(statement.evaluated)) {
             let Some(table) = sole_table(context, statement) else { continue };
             // A fixed name in the template may also be in the code.
             let is_given =
                 context.declared(&table.logical_id).is_none_or(|one| one.properties.contains_key("TableName"));
-            let knows = |function: &&Resource| {
-                let declared = context.declared(&function.logical_id);
-                declared.is_none_or(|one| {
-                    one.properties.values().any(|value| names_in(value).contains(table.logical_id.as_str()))
-                })
-            };
-            if is_given || is_in_outputs(context, &table.logical_id) || functions.iter().any(knows) {
+            let table = table.logical_id.as_str();
+            if is_given || in_outputs.contains(table) || !are_known || known.contains(table) {
                 continue;
             }
             let ids: Vec<&str> = functions.iter().map(|function| function.logical_id.as_str()).collect();
-            let (table, which) = (&table.logical_id, if ids.len() == 1 { "does" } else { "do" });
+            let which = if ids.len() == 1 { "does" } else { "do" };
             let what = format!("unused permission: {} {which} not get the name of {table}", list(&ids));
             let help = format!("remove it, or give the function an environment variable \"!Ref {table}\"");
             problems.push(Problem::new(statement.path.key("Resource"), what).help(help));
@@ -270,16 +288,16 @@ fn sole_table<'a>(context: &LintContext<'a>, statement: &Statement<'_>) -> Optio
     context.get(table::TYPE, table)
 }
 
-/// Whether anything but functions and policies refers to a role.
-fn is_used_elsewhere(context: &LintContext<'_>, role: &str) -> bool {
+/// What anything but functions and policies refers to.
+fn used_elsewhere<'a>(context: &LintContext<'a>) -> HashSet<&'a str> {
     let own = [function::TYPE, inline_policy::TYPE];
     let elsewhere = context.template.resources.values().filter(|one| !own.contains(&one.type_name.as_str()));
-    let mut names = elsewhere.flat_map(|one| one.properties.values());
-    names.any(|value| names_in(value).contains(role)) || is_in_outputs(context, role)
+    elsewhere.flat_map(|one| one.properties.values()).flat_map(names_in).collect()
 }
 
-fn is_in_outputs(context: &LintContext<'_>, name: &str) -> bool {
-    context.template.outputs.values().any(|output| names_in(&output.value).contains(name))
+/// What outputs refer to.
+fn in_outputs<'a>(context: &LintContext<'a>) -> HashSet<&'a str> {
+    context.template.outputs.values().flat_map(|output| names_in(&output.value)).collect()
 }
 
 /// The methods of `@connections`.
@@ -295,7 +313,9 @@ pub fn unmatched_connection_grant(context: &LintContext<'_>) -> Vec<Problem> {
         let manages = |action: &&str| action.eq_ignore_ascii_case("execute-api:ManageConnections");
         allows(statement.evaluated) && !actions.is_empty() && actions.iter().all(manages)
     };
-    for statement in context.sound(role::TYPE).flat_map(|role| statements(context, role)).filter(of_connections) {
+    let apart = apart(context);
+    let statements = context.sound(role::TYPE).flat_map(|role| statements(context, &apart, role));
+    for statement in statements.filter(of_connections) {
         let path = statement.path.key("Resource");
         let arns = texts(statement.evaluated, "Resource");
         let written = statement.declared["Resource"].as_array();

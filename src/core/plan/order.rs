@@ -1,9 +1,9 @@
 //! Which steps wait for which.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{Action, Plan, serving};
-use crate::core::stack::{Resource, Stack};
+use crate::core::stack::Stack;
 use crate::core::types::{self, Part, ownership_marker, texts};
 use crate::core::words::reaches;
 
@@ -13,8 +13,13 @@ pub(super) fn order(plan: &mut Plan, stack: &Stack, step_of: &BTreeMap<String, u
     let acting = |ids: &BTreeSet<String>| -> BTreeSet<usize> {
         ids.iter().filter_map(|id| step_of.get(id).copied()).filter(|index| acts[*index]).collect()
     };
-    let apart: Vec<&Resource> =
-        stack.resources.values().filter(|resource| resource.kind.part() == Part::Policy).collect();
+    let mut policies_of: HashMap<&str, Vec<&str>> = HashMap::new();
+    for policy in stack.resources.values().filter(|resource| resource.kind.part() == Part::Policy) {
+        let roles: BTreeSet<&str> = texts(&policy.properties["Roles"]).collect();
+        for role in roles {
+            policies_of.entry(role).or_default().push(&policy.logical_id);
+        }
+    }
     for resource in stack.resources.values() {
         let Some(&index) = step_of.get(&resource.logical_id) else { continue };
         plan.steps[index].after = acting(&resource.hard);
@@ -26,7 +31,8 @@ pub(super) fn order(plan: &mut Plan, stack: &Stack, step_of: &BTreeMap<String, u
         // A function first run right after its policies came may keep credentials without them for minutes. Where the
         // policy itself waits for the function, maybe through other functions and their policies, there is no helping
         // it.
-        for policy in policies_of(&apart, role).filter_map(|id| step_of.get(id).copied()).filter(|it| acts[*it]) {
+        let policies = role.rsplit('/').next().and_then(|name| policies_of.get(name)).into_iter().flatten();
+        for policy in policies.filter_map(|id| step_of.get(*id).copied()).filter(|it| acts[*it]) {
             if !reaches(policy, index, |step| plan.steps[step].after.iter().copied()) {
                 plan.steps[index].after.insert(policy);
             }
@@ -65,28 +71,24 @@ fn marked_first(plan: &mut Plan) {
     };
     let is_marked =
         |step: &super::Step| step.kind().is_some_and(|kind| kind.internal().contains(&ownership_marker::PROPERTY));
+    let mut first_in: HashMap<_, usize> = HashMap::new();
+    for (index, step) in plan.steps.iter().enumerate() {
+        if step.action == Action::Create && is_marked(step) {
+            first_in.entry(inside(step)).or_insert(index);
+        }
+    }
     for route in 0..plan.steps.len() {
         let step = &plan.steps[route];
         let calls_nothing = step.desired.as_ref().is_some_and(|desired| desired.properties["Target"].is_null());
         if step.part() != Part::Route || step.action != Action::Create || !calls_nothing {
             continue;
         }
-        let first = plan
-            .steps
-            .iter()
-            .position(|other| other.action == Action::Create && is_marked(other) && inside(other) == inside(step));
+        let first = first_in.get(&inside(step)).copied();
         let after = |step: usize| plan.steps[step].after.iter().copied();
         if let Some(first) = first.filter(|first| !reaches(*first, route, after)) {
             plan.steps[route].after.insert(first);
         }
     }
-}
-
-/// The policies that stand apart from a role, by its ARN.
-fn policies_of<'a>(apart: &'a [&Resource], role: &'a str) -> impl Iterator<Item = &'a String> {
-    let on_role =
-        move |policy: &&&Resource| texts(&policy.properties["Roles"]).any(|name| role.ends_with(&format!("/{name}")));
-    apart.iter().filter(on_role).map(|policy| &policy.logical_id)
 }
 
 /// Types whose resources must be gone before one of this type is deleted.

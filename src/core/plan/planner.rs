@@ -1,6 +1,7 @@
 //! What happens to each resource: a desired one beside what is there, and what is there and not desired.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::{Value, json};
 
@@ -15,14 +16,11 @@ use crate::core::words::{DeletionPolicy, Token};
 /// # Errors
 /// What stands in the way; all of it.
 pub fn diff(stack: &Stack, live: &[Live], options: &PlanOptions) -> Result<Plan, Vec<PlanError>> {
-    let mut by_type: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    for (index, live) in live.iter().enumerate() {
-        by_type.entry(live.type_name).or_default().push(index);
-    }
     let mut planner = Planner {
         stack,
+        described: Described::new(stack),
         live,
-        by_type,
+        there: There::new(live),
         options,
         plan: Plan::default(),
         taken: BTreeSet::new(),
@@ -71,20 +69,100 @@ pub fn in_use(plan: &Plan) -> Vec<PlanError> {
 
 /// Permissions on functions that the template does not describe any more, and that the plan deletes for that.
 fn permitted_and_deleted(plan: &Plan) -> Vec<PlanError> {
+    let deletes = plan.steps.iter().filter(|step| step.action == Action::Delete);
+    let deleted: BTreeSet<_> =
+        deletes.filter_map(|step| Some((step.type_name, step.physical_id.as_deref()?))).collect();
     let found = plan.steps.iter().filter_map(|step| {
         let (type_name, id) = step.kind()?.foreign_target(&step.desired.as_ref()?.properties)?;
-        let mut deletes = plan.steps.iter().filter(|step| step.action == Action::Delete);
-        let goes = deletes.any(|step| step.type_name == type_name && step.physical_id.as_deref() == Some(id));
-        goes.then(|| PlanError::Permitted { name: step.name.clone(), function: id.to_owned() })
+        deleted
+            .contains(&(type_name, id))
+            .then(|| PlanError::Permitted { name: step.name.clone(), function: id.to_owned() })
     });
     found.collect()
 }
 
+/// The template's resources by what others call them.
+struct Described<'a> {
+    /// By type and physical name.
+    named: HashMap<(&'static str, &'a str), &'a Resource>,
+    /// By what they name in the property by which they are parts of something.
+    parts: HashMap<&'a str, Vec<&'a Resource>>,
+}
+
+impl<'a> Described<'a> {
+    fn new(stack: &'a Stack) -> Self {
+        let mut named = HashMap::new();
+        let mut parts: HashMap<&str, Vec<&Resource>> = HashMap::new();
+        for resource in stack.resources.values() {
+            if let Some(name) = &resource.name {
+                named.entry((resource.kind.type_name(), name.as_str())).or_insert(resource);
+            }
+            let above = resource.kind.within().and_then(|within| resource.properties.get(within.property)?.as_str());
+            if let Some(above) = above {
+                parts.entry(above).or_default().push(resource);
+            }
+        }
+        Self { named, parts }
+    }
+}
+
+/// Texts of properties in which a desired resource and a live one agree (`Kind::agrees_in`).
+type Agreed<'a> = Vec<Option<Cow<'a, str>>>;
+
+/// What AWS has, as indexes into `Planner::live`, in its order.
+struct There<'a> {
+    by_type: HashMap<&'a str, Vec<usize>>,
+    by_id: HashMap<(&'a str, &'a str), Vec<usize>>,
+    by_logical_id: HashMap<(&'a str, &'a str), Vec<usize>>,
+    by_properties: HashMap<(&'a str, Agreed<'a>), Vec<usize>>,
+}
+
+impl<'a> There<'a> {
+    fn new(live: &'a [Live]) -> Self {
+        let mut there = Self {
+            by_type: HashMap::new(),
+            by_id: HashMap::new(),
+            by_logical_id: HashMap::new(),
+            by_properties: HashMap::new(),
+        };
+        for (index, live) in live.iter().enumerate() {
+            there.by_type.entry(live.type_name).or_default().push(index);
+            there.by_id.entry((live.type_name, &live.physical_id)).or_default().push(index);
+            if let Some(id) = &live.logical_id {
+                there.by_logical_id.entry((live.type_name, id)).or_default().push(index);
+            }
+            if let Some(kind) = types::kind(live.type_name) {
+                there.by_properties.entry((live.type_name, agreed(kind, &live.properties))).or_default().push(index);
+            }
+        }
+        there
+    }
+
+    /// Those that may be what is desired.
+    fn like(&self, kind: &'static dyn Kind, desired: &Desired) -> Vec<usize> {
+        let id = kind.known_id(desired);
+        let found = match &id {
+            Some(id) => self.by_id.get(&(kind.type_name(), id.as_str())),
+            None => self.by_properties.get(&(kind.type_name(), agreed(kind, &desired.properties))),
+        };
+        found.cloned().unwrap_or_default()
+    }
+}
+
+fn agreed<'v>(kind: &dyn Kind, properties: &'v Value) -> Agreed<'v> {
+    let text = |property: &&str| match &properties[*property] {
+        Value::Null => None,
+        Value::String(text) => Some(text.into()),
+        other => Some(other.to_string().into()),
+    };
+    kind.agrees_in().iter().map(text).collect()
+}
+
 struct Planner<'a> {
     stack: &'a Stack,
+    described: Described<'a>,
     live: &'a [Live],
-    /// Indexes into `live`.
-    by_type: BTreeMap<&'a str, Vec<usize>>,
+    there: There<'a>,
     options: &'a PlanOptions,
     plan: Plan,
     /// Indexes into `live` of what some desired resource is.
@@ -153,12 +231,9 @@ impl<'a> Planner<'a> {
 
     fn create(&mut self, resource: &Resource, kind: &'static dyn Kind, desired: Desired) {
         // One that has the same logical id and another name is what this one replaces.
-        let replaces = self.of_type(kind).find(|index| {
-            let live = &self.live[*index];
-            !self.taken.contains(index)
-                && live.owner == Owner::Stack
-                && live.logical_id.as_deref() == Some(&resource.logical_id)
-        });
+        let known = self.there.by_logical_id.get(&(kind.type_name(), resource.logical_id.as_str()));
+        let mut known = known.into_iter().flatten().copied();
+        let replaces = known.find(|index| !self.taken.contains(index) && self.live[*index].owner == Owner::Stack);
         let reason = replaces.map(|index| {
             let old: &'a Live = &self.live[index];
             if resource.update_replace_policy == DeletionPolicy::Delete {
@@ -198,18 +273,13 @@ impl<'a> Planner<'a> {
             }
         }
         kind.complete(&resource.view(), &mut properties, self);
-        let properties = Token::substitute(&properties, &|token| self.plan.known.get(token).cloned());
+        Token::fill(&mut properties, &|token| self.plan.known.get(token).cloned());
         Desired { logical_id: resource.logical_id.clone(), name: resource.name.clone(), properties, code: None }
     }
 
-    /// Indexes of what is there of a type.
-    fn of_type(&self, kind: &'static dyn Kind) -> impl Iterator<Item = usize> {
-        self.by_type.get(kind.type_name()).into_iter().flatten().copied()
-    }
-
     fn find(&self, kind: &'static dyn Kind, desired: &Desired) -> Option<usize> {
-        let mut fitting = self
-            .of_type(kind)
+        let like = self.there.like(kind, desired).into_iter();
+        let mut fitting = like
             .filter(|index| !self.taken.contains(index))
             .filter(|index| !self.live[*index].is_being_deleted() && kind.is(desired, &self.live[*index]));
         if kind.naming().is_some() || !kind.unique_by().is_empty() {
@@ -309,9 +379,21 @@ impl Planning for Planner<'_> {
         self.options.code.get(logical_id).map(String::as_str)
     }
 
+    fn named(&self, type_name: &str, name: &str) -> Option<ResourceView<'_>> {
+        self.described.named.get(&(type_name, name)).map(|resource| resource.view())
+    }
+
+    fn parts<'a>(&'a self, of: &str) -> Box<dyn Iterator<Item = ResourceView<'a>> + 'a> {
+        Box::new(self.described.parts.get(of).into_iter().flatten().map(|resource| resource.view()))
+    }
+
     fn live<'a>(&'a self, type_name: &str) -> Box<dyn Iterator<Item = &'a Live> + 'a> {
-        let found = self.by_type.get(type_name).into_iter().flatten();
+        let found = self.there.by_type.get(type_name).into_iter().flatten();
         Box::new(found.map(|index| &self.live[*index]))
+    }
+
+    fn live_named(&self, type_name: &str, physical_id: &str) -> Option<&Live> {
+        self.there.by_id.get(&(type_name, physical_id))?.first().map(|index| &self.live[*index])
     }
 }
 

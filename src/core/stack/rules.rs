@@ -1,6 +1,6 @@
 //! Rules that hold between resources.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
@@ -82,10 +82,16 @@ fn parents(
 ) {
     let mut children = Vec::new();
     let mut foreign = Vec::new();
+    let mut named = Named::new();
+    for resource in resources.values() {
+        if let Some(name) = &resource.name {
+            named.entry((resource.kind.type_name(), name)).or_insert(resource);
+        }
+    }
     for part in resources.values() {
         let Some((within, given)) = parent_given(part) else { continue };
         let (id, path) = (part.logical_id.clone(), part.path.key("Properties").key(within.property));
-        match find_parent(part, within, given, &path, resources, scope, edges) {
+        match find_parent(part, within, given, &path, resources, &named, scope, edges) {
             Ok(Parent::Described(parent)) => {
                 let (parent, parent_name) = (parent.logical_id.clone(), parent.name.clone());
                 children.push(Child { id, parent, parent_name, path });
@@ -119,21 +125,32 @@ fn parent_given(part: &Resource) -> Option<(Within, &str)> {
     (!given.is_empty()).then_some((within, given))
 }
 
+/// Resources by type and physical name, of several the first.
+type Named<'a> = HashMap<(&'static str, &'a str), &'a Resource>;
+
 /// The resource that `part` names as `given`, at `path`.
 ///
 /// # Errors
 /// There is none, or it is outside of the template and must be in it.
+#[allow(clippy::too_many_arguments, reason = "it is one step of `parents`")]
 fn find_parent<'a>(
     part: &Resource,
     Within { property, types: above }: Within,
     given: &str,
     path: &Path,
     resources: &'a BTreeMap<String, Resource>,
+    named: &Named<'a>,
     scope: &Scope,
     edges: &[Edge],
 ) -> Result<Parent<'a>, Problem> {
-    let mut candidates = resources.values().filter(|resource| above.contains(&resource.kind.type_name()));
-    if let Some(parent) = candidates.find(|parent| is_called(parent, given, scope)) {
+    let is_above = |resource: &&Resource| above.contains(&resource.kind.type_name());
+    let minted = Token::sole(given).and_then(|token| resources.get(&token.logical_id)).filter(is_above);
+    let parent = minted.filter(|parent| is_called(parent, given, scope)).or_else(|| {
+        let name = name_in(given, scope)?;
+        let called = above.iter().filter_map(|type_name| named.get(&(*type_name, name)));
+        called.copied().min_by_key(|parent| &parent.logical_id)
+    });
+    if let Some(parent) = parent {
         return Ok(Parent::Described(parent));
     }
     let type_name = part.kind.type_name();
@@ -307,14 +324,25 @@ fn is_called(resource: &Resource, given: &str, scope: &Scope) -> bool {
 }
 
 fn is_name(name: &str, given: &str, scope: &Scope) -> bool {
+    name_in(given, scope) == Some(name)
+}
+
+/// The name in what names a function of this account and region: a name, or an ARN, whole or in part.
+fn name_in<'g>(given: &'g str, scope: &Scope) -> Option<&'g str> {
     let here = |account: &str, region: &str| {
         scope.account == PLACEHOLDER_ACCOUNT || (account == scope.account && region == scope.region)
     };
-    let parts: Vec<&str> = given.split(':').collect();
-    match parts.as_slice() {
-        ["arn", _, "lambda", region, account, "function", rest @ ..] => here(account, region) && rest.join(":") == name,
-        [account, "function", rest @ ..] => here(account, &scope.region) && rest.join(":") == name,
-        _ => given == name,
+    let mut parts = given.splitn(7, ':');
+    let whole = (parts.next(), parts.next(), parts.next(), parts.next(), parts.next(), parts.next(), parts.next());
+    if let (Some("arn"), Some(_), Some("lambda"), Some(region), Some(account), Some("function"), name) = whole {
+        return Some(name.unwrap_or_default()).filter(|_| here(account, region));
+    }
+    match (whole.0, whole.1) {
+        (Some(account), Some("function")) => {
+            let name = given.splitn(3, ':').nth(2).unwrap_or_default();
+            Some(name).filter(|_| here(account, &scope.region))
+        }
+        _ => Some(given),
     }
 }
 

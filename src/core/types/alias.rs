@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::iam_permissions::{Permissions, Subject};
 use super::{
-    Action, Attribute, Desired, Kind, Live, Names, Naming, Part, PlanView, StackView, StepEffects, StepView, Within,
-    function, names, ownership_marker, to_value,
+    Action, Attribute, Kind, Live, Names, Naming, Part, PlanView, StackView, StepEffects, StepView, Within, function,
+    names, ownership_marker, to_value,
 };
 use crate::core::words::{Problem, Scope, deserialize};
 
@@ -103,10 +103,6 @@ impl Kind for Alias {
 
     fn parent(&self) -> Option<&'static str> {
         Some(names::FUNCTION)
-    }
-
-    fn is(&self, desired: &Desired, live: &Live) -> bool {
-        desired.name.as_deref() == Some(&live.physical_id)
     }
 
     fn is_left_alone(&self, live: &Live, _: &dyn StackView) -> bool {

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::iam_permissions::{Permissions, Subject, api_part};
 use super::serving::{INIT, LONGEST, mentions};
-use super::{Attribute, Desired, Kind, Live, Names, Never, Part, PlanView, Within, canonical, names};
+use super::{Attribute, Kind, Live, Names, Never, Part, PlanView, Within, canonical, names};
 use crate::core::words::{Problem, Scope};
 
 pub const TYPE: &str = names::AUTHORIZER;
@@ -117,10 +117,6 @@ impl Kind for Authorizer {
 
     fn parent(&self) -> Option<&'static str> {
         Some(names::API)
-    }
-
-    fn is(&self, desired: &Desired, live: &Live) -> bool {
-        desired.properties["Name"] == live.properties["Name"] && desired.properties["ApiId"] == live.properties["ApiId"]
     }
 
     fn part(&self) -> Part {

@@ -3,14 +3,14 @@
 //! A changed route does nothing until a new deployment has frozen it and the stage points there. So a deployment is
 //! known by a digest of what it froze, kept at the end of its description: the one thing about it that can be written.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::iam_permissions::{Permissions, Subject, api_part};
-use super::{
-    Attribute, Desired, Kind, Live, Names, Part, Planning, ResourceView, StackView, Within, canonical, names, route,
-};
+use super::{Attribute, Desired, Kind, Live, Names, Part, Planning, ResourceView, StackView, Within, canonical, names};
 use crate::core::words::{Problem, ProblemKind, Scope, Token};
 
 pub const TYPE: &str = names::DEPLOYMENT;
@@ -45,19 +45,9 @@ pub fn digest(desired: &Desired) -> String {
 
 /// JSON text with its members in one order.
 fn sorted(value: &Value) -> String {
-    match value {
-        Value::Object(members) => {
-            let mut members: Vec<_> = members.iter().collect();
-            members.sort_by_key(|(key, _)| key.as_str());
-            let members: Vec<_> = members
-                .into_iter()
-                .map(|(key, value)| format!("{}:{}", Value::from(key.as_str()), sorted(value)))
-                .collect();
-            format!("{{{}}}", members.join(","))
-        }
-        Value::Array(items) => format!("[{}]", items.iter().map(sorted).collect::<Vec<_>>().join(",")),
-        other => other.to_string(),
-    }
+    let mut value = value.clone();
+    value.sort_all_objects();
+    value.to_string()
 }
 
 pub(crate) fn description(props: &Props, digest: &str) -> String {
@@ -131,9 +121,11 @@ impl Kind for Deployment {
     }
 
     fn conflicts(&self, stack: &dyn StackView) -> Vec<Problem> {
+        let with_key = stack.of(names::ROUTE).filter(|route| route.properties["RouteKey"].is_string());
+        let served: HashSet<&Value> = with_key.filter_map(|route| route.properties.get("ApiId")).collect();
         let empty = |deployment: &ResourceView<'_>| {
             let api = deployment.properties.get("ApiId").filter(|api| **api != "");
-            api.is_some_and(|api| route::keys(stack, api).is_empty())
+            api.is_some_and(|api| !served.contains(api))
         };
         // "At least one route is required before deploying the Api" (API Gateway).
         let problem = |deployment: ResourceView<'_>| {
@@ -147,14 +139,11 @@ impl Kind for Deployment {
     /// What it will freeze: everything it waits for, as that is to be.
     fn complete(&self, it: &ResourceView<'_>, properties: &mut Value, stack: &dyn Planning) {
         let api = &it.properties["ApiId"];
-        let selection = stack
-            .resources()
-            .find(|other| api.as_str() == Some(&Token::text(other.logical_id, "Ref")))
-            .map(|api| &api.properties["RouteSelectionExpression"]);
-        let frozen = stack
-            .resources()
-            .filter(|part| part.kind.is_frozen_by_deployments() && part.properties["ApiId"] == *api)
-            .map(|part| part.properties);
+        let api = api.as_str().unwrap_or_default();
+        let of_api = |token: &Token| (token.attribute == "Ref").then(|| stack.get(&token.logical_id)).flatten();
+        let selection = Token::sole(api).and_then(|token| of_api(&token));
+        let selection = selection.map(|api| &api.properties["RouteSelectionExpression"]);
+        let frozen = stack.parts(api).filter(|part| part.kind.is_frozen_by_deployments()).map(|part| part.properties);
         properties[FREEZES] = json!([selection, frozen.collect::<Vec<_>>()]);
     }
 

@@ -127,8 +127,8 @@ impl Kind for ForeignPermission {
         None
     }
 
-    fn is(&self, desired: &Desired, live: &Live) -> bool {
-        statement_id(desired).is_ok_and(|id| id == live.physical_id)
+    fn known_id(&self, desired: &Desired) -> Option<String> {
+        statement_id(desired).ok()
     }
 
     fn complete(&self, it: &ResourceView<'_>, properties: &mut Value, _: &dyn Planning) {

@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::constraints::{self, Refusal};
-use super::iam_permissions::{ANY, Permissions, Roles, Subject, logs};
+use super::iam_permissions::{ANY, Permissions, Roles, Subject, logs, tagged};
 use super::serving::{When, is_invoked};
 use super::tags::Tags;
 use super::{
-    Action, Attribute, Desired, Kind, Live, Names, Naming, Part, PlanView, Planning, ResourceView, StepEffects,
-    StepView, kind, log_group, names, tags, to_value,
+    Action, Attribute, Kind, Live, Names, Naming, Part, PlanView, Planning, ResourceView, StepEffects, StepView, kind,
+    log_group, names, tags, to_value,
 };
 use crate::core::logs::Function as LoggedFunction;
 use crate::core::words::naming::{Identity, logical_id_in};
@@ -261,22 +261,15 @@ impl Kind for Function {
         true
     }
 
-    fn is(&self, desired: &Desired, live: &Live) -> bool {
-        desired.name.as_deref() == Some(&live.physical_id)
-    }
-
     fn complete(&self, it: &ResourceView<'_>, properties: &mut Value, stack: &dyn Planning) {
-        let has_versions = |other: ResourceView<'_>| {
-            [names::VERSION, names::ALIAS].contains(&other.kind.type_name())
-                && other.properties["FunctionName"].as_str() == it.name
-        };
-        if stack.resources().any(has_versions) {
+        let is_version = |part: ResourceView<'_>| [names::VERSION, names::ALIAS].contains(&part.kind.type_name());
+        if it.name.is_some_and(|name| stack.parts(name).any(is_version)) {
             properties["Tags"][tags::VERSIONS] = "true".into();
         }
         if let Some(digest) = stack.code(it.logical_id) {
             properties[CODE] = digest.into();
         // No code was built: what is there is as good as any.
-        } else if let Some(live) = stack.live(TYPE).find(|live| Some(live.physical_id.as_str()) == it.name)
+        } else if let Some(live) = it.name.and_then(|name| stack.live_named(TYPE, name))
             && let Some(digest) = live.properties.get(CODE)
         {
             properties[CODE] = digest.clone();
@@ -325,6 +318,7 @@ impl Kind for Function {
 
     fn permissions_to_list(&self, _: &Scope, _: Roles, permissions: &mut Permissions) {
         permissions.allow("lambda", &["ListFunctions"], "*");
+        tagged(permissions);
     }
 
     fn permissions(&self, it: &Subject<'_>, permissions: &mut Permissions) {

@@ -74,6 +74,10 @@ impl Kind for InlinePolicy {
         Some(names::ROLE)
     }
 
+    fn agrees_in(&self) -> &'static [&'static str] {
+        &["PolicyName"]
+    }
+
     fn is(&self, desired: &Desired, live: &Live) -> bool {
         desired.properties["PolicyName"] == live.properties["PolicyName"]
             && desired.logical_id == live.logical_id.as_deref().unwrap_or(&desired.logical_id)

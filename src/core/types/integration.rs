@@ -167,8 +167,11 @@ impl Kind for Integration {
         Some(names::API)
     }
 
+    fn agrees_in(&self) -> &'static [&'static str] {
+        &["IntegrationUri"]
+    }
+
     fn is(&self, desired: &Desired, live: &Live) -> bool {
-        // Most differ in this, and it is asked for every pair.
         desired.properties["IntegrationUri"] == live.properties["IntegrationUri"]
             && live.logical_id.as_ref().is_none_or(|id| *id == desired.logical_id)
             && unmarked(&desired.properties) == unmarked(&live.properties)

@@ -3,11 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::iam_permissions::{Permissions, Roles, Subject, logs};
+use super::iam_permissions::{Permissions, Roles, Subject, logs, tagged};
 use super::tags::Tags;
-use super::{
-    Action, Attribute, Desired, Kind, Live, Naming, Owner, PlanView, StepEffects, StepView, canonical, names, tags,
-};
+use super::{Action, Attribute, Kind, Live, Naming, Owner, PlanView, StepEffects, StepView, canonical, names, tags};
 use crate::core::words::{Problem, Scope};
 
 pub const TYPE: &str = "AWS::Logs::LogGroup";
@@ -101,10 +99,6 @@ impl Kind for LogGroup {
         true
     }
 
-    fn is(&self, desired: &Desired, live: &Live) -> bool {
-        desired.name.as_deref() == Some(&live.physical_id)
-    }
-
     fn owned_by(&self, live: &Live) -> Option<(&'static str, String)> {
         made_by_lambda(live).map(|name| (names::FUNCTION, name.to_owned()))
     }
@@ -138,6 +132,7 @@ impl Kind for LogGroup {
 
     fn permissions_to_list(&self, _: &Scope, _: Roles, permissions: &mut Permissions) {
         permissions.allow("logs", &["DescribeLogGroups"], "*");
+        tagged(permissions);
     }
 
     fn permissions(&self, it: &Subject<'_>, permissions: &mut Permissions) {

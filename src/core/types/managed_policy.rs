@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::iam_permissions::{Permissions, Roles, Subject};
 use super::tags::Tags;
 use super::{
-    Action, Attribute, Desired, Held, Kind, Live, Naming, Owner, Part, PlanView, StackView, StepEffects, StepView,
-    names, role, tags, texts, to_value,
+    Action, Attribute, Held, Kind, Live, Naming, Owner, Part, PlanView, StackView, StepEffects, StepView, names, role,
+    tags, texts, to_value,
 };
 use crate::core::iam::document::Document;
 use crate::core::iam::grammar::{self, Purpose};
@@ -111,10 +111,6 @@ impl Kind for ManagedPolicy {
 
     fn taggable(&self) -> bool {
         true
-    }
-
-    fn is(&self, desired: &Desired, live: &Live) -> bool {
-        desired.name.as_deref() == Some(&live.physical_id)
     }
 
     fn ignores_case(&self) -> bool {

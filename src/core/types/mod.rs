@@ -253,8 +253,27 @@ pub trait Kind: Send + Sync + 'static {
         false
     }
 
+    /// The physical id that AWS gives a desired resource, where that is known before it exists.
+    fn known_id(&self, desired: &Desired) -> Option<String> {
+        desired.name.clone()
+    }
+
+    /// Properties in which a desired resource without a `known_id` and the live one that it `is` agree, so that it is
+    /// compared with those alone. (With none, it is compared with all of its type.)
+    fn agrees_in(&self) -> &'static [&'static str] {
+        self.unique_by()
+    }
+
     /// Whether `live` is what `desired` asks for, under whatever identifies this type.
-    fn is(&self, desired: &Desired, live: &Live) -> bool;
+    fn is(&self, desired: &Desired, live: &Live) -> bool {
+        match self.known_id(desired) {
+            Some(id) => id == live.physical_id,
+            None => {
+                let keys = self.unique_by();
+                !keys.is_empty() && keys.iter().all(|key| desired.properties[*key] == live.properties[*key])
+            }
+        }
+    }
 
     /// The index of the best of several live resources that all are what `desired` asks for, which happens only to
     /// types without `naming` and `unique_by`.

@@ -131,11 +131,13 @@ impl Kind for Permission {
         Some(names::FUNCTION)
     }
 
+    fn known_id(&self, desired: &Desired) -> Option<String> {
+        statement_id(desired).ok()
+    }
+
     fn is(&self, desired: &Desired, live: &Live) -> bool {
-        // The digest only where the rest fits: it is asked for every pair.
-        live.physical_id.starts_with(desired.logical_id.get(..KEPT).unwrap_or(&desired.logical_id))
-            && statement_id(desired).is_ok_and(|id| id == live.physical_id)
-            && desired.read::<Props>().is_ok_and(|props| Some(props.function()) == live.parent.as_deref())
+        self.known_id(desired).is_some_and(|id| id == live.physical_id)
+            && self.parent_id(&desired.properties) == live.parent.as_deref()
     }
 
     /// Permissions are told apart by the beginning of their logical id and by what they say.

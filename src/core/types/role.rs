@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::iam_permissions::{ANY, Permissions, Roles, Subject};
 use super::tags::Tags;
 use super::{
-    Action, Attribute, Desired, Kind, Live, Naming, Part, PlanView, ResourceView, StackView, StepEffects, StepView,
-    names, tags, to_value,
+    Action, Attribute, Kind, Naming, Part, PlanView, ResourceView, StackView, StepEffects, StepView, names, tags,
+    to_value,
 };
 use crate::core::iam::document::{Document, one_or_more};
 use crate::core::iam::grammar::{self, Purpose};
@@ -136,10 +136,6 @@ impl Kind for Role {
 
     fn taggable(&self) -> bool {
         true
-    }
-
-    fn is(&self, desired: &Desired, live: &Live) -> bool {
-        desired.name.as_deref() == Some(&live.physical_id)
     }
 
     fn ignores_case(&self) -> bool {

@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::iam_permissions::{Permissions, Subject, api_part};
 use super::{
-    Action, Attribute, Desired, Kind, Live, Names, Never, Part, PlanView, Reference, StackView, StepEffects, StepView,
-    Within, canonical, names,
+    Action, Attribute, Kind, Live, Names, Never, Part, PlanView, Reference, StepEffects, StepView, Within, canonical,
+    names,
 };
 use crate::core::words::{Problem, Scope, shown};
 
@@ -130,12 +130,6 @@ impl Kind for Route {
         Some(names::API)
     }
 
-    fn is(&self, desired: &Desired, live: &Live) -> bool {
-        // Most differ in their key, and it is asked for every pair.
-        desired.properties["RouteKey"] == live.properties["RouteKey"]
-            && desired.properties["ApiId"] == live.properties["ApiId"]
-    }
-
     fn part(&self) -> Part {
         Part::Route
     }
@@ -158,10 +152,4 @@ impl Kind for Route {
             permissions.allow("apigateway", &["POST"], it.inside_api());
         }
     }
-}
-
-/// The keys of the routes that a template gives an API.
-pub(super) fn keys<'a>(stack: &'a dyn StackView, api: &Value) -> Vec<&'a str> {
-    let routes = stack.of(TYPE).filter(|route| route.properties.get("ApiId") == Some(api));
-    routes.filter_map(|route| route.properties.get("RouteKey")?.as_str()).collect()
 }

@@ -1,6 +1,6 @@
 //! `AWS::ApiGatewayV2::Stage`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -8,8 +8,7 @@ use serde_json::Value;
 use super::iam_permissions::{Permissions, Subject, api_part, apigateway, tagging};
 use super::tags::Tags;
 use super::{
-    Action, Attribute, Desired, Kind, Live, Part, PlanView, Reference, StackView, StepEffects, StepView, Within, names,
-    route, tags, to_value,
+    Action, Attribute, Kind, Part, PlanView, Reference, StackView, StepEffects, StepView, Within, names, tags, to_value,
 };
 use crate::core::words::{Path, Problem, ProblemKind, Scope, Token, deserialize, nearest};
 
@@ -134,19 +133,20 @@ impl Kind for Stage {
         true
     }
 
-    fn is(&self, desired: &Desired, live: &Live) -> bool {
-        desired.properties["ApiId"] == live.properties["ApiId"]
-            && desired.properties["StageName"] == live.properties["StageName"]
-    }
-
     fn conflicts(&self, stack: &dyn StackView) -> Vec<Problem> {
         if !stack.is_whole() {
             return Vec::new();
         }
+        let mut keys: HashMap<&Value, Vec<&str>> = HashMap::new();
+        for route in stack.of(names::ROUTE) {
+            if let (Some(api), Some(key)) = (route.properties.get("ApiId"), route.properties["RouteKey"].as_str()) {
+                keys.entry(api).or_default().push(key);
+            }
+        }
         let mut problems = Vec::new();
         for stage in stack.of(TYPE) {
             let Some(api) = stage.properties.get("ApiId").filter(|api| **api != "") else { continue };
-            let known = route::keys(stack, api);
+            let known = keys.get(api).map_or(&[][..], Vec::as_slice);
             let settings = stage.properties.get("RouteSettings").and_then(Value::as_object).into_iter().flatten();
             let keys = settings.map(|(key, _)| key.as_str());
             for key in keys.filter(|key| !known.contains(key) && !Token::is_in(key)) {
@@ -154,7 +154,7 @@ impl Kind for Stage {
                 let path = stage.path_of("RouteSettings").key(key);
                 let problem =
                     Problem::of_key(path, format!("this API has no route \"{key}\"")).kind(ProblemKind::BadReference);
-                let help = nearest(key, &known).map(|near| format!("did you mean \"{near}\"?"));
+                let help = nearest(key, known).map(|near| format!("did you mean \"{near}\"?"));
                 problems.push(Problem { help, ..problem });
             }
         }

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::iam_permissions::{Permissions, Roles, Subject};
+use super::iam_permissions::{Permissions, Roles, Subject, tagged};
 use super::tags::Tags;
-use super::{Action, Attribute, Desired, Kind, Live, Naming, PlanView, StepEffects, StepView, names, tags, to_value};
+use super::{Action, Attribute, Kind, Naming, PlanView, StepEffects, StepView, names, tags, to_value};
 use crate::core::words::{Path, Problem, ProblemKind, Scope, Token, deserialize};
 
 pub const TYPE: &str = "AWS::DynamoDB::Table";
@@ -333,10 +333,6 @@ impl Kind for Table {
         true
     }
 
-    fn is(&self, desired: &Desired, live: &Live) -> bool {
-        desired.name.as_deref() == Some(&live.physical_id)
-    }
-
     fn is_usable_at_once(&self) -> bool {
         false
     }
@@ -366,6 +362,7 @@ impl Kind for Table {
 
     fn permissions_to_list(&self, _: &Scope, _: Roles, permissions: &mut Permissions) {
         permissions.allow("dynamodb", &["ListTables"], "*");
+        tagged(permissions);
     }
 
     fn permissions(&self, it: &Subject<'_>, permissions: &mut Permissions) {

@@ -111,6 +111,10 @@ impl Kind for Version {
         Some(names::FUNCTION)
     }
 
+    fn agrees_in(&self) -> &'static [&'static str] {
+        &["FunctionName"]
+    }
+
     fn is(&self, desired: &Desired, live: &Live) -> bool {
         let (wanted, frozen) = (&desired.properties[FREEZES], &live.properties[FREEZES]);
         // Before the code is built, what there is of it is as good as any.
@@ -150,9 +154,7 @@ impl Kind for Version {
     /// What it will freeze: its function, as that is to be.
     fn complete(&self, it: &ResourceView<'_>, properties: &mut Value, stack: &dyn Planning) {
         properties[ownership_marker::PROPERTY] = ownership_marker::of(it.logical_id, it.deletion_policy).into();
-        let mut functions = stack.resources().filter(|other| other.kind.type_name() == names::FUNCTION);
-        let name = it.properties["FunctionName"].as_str();
-        let Some(function) = functions.find(|function| function.name == name) else { return };
+        let Some(function) = stack.named(names::FUNCTION, it.text("FunctionName")) else { return };
         let function = stack.completed(&function);
         properties[FREEZES] = function::frozen(&function);
         if properties["Description"].as_str().is_none_or(str::is_empty) {

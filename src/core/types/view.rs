@@ -73,8 +73,17 @@ pub trait Planning: StackView {
     /// The digest of the code that was built for a resource; `None` where none was built.
     fn code(&self, logical_id: &str) -> Option<&str>;
 
+    /// The resource of a type that is ours to name and has this physical name.
+    fn named(&self, type_name: &str, name: &str) -> Option<ResourceView<'_>>;
+
+    /// The resources that name this in the property by which they are parts of something (`Kind::within`).
+    fn parts<'a>(&'a self, of: &str) -> Box<dyn Iterator<Item = ResourceView<'a>> + 'a>;
+
     /// What AWS has of a type.
     fn live<'a>(&'a self, type_name: &str) -> Box<dyn Iterator<Item = &'a Live> + 'a>;
+
+    /// What AWS has of a type under this physical id.
+    fn live_named(&self, type_name: &str, physical_id: &str) -> Option<&Live>;
 }
 
 /// What happens to one resource.

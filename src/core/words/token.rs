@@ -46,16 +46,27 @@ impl Token {
         }
     }
 
+    /// The token that `text` is, with nothing before or after it.
+    pub fn sole(text: &str) -> Option<Self> {
+        let (logical_id, attribute) = text.strip_prefix(OPEN)?.strip_suffix(CLOSE)?.split_once('.')?;
+        (!Self::is_in(attribute)).then(|| Self { logical_id: logical_id.to_owned(), attribute: attribute.to_owned() })
+    }
+
+    /// Replaces in `value` every token that `known` has a value for; the others stay.
+    pub fn fill(value: &mut Value, known: &dyn Fn(&Token) -> Option<String>) {
+        match value {
+            Value::String(text) if Self::is_in(text) => *text = Self::substitute_text(text, known),
+            Value::Array(items) => items.iter_mut().for_each(|item| Self::fill(item, known)),
+            Value::Object(entries) => entries.values_mut().for_each(|value| Self::fill(value, known)),
+            _ => {}
+        }
+    }
+
     /// `value` with every token replaced that `known` has a value for; the others stay.
     pub fn substitute(value: &Value, known: &dyn Fn(&Token) -> Option<String>) -> Value {
-        match value {
-            Value::String(text) => Value::String(Self::substitute_text(text, known)),
-            Value::Array(items) => items.iter().map(|item| Self::substitute(item, known)).collect(),
-            Value::Object(entries) => {
-                entries.iter().map(|(key, value)| (key.clone(), Self::substitute(value, known))).collect()
-            }
-            other => other.clone(),
-        }
+        let mut value = value.clone();
+        Self::fill(&mut value, known);
+        value
     }
 
     /// `text` with every token replaced that `known` has a value for; the others stay.

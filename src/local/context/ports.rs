@@ -1,6 +1,7 @@
 //! The interfaces between the local services, and between them and the router: each depends on these traits, not on the others'
 //! modules.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use async_trait::async_trait;
@@ -89,6 +90,24 @@ pub trait Functions: Send + Sync {
 
     /// Whether the function's resource policy lets `service` (`apigateway.amazonaws.com`) invoke it for `source_arn`.
     fn permits(&self, function_arn: &str, service: &str, source_arn: &str) -> bool;
+}
+
+/// A service whose resources carry tags, as the Resource Groups Tagging API uses it.
+pub trait TaggedResources: Send + Sync {
+    /// The resources of a region with their tags. May block on SQLite.
+    ///
+    /// # Errors
+    /// A state that cannot be read.
+    fn tagged(&self, region: &str) -> Result<Vec<Tagged>, ApiError>;
+}
+
+/// A resource and its tags.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tagged {
+    /// `lambda:function`.
+    pub type_name: &'static str,
+    pub arn: String,
+    pub tags: BTreeMap<String, String>,
 }
 
 /// API Gateway, as Lambda uses it.

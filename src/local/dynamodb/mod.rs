@@ -24,6 +24,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::context::CloudContext;
+use super::context::ports::{Tagged, TaggedResources};
 use crate::local::lock::lock;
 use crate::local::protocol::wire::ApiError;
 use region::Region;
@@ -72,6 +73,12 @@ impl DynamoDb {
         let mut regions: Vec<String> = lock(&self.regions.open).keys().cloned().collect();
         regions.sort();
         regions
+    }
+}
+
+impl TaggedResources for DynamoDb {
+    fn tagged(&self, region: &str) -> Result<Vec<Tagged>, ApiError> {
+        self.regions.region(region)?.tagged()
     }
 }
 

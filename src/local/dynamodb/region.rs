@@ -16,6 +16,7 @@ use super::engine::{self, Unusable, fault, internal, invalid, malformed};
 use super::tables::{Encryption, Recovery, Table, TableState, Tables, TtlChange, describe_protection, missing};
 use super::{expressions, shapes, streams};
 use crate::local::context::clock::now_millis;
+use crate::local::context::ports::Tagged;
 use crate::local::context::store::{Store, damaged};
 use crate::local::lock::lock;
 use crate::local::protocol::wire::{ApiError, Response};
@@ -82,6 +83,30 @@ impl Region {
         }
         let rewritten = self.name_tables(&mut value);
         run(self, Input { operation, value, text, rewritten })
+    }
+
+    /// The tables with their tags. Blocks on SQLite.
+    ///
+    /// # Errors
+    /// DynamoDB's error.
+    pub fn tagged(&self) -> Result<Vec<Tagged>, ApiError> {
+        let mut found = Vec::new();
+        let mut page = json!({});
+        loop {
+            let tables = self.run("ListTables", &page)?;
+            for name in tables["TableNames"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+                let arn = CloudContext::arn("dynamodb", &self.name, &format!("table/{name}"));
+                let answer = self.run("ListTagsOfResource", &json!({ "ResourceArn": arn }))?;
+                let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+                let tags = answer["Tags"].as_array().into_iter().flatten();
+                let tags = tags.map(|tag| (text(&tag["Key"]), text(&tag["Value"]))).collect();
+                found.push(Tagged { type_name: "dynamodb:table", arn, tags });
+            }
+            match &tables["LastEvaluatedTableName"] {
+                Value::String(last) => page = json!({ "ExclusiveStartTableName": last }),
+                _ => return Ok(found),
+            }
+        }
     }
 
     /// Runs an operation that needs the engine alone.

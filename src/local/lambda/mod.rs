@@ -65,7 +65,7 @@ use self::packages::Packages;
 use self::spec::LiveEnvironments;
 use self::state::Registry;
 use super::context::CloudContext;
-use crate::local::context::ports::{Apis, Functions, Invoked, LogSink, Roles, SdkInstaller};
+use crate::local::context::ports::{Apis, Functions, Invoked, LogSink, Roles, SdkInstaller, Tagged, TaggedResources};
 use crate::local::protocol::wire::ApiError;
 
 /// How often unused code is removed.
@@ -213,6 +213,17 @@ impl Functions for Lambda {
                 .and_then(|policies| policies.get(reference.policy()))
                 .is_some_and(|policy| policy.permits(service, source_arn))
         })
+    }
+}
+
+impl TaggedResources for Lambda {
+    fn tagged(&self, region: &str) -> Result<Vec<Tagged>, ApiError> {
+        let tagged = |(id, function): (FunctionId, &state::Function)| Tagged {
+            type_name: "lambda:function",
+            arn: id.arn(),
+            tags: function.tags.clone(),
+        };
+        Ok(self.registry.read(|state| state.functions(region).map(tagged).collect()))
     }
 }
 

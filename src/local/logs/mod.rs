@@ -28,7 +28,7 @@ use tokio::sync::watch;
 
 use super::context::CloudContext;
 use crate::local::context::clock::now_millis;
-use crate::local::context::ports::{LogEvent, LogSink};
+use crate::local::context::ports::{LogEvent, LogSink, Tagged, TaggedResources};
 use crate::local::context::store::{PersistedState, Store};
 use crate::local::lock::lock;
 use crate::local::protocol::wire::ApiError;
@@ -148,6 +148,17 @@ impl LogSink for Logs {
 
     fn has_group(&self, region: &str, group: &str) -> bool {
         self.store.group(region, group).is_ok()
+    }
+}
+
+impl TaggedResources for Logs {
+    fn tagged(&self, region: &str) -> Result<Vec<Tagged>, ApiError> {
+        let tagged = |(name, group): (&String, &Group)| Tagged {
+            type_name: "logs:log-group",
+            arn: CloudContext::arn("logs", region, &format!("log-group:{name}")),
+            tags: group.tags.clone(),
+        };
+        Ok(self.store.regions.read(|regions| regions.get(region).into_iter().flatten().map(tagged).collect()))
     }
 }
 

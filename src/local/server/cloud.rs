@@ -28,6 +28,7 @@ use crate::local::protocol::operation::Operation;
 use crate::local::protocol::service::{AnyService, Service};
 use crate::local::protocol::wire::{Request, Response};
 use crate::local::sts::Sts;
+use crate::local::tagging::Tagging;
 
 /// How long closing all sockets may take, with the `$disconnect` route of each.
 const SOCKETS_TIMEOUT: Duration = Duration::from_secs(1);
@@ -48,6 +49,7 @@ pub fn operations() -> Vec<&'static Operation> {
         .chain(of::<Lambda>())
         .chain(of::<Logs>())
         .chain(of::<Sts>())
+        .chain(of::<Arc<Tagging>>())
         .collect()
 }
 
@@ -86,6 +88,7 @@ impl Cloud {
                 logs: logs.clone(),
             },
         )?;
+        let tagging = Tagging::new(vec![dynamodb.clone(), lambda.clone(), logs.clone()]);
         let services: Vec<Arc<dyn AnyService>> = vec![
             gateway.clone(),
             CloudFormation::open(context)?,
@@ -95,6 +98,7 @@ impl Cloud {
             lambda.clone(),
             logs,
             Sts::open(context, iam.clone())?,
+            Arc::new(Arc::new(tagging)),
         ];
         Ok(Self { services, lambda, gateway, console, roles: iam, authorizer })
     }
@@ -216,6 +220,7 @@ mod tests {
         check::<Iam>(&[]);
         check::<Lambda>(&["DownloadFunctionCode"]);
         check::<Logs>(&[]);
+        check::<Arc<Tagging>>(&[]);
         check::<Sts>(&["GetCallerIdentity", "GetSessionToken"]);
         let presigned: Vec<_> = operations().into_iter().filter(|operation| operation.presigned).collect();
         assert_eq!(presigned.iter().map(|operation| operation.name).collect::<Vec<_>>(), ["DownloadFunctionCode"]);

@@ -272,6 +272,7 @@ fn service_by_form(request: &Request) -> Option<&'static str> {
         return match target.split_once(['_', '.'])?.0 {
             "DynamoDB" => Some("dynamodb"),
             "Logs" => Some("logs"),
+            "ResourceGroupsTaggingAPI" => Some("tagging"),
             _ => None,
         };
     }

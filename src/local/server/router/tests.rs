@@ -84,7 +84,7 @@ struct Fixture {
 
 impl Fixture {
     fn new(conditions: &str) -> Self {
-        let services: [(&'static str, Protocol); 8] = [
+        let services: [(&'static str, Protocol); 9] = [
             ("apigatewayv2", Protocol::RestJson { capital_message: false }),
             ("cloudformation", Protocol::Query("http://cloudformation.amazonaws.com/doc/2010-05-15/")),
             ("dynamodb", Protocol::AwsJson10),
@@ -93,6 +93,7 @@ impl Fixture {
             ("lambda", Protocol::RestJson { capital_message: true }),
             ("logs", Protocol::AwsJson11),
             ("sts", Protocol::Query("https://sts.amazonaws.com/doc/2011-06-15/")),
+            ("tagging", Protocol::AwsJson11),
         ];
         let fake = |(name, protocol)| Arc::new(Fake::new(name, protocol)) as Arc<dyn AnyService>;
         Self::with(services.into_iter().map(fake).collect(), conditions)
@@ -145,7 +146,7 @@ fn signed(service: &str, uri: &str) -> Request {
 #[test]
 fn a_signature_names_the_service() {
     let fixture = Fixture::new("");
-    for service in ["cloudformation", "dynamodb", "execute-api", "iam", "lambda", "logs", "sts"] {
+    for service in ["cloudformation", "dynamodb", "execute-api", "iam", "lambda", "logs", "sts", "tagging"] {
         assert_eq!(fixture.served(&signed(service, "/")), Some(service));
     }
     assert_eq!(fixture.served(&signed("apigateway", "/v2/apis")), Some("apigatewayv2"));
