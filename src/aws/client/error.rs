@@ -139,6 +139,7 @@ fn classify(service: &str, operation: &str, status: u16, code: &str, message: &s
         // For DynamoDB: too many control-plane operations at once. Elsewhere: a quota that waiting does not lift.
         "LimitExceededException" if service == "dynamodb" || says(&["rate exceeded"]) => Meaning::Throttled,
         "ConcurrentModification"
+        | "ConcurrentOperationException"
         | "ConcurrentModificationException"
         | "OperationAbortedException"
         | "EntityTemporarilyUnmodifiable"
@@ -162,7 +163,9 @@ fn classify(service: &str, operation: &str, status: u16, code: &str, message: &s
         {
             Meaning::Busy
         }
-        "EntityAlreadyExists" | "EntityAlreadyExistsException" | "ResourceAlreadyExistsException" => Meaning::Exists,
+        "AlreadyExistsException" | "EntityAlreadyExists" | "EntityAlreadyExistsException" | "ResourceAlreadyExistsException" => {
+            Meaning::Exists
+        }
         "NotFoundException" | "ResourceNotFoundException" | "NoSuchEntity" | "NoSuchEntityException" => {
             Meaning::NotFound
         }
