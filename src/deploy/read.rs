@@ -116,9 +116,10 @@ pub fn is_within_api(kind: &dyn Kind) -> bool {
 pub async fn stacks(aws: &Aws) -> BTreeSet<String> {
     let discovery = Discovery::from(Search::default());
     let roots = PROVIDERS.iter().filter(|provider| provider.parent().is_none());
-    let found = join_all(roots.map(|provider| provider.list(aws, &discovery, &[]))).await;
-    let others = cloud_control::list(aws, &discovery).await.unwrap_or_default();
-    let found = found.into_iter().flatten().flatten().chain(others).filter(|live| live.owner == Owner::Stack);
+    let own = join_all(roots.map(|provider| provider.list(aws, &discovery, &[])));
+    let (found, others) = tokio::join!(own, cloud_control::list(aws, &discovery));
+    let found = found.into_iter().flatten().flatten().chain(others.unwrap_or_default());
+    let found = found.filter(|live| live.owner == Owner::Stack);
     found.filter_map(|live| live.properties["Tags"][tags::STACK].as_str().map(str::to_owned)).collect()
 }
 

@@ -28,6 +28,7 @@ mod no_outage;
 mod ownership;
 mod round_trips;
 mod sam;
+mod services;
 mod settings;
 mod validate;
 mod versions;

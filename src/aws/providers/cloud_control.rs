@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use super::wait::{self, PollPolicy};
-use super::{Context, Discovery, Provider, ResourceError};
+use super::{Context, Discovery, Provider, ResourceError, Search};
 use crate::aws::client::{Aws, AwsCall, CallError, Meaning};
 use crate::core::types::cloud_control::{self, CloudControlled, IDENTIFIER, kind, roles_in};
 use crate::core::types::tags::{self, Tags};
@@ -24,6 +24,9 @@ use crate::core::types::{Created, Desired, Live, Owner};
 use crate::core::words::Scope;
 
 const SERVICE: &str = "cloudcontrolapi";
+
+/// What could not be read, where it is no single type.
+const BY_TAGS: &str = "resources by their tags";
 
 /// A request takes seconds; that of a distribution or a database takes many minutes.
 const REQUEST: PollPolicy = PollPolicy { longest: Duration::from_secs(5), timeout: Duration::from_secs(60 * 60) };
@@ -48,40 +51,56 @@ pub type Unread = (&'static str, ResourceError);
 /// # Errors
 /// The first that could not be read.
 pub async fn list(aws: &Aws, discovery: &Discovery) -> Result<Vec<Live>, Unread> {
-    let tagged = async {
-        let found = tagged(aws, None).await.map_err(|error| ("resources by their tags", error.into()))?;
-        let search = discovery.wait().await;
-        // Those are looked for by their names.
-        let named = |tagged: &Tagged| search.names.get(tagged.kind.schema.type_name).is_some_and(|names| names.iter().any(|name| is_called(&tagged.arn, name)));
-        let others: Vec<Tagged> = found.into_iter().filter(|tagged| !named(tagged)).collect();
-        let read = try_join_all(others.iter().map(|one| async { one.read(aws).await.map_err(|error| (one.kind.schema.type_name, error)) }));
-        Ok::<_, Unread>(read.await?.into_iter().flatten().collect::<Vec<Live>>())
-    };
-    let named = async {
-        let search = discovery.wait().await;
-        let wanted = search.names.iter().filter_map(|(type_name, names)| Some((kind(type_name)?, names)));
-        let wanted = wanted.flat_map(|(kind, names)| names.iter().map(move |name| (kind, name)));
-        let read = try_join_all(wanted.map(|(kind, name)| async move {
-            by_name(aws, kind, name).await.map_err(|error| (kind.schema.type_name, error))
+    // Beside the search by tags: what is known by a name that tells its identifier.
+    let early = async {
+        let wanted = wanted(discovery.wait().await);
+        let known = wanted.iter().filter_map(|(kind, name)| Some((*kind, kind.identifier_of(aws.scope(), name)?)));
+        let read = try_join_all(known.map(|(kind, identifier)| async move {
+            read(aws, kind, &identifier, None).await.map_err(|error| (kind.schema.type_name, error))
         }));
-        Ok::<_, Unread>(read.await?.into_iter().flatten().collect::<Vec<Live>>())
+        let requests = async { if wanted.is_empty() { Ok(None) } else { requests(aws).await.map(Some) } };
+        let (read, requests) = tokio::try_join!(read, requests)?;
+        Ok((read.into_iter().flatten().collect::<Vec<Live>>(), requests, wanted))
     };
-    let (tagged, named) = tokio::try_join!(tagged, named)?;
-    let mut found = named;
-    for live in tagged {
-        if !found.iter().any(|known| (known.type_name, &known.physical_id) == (live.type_name, &live.physical_id)) {
-            found.push(live);
+    let tagged = async { tagged(aws, None).await.map_err(|error| (BY_TAGS, error.into())) };
+    let ((mut found, known_requests, wanted), tagged) = tokio::try_join!(early, tagged)?;
+    // Then what is known by its tags alone, and what has a name and no tags of ours.
+    let is_found = |kind: &CloudControlled, id: &str| {
+        found.iter().any(|live| live.type_name == kind.schema.type_name && is_called(id, &live.physical_id))
+    };
+    let others: Vec<&Tagged> = tagged.iter().filter(|one| !is_found(one.kind, &one.arn)).collect();
+    let unknown = wanted.iter().filter(|(kind, name)| {
+        let is_tagged = |one: &Tagged| one.kind.schema.type_name == kind.schema.type_name && is_called(&one.arn, name);
+        kind.identifier_of(aws.scope(), name).is_none() && !tagged.iter().any(is_tagged)
+    });
+    let by_tags = try_join_all(others.iter().map(|one| async { one.read(aws).await.map_err(|error| (one.kind.schema.type_name, error)) }));
+    let by_names = try_join_all(unknown.map(|(kind, name)| async move {
+        by_name(aws, kind, name).await.map_err(|error| (kind.schema.type_name, error))
+    }));
+    let requests = async {
+        match known_requests {
+            Some(known) => Ok(known),
+            None if tagged.is_empty() => Ok(Vec::new()),
+            None => requests(aws).await,
         }
-    }
-    settled(aws, found).await
+    };
+    let (by_tags, by_names, requests) = tokio::try_join!(by_tags, by_names, requests)?;
+    found.extend(by_tags.into_iter().chain(by_names).flatten());
+    settled(aws, found, &requests).await
+}
+
+/// What the template names of these types.
+fn wanted(search: &Search) -> Vec<(&'static CloudControlled, &String)> {
+    let types = search.names.iter().filter_map(|(type_name, names)| Some((kind(type_name)?, names)));
+    types.flat_map(|(kind, names)| names.iter().map(move |name| (kind, name))).collect()
+}
+
+async fn requests(aws: &Aws) -> Result<Vec<ProgressEvent>, Unread> {
+    under_way(aws).await.map_err(|error| ("AWS Cloud Control requests", error.into()))
 }
 
 /// The same resources when nothing is under way with them: an earlier run may have been killed while AWS worked for it.
-async fn settled(aws: &Aws, found: Vec<Live>) -> Result<Vec<Live>, Unread> {
-    if found.is_empty() {
-        return Ok(found);
-    }
-    let requests = under_way(aws).await.map_err(|error| (found[0].type_name, error.into()))?;
+async fn settled(aws: &Aws, found: Vec<Live>, requests: &[ProgressEvent]) -> Result<Vec<Live>, Unread> {
     let read = found.into_iter().map(|live| {
         let is_its = |event: &&ProgressEvent| {
             event.type_name.as_deref() == Some(live.type_name) && event.identifier.as_ref() == live.attributes.get(IDENTIFIER)
@@ -166,6 +185,8 @@ async fn tagged(aws: &Aws, logical_id: Option<&str>) -> Result<Vec<Tagged>, Call
 
 /// What Cloud Control may call the resource with this ARN, the likeliest first.
 fn identifiers(scope: &Scope, kind: &CloudControlled, arn: &str) -> Vec<String> {
+    // Who calls may not be known yet.
+    let scope = &Scope { account: arn.split(':').nth(4).unwrap_or_default().to_owned(), ..scope.clone() };
     let [property] = kind.schema.identifier.as_slice() else { return Vec::new() };
     let last = last_part(arn);
     let is_arn = property.to_ascii_lowercase().ends_with("arn") || kind.identifier_of(scope, last).as_deref() == Some(arn);

@@ -1,6 +1,7 @@
 //! The interfaces between the local services, and between them and the router: each depends on these traits, not on the others'
 //! modules.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use async_trait::async_trait;
@@ -37,6 +38,19 @@ pub trait Authorizer: Send + Sync {
     /// # Errors
     /// The service's refusal.
     fn authorize(&self, service: &str, request: &Request, needs: &[Need]) -> Result<(), ApiError>;
+}
+
+/// Cloud Control, as the search by tags uses it.
+pub trait TaggedResources: Send + Sync {
+    /// Every resource of a region that has tags.
+    fn tagged(&self, region: &str) -> Vec<TaggedResource>;
+}
+
+/// A resource and its tags.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaggedResource {
+    pub arn: String,
+    pub tags: BTreeMap<String, String>,
 }
 
 /// CloudWatch Logs, as Lambda delivers to it.

@@ -16,6 +16,7 @@ use super::http::WebSockets;
 use crate::local::apigateway::ApiGateway;
 use crate::local::apigateway::connection::OpenConnection;
 use crate::local::apigateway::management::Management;
+use crate::local::cloudcontrol::CloudControl;
 use crate::local::cloudformation::CloudFormation;
 use crate::local::console::{self, Console};
 use crate::local::context::CloudContext;
@@ -28,6 +29,7 @@ use crate::local::protocol::operation::Operation;
 use crate::local::protocol::service::{AnyService, Service};
 use crate::local::protocol::wire::{Request, Response};
 use crate::local::sts::Sts;
+use crate::local::tagging::Tagging;
 
 /// How long closing all sockets may take, with the `$disconnect` route of each.
 const SOCKETS_TIMEOUT: Duration = Duration::from_secs(1);
@@ -41,6 +43,7 @@ pub fn operations() -> Vec<&'static Operation> {
         S::OPERATIONS.iter().map(|row| &row.operation)
     }
     of::<ApiGateway>()
+        .chain(of::<CloudControl>())
         .chain(of::<CloudFormation>())
         .chain(of::<DynamoDb>())
         .chain(of::<Management>())
@@ -48,6 +51,7 @@ pub fn operations() -> Vec<&'static Operation> {
         .chain(of::<Lambda>())
         .chain(of::<Logs>())
         .chain(of::<Sts>())
+        .chain(of::<Tagging>())
         .collect()
 }
 
@@ -86,8 +90,10 @@ impl Cloud {
                 logs: logs.clone(),
             },
         )?;
+        let cloudcontrol = CloudControl::open(context)?;
         let services: Vec<Arc<dyn AnyService>> = vec![
             gateway.clone(),
+            cloudcontrol.clone(),
             CloudFormation::open(context)?,
             dynamodb,
             Arc::new(Management::new(gateway.clone())),
@@ -95,6 +101,7 @@ impl Cloud {
             lambda.clone(),
             logs,
             Sts::open(context, iam.clone())?,
+            Arc::new(Tagging::new(cloudcontrol)),
         ];
         Ok(Self { services, lambda, gateway, console, roles: iam, authorizer })
     }
@@ -210,6 +217,7 @@ mod tests {
             assert_eq!(found, free, "{}", S::NAME);
         }
         check::<ApiGateway>(&[]);
+        check::<CloudControl>(&[]);
         check::<CloudFormation>(&[]);
         check::<DynamoDb>(&["GetRecords"]);
         check::<Management>(&[]);
@@ -217,6 +225,7 @@ mod tests {
         check::<Lambda>(&["DownloadFunctionCode"]);
         check::<Logs>(&[]);
         check::<Sts>(&["GetCallerIdentity", "GetSessionToken"]);
+        check::<Tagging>(&[]);
         let presigned: Vec<_> = operations().into_iter().filter(|operation| operation.presigned).collect();
         assert_eq!(presigned.iter().map(|operation| operation.name).collect::<Vec<_>>(), ["DownloadFunctionCode"]);
     }
