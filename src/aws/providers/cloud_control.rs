@@ -51,42 +51,39 @@ pub type Unread = (&'static str, ResourceError);
 /// # Errors
 /// The first that could not be read.
 pub async fn list(aws: &Aws, discovery: &Discovery) -> Result<Vec<Live>, Unread> {
-    // Beside the search by tags: what is known by a name that tells its identifier.
-    let early = async {
+    // Names that tell their identifier need no search.
+    let by_identifiers = async {
         let wanted = wanted(discovery.wait().await);
         let known = wanted.iter().filter_map(|(kind, name)| Some((*kind, kind.identifier_of(aws.scope(), name)?)));
-        let read = try_join_all(known.map(|(kind, identifier)| async move {
+        let found = try_join_all(known.map(|(kind, identifier)| async move {
             read(aws, kind, &identifier, None).await.map_err(|error| (kind.schema.type_name, error))
         }));
-        let requests = async { if wanted.is_empty() { Ok(None) } else { requests(aws).await.map(Some) } };
-        let (read, requests) = tokio::try_join!(read, requests)?;
-        Ok((read.into_iter().flatten().collect::<Vec<Live>>(), requests, wanted))
+        let requests = async { if wanted.is_empty() { Ok(Vec::new()) } else { requests(aws).await } };
+        tokio::try_join!(found, requests)
     };
-    let tagged = async { tagged(aws, None).await.map_err(|error| (BY_TAGS, error.into())) };
-    let ((mut found, known_requests, wanted), tagged) = tokio::try_join!(early, tagged)?;
-    // Then what is known by its tags alone, and what has a name and no tags of ours.
-    let is_found = |kind: &CloudControlled, id: &str| {
-        found.iter().any(|live| live.type_name == kind.schema.type_name && is_called(id, &live.physical_id))
+    let by_tags = async {
+        let tagged = tagged(aws, None).await.map_err(|error| (BY_TAGS, error.into()))?;
+        let wanted = wanted(discovery.wait().await);
+        let is_called =
+            |one: &Tagged, kind: &CloudControlled, name: &str| one.kind.schema.type_name == kind.schema.type_name && is_called(&one.arn, name);
+        let (known, unknown): (Vec<_>, Vec<_>) =
+            wanted.iter().partition(|(kind, name)| kind.identifier_of(aws.scope(), name).is_some());
+        let others = tagged.iter().filter(|one| !known.iter().any(|(kind, name)| is_called(one, kind, name)));
+        let others = try_join_all(others.map(|one| async { one.read(aws).await.map_err(|error| (one.kind.schema.type_name, error)) }));
+        // Those without tags are new, or somebody else's.
+        let unknown = unknown.into_iter().filter(|(kind, name)| !tagged.iter().any(|one| is_called(one, kind, name)));
+        let unknown = try_join_all(unknown.map(|(kind, name)| async move {
+            by_name(aws, kind, name).await.map_err(|error| (kind.schema.type_name, error))
+        }));
+        let is_asked = !wanted.is_empty() || tagged.is_empty();
+        let requests = async { if is_asked { Ok(Vec::new()) } else { requests(aws).await } };
+        let (mut others, unknown, requests) = tokio::try_join!(others, unknown, requests)?;
+        others.extend(unknown);
+        Ok((others, requests))
     };
-    let others: Vec<&Tagged> = tagged.iter().filter(|one| !is_found(one.kind, &one.arn)).collect();
-    let unknown = wanted.iter().filter(|(kind, name)| {
-        let is_tagged = |one: &Tagged| one.kind.schema.type_name == kind.schema.type_name && is_called(&one.arn, name);
-        kind.identifier_of(aws.scope(), name).is_none() && !tagged.iter().any(is_tagged)
-    });
-    let by_tags = try_join_all(others.iter().map(|one| async { one.read(aws).await.map_err(|error| (one.kind.schema.type_name, error)) }));
-    let by_names = try_join_all(unknown.map(|(kind, name)| async move {
-        by_name(aws, kind, name).await.map_err(|error| (kind.schema.type_name, error))
-    }));
-    let requests = async {
-        match known_requests {
-            Some(known) => Ok(known),
-            None if tagged.is_empty() => Ok(Vec::new()),
-            None => requests(aws).await,
-        }
-    };
-    let (by_tags, by_names, requests) = tokio::try_join!(by_tags, by_names, requests)?;
-    found.extend(by_tags.into_iter().chain(by_names).flatten());
-    settled(aws, found, &requests).await
+    let ((found, mut under_way), (others, more)) = tokio::try_join!(by_identifiers, by_tags)?;
+    under_way.extend(more);
+    settled(aws, found.into_iter().chain(others).flatten().collect(), &under_way).await
 }
 
 /// What the template names of these types.
