@@ -52,7 +52,11 @@ impl Tagging {
         let from = match input.pagination_token.as_deref() {
             None | Some("") => 0,
             Some(token) => token.parse().map_err(|_| {
-                ApiError::new(400, "PaginationTokenExpiredException", "PaginationToken is not one that this service gave")
+                ApiError::new(
+                    400,
+                    "PaginationTokenExpiredException",
+                    "PaginationToken is not one that this service gave",
+                )
             })?,
         };
         let size = input.resources_per_page.unwrap_or(50).clamp(1, 100);

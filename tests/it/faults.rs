@@ -222,7 +222,11 @@ fn busy(call: &Name) -> Vec<Fault> {
             "A conflicting operation is currently in progress against this resource. Please try again.",
         )],
         ("cloudcontrolapi", _) => {
-            vec![Fault::refuse(409, "ConcurrentOperationException", "Another operation is in progress on the resource.")]
+            vec![Fault::refuse(
+                409,
+                "ConcurrentOperationException",
+                "Another operation is in progress on the resource.",
+            )]
         }
         ("dynamodb", "CreateTable") => vec![Fault::refuse(
             400,

@@ -140,7 +140,8 @@ async fn what_belongs_to_somebody_else_stays() {
     let named = |template: &mut Template| template.set("Messages.QueueName", "taken".into());
     let client = aws_sdk_cloudcontrol::Client::new(&cloud.sdk().await);
     let create = client.create_resource().type_name("AWS::SQS::Queue");
-    let event = create.desired_state(json!({"QueueName": "taken"}).to_string()).send().await.unwrap().progress_event.unwrap();
+    let event =
+        create.desired_state(json!({"QueueName": "taken"}).to_string()).send().await.unwrap().progress_event.unwrap();
     let token = event.request_token.unwrap();
     loop {
         let status = client.get_resource_request_status().request_token(&token).send().await.unwrap();
@@ -154,7 +155,11 @@ async fn what_belongs_to_somebody_else_stays() {
     named(&mut template);
     template.save_as(&cloud, "template.yaml");
     let run = cloud.wschat(&["up", "--local", "--yes"]).exits(1);
-    assert!(run.stderr.contains("AWS::SQS::Queue \"taken\" already exists and belongs to an unknown owner"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("AWS::SQS::Queue \"taken\" already exists and belongs to an unknown owner"),
+        "{}",
+        run.stderr
+    );
     same(&cloud.inventory().await, &before);
 }
 
@@ -174,6 +179,10 @@ Resources:
     Type: AWS::CloudWatch::Alarm
     Properties:
       Statistic: Averge
+  Greeting:
+    Type: AWS::SSM::Parameter
+    Properties:
+      Type: String
   Users:
     Type: AWS::Cognito::UserPoolClient
     Properties: {}
@@ -190,7 +199,7 @@ Outputs:
         "unknown property \"maxReceiveCont\" of RedrivePolicy",
         "did you mean \"maxReceiveCount\"?",
         "Arn of AWS::SQS::Queue cannot be set: AWS gives it its value",
-        "missing property \"ComparisonOperator\" of AWS::CloudWatch::Alarm",
+        "missing property \"Value\" of AWS::SSM::Parameter",
         "Statistic cannot be \"Averge\"",
         "did you mean \"Average\"?",
         "resource type \"AWS::Cognito::UserPoolClient\" is not supported: it cannot be tagged",
@@ -217,7 +226,9 @@ fn they_are_read_in_two_round_trips() {
 impl Cloud {
     async fn record(&self, type_name: &str, logical_id: &str) -> Value {
         let records = self.records(type_name).await;
-        let is_it = |record: &&Value| record.to_string().contains(&format!("{{\"Key\":\"wschat:logical-id\",\"Value\":\"{logical_id}\"}}"));
+        let is_it = |record: &&Value| {
+            record.to_string().contains(&format!("{{\"Key\":\"wschat:logical-id\",\"Value\":\"{logical_id}\"}}"))
+        };
         records.iter().find(is_it).unwrap_or_else(|| panic!("no {logical_id} in {records:?}")).clone()
     }
 }

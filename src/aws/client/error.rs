@@ -163,9 +163,10 @@ fn classify(service: &str, operation: &str, status: u16, code: &str, message: &s
         {
             Meaning::Busy
         }
-        "AlreadyExistsException" | "EntityAlreadyExists" | "EntityAlreadyExistsException" | "ResourceAlreadyExistsException" => {
-            Meaning::Exists
-        }
+        "AlreadyExistsException"
+        | "EntityAlreadyExists"
+        | "EntityAlreadyExistsException"
+        | "ResourceAlreadyExistsException" => Meaning::Exists,
         "NotFoundException" | "ResourceNotFoundException" | "NoSuchEntity" | "NoSuchEntityException" => {
             Meaning::NotFound
         }

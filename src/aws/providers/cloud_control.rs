@@ -64,12 +64,15 @@ pub async fn list(aws: &Aws, discovery: &Discovery) -> Result<Vec<Live>, Unread>
     let by_tags = async {
         let tagged = tagged(aws, None).await.map_err(|error| (BY_TAGS, error.into()))?;
         let wanted = wanted(discovery.wait().await);
-        let is_called =
-            |one: &Tagged, kind: &CloudControlled, name: &str| one.kind.schema.type_name == kind.schema.type_name && is_called(&one.arn, name);
+        let is_called = |one: &Tagged, kind: &CloudControlled, name: &str| {
+            one.kind.schema.type_name == kind.schema.type_name && is_called(&one.arn, name)
+        };
         let (known, unknown): (Vec<_>, Vec<_>) =
             wanted.iter().partition(|(kind, name)| kind.identifier_of(aws.scope(), name).is_some());
         let others = tagged.iter().filter(|one| !known.iter().any(|(kind, name)| is_called(one, kind, name)));
-        let others = try_join_all(others.map(|one| async { one.read(aws).await.map_err(|error| (one.kind.schema.type_name, error)) }));
+        let others = try_join_all(
+            others.map(|one| async { one.read(aws).await.map_err(|error| (one.kind.schema.type_name, error)) }),
+        );
         // Those without tags are new, or somebody else's.
         let unknown = unknown.into_iter().filter(|(kind, name)| !tagged.iter().any(|one| is_called(one, kind, name)));
         let unknown = try_join_all(unknown.map(|(kind, name)| async move {
@@ -100,7 +103,8 @@ async fn requests(aws: &Aws) -> Result<Vec<ProgressEvent>, Unread> {
 async fn settled(aws: &Aws, found: Vec<Live>, requests: &[ProgressEvent]) -> Result<Vec<Live>, Unread> {
     let read = found.into_iter().map(|live| {
         let is_its = |event: &&ProgressEvent| {
-            event.type_name.as_deref() == Some(live.type_name) && event.identifier.as_ref() == live.attributes.get(IDENTIFIER)
+            event.type_name.as_deref() == Some(live.type_name)
+                && event.identifier.as_ref() == live.attributes.get(IDENTIFIER)
         };
         let token = requests.iter().find(is_its).and_then(|event| event.request_token.clone());
         async move {
@@ -142,7 +146,8 @@ impl Tagged {
         let alike = listed.iter().filter(|identifier| identifier.split('|').any(|part| last_part(part) == last));
         for identifier in alike {
             let found = read(aws, self.kind, identifier, None).await?;
-            let same = |live: &Live| live.owner == Owner::Stack && live.logical_id.as_ref() == self.tags.get(tags::LOGICAL_ID);
+            let same =
+                |live: &Live| live.owner == Owner::Stack && live.logical_id.as_ref() == self.tags.get(tags::LOGICAL_ID);
             if let Some(live) = found.filter(same) {
                 return Ok(Some(live));
             }
@@ -158,7 +163,11 @@ async fn tagged(aws: &Aws, logical_id: Option<&str>) -> Result<Vec<Tagged>, Call
         let values = value.filter(|value| !value.is_empty()).map(|value| vec![value.to_owned()]);
         TagFilter::builder().key(key).set_values(values).build()
     };
-    let mut filters = vec![filter(tags::STACK, Some(&scope.stack)), filter(tags::REGION, Some(&scope.region)), filter(tags::TYPE, None)];
+    let mut filters = vec![
+        filter(tags::STACK, Some(&scope.stack)),
+        filter(tags::REGION, Some(&scope.region)),
+        filter(tags::TYPE, None),
+    ];
     filters.extend(logical_id.map(|id| filter(tags::LOGICAL_ID, Some(id))));
     let found = super::pages::all(|from| {
         let filters = filters.clone();
@@ -186,7 +195,8 @@ fn identifiers(scope: &Scope, kind: &CloudControlled, arn: &str) -> Vec<String> 
     let scope = &Scope { account: arn.split(':').nth(4).unwrap_or_default().to_owned(), ..scope.clone() };
     let [property] = kind.schema.identifier.as_slice() else { return Vec::new() };
     let last = last_part(arn);
-    let is_arn = property.to_ascii_lowercase().ends_with("arn") || kind.identifier_of(scope, last).as_deref() == Some(arn);
+    let is_arn =
+        property.to_ascii_lowercase().ends_with("arn") || kind.identifier_of(scope, last).as_deref() == Some(arn);
     // `arn:aws:ssm:REGION:ACCOUNT:parameter/a/b`: a name may have slashes.
     let resource = arn.splitn(6, ':').nth(5).unwrap_or_default();
     let below = resource.split_once(['/', ':']).map(|(_, name)| name);
@@ -214,7 +224,10 @@ fn is_called(id: &str, name: &str) -> bool {
         let (rest, letters) = id.rsplit_once('-')?;
         (id.contains(":secretsmanager:") && letters.len() == 6).then_some(rest)
     };
-    let ends = |id: &str| id.strip_suffix(name).is_some_and(|before| before.is_empty() || before.ends_with(['/', ':', '|']) || name.starts_with('/'));
+    let ends = |id: &str| {
+        id.strip_suffix(name)
+            .is_some_and(|before| before.is_empty() || before.ends_with(['/', ':', '|']) || name.starts_with('/'))
+    };
     ends(id) || with_letters().is_some_and(ends)
 }
 
@@ -261,7 +274,8 @@ async fn under_way(aws: &Aws) -> Result<Vec<ProgressEvent>, CallError> {
         async move {
             let page = aws
                 .call(AwsCall::new(SERVICE, "ListResourceRequests"), || {
-                    let request = aws.cloudcontrol.list_resource_requests().resource_request_status_filter(filter.clone());
+                    let request =
+                        aws.cloudcontrol.list_resource_requests().resource_request_status_filter(filter.clone());
                     request.set_next_token(from.clone()).send()
                 })
                 .await?;
@@ -289,7 +303,9 @@ async fn read(
         Err(error) => return Err(error.into()),
     };
     let model: Value = serde_json::from_str(&text).map_err(|error| {
-        ResourceError::Failed(format!("AWS Cloud Control returned properties of {identifier} that are not JSON: {error}"))
+        ResourceError::Failed(format!(
+            "AWS Cloud Control returned properties of {identifier} that are not JSON: {error}"
+        ))
     })?;
     Ok(Some(live(aws.scope(), kind, identifier, &model, known_tags)))
 }
@@ -339,7 +355,8 @@ fn is_finished(event: &ProgressEvent) -> bool {
 
 /// The end of a request that was accepted.
 async fn end(cx: Context<'_>, accepted: Option<ProgressEvent>, state: &str) -> Result<ProgressEvent, ResourceError> {
-    let accepted = accepted.ok_or_else(|| ResourceError::Failed("AWS Cloud Control gave no request token".to_owned()))?;
+    let accepted =
+        accepted.ok_or_else(|| ResourceError::Failed("AWS Cloud Control gave no request token".to_owned()))?;
     match &accepted.request_token {
         Some(token) if !is_finished(&accepted) => finished(cx, token, state).await,
         _ => Ok(accepted),
@@ -420,12 +437,19 @@ fn unregistered(type_name: &str) -> ResourceError {
 }
 
 fn vanished(type_name: &str, identifier: &str) -> ResourceError {
-    ResourceError::Failed(format!("{type_name} {identifier} was created, and AWS does not find it: something else deleted it"))
+    ResourceError::Failed(format!(
+        "{type_name} {identifier} was created, and AWS does not find it: something else deleted it"
+    ))
 }
 
 impl CloudControlled {
     /// Sends one create and waits for its end; gives that, and whether it had ended before this run sent it.
-    async fn try_create(&self, cx: Context<'_>, model: &str, token: &str) -> Result<(ProgressEvent, bool), ResourceError> {
+    async fn try_create(
+        &self,
+        cx: Context<'_>,
+        model: &str,
+        token: &str,
+    ) -> Result<(ProgressEvent, bool), ResourceError> {
         let (aws, type_name) = (cx.aws, self.schema.type_name);
         let answer = aws
             .call(AwsCall::new(SERVICE, "CreateResource").repeatable(), || {
@@ -449,8 +473,12 @@ impl CloudControlled {
 
     /// Whether a failure says that a role of this run cannot be assumed yet.
     fn is_too_early(cx: Context<'_>, desired: &Desired, error: &CallError) -> bool {
-        let fresh = roles_in(&[&desired.properties]).iter().any(|role| cx.aws.propagation.age(role).is_some_and(|age| age < ASSUMABLE));
-        fresh && matches!(error.meaning, Meaning::Refused | Meaning::Denied) && error.message.to_lowercase().contains("assume")
+        let fresh = roles_in(&[&desired.properties])
+            .iter()
+            .any(|role| cx.aws.propagation.age(role).is_some_and(|age| age < ASSUMABLE));
+        fresh
+            && matches!(error.meaning, Meaning::Refused | Meaning::Denied)
+            && error.message.to_lowercase().contains("assume")
     }
 }
 
@@ -486,7 +514,11 @@ impl Provider for CloudControlled {
             let token = token(cx.aws.scope(), self.schema.type_name, desired, &model, generation);
             generation += 1;
             let (event, was_over) = match self.try_create(cx, &model, &token).await {
-                Err(ResourceError::Call(error)) if error.code == "ClientTokenConflictException" && generation <= GENERATIONS => continue,
+                Err(ResourceError::Call(error))
+                    if error.code == "ClientTokenConflictException" && generation <= GENERATIONS =>
+                {
+                    continue;
+                }
                 ended => ended?,
             };
             let error = match result("CreateResource", &event) {

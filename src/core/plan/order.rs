@@ -140,7 +140,9 @@ fn users_first(plan: &mut Plan, deletes: &[(usize, &'static str)]) {
 /// Whether an id stands in a value, alone or as the end of an ARN or address.
 fn is_in(id: &str, value: &Value) -> bool {
     match value {
-        Value::String(text) => text.strip_suffix(id).is_some_and(|before| before.is_empty() || before.ends_with(['/', ':', '|'])),
+        Value::String(text) => {
+            text.strip_suffix(id).is_some_and(|before| before.is_empty() || before.ends_with(['/', ':', '|']))
+        }
         Value::Array(items) => items.iter().any(|item| is_in(id, item)),
         Value::Object(members) => members.iter().any(|(name, value)| name != "Tags" && is_in(id, value)),
         _ => false,

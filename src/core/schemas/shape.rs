@@ -158,7 +158,8 @@ pub(super) fn truth(text: &str) -> Option<bool> {
 fn sorted_text(value: &Value) -> String {
     match value {
         Value::Object(members) => {
-            let members: BTreeMap<&String, String> = members.iter().map(|(key, value)| (key, sorted_text(value))).collect();
+            let members: BTreeMap<&String, String> =
+                members.iter().map(|(key, value)| (key, sorted_text(value))).collect();
             format!("{members:?}")
         }
         Value::Array(items) => format!("{:?}", items.iter().map(sorted_text).collect::<Vec<_>>()),

@@ -53,7 +53,11 @@ fn values_have_one_spelling() {
         ("RedrivePolicy", json!("{\"maxReceiveCount\":\"3\"}"), json!({"maxReceiveCount": 3})),
         ("RedriveAllowPolicy", json!("{\"a\":1}"), json!({"a": 1})),
         ("RedriveAllowPolicy", json!("none"), json!("none")),
-        ("Tags", json!([{"Value": "1", "Key": "b"}, {"Key": "a", "Value": 2}]), json!([{"Key": "a", "Value": "2"}, {"Key": "b", "Value": "1"}])),
+        (
+            "Tags",
+            json!([{"Value": "1", "Key": "b"}, {"Key": "a", "Value": 2}]),
+            json!([{"Key": "a", "Value": "2"}, {"Key": "b", "Value": "1"}]),
+        ),
     ] {
         assert_eq!(queue.properties[property].normal(queue, &given), expected, "{property}");
     }

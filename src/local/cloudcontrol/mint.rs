@@ -41,14 +41,18 @@ const DEFAULTS: &[(&str, &str)] = &[
         r#"{"DelaySeconds": 0, "MaximumMessageSize": 1048576, "MessageRetentionPeriod": 345600, "ReceiveMessageWaitTimeSeconds": 0, "SqsManagedSseEnabled": true, "VisibilityTimeout": 30}"#,
     ),
     ("AWS::SSM::Parameter", r#"{"DataType": "text"}"#),
-    ("AWS::StepFunctions::StateMachine", r#"{"StateMachineType": "STANDARD", "LoggingConfiguration": {"Level": "OFF", "IncludeExecutionData": false}, "TracingConfiguration": {"Enabled": false}}"#),
+    (
+        "AWS::StepFunctions::StateMachine",
+        r#"{"StateMachineType": "STANDARD", "LoggingConfiguration": {"Level": "OFF", "IncludeExecutionData": false}, "TracingConfiguration": {"Enabled": false}}"#,
+    ),
 ];
 
 /// A resource as it comes to be: what was asked for, and what AWS adds. Gives its identifier, too.
 pub fn minted(schema: &Schema, region: &str, asked: &Value) -> (Value, String) {
     let mut model = asked.clone();
     let defaults = DEFAULTS.iter().find(|(type_name, _)| *type_name == schema.type_name);
-    let defaults: Map<String, Value> = defaults.and_then(|(_, text)| serde_json::from_str(text).ok()).unwrap_or_default();
+    let defaults: Map<String, Value> =
+        defaults.and_then(|(_, text)| serde_json::from_str(text).ok()).unwrap_or_default();
     for (name, value) in defaults {
         if model[&name].is_null() {
             model[&name] = value;
@@ -88,10 +92,12 @@ fn made_arn(schema: &Schema, region: &str, model: &Value, id: &str) -> String {
     if schema.type_name == "AWS::S3::Bucket" {
         return format!("arn:aws:s3:::{name}");
     }
-    let service = schema.actions("create").iter().find_map(|action| action.split_once(':')).map_or("aws", |(service, _)| service);
+    let service =
+        schema.actions("create").iter().find_map(|action| action.split_once(':')).map_or("aws", |(service, _)| service);
     let short = schema.type_name.rsplit("::").next().unwrap_or_default().to_lowercase();
     let known = ARNS.iter().find(|(of, ..)| *of == schema.type_name);
-    let (service, before) = known.map_or((service, format!("{short}/")), |(_, service, before)| (service, (*before).to_owned()));
+    let (service, before) =
+        known.map_or((service, format!("{short}/")), |(_, service, before)| (service, (*before).to_owned()));
     let bus = model["EventBusName"].as_str().filter(|bus| schema.type_name == "AWS::Events::Rule" && *bus != "default");
     let name = match (schema.type_name, bus) {
         (_, Some(bus)) => format!("{}/{name}", bus.rsplit('/').next().unwrap_or(bus)),
@@ -107,13 +113,21 @@ fn made_arn(schema: &Schema, region: &str, model: &Value, id: &str) -> String {
 fn attribute(schema: &Schema, region: &str, model: &Value, path: &str, id: &str) -> Option<Value> {
     let name = schema.name.as_ref().and_then(|property| model[property.as_str()].as_str()).unwrap_or(id);
     match (schema.type_name, path) {
-        ("AWS::SQS::Queue", "QueueUrl") => return Some(format!("https://sqs.{region}.amazonaws.com/{ACCOUNT}/{name}").into()),
+        ("AWS::SQS::Queue", "QueueUrl") => {
+            return Some(format!("https://sqs.{region}.amazonaws.com/{ACCOUNT}/{name}").into());
+        }
         ("AWS::SecretsManager::Secret", "Id") => return Some(made_arn(schema, region, model, id).into()),
         ("AWS::S3::Bucket", "DomainName") => return Some(format!("{name}.s3.amazonaws.com").into()),
         ("AWS::S3::Bucket", "RegionalDomainName") => return Some(format!("{name}.s3.{region}.amazonaws.com").into()),
-        ("AWS::S3::Bucket", "DualStackDomainName") => return Some(format!("{name}.s3.dualstack.{region}.amazonaws.com").into()),
-        ("AWS::S3::Bucket", "WebsiteURL") => return Some(format!("http://{name}.s3-website-{region}.amazonaws.com").into()),
-        ("AWS::Cognito::UserPool", "ProviderName") => return Some(format!("cognito-idp.{region}.amazonaws.com/{id}").into()),
+        ("AWS::S3::Bucket", "DualStackDomainName") => {
+            return Some(format!("{name}.s3.dualstack.{region}.amazonaws.com").into());
+        }
+        ("AWS::S3::Bucket", "WebsiteURL") => {
+            return Some(format!("http://{name}.s3-website-{region}.amazonaws.com").into());
+        }
+        ("AWS::Cognito::UserPool", "ProviderName") => {
+            return Some(format!("cognito-idp.{region}.amazonaws.com/{id}").into());
+        }
         ("AWS::Cognito::UserPool", "ProviderURL") => {
             return Some(format!("https://cognito-idp.{region}.amazonaws.com/{id}").into());
         }
@@ -124,13 +138,20 @@ fn attribute(schema: &Schema, region: &str, model: &Value, path: &str, id: &str)
     let service = schema.type_name.split("::").nth(1).unwrap_or_default().to_lowercase();
     Some(match schema.shape_of(path)? {
         Shape::Text(rule) if !rule.one_of.is_empty() => {
-            let settled = rule.one_of.iter().find(|value| ["ACTIVE", "AVAILABLE", "READY", "ENABLED"].contains(&value.to_uppercase().as_str()));
+            let settled = rule
+                .one_of
+                .iter()
+                .find(|value| ["ACTIVE", "AVAILABLE", "READY", "ENABLED"].contains(&value.to_uppercase().as_str()));
             settled.unwrap_or(&rule.one_of[0]).as_str().into()
         }
         Shape::Text(_) if ends(&["arn"]) => made_arn(schema, region, model, id).into(),
         Shape::Text(_) if ends(&["url", "uri"]) => format!("https://{service}.{region}.amazonaws.com/{name}").into(),
-        Shape::Text(_) if ends(&["endpoint", "domainname", "address"]) => format!("{name}.{service}.{region}.amazonaws.com").into(),
-        Shape::Text(_) if ends(&["time", "date", "createdat", "updatedat", "modifiedat"]) => iso8601(now_millis()).into(),
+        Shape::Text(_) if ends(&["endpoint", "domainname", "address"]) => {
+            format!("{name}.{service}.{region}.amazonaws.com").into()
+        }
+        Shape::Text(_) if ends(&["time", "date", "createdat", "updatedat", "modifiedat"]) => {
+            iso8601(now_millis()).into()
+        }
         Shape::Text(_) if ends(&["status", "state"]) => "ACTIVE".into(),
         Shape::Text(_) if ends(&["version", "versionid"]) => "1".into(),
         Shape::Text(_) if ends(&["accountid", "ownerid"]) => ACCOUNT.into(),

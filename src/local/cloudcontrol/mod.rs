@@ -74,7 +74,8 @@ impl TaggedResources for CloudControl {
         let described = there.filter_map(|(type_name, identifier, record)| {
             let schema = schema(type_name)?;
             let tags = model::tags(schema, &record.model);
-            (!tags.is_empty()).then(|| TaggedResource { arn: mint::arn(schema, region, &record.model, identifier), tags })
+            (!tags.is_empty())
+                .then(|| TaggedResource { arn: mint::arn(schema, region, &record.model, identifier), tags })
         });
         described.collect()
     }
@@ -82,7 +83,11 @@ impl TaggedResources for CloudControl {
 
 fn unsaved(error: io::Error) -> ApiError {
     tracing::error!("Cloud Control's records could not be saved: {error}");
-    ApiError::new(500, "ServiceInternalErrorException", "The local cloud could not save its state; see `wschat local logs`.")
+    ApiError::new(
+        500,
+        "ServiceInternalErrorException",
+        "The local cloud could not save its state; see `wschat local logs`.",
+    )
 }
 
 fn invalid(message: impl Into<String>) -> ApiError {

@@ -45,13 +45,16 @@ fn value_of(schema: &Schema, shape: &Shape, value: &Value, place: &str) -> Resul
         | (Shape::Number, Value::Number(_))
         | (Shape::Document, Value::Object(_) | Value::String(_)) => Ok(()),
         (Shape::Integer, Value::Number(number)) if number.is_i64() || number.is_u64() => Ok(()),
-        (Shape::List(inner) | Shape::Set(inner), Value::Array(items)) => {
-            items.iter().enumerate().try_for_each(|(index, item)| value_of(schema, inner, item, &format!("{place}/{index}")))
-        }
+        (Shape::List(inner) | Shape::Set(inner), Value::Array(items)) => items
+            .iter()
+            .enumerate()
+            .try_for_each(|(index, item)| value_of(schema, inner, item, &format!("{place}/{index}"))),
         (Shape::Map(inner), Value::Object(entries)) => {
             entries.iter().try_for_each(|(key, value)| value_of(schema, inner, value, &format!("{place}/{key}")))
         }
-        (Shape::Object(object), Value::Object(given)) => members(schema, &object.members, &object.required, given, place),
+        (Shape::Object(object), Value::Object(given)) => {
+            members(schema, &object.members, &object.required, given, place)
+        }
         (Shape::Object(object), Value::String(_)) if object.is_document => Ok(()),
         (shape, value) => Err(wrong(place, type_of(shape), value)),
     }
@@ -85,8 +88,12 @@ fn wrong(place: &str, expected: &str, value: &Value) -> String {
 /// # Errors
 /// Which.
 pub fn refuse_read_only(schema: &Schema, model: &Value) -> Result<(), ApiError> {
-    let given: Vec<String> =
-        schema.read_only.iter().filter(|path| model.get(path.as_str()).is_some()).map(|path| format!("/properties/{path}")).collect();
+    let given: Vec<String> = schema
+        .read_only
+        .iter()
+        .filter(|path| model.get(path.as_str()).is_some())
+        .map(|path| format!("/properties/{path}"))
+        .collect();
     if given.is_empty() {
         return Ok(());
     }

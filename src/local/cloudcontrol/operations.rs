@@ -63,7 +63,8 @@ fn create_resource(cloud: &CloudControl, region: &str, input: Input) -> Answer {
         let of_type = records.resources.entry(schema.type_name.to_owned()).or_default();
         let name = schema.name.as_ref().map(|property| &model[property.as_str()]);
         let taken = of_type.iter().find(|(known, record)| {
-            **known == identifier || schema.name.as_ref().map(|property| &record.model[property.as_str()]) == name && name.is_some()
+            **known == identifier
+                || schema.name.as_ref().map(|property| &record.model[property.as_str()]) == name && name.is_some()
         });
         if let Some((known, _)) = taken {
             let message = format!("Resource of type '{}' with identifier '{known}' already exists.", schema.type_name);
@@ -85,7 +86,8 @@ fn update_resource(cloud: &CloudControl, region: &str, input: Input) -> Answer {
     let Value::Array(operations) = &patch else { return Err(invalid("PatchDocument must be a list of operations")) };
     let asked_for = json!(["UPDATE", schema.type_name, identifier, patch]);
     cloud.request(region, schema, "UPDATE", input.client_token, asked_for, |records, _| {
-        let old = records.record(schema.type_name, &identifier).ok_or_else(|| not_found(schema, &identifier))?.model.clone();
+        let old =
+            records.record(schema.type_name, &identifier).ok_or_else(|| not_found(schema, &identifier))?.model.clone();
         refuse_busy(records, schema, &identifier)?;
         // AWS reads it, changes what it read, and writes that: what no reading gives is lost where the patch has it not.
         let mut new = model::shown(schema, &old);
@@ -156,9 +158,9 @@ fn list_resource_requests(cloud: &CloudControl, region: &str, input: Input) -> A
     let filter = &input.resource_request_status_filter;
     let fits = |wanted: &[String], is: &str| wanted.is_empty() || wanted.iter().any(|one| one == is);
     let requests = records.read(region).map_or(&[][..], |region| &region.requests);
-    let wanted = requests
-        .iter()
-        .filter(|request| fits(&filter.operations, &request.operation) && fits(&filter.operation_statuses, request.status()));
+    let wanted = requests.iter().filter(|request| {
+        fits(&filter.operations, &request.operation) && fits(&filter.operation_statuses, request.status())
+    });
     let events = wanted.rev().map(Request::event).collect();
     page(events, &input, "ResourceRequestStatusSummaries")
 }
@@ -178,9 +180,9 @@ impl CloudControl {
         let delay = i64::try_from(self.context.conditions.eventual.resource_changing.as_millis()).unwrap_or(i64::MAX);
         let event = self.state.change(|records| {
             let records = records.region(region);
-            let known = client_token.as_ref().and_then(|token| {
-                records.requests.iter().find(|request| request.client_token.as_ref() == Some(token))
-            });
+            let known = client_token
+                .as_ref()
+                .and_then(|token| records.requests.iter().find(|request| request.client_token.as_ref() == Some(token)));
             if let Some(known) = known {
                 if known.input == input {
                     return Ok(known.event());
@@ -254,14 +256,19 @@ fn required(value: Option<String>, member: &str) -> Result<String, ApiError> {
 
 fn missing(member: &str) -> ApiError {
     let member = member[..1].to_lowercase() + &member[1..];
-    invalid(format!("1 validation error detected: Value null at '{member}' failed to satisfy constraint: Member must not be null"))
+    invalid(format!(
+        "1 validation error detected: Value null at '{member}' failed to satisfy constraint: Member must not be null"
+    ))
 }
 
 fn refuse_busy(records: &super::records::Region, schema: &Schema, identifier: &str) -> Result<(), ApiError> {
     if !records.is_busy(schema.type_name, identifier) {
         return Ok(());
     }
-    let message = format!("Resource of type '{}' with identifier '{identifier}' is being changed by another request", schema.type_name);
+    let message = format!(
+        "Resource of type '{}' with identifier '{identifier}' is being changed by another request",
+        schema.type_name
+    );
     Err(ApiError::new(409, "ConcurrentOperationException", message))
 }
 

@@ -125,7 +125,10 @@ impl Region {
 
     /// Whether something is under way with a resource.
     pub fn is_busy(&self, type_name: &str, identifier: &str) -> bool {
-        let mut its = self.requests.iter().filter(|one| (one.type_name.as_str(), one.identifier.as_str()) == (type_name, identifier));
+        let mut its = self
+            .requests
+            .iter()
+            .filter(|one| (one.type_name.as_str(), one.identifier.as_str()) == (type_name, identifier));
         its.any(|request| request.status() == "IN_PROGRESS")
     }
 }

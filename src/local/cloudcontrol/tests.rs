@@ -63,9 +63,14 @@ async fn a_resource_is_created_read_changed_listed_and_deleted() {
     assert_eq!((made["OperationStatus"].as_str(), made["Identifier"].as_str()), (Some("SUCCESS"), Some(url)));
     let read = fixture.get(QUEUE, url).await.unwrap();
     assert_eq!(read["Arn"], "arn:aws:sqs:eu-west-1:000000000000:q");
-    assert_eq!((&read["DelaySeconds"], &read["VisibilityTimeout"]), (&json!(5), &json!(30)), "what was asked, and a default");
+    assert_eq!(
+        (&read["DelaySeconds"], &read["VisibilityTimeout"]),
+        (&json!(5), &json!(30)),
+        "what was asked, and a default"
+    );
 
-    let patch = json!([{"op": "add", "path": "/VisibilityTimeout", "value": 60}, {"op": "remove", "path": "/DelaySeconds"}]);
+    let patch =
+        json!([{"op": "add", "path": "/VisibilityTimeout", "value": 60}, {"op": "remove", "path": "/DelaySeconds"}]);
     let input = json!({"TypeName": QUEUE, "Identifier": url, "PatchDocument": patch.to_string()});
     assert_eq!(fixture.change("UpdateResource", input).await.unwrap()["OperationStatus"], "SUCCESS");
     let read = fixture.get(QUEUE, url).await.unwrap();
@@ -79,8 +84,12 @@ async fn a_resource_is_created_read_changed_listed_and_deleted() {
         assert_eq!(fixture.ask(operation, gone.clone()).await.unwrap_err().code, "ResourceNotFoundException");
     }
     let all = fixture.ask("ListResourceRequests", json!({})).await.unwrap();
-    let operations: Vec<&str> =
-        all["ResourceRequestStatusSummaries"].as_array().unwrap().iter().map(|one| one["Operation"].as_str().unwrap()).collect();
+    let operations: Vec<&str> = all["ResourceRequestStatusSummaries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["Operation"].as_str().unwrap())
+        .collect();
     assert_eq!(operations, ["DELETE", "UPDATE", "CREATE"]);
 }
 
@@ -101,18 +110,46 @@ async fn what_aws_refuses_is_refused() {
     let fixture = Fixture::new();
     fixture.create(QUEUE, json!({"QueueName": "q"})).await;
     let twice = fixture.create(QUEUE, json!({"QueueName": "q"})).await;
-    assert_eq!((twice["OperationStatus"].as_str(), twice["ErrorCode"].as_str()), (Some("FAILED"), Some("AlreadyExists")));
+    assert_eq!(
+        (twice["OperationStatus"].as_str(), twice["ErrorCode"].as_str()),
+        (Some("FAILED"), Some("AlreadyExists"))
+    );
     let create = |type_name: &str, state: &str| json!({"TypeName": type_name, "DesiredState": state});
     let url = "https://sqs.eu-west-1.amazonaws.com/000000000000/q";
     let fixed = json!([{"op": "add", "path": "/QueueName", "value": "r"}]).to_string();
     for (operation, input, code, message) in [
-        ("CreateResource", create("AWS::SQS::Queues", "{}"), "TypeNotFoundException", "The type 'AWS::SQS::Queues' cannot be found"),
+        (
+            "CreateResource",
+            create("AWS::SQS::Queues", "{}"),
+            "TypeNotFoundException",
+            "The type 'AWS::SQS::Queues' cannot be found",
+        ),
         ("CreateResource", create(QUEUE, "{"), "ValidationException", "DesiredState is not valid JSON"),
-        ("CreateResource", create(QUEUE, r#"{"Delay": 1}"#), "ValidationException", "(#: extraneous key [Delay] is not permitted)"),
-        ("CreateResource", create(QUEUE, r#"{"DelaySeconds": "1"}"#), "ValidationException", "(#/DelaySeconds: expected type: Integer, found: String)"),
-        ("CreateResource", create("AWS::SSM::Parameter", r#"{"Type": "String"}"#), "ValidationException", "(#: required key [Value] not found)"),
+        (
+            "CreateResource",
+            create(QUEUE, r#"{"Delay": 1}"#),
+            "ValidationException",
+            "(#: extraneous key [Delay] is not permitted)",
+        ),
+        (
+            "CreateResource",
+            create(QUEUE, r#"{"DelaySeconds": "1"}"#),
+            "ValidationException",
+            "(#/DelaySeconds: expected type: Integer, found: String)",
+        ),
+        (
+            "CreateResource",
+            create("AWS::SSM::Parameter", r#"{"Type": "String"}"#),
+            "ValidationException",
+            "(#: required key [Value] not found)",
+        ),
         ("CreateResource", create(QUEUE, r#"{"Arn": "a"}"#), "ValidationException", "readonly properties"),
-        ("UpdateResource", json!({"TypeName": QUEUE, "Identifier": url, "PatchDocument": fixed}), "NotUpdatableException", "QueueName"),
+        (
+            "UpdateResource",
+            json!({"TypeName": QUEUE, "Identifier": url, "PatchDocument": fixed}),
+            "NotUpdatableException",
+            "QueueName",
+        ),
         ("GetResource", json!({"TypeName": QUEUE}), "ValidationException", "'identifier'"),
         ("GetResourceRequestStatus", json!({"RequestToken": "x"}), "RequestTokenNotFoundException", "x"),
     ] {
@@ -145,11 +182,26 @@ async fn attributes_have_the_form_of_aws() {
         ("AWS::S3::Bucket", json!({"BucketName": "c"}), "RegionalDomainName", "^c.s3.eu-west-1.amazonaws.com$"),
         ("AWS::Events::Rule", json!({"Name": "r"}), "Arn", "^arn:aws:events:eu-west-1:000000000000:rule/r$"),
         ("AWS::Cognito::UserPool", json!({}), "UserPoolId", "^eu-west-1_[0-9a-f]{9}$"),
-        ("AWS::Cognito::UserPool", json!({}), "ProviderURL", "^https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_[0-9a-f]{9}$"),
+        (
+            "AWS::Cognito::UserPool",
+            json!({}),
+            "ProviderURL",
+            "^https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_[0-9a-f]{9}$",
+        ),
         ("AWS::KMS::Key", json!({}), "KeyId", "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"),
         ("AWS::KMS::Key", json!({}), "Arn", "^arn:aws:kms:eu-west-1:000000000000:key/[0-9a-f-]{36}$"),
-        ("AWS::SecretsManager::Secret", json!({"Name": "s"}), "Id", "^arn:aws:secretsmanager:eu-west-1:000000000000:secret:s-[0-9a-f]{6}$"),
-        ("AWS::StepFunctions::StateMachine", json!({"StateMachineName": "m", "RoleArn": "r"}), "Arn", "^arn:aws:states:eu-west-1:000000000000:stateMachine:m$"),
+        (
+            "AWS::SecretsManager::Secret",
+            json!({"Name": "s"}),
+            "Id",
+            "^arn:aws:secretsmanager:eu-west-1:000000000000:secret:s-[0-9a-f]{6}$",
+        ),
+        (
+            "AWS::StepFunctions::StateMachine",
+            json!({"StateMachineName": "m", "RoleArn": "r"}),
+            "Arn",
+            "^arn:aws:states:eu-west-1:000000000000:stateMachine:m$",
+        ),
     ] {
         let made = fixture.create(type_name, properties).await;
         let read = fixture.get(type_name, made["Identifier"].as_str().unwrap()).await.unwrap();

@@ -17,7 +17,9 @@ pub(super) fn check(schema: &Schema, properties: &Value) -> Vec<Problem> {
     for (name, value) in given {
         if schema.read_only.contains(name) {
             let what = format!("{name} of {} cannot be set: AWS gives it its value", schema.type_name);
-            problems.push(Problem::of_key(below(name), what).help(format!("other resources read it: !GetAtt LogicalId.{name}")));
+            problems.push(
+                Problem::of_key(below(name), what).help(format!("other resources read it: !GetAtt LogicalId.{name}")),
+            );
         } else if let Some(shape) = schema.properties.get(name) {
             match schema.tags.as_ref() == Some(name) {
                 true => check_tags(&below(name), value, &mut problems),

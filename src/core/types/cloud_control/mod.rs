@@ -32,14 +32,11 @@ const WITH_DATA: &[&str] = &[
     "AWS::Backup::BackupVault",
     "AWS::Cassandra::Table",
     "AWS::Cognito::UserPool",
-    "AWS::DocDB::DBCluster",
-    "AWS::DynamoDB::GlobalTable",
     "AWS::EC2::Volume",
     "AWS::ECR::Repository",
     "AWS::EFS::FileSystem",
     "AWS::ElastiCache::ReplicationGroup",
     "AWS::ElastiCache::ServerlessCache",
-    "AWS::FSx::FileSystem",
     "AWS::KMS::Key",
     "AWS::Kinesis::Stream",
     "AWS::MemoryDB::Cluster",
@@ -63,7 +60,8 @@ const ARNS: &[(&str, &str, &str, &str)] = &[
 ];
 
 /// What `Ref` gives where it is not the identifier (CloudFormation's template reference, "Return values" of each type).
-const REFS: &[(&str, &str)] = &[("AWS::AppSync::GraphQLApi", "Arn"), ("AWS::ECS::Service", "ServiceArn"), (RULE, "Name")];
+const REFS: &[(&str, &str)] =
+    &[("AWS::AppSync::GraphQLApi", "Arn"), ("AWS::ECS::Service", "ServiceArn"), (RULE, "Name")];
 
 /// `Ref` of a rule names its bus, too, where that is not the default one.
 const RULE: &str = "AWS::Events::Rule";
@@ -106,7 +104,9 @@ impl CloudControlled {
     fn new(schema: &'static Schema) -> Self {
         let words: Vec<&str> = schema.type_name.split("::").skip(1).collect();
         let noun: &'static str = words.join(" ").leak();
-        let all = || schema.properties.keys().map(String::as_str).filter(|name| !schema.read_only.iter().any(|one| one == name));
+        let all = || {
+            schema.properties.keys().map(String::as_str).filter(|name| !schema.read_only.iter().any(|one| one == name))
+        };
         // What cannot be changed in place at all is replaced whatever changes.
         let create_only: Vec<&'static str> = match schema.is_mutable() {
             true => schema.create_only.iter().map(String::as_str).collect(),
@@ -217,7 +217,9 @@ impl CloudControlled {
         if self.schema.type_name == QUEUE {
             return Some(format!("https://sqs.{}.{}/{}/{name}", scope.region, scope.url_suffix(), scope.account));
         }
-        let arn = || self.arn(scope, name).filter(|(attribute, _)| self.schema.identifier == [*attribute]).map(|(_, arn)| arn);
+        let arn = || {
+            self.arn(scope, name).filter(|(attribute, _)| self.schema.identifier == [*attribute]).map(|(_, arn)| arn)
+        };
         if is_name { Some(name.to_owned()) } else { arn() }
     }
 
@@ -246,7 +248,8 @@ impl CloudControlled {
     /// Enough of a digest over what cannot be read back to see a change of it, and too little to guess it by. (One change in
     /// 65,536 is not seen.)
     fn write_only_digest(&self, it: &ResourceView<'_>) -> Option<String> {
-        let given: Vec<&Value> = self.schema.write_only.iter().filter_map(|path| value_at(it.properties, path)).collect();
+        let given: Vec<&Value> =
+            self.schema.write_only.iter().filter_map(|path| value_at(it.properties, path)).collect();
         let input = json!([it.logical_id, given]).to_string();
         (!given.is_empty()).then(|| hex::encode(&Sha256::digest(input)[..2]))
     }
@@ -303,7 +306,9 @@ impl Kind for CloudControlled {
         for (name, value) in live {
             match (desired.get(name), self.schema.properties.get(name)) {
                 _ if name == TAGS => drop(seen.insert(name.clone(), value.clone())),
-                (Some(wanted), Some(shape)) => drop(seen.insert(name.clone(), project(self.schema, shape, value, wanted))),
+                (Some(wanted), Some(shape)) => {
+                    drop(seen.insert(name.clone(), project(self.schema, shape, value, wanted)))
+                }
                 _ => {}
             }
         }

@@ -255,7 +255,7 @@ async fn an_unknown_service_is_refused_with_the_list_of_services() {
     let answer = fixture.router.answer(signed("s3", "/bucket")).await;
     assert_eq!(answer.status, 400);
     let body = String::from_utf8(answer.body.to_vec()).unwrap();
-    let message = "\\\"s3\\\" is not a service of the local cloud. It serves apigatewayv2, cloudcontrolapi, cloudformation, dynamodb";
+    let message = "\\\"s3\\\" is not a service of the local cloud. It serves apigatewayv2, cloudformation, dynamodb";
     assert!(body.contains(message), "{body}");
     assert_eq!(fixture.calls()[0].code.as_deref(), Some("UnknownServiceException"));
 }
