@@ -17,7 +17,7 @@ pub fn changes(kind: &dyn Kind, old: &Value, new: &Value) -> Vec<Change> {
         };
         // Where a whole changes, so does what is in it.
         let around = |path: &&str| path.strip_prefix(&change.property).is_some_and(|rest| rest.starts_with('.'));
-        change.create_only = kind.create_only().iter().any(|path| inside(&path) || around(&path));
+        change.create_only = kind.create_only().iter().any(|path| inside(path) || around(path));
     }
     found
 }

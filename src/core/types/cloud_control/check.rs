@@ -118,12 +118,12 @@ fn check_required(given: &Map<String, Value>, required: &[String], path: &Path, 
 
 fn check_choices(schema: &Schema, shape: &Shape, value: &Value, path: &Path, problems: &mut Vec<Problem>) {
     match (schema.resolved(shape), value) {
-        (Shape::Text(rule), Value::String(text)) if !rule.one_of.is_empty() && !Token::is_in(text) => {
-            if !rule.one_of.contains(text) {
-                let problem = Problem::new(path.clone(), format!("{} cannot be \"{text}\"", subject(path)));
-                let problem = problem.suggest(text, rule.one_of.iter().map(String::as_str));
-                problems.push(problem.depending_on_values([path.clone()]));
-            }
+        (Shape::Text(rule), Value::String(text))
+            if !rule.one_of.is_empty() && !Token::is_in(text) && !rule.one_of.contains(text) =>
+        {
+            let problem = Problem::new(path.clone(), format!("{} cannot be \"{text}\"", subject(path)));
+            let problem = problem.suggest(text, rule.one_of.iter().map(String::as_str));
+            problems.push(problem.depending_on_values([path.clone()]));
         }
         (Shape::List(inner) | Shape::Set(inner), Value::Array(items)) => {
             for (index, item) in items.iter().enumerate() {
