@@ -145,6 +145,7 @@ fn attribute(schema: &Schema, region: &str, model: &Value, path: &str, id: &str)
             settled.unwrap_or(&rule.one_of[0]).as_str().into()
         }
         Shape::Text(_) if ends(&["arn"]) => made_arn(schema, region, model, id).into(),
+        Shape::Text(_) if ends(&["rulename"]) => name.into(),
         Shape::Text(_) if ends(&["url", "uri"]) => format!("https://{service}.{region}.amazonaws.com/{name}").into(),
         Shape::Text(_) if ends(&["endpoint", "domainname", "address"]) => {
             format!("{name}.{service}.{region}.amazonaws.com").into()
