@@ -71,6 +71,16 @@ impl Args {
         }
     }
 
+    /// Says which resources the local cloud does not run.
+    fn note_records(&self, stack: &Stack, ui: &Ui) {
+        let records = stack.resources.values().filter(|resource| resource.kind.is_record_locally());
+        let records: Vec<String> =
+            records.map(|resource| format!("{} ({})", resource.logical_id, resource.kind.noun())).collect();
+        if self.target.is_local() && !records.is_empty() {
+            ui.say(format_args!("Kept as records only, the local cloud does not run them: {}", records.join(", ")));
+        }
+    }
+
     /// Builds, reads and plans, and says which stack that is about.
     ///
     /// # Errors
@@ -92,6 +102,7 @@ impl Args {
         target::say_whose(session.aws(), ui);
         let stack = project::stack(&project, scope, true, ui)?;
         self.note_unknown_names(&stack, ui);
+        self.note_records(&stack, ui);
         let build = self.build(project::code(&project, &stack, ui)?, ui);
         let deployment = Deployment::plan(session, stack, build, options).await.inspect_err(|error| {
             if let Some(secrets) = error.secrets() {

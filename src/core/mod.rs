@@ -6,6 +6,7 @@ pub mod lint;
 pub mod logs;
 pub mod plan;
 pub mod policy;
+pub mod schemas;
 pub mod stack;
 pub mod template;
 pub mod types;

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use futures_util::future::{BoxFuture, join_all, try_join_all};
 
 use crate::aws::client::{Aws, AwsCall};
-use crate::aws::providers::{Discovery, PROVIDERS, Provider, ResourceError, Search, provider};
+use crate::aws::providers::{Discovery, PROVIDERS, Provider, ResourceError, Search, cloud_control, provider};
 use crate::core::stack::Stack;
 use crate::core::types::{self, Kind, Live, Owner, Part, TYPES, tags};
 use crate::core::words::Scope;
@@ -23,6 +23,12 @@ pub struct ReadError {
     pub error: ResourceError,
 }
 
+impl From<cloud_control::Unread> for ReadError {
+    fn from((type_name, error): cloud_control::Unread) -> Self {
+        Self { type_name, error }
+    }
+}
+
 /// Reads everything that belongs to the stack, and everything of others that has a name that the template gives; beside
 /// that what looks like the stack's and is left alone (`left`).
 ///
@@ -30,8 +36,10 @@ pub struct ReadError {
 /// The first type that could not be read.
 pub async fn read(aws: &Aws, discovery: &Discovery) -> Result<Vec<Live>, ReadError> {
     let roots = PROVIDERS.iter().filter(|provider| provider.parent().is_none());
-    let found = try_join_all(roots.map(|provider| read_below(aws, discovery, *provider, &[]))).await?;
-    let mut found: Vec<Live> = found.into_iter().flatten().collect();
+    let own = try_join_all(roots.map(|provider| read_below(aws, discovery, *provider, &[])));
+    let others = async { Ok(cloud_control::list(aws, discovery).await?) };
+    let (own, others) = tokio::try_join!(own, others)?;
+    let mut found: Vec<Live> = own.into_iter().flatten().chain(others).collect();
     let search = discovery.wait().await;
     for provider in PROVIDERS {
         provider.settle_reading(&mut found, aws.scope(), search);
@@ -108,8 +116,10 @@ pub fn is_within_api(kind: &dyn Kind) -> bool {
 pub async fn stacks(aws: &Aws) -> BTreeSet<String> {
     let discovery = Discovery::from(Search::default());
     let roots = PROVIDERS.iter().filter(|provider| provider.parent().is_none());
-    let found = join_all(roots.map(|provider| provider.list(aws, &discovery, &[]))).await;
-    let found = found.into_iter().flatten().flatten().filter(|live| live.owner == Owner::Stack);
+    let own = join_all(roots.map(|provider| provider.list(aws, &discovery, &[])));
+    let (found, others) = tokio::join!(own, cloud_control::list(aws, &discovery));
+    let found = found.into_iter().flatten().flatten().chain(others.unwrap_or_default());
+    let found = found.filter(|live| live.owner == Owner::Stack);
     found.filter_map(|live| live.properties["Tags"][tags::STACK].as_str().map(str::to_owned)).collect()
 }
 

@@ -15,6 +15,7 @@
 //! keeps its state in a file of its own (`context::store`), so a restart loses nothing.
 
 pub mod apigateway;
+pub mod cloudcontrol;
 pub mod cloudformation;
 pub mod console;
 pub mod context;

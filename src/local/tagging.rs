@@ -62,7 +62,7 @@ impl Tagging {
         let is_wanted = |resource: &Tagged| {
             let types = &input.resource_type_filters;
             let service = resource.type_name.split(':').next().unwrap_or_default();
-            let is_of_type = types.is_empty() || types.iter().any(|one| one == resource.type_name || one == service);
+            let is_of_type = types.is_empty() || types.iter().any(|one| *one == resource.type_name || one == service);
             is_of_type && !resource.tags.is_empty() && input.tag_filters.iter().all(|one| one.matches(&resource.tags))
         };
         let mut found = Vec::new();
@@ -125,8 +125,8 @@ mod tests {
 
     impl TaggedResources for Fixed {
         fn tagged(&self, region: &str) -> Result<Vec<Tagged>, ApiError> {
-            let resource = |type_name: &'static str, name: &str, tags: &[(&str, &str)]| Tagged {
-                type_name,
+            let resource = |type_name: &str, name: &str, tags: &[(&str, &str)]| Tagged {
+                type_name: type_name.to_owned(),
                 arn: format!("arn:aws:{region}:{name}"),
                 tags: tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
             };

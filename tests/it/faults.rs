@@ -221,6 +221,13 @@ fn busy(call: &Name) -> Vec<Fault> {
             "OperationAbortedException",
             "A conflicting operation is currently in progress against this resource. Please try again.",
         )],
+        ("cloudcontrolapi", _) => {
+            vec![Fault::refuse(
+                409,
+                "ConcurrentOperationException",
+                "Another operation is in progress on the resource.",
+            )]
+        }
         ("dynamodb", "CreateTable") => vec![Fault::refuse(
             400,
             "LimitExceededException",
@@ -355,6 +362,10 @@ fn assert_reported(run: &Run, calls: &[RecordedCall], made: &RecordedCall) {
         // This call comes before anything of the stack is read.
         "sts" => return,
         "apigatewayv2" => "AWS::ApiGatewayV2::",
+        // It is about all types.
+        "tagging" => "resources by their tags",
+        "cloudcontrolapi" if operation == "ListResourceRequests" => "AWS Cloud Control requests",
+        "cloudcontrolapi" => "AWS::",
         "dynamodb" => "AWS::DynamoDB::",
         "iam" => "AWS::IAM::",
         "lambda" => "AWS::Lambda::",

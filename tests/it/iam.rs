@@ -389,3 +389,18 @@ async fn handlers_have_the_permissions_of_their_roles() {
     iam.delete_role_policy().role_name(&role.role_name).policy_name("connect").send().await.unwrap();
     assert!(Client::try_connect(&uri).await.is_err());
 }
+
+/// The local cloud checks Cloud Control's own permissions; those of the handlers behind it are held against the table in
+/// `core::types::cloud_control`.
+#[tokio::test]
+async fn types_of_other_services_are_deployed_with_their_policy() {
+    let cloud = cloud().await;
+    template::script(&cloud.folder().join("echo"), "#!/bin/sh\nexit 1\n");
+    Template::of("tests/fixtures/services/template.yaml").save(&cloud);
+    let making = policy(&cloud, &[]);
+    assert!(making.to_string().contains("sqs:CreateQueue"), "{making:#}");
+    suffices(&cloud, "up", &making).await;
+    suffices(&cloud, "up", &policy(&cloud, &[])).await;
+    suffices(&cloud, "down", &policy(&cloud, &["--down"])).await;
+    same(&inventory(&cloud).await, &Inventory::new());
+}

@@ -29,6 +29,7 @@ mod ownership;
 mod round_trips;
 mod sam;
 mod sent_ahead;
+mod services;
 mod settings;
 mod validate;
 mod versions;

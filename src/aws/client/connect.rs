@@ -40,11 +40,13 @@ pub struct Aws {
     /// For clients whose endpoint is known later.
     pub(super) config: SdkConfig,
     pub apigateway: aws_sdk_apigatewayv2::Client,
+    pub cloudcontrol: aws_sdk_cloudcontrol::Client,
     pub cloudformation: aws_sdk_cloudformation::Client,
     pub dynamodb: aws_sdk_dynamodb::Client,
     pub iam: aws_sdk_iam::Client,
     pub lambda: aws_sdk_lambda::Client,
     pub logs: aws_sdk_cloudwatchlogs::Client,
+    /// Finds what carries a tag, whatever service it is of.
     pub tagging: aws_sdk_resourcegroupstagging::Client,
     pub propagation: Propagation,
     pub(super) pace: Pace,
@@ -85,6 +87,7 @@ impl Aws {
             identity: SetOnce::new(),
             sts: aws_sdk_sts::Client::new(&config),
             apigateway: aws_sdk_apigatewayv2::Client::new(&config),
+            cloudcontrol: aws_sdk_cloudcontrol::Client::new(&config),
             cloudformation: aws_sdk_cloudformation::Client::new(&config),
             dynamodb: aws_sdk_dynamodb::Client::new(&config),
             iam: aws_sdk_iam::Client::new(&config),

@@ -141,6 +141,7 @@ fn classify(service: &str, operation: &str, status: u16, code: &str, message: &s
         "LimitExceededException" if service == "dynamodb" => Meaning::Busy,
         "LimitExceededException" if says(&["rate exceeded"]) => Meaning::Throttled,
         "ConcurrentModification"
+        | "ConcurrentOperationException"
         | "ConcurrentModificationException"
         | "OperationAbortedException"
         | "EntityTemporarilyUnmodifiable"
@@ -164,7 +165,10 @@ fn classify(service: &str, operation: &str, status: u16, code: &str, message: &s
         {
             Meaning::Busy
         }
-        "EntityAlreadyExists" | "EntityAlreadyExistsException" | "ResourceAlreadyExistsException" => Meaning::Exists,
+        "AlreadyExistsException"
+        | "EntityAlreadyExists"
+        | "EntityAlreadyExistsException"
+        | "ResourceAlreadyExistsException" => Meaning::Exists,
         "NotFoundException" | "ResourceNotFoundException" | "NoSuchEntity" | "NoSuchEntityException" => {
             Meaning::NotFound
         }

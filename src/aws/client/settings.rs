@@ -35,8 +35,19 @@ const CREDENTIALS: &[&str] = &[
 ];
 
 /// The services that are called, as the settings for their endpoints name them.
-const SERVICES: &[&str] =
-    &["STS", "IAM", "Lambda", "DynamoDB", "ApiGatewayV2", "CloudWatch Logs", "CloudFormation", "SSO", "SSO OIDC"];
+const SERVICES: &[&str] = &[
+    "STS",
+    "IAM",
+    "Lambda",
+    "DynamoDB",
+    "ApiGatewayV2",
+    "CloudControl",
+    "CloudWatch Logs",
+    "CloudFormation",
+    "Resource Groups Tagging API",
+    "SSO",
+    "SSO OIDC",
+];
 
 /// The settings for endpoints, region and credentials.
 pub struct Settings {

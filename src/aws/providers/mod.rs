@@ -7,6 +7,7 @@ mod alias;
 mod api;
 mod assumable;
 mod authorizer;
+pub mod cloud_control;
 mod deployment;
 mod foreign_permission;
 mod function;
@@ -59,9 +60,10 @@ pub static PROVIDERS: &[&dyn Provider] = &[
     &crate::core::types::version::Version,
 ];
 
-/// The provider of a type, by its name.
+/// The provider of a type, by its name: one of `PROVIDERS`, or that of the types that AWS Cloud Control provisions.
 pub fn provider(type_name: &str) -> Option<&'static dyn Provider> {
-    PROVIDERS.iter().find(|provider| provider.type_name() == type_name).copied()
+    let own = PROVIDERS.iter().find(|provider| provider.type_name() == type_name).copied();
+    own.or_else(|| crate::core::types::cloud_control::kind(type_name).map(|kind| kind as &dyn Provider))
 }
 
 /// Why a resource could not be read, made, changed or removed.

@@ -12,7 +12,12 @@ pub fn changes(kind: &dyn Kind, old: &Value, new: &Value) -> Vec<Change> {
     compare(String::new(), Some(old), Some(new), &mut found);
     found.retain(|change| !(change.new.is_none() && kind.any_if_absent().contains(&change.property.as_str())));
     for change in &mut found {
-        change.create_only = kind.create_only().contains(&change.top());
+        let inside = |path: &&str| {
+            change.property.strip_prefix(*path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        // Where a whole changes, so does what is in it.
+        let around = |path: &&str| path.strip_prefix(&change.property).is_some_and(|rest| rest.starts_with('.'));
+        change.create_only = kind.create_only().iter().any(|path| inside(path) || around(path));
     }
     found
 }

@@ -44,7 +44,8 @@ use crate::core::words::Token;
 /// What to change to turn `old` into `new`; what AWS keeps no record of is left out.
 pub fn changes(kind: &dyn Kind, old: &Value, new: &Value) -> Vec<Change> {
     let exists = old.as_object().is_some_and(|old| !old.is_empty());
-    let mut changes = diff::changes(kind, old, new);
+    let seen = if exists { kind.seen_as(old, new) } else { None };
+    let mut changes = diff::changes(kind, seen.as_ref().unwrap_or(old), new);
     changes.retain(|change| kind.is_compared(&change.property, exists));
     // Whose something is, is worth no change where it did not say so before.
     changes.retain(|change| change.property != ownership_marker::PROPERTY || change.old.is_some());

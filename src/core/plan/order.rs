@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use serde_json::Value;
+
 use super::{Action, Plan, serving};
 use crate::core::stack::Stack;
 use crate::core::types::{self, Part, ownership_marker, texts};
@@ -111,5 +113,40 @@ pub(super) fn order_deletes(plan: &mut Plan) {
         let before = types_deleted_before(type_name);
         let first = deletes.iter().filter(|(_, other)| before.contains(other)).map(|(other, _)| *other);
         plan.steps[*index].after.extend(first);
+    }
+    users_first(plan, &deletes);
+}
+
+/// Lets what may be in use (`Kind::is_deleted_after_users`) go after what names it, as far as that closes no circle.
+fn users_first(plan: &mut Plan, deletes: &[(usize, &'static str)]) {
+    for index in deletes.iter().map(|(index, _)| *index) {
+        if !plan.steps[index].kind().is_some_and(|kind| kind.is_deleted_after_users()) {
+            continue;
+        }
+        let Some(live) = plan.steps[index].live.as_ref() else { continue };
+        let ids: BTreeSet<String> = [Some(&live.physical_id), live.attributes.get("Ref"), live.attributes.get("Arn")]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect();
+        for (other, _) in deletes.iter().filter(|(other, _)| *other != index) {
+            let names = |live: &types::Live| ids.iter().any(|id| is_in(id, &live.properties));
+            let after = |step: usize| plan.steps[step].after.iter().copied();
+            if plan.steps[*other].live.as_ref().is_some_and(names) && !reaches(*other, index, after) {
+                plan.steps[index].after.insert(*other);
+            }
+        }
+    }
+}
+
+/// Whether an id stands in a value, alone or as the end of an ARN or address.
+fn is_in(id: &str, value: &Value) -> bool {
+    match value {
+        Value::String(text) => {
+            text.strip_suffix(id).is_some_and(|before| before.is_empty() || before.ends_with(['/', ':', '|']))
+        }
+        Value::Array(items) => items.iter().any(|item| is_in(id, item)),
+        Value::Object(members) => members.iter().any(|(name, value)| name != "Tags" && is_in(id, value)),
+        _ => false,
     }
 }

@@ -167,12 +167,21 @@ fn set_back(step: &Step, now: &[Live], lost: &mut Vec<String>) -> Option<Step> {
         lost.push(format!("{} ({}) does not exist any more", step.name, step.type_name));
         return None;
     };
-    let changes = changes(step.kind()?, &live.properties, &before.properties);
+    let kind = step.kind()?;
+    let mut desired = as_it_was(&step.name, before);
+    // Where only what is stated is compared: what this run added is to be absent.
+    let stated = step.desired.as_ref().and_then(|desired| desired.properties.as_object()).into_iter().flatten();
+    for (property, _) in stated.filter(|_| kind.seen_as(&live.properties, &before.properties).is_some()) {
+        if before.properties[property].is_null() && !live.properties[property].is_null() {
+            desired.properties[property] = Value::Null;
+        }
+    }
+    let changes = changes(kind, &live.properties, &desired.properties);
     if changes.is_empty() {
         return None;
     }
     let reason = Some("this run changed it".to_owned());
-    let desired = Some(as_it_was(&step.name, before));
+    let desired = Some(desired);
     Some(Step { name: step.name.clone(), changes, reason, desired, ..Step::on(live, Action::Update) })
 }
 

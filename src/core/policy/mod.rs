@@ -42,6 +42,7 @@ pub fn needed(plan: &Plan, scope: &Scope, roles: Roles) -> Policy {
     for kind in types::TYPES {
         kind.permissions_to_list(scope, roles, &mut permissions);
     }
+    types::cloud_control::permissions_to_list(&mut permissions);
     for step in &plan.steps {
         permissions::of_step(&mut permissions, plan, step, scope, roles);
     }

@@ -16,10 +16,11 @@ use super::edges::Edge;
 use super::parameters::{self, Parameters};
 use super::rules;
 use super::{Code, DeletionPolicy, LOCAL_CODE, Output, Resource, Scope, Secrets, Stack, Token, Uploaded, aws_types};
+use crate::core::schemas::value_at;
 use crate::core::template::{self, Template, expand};
 use crate::core::types::constraints::Refusal;
 use crate::core::types::tags::Tags;
-use crate::core::types::{self, Attribute, Kind, Naming, function};
+use crate::core::types::{self, Attribute, Kind, Naming, cloud_control, function};
 use crate::core::words::deserialize::subject;
 use crate::core::words::naming::{Identity, check_stack};
 use crate::core::words::{Path, Problem, ProblemKind, Step};
@@ -178,6 +179,11 @@ pub(super) struct Resolver<'a> {
 /// The problem that `type_name` is none of `kinds`. Only a name that is no type of AWS's can be a typo.
 fn unsupported(type_name: &str, kinds: &[&'static dyn Kind]) -> Problem {
     let path = Path::default().key("Type");
+    if let Some(why) = cloud_control::why_not(type_name) {
+        return Problem::new(path, format!("resource type \"{type_name}\" is not supported: {why}"))
+            .kind(ProblemKind::Unsupported)
+            .help("deploy it with another tool, in a stack of its own; supported types: docs/template.md");
+    }
     if aws_types::contains(type_name) {
         return Problem::new(path, format!("resource type \"{type_name}\" is not supported yet"))
             .kind(ProblemKind::Unsupported)
@@ -215,7 +221,8 @@ impl<'a> Resolver<'a> {
         for (logical_id, resource) in &template.resources {
             let path = path_of(logical_id);
             let type_name = resource.type_name.as_str();
-            let Some(kind) = kinds.iter().find(|kind| kind.type_name() == type_name) else {
+            let own = kinds.iter().copied().find(|kind| kind.type_name() == type_name);
+            let Some(kind) = own.or_else(|| cloud_control::kind(type_name).map(|kind| kind as &dyn Kind)) else {
                 // It tells AWS which tool wrote the template, and creates nothing.
                 if type_name != "AWS::CDK::Metadata" {
                     self.problems.push(unsupported(type_name, kinds).below(&path));
@@ -223,7 +230,7 @@ impl<'a> Resolver<'a> {
                 continue;
             };
             let there = self.holds(resource.condition.as_deref(), &path.key("Condition"));
-            if there { &mut self.kinds } else { &mut self.absent }.insert(logical_id, *kind);
+            if there { &mut self.kinds } else { &mut self.absent }.insert(logical_id, kind);
         }
     }
 
@@ -317,7 +324,7 @@ impl<'a> Resolver<'a> {
         let mut create_only = Map::new();
         for name in kind.create_only() {
             let naming = kind.naming().is_some_and(|naming| naming.property == *name);
-            if let Some(value) = canonical.get(*name).filter(|value| !naming && !value.is_null()) {
+            if let Some(value) = value_at(&canonical, name).filter(|_| !naming) {
                 create_only.insert((*name).to_owned(), value.clone());
             }
         }
@@ -530,7 +537,7 @@ impl<'a> Resolver<'a> {
                 };
                 let type_name = kind.type_name();
                 let identity = Identity { scope: self.scope, type_name, logical_id, create_only: &create_only };
-                Some(identity.name(naming.longest))
+                Some(kind.formed(identity.name(naming.longest), &evaluated.properties))
             }
         };
         let name = match naming.within {

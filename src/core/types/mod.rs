@@ -5,6 +5,7 @@
 pub mod alias;
 pub mod api;
 pub mod authorizer;
+pub mod cloud_control;
 pub mod constraints;
 pub mod cost;
 pub mod deployment;
@@ -37,7 +38,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use self::constraints::Refusal;
 pub use self::effects::StepEffects;
@@ -79,9 +80,10 @@ pub fn kinds() -> Vec<&'static dyn Kind> {
     TYPES.iter().copied().filter(|kind| kind.type_name() != foreign_permission::TYPE).collect()
 }
 
-/// The type of this name.
+/// The type of this name: one of `TYPES`, or one that AWS Cloud Control provisions.
 pub fn kind(type_name: &str) -> Option<&'static dyn Kind> {
-    TYPES.iter().copied().find(|kind| kind.type_name() == type_name)
+    let own = TYPES.iter().copied().find(|kind| kind.type_name() == type_name);
+    own.or_else(|| cloud_control::kind(type_name).map(|kind| kind as &dyn Kind))
 }
 
 /// Where a type stands in `TYPES`; after all others for one that is not registered.
@@ -117,6 +119,11 @@ pub trait Kind: Send + Sync + 'static {
     /// How a resource of this type is named, where its name is ours to give.
     fn naming(&self) -> Option<Naming> {
         None
+    }
+
+    /// The generated `name` of a resource with these properties in the form that AWS takes.
+    fn formed(&self, name: String, _properties: &Map<String, Value>) -> String {
+        name
     }
 
     /// Whether AWS takes two names of this type for one that differ in the case of letters alone, as IAM does.
@@ -169,7 +176,7 @@ pub trait Kind: Send + Sync + 'static {
         }
     }
 
-    /// Properties that AWS cannot change on an existing resource.
+    /// Properties (`A` or `A.B`) that AWS cannot change on an existing resource.
     fn create_only(&self) -> &'static [&'static str];
 
     /// Properties (`A` or `A.B`) that AWS cannot take back: where the template leaves them out, any value will do.
@@ -181,6 +188,12 @@ pub trait Kind: Send + Sync + 'static {
     /// where AWS keeps no record of the value, or where a resource that is what the template wants cannot be changed.
     fn is_compared(&self, _property: &str, _exists: bool) -> bool {
         true
+    }
+
+    /// What of `live` properties is compared with `desired` ones, where it is not all: of a type whose defaults are not known,
+    /// what the template states. Then what it does not state any more stays as it is.
+    fn seen_as(&self, _live: &Value, _desired: &Value) -> Option<Value> {
+        None
     }
 
     /// Properties whose references must exist first (edges are *hard*); all other references need only a name.
@@ -356,6 +369,16 @@ pub trait Kind: Send + Sync + 'static {
     /// new type need not change the files of others.
     fn deleted_before(&self) -> &'static [&'static str] {
         &[]
+    }
+
+    /// Whether one is deleted only when everything is gone that has its id among its properties, of whatever type.
+    fn is_deleted_after_users(&self) -> bool {
+        false
+    }
+
+    /// Whether the local cloud keeps no more than a record of it: nothing of it runs.
+    fn is_record_locally(&self) -> bool {
+        false
     }
 
     /// Whether other resources can use one that is created and not ready yet (`Provider::settle`); otherwise they wait.

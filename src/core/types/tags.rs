@@ -13,6 +13,10 @@ pub const LOGICAL_ID: &str = "wschat:logical-id";
 /// On functions that have had versions or aliases: these carry no tags, and only functions with this tag are searched
 /// for them.
 pub const VERSIONS: &str = "wschat:versions";
+/// On resources that AWS Cloud Control provisions: the type, which an ARN does not tell.
+pub const TYPE: &str = "wschat:type";
+/// On the same: a short digest of what no reading gives back, so that a change of it is seen.
+pub const WRITE_ONLY: &str = "wschat:write-only";
 pub const DELETION_POLICY: &str = "wschat:deletion-policy";
 /// The prefix of tags of an API, one for each statement that the stack has added to the policy of a function outside
 /// the stack. The rest of the key is the statement's id; the value is the function and the statement's deletion policy.

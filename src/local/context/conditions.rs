@@ -51,6 +51,8 @@ pub struct Eventual {
     pub function_pending: Duration,
     /// `LastUpdateStatus` `InProgress` to `Successful`.
     pub function_updating: Duration,
+    /// A request to Cloud Control from `IN_PROGRESS` to its end.
+    pub resource_changing: Duration,
 }
 
 /// Checks that are off by default.
@@ -105,6 +107,7 @@ struct EventualSeconds {
     table_deleting: f64,
     function_pending: f64,
     function_updating: f64,
+    resource_changing: f64,
 }
 
 impl Default for EventualSeconds {
@@ -116,6 +119,7 @@ impl Default for EventualSeconds {
             table_deleting: delay,
             function_pending: delay,
             function_updating: delay,
+            resource_changing: delay,
         }
     }
 }
@@ -136,6 +140,7 @@ impl Default for Conditions {
                 table_deleting: DEFAULT_DELAY,
                 function_pending: DEFAULT_DELAY,
                 function_updating: DEFAULT_DELAY,
+                resource_changing: DEFAULT_DELAY,
             },
             strict: Strict::default(),
             lenient: Lenient::default(),
@@ -200,6 +205,7 @@ impl Conditions {
                 table_deleting: seconds(file.eventual_s.table_deleting)?,
                 function_pending: seconds(file.eventual_s.function_pending)?,
                 function_updating: seconds(file.eventual_s.function_updating)?,
+                resource_changing: seconds(file.eventual_s.resource_changing)?,
             },
             strict: file.strict,
             lenient: file.lenient,

@@ -105,7 +105,7 @@ pub trait TaggedResources: Send + Sync {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tagged {
     /// `lambda:function`.
-    pub type_name: &'static str,
+    pub type_name: String,
     pub arn: String,
     pub tags: BTreeMap<String, String>,
 }

@@ -10,6 +10,7 @@ use crate::machine::own_folder;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DataPart {
     ApiGateway,
+    CloudControl,
     DynamoDb,
     Iam,
     Lambda,
@@ -19,12 +20,14 @@ pub enum DataPart {
 }
 
 impl DataPart {
-    pub const ALL: [Self; 6] = [Self::ApiGateway, Self::DynamoDb, Self::Iam, Self::Lambda, Self::Logs, Self::Keys];
+    pub const ALL: [Self; 7] =
+        [Self::ApiGateway, Self::CloudControl, Self::DynamoDb, Self::Iam, Self::Lambda, Self::Logs, Self::Keys];
 
     /// The name in `wschat local reset --only`.
     pub fn name(self) -> &'static str {
         match self {
             Self::ApiGateway => "apigateway",
+            Self::CloudControl => "cloudcontrol",
             Self::DynamoDb => "dynamodb",
             Self::Iam => "iam",
             Self::Lambda => "lambda",
@@ -38,6 +41,7 @@ impl DataPart {
         let name = path.file_name()?.to_str()?;
         match name {
             "apigatewayv2.json" => Some(Self::ApiGateway),
+            "cloudcontrol.json" => Some(Self::CloudControl),
             "iam.json" | "iam-sessions.json" => Some(Self::Iam),
             "lambda.json" | "lambda" => Some(Self::Lambda),
             "logs.json" | "logs" => Some(Self::Logs),

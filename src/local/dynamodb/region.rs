@@ -100,7 +100,7 @@ impl Region {
                 let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
                 let tags = answer["Tags"].as_array().into_iter().flatten();
                 let tags = tags.map(|tag| (text(&tag["Key"]), text(&tag["Value"]))).collect();
-                found.push(Tagged { type_name: "dynamodb:table", arn, tags });
+                found.push(Tagged { type_name: "dynamodb:table".to_owned(), arn, tags });
             }
             match &tables["LastEvaluatedTableName"] {
                 Value::String(last) => page = json!({ "ExclusiveStartTableName": last }),

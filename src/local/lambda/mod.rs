@@ -219,7 +219,7 @@ impl Functions for Lambda {
 impl TaggedResources for Lambda {
     fn tagged(&self, region: &str) -> Result<Vec<Tagged>, ApiError> {
         let tagged = |(id, function): (FunctionId, &state::Function)| Tagged {
-            type_name: "lambda:function",
+            type_name: "lambda:function".to_owned(),
             arn: id.arn(),
             tags: function.tags.clone(),
         };

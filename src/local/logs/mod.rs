@@ -154,7 +154,7 @@ impl LogSink for Logs {
 impl TaggedResources for Logs {
     fn tagged(&self, region: &str) -> Result<Vec<Tagged>, ApiError> {
         let tagged = |(name, group): (&String, &Group)| Tagged {
-            type_name: "logs:log-group",
+            type_name: "logs:log-group".to_owned(),
             arn: CloudContext::arn("logs", region, &format!("log-group:{name}")),
             tags: group.tags.clone(),
         };

@@ -16,6 +16,7 @@ use super::http::WebSockets;
 use crate::local::apigateway::ApiGateway;
 use crate::local::apigateway::connection::OpenConnection;
 use crate::local::apigateway::management::Management;
+use crate::local::cloudcontrol::CloudControl;
 use crate::local::cloudformation::CloudFormation;
 use crate::local::console::{self, Console};
 use crate::local::context::CloudContext;
@@ -42,6 +43,7 @@ pub fn operations() -> Vec<&'static Operation> {
         S::OPERATIONS.iter().map(|row| &row.operation)
     }
     of::<ApiGateway>()
+        .chain(of::<CloudControl>())
         .chain(of::<CloudFormation>())
         .chain(of::<DynamoDb>())
         .chain(of::<Management>())
@@ -88,9 +90,11 @@ impl Cloud {
                 logs: logs.clone(),
             },
         )?;
-        let tagging = Tagging::new(vec![dynamodb.clone(), lambda.clone(), logs.clone()]);
+        let cloudcontrol = CloudControl::open(context)?;
+        let tagging = Tagging::new(vec![cloudcontrol.clone(), dynamodb.clone(), lambda.clone(), logs.clone()]);
         let services: Vec<Arc<dyn AnyService>> = vec![
             gateway.clone(),
+            cloudcontrol.clone(),
             CloudFormation::open(context)?,
             dynamodb,
             Arc::new(Management::new(gateway.clone())),
@@ -214,6 +218,7 @@ mod tests {
             assert_eq!(found, free, "{}", S::NAME);
         }
         check::<ApiGateway>(&[]);
+        check::<CloudControl>(&[]);
         check::<CloudFormation>(&[]);
         check::<DynamoDb>(&["GetRecords"]);
         check::<Management>(&[]);

@@ -270,6 +270,7 @@ pub fn decode_query(text: &[u8]) -> Vec<(String, String)> {
 fn service_by_form(request: &Request) -> Option<&'static str> {
     if let Some(target) = request.headers.get("x-amz-target").and_then(|target| target.to_str().ok()) {
         return match target.split_once(['_', '.'])?.0 {
+            "CloudApiService" => Some("cloudcontrolapi"),
             "DynamoDB" => Some("dynamodb"),
             "Logs" => Some("logs"),
             "ResourceGroupsTaggingAPI" => Some("tagging"),

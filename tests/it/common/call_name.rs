@@ -184,9 +184,20 @@ fn about_lambda(path: &[&str], body: &Bytes) -> String {
 
 fn about_json(body: &Bytes) -> String {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    if let Some(type_name) = body["TypeName"].as_str() {
+        return format!("{type_name} {}", about_record(&body)).trim_end().to_owned();
+    }
     let given = ["TableName", "ResourceArn", "logGroupName", "logGroupNamePrefix", "resourceArn"];
     let given = given.iter().find_map(|member| body[*member].as_str()).unwrap_or_default();
     given.rsplit([':', '/']).next().unwrap().to_owned()
+}
+
+/// The name of a resource of Cloud Control's; nothing where AWS mints its id.
+fn about_record(body: &Value) -> String {
+    let desired = body["DesiredState"].as_str().map_or(Value::Null, |text| serde_json::from_str(text).unwrap());
+    let named = ["QueueName", "TopicName", "Name"].iter().find_map(|name| desired[*name].as_str());
+    let name = named.or(body["Identifier"].as_str()).unwrap_or_default().rsplit([':', '/']).next().unwrap();
+    if name.contains('_') { String::new() } else { name.to_owned() }
 }
 
 /// The action of a form, and its resource.

@@ -21,6 +21,11 @@ impl Template {
         Self(serde_yaml::from_str(&text).unwrap())
     }
 
+    /// A template of this repository.
+    pub fn of(path: &str) -> Self {
+        Self(serde_yaml::from_str(&fs::read_to_string(repository().join(path)).unwrap()).unwrap())
+    }
+
     /// `Echo.MemorySize` is the function's property, `Echo` the resource.
     pub fn get(&mut self, path: &str) -> &mut Value {
         path.split('.').enumerate().fold(&mut self.0["Resources"], |value, (depth, key)| {
@@ -64,7 +69,14 @@ impl Template {
 
     /// Writes it to the path that `wschat up` reads.
     pub fn save(&self, cloud: &Cloud) {
-        fs::write(cloud.folder().join("template.json"), self.0.to_string()).unwrap();
+        self.save_as(cloud, "template.json");
+    }
+}
+
+impl Template {
+    /// The same, under another name.
+    pub fn save_as(&self, cloud: &Cloud, name: &str) {
+        fs::write(cloud.folder().join(name), self.0.to_string()).unwrap();
     }
 }
 
@@ -108,6 +120,7 @@ pub const SWIFT: &str = r#"
     table_deleting = 0.002
     function_pending = 0.002
     function_updating = 0.002
+    resource_changing = 0.002
 "#;
 
 /// A cloud with fast conditions and the echo template in its folder; nothing is deployed.
@@ -158,6 +171,7 @@ pub fn apps() -> Vec<App> {
         shipped("chat", "templates/chat.yaml"),
         shipped("node-chat", "examples/node-chat/template.yaml"),
         shipped("python-chat", "examples/python-chat/template.yaml"),
+        App::services(),
     ];
     let given = std::env::var_os("WSCHAT_TEMPLATES").unwrap_or_default();
     for template in std::env::split_paths(&given).filter(|path| !path.as_os_str().is_empty()) {
@@ -168,6 +182,12 @@ pub fn apps() -> Vec<App> {
 }
 
 impl App {
+    /// One whose resources stand beside the chat, with code that is never run (`tests/fixtures/services`).
+    pub fn services() -> Self {
+        let folder = repository().join("tests/fixtures/services");
+        Self { name: "services".to_owned(), template: folder.join("template.yaml"), code: Some(folder) }
+    }
+
     /// A cloud with fast conditions and this app in its folder; nothing is deployed.
     pub fn fast(&self) -> Cloud {
         let cloud = Cloud::start().conditions(SWIFT).go();

@@ -1,0 +1,278 @@
+//! The table of Cloud Control's operations, and how they run.
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::records::Record;
+use super::{Answer, CloudControl, Input, Request, invalid, mint, model};
+use crate::core::iam::need::Need;
+use crate::core::schemas::{Schema, schema, value_at};
+use crate::local::context::clock::now_millis;
+use crate::local::protocol::operation::OperationEffect::{Changes, Reads};
+use crate::local::protocol::service::Permissions::Needs;
+use crate::local::protocol::service::{self, Service, ServiceCall};
+use crate::local::protocol::wire::{self, ApiError, Protocol, Response};
+
+type Row = service::Row<CloudControl>;
+
+const OPERATIONS: &[Row] = &[
+    Row::named("CreateResource", Changes, Needs(on_anything), create_resource),
+    Row::named("DeleteResource", Changes, Needs(on_anything), delete_resource),
+    Row::named("GetResource", Reads, Needs(on_anything), get_resource),
+    Row::named("GetResourceRequestStatus", Reads, Needs(on_anything), get_resource_request_status),
+    Row::named("ListResourceRequests", Reads, Needs(on_anything), list_resource_requests),
+    Row::named("ListResources", Reads, Needs(on_anything), list_resources),
+    Row::named("UpdateResource", Changes, Needs(on_anything), update_resource),
+];
+
+#[async_trait]
+impl Service for CloudControl {
+    /// It gets the region and the input.
+    type Run = fn(&CloudControl, &str, Input) -> Answer;
+
+    const NAME: &'static str = "cloudcontrolapi";
+    const PROTOCOL: Protocol = Protocol::AwsJson10;
+    const TARGETS: &'static [&'static str] = &["CloudApiService."];
+    const OPERATIONS: &'static [Row] = OPERATIONS;
+
+    fn unknown(_request: &wire::Request) -> ApiError {
+        ApiError::new(400, "UnknownOperationException", "")
+    }
+
+    async fn run(&self, run: Self::Run, call: ServiceCall) -> Result<Response, ApiError> {
+        let input: Input = call.request.json()?;
+        Ok(Response::json(200, &run(self, call.region(), input)?))
+    }
+}
+
+/// Cloud Control's actions have CloudFormation's prefix and no resource. (Service Authorization Reference, "AWS Cloud Control
+/// API".) What the handlers call on the caller's behalf is not checked here: nothing is called.
+fn on_anything(call: &ServiceCall) -> Vec<Need> {
+    vec![Need::new(format!("cloudformation:{}", call.operation.name), "*".to_owned())]
+}
+
+fn create_resource(cloud: &CloudControl, region: &str, input: Input) -> Answer {
+    let schema = known_type(&input)?;
+    let asked = json_of(input.desired_state.as_deref(), "DesiredState")?;
+    model::refuse_read_only(schema, &asked)?;
+    model::check(schema, &asked)?;
+    let asked_for = json!(["CREATE", schema.type_name, asked]);
+    cloud.request(region, schema, "CREATE", input.client_token, asked_for, |records, ends| {
+        let (model, identifier) = mint::minted(schema, region, &asked);
+        let of_type = records.resources.entry(schema.type_name.to_owned()).or_default();
+        let name = schema.name.as_ref().map(|property| &model[property.as_str()]);
+        let taken = of_type.iter().find(|(known, record)| {
+            **known == identifier
+                || schema.name.as_ref().map(|property| &record.model[property.as_str()]) == name && name.is_some()
+        });
+        if let Some((known, _)) = taken {
+            let message = format!("Resource of type '{}' with identifier '{known}' already exists.", schema.type_name);
+            return Ok((known.clone(), Some(("AlreadyExists".to_owned(), message))));
+        }
+        of_type.insert(identifier.clone(), Record { model, from: ends, until: None });
+        Ok((identifier, None))
+    })
+}
+
+fn update_resource(cloud: &CloudControl, region: &str, input: Input) -> Answer {
+    let schema = known_type(&input)?;
+    if !schema.is_mutable() {
+        let message = format!("Resource type {} does not support UPDATE action", schema.type_name);
+        return Err(ApiError::new(405, "UnsupportedActionException", message));
+    }
+    let identifier = required(input.identifier, "Identifier")?;
+    let patch = json_of(input.patch_document.as_deref(), "PatchDocument")?;
+    let Value::Array(operations) = &patch else { return Err(invalid("PatchDocument must be a list of operations")) };
+    let asked_for = json!(["UPDATE", schema.type_name, identifier, patch]);
+    cloud.request(region, schema, "UPDATE", input.client_token, asked_for, |records, _| {
+        let old =
+            records.record(schema.type_name, &identifier).ok_or_else(|| not_found(schema, &identifier))?.model.clone();
+        refuse_busy(records, schema, &identifier)?;
+        // AWS reads it, changes what it read, and writes that: what no reading gives is lost where the patch has it not.
+        let mut new = model::shown(schema, &old);
+        model::patch(&mut new, operations)?;
+        model::check(schema, &new)?;
+        let fixed = schema.create_only.iter().chain(&schema.read_only);
+        let changed: Vec<&String> = fixed
+            .filter(|path| !schema.write_only.contains(path) && value_at(&old, path) != value_at(&new, path))
+            .collect();
+        if !changed.is_empty() {
+            let message = format!("Invalid patch update: {changed:?} cannot be updated");
+            return Err(ApiError::new(400, "NotUpdatableException", message));
+        }
+        let of_type = records.resources.entry(schema.type_name.to_owned()).or_default();
+        if let Some(record) = of_type.get_mut(&identifier) {
+            record.model = new;
+        }
+        Ok((identifier.clone(), None))
+    })
+}
+
+fn delete_resource(cloud: &CloudControl, region: &str, input: Input) -> Answer {
+    let schema = known_type(&input)?;
+    let identifier = required(input.identifier, "Identifier")?;
+    let asked_for = json!(["DELETE", schema.type_name, identifier]);
+    cloud.request(region, schema, "DELETE", input.client_token, asked_for, |records, ends| {
+        records.record(schema.type_name, &identifier).ok_or_else(|| not_found(schema, &identifier))?;
+        refuse_busy(records, schema, &identifier)?;
+        let of_type = records.resources.entry(schema.type_name.to_owned()).or_default();
+        if let Some(record) = of_type.get_mut(&identifier) {
+            record.until = Some(ends);
+        }
+        Ok((identifier.clone(), None))
+    })
+}
+
+fn get_resource(cloud: &CloudControl, region: &str, input: Input) -> Answer {
+    let schema = known_type(&input)?;
+    let identifier = required(input.identifier, "Identifier")?;
+    let records = cloud.state.now();
+    let record = records.read(region).and_then(|region| region.record(schema.type_name, &identifier));
+    let record = record.ok_or_else(|| not_found(schema, &identifier))?;
+    Ok(json!({ "TypeName": schema.type_name, "ResourceDescription": described(schema, &identifier, record) }))
+}
+
+fn list_resources(cloud: &CloudControl, region: &str, input: Input) -> Answer {
+    let schema = known_type(&input)?;
+    let records = cloud.state.now();
+    let all = records.there(region).filter(|(type_name, ..)| *type_name == schema.type_name);
+    let all = all.map(|(_, identifier, record)| described(schema, identifier, record)).collect();
+    let mut answer = page(all, &input, "ResourceDescriptions")?;
+    answer["TypeName"] = schema.type_name.into();
+    Ok(answer)
+}
+
+fn get_resource_request_status(cloud: &CloudControl, region: &str, input: Input) -> Answer {
+    let token = required(input.request_token, "RequestToken")?;
+    let records = cloud.state.now();
+    let request = records.read(region).and_then(|region| region.requests.iter().find(|request| request.token == token));
+    let request = request.ok_or_else(|| {
+        ApiError::new(404, "RequestTokenNotFoundException", format!("Request with token {token} was not found"))
+    })?;
+    Ok(json!({ "ProgressEvent": request.event() }))
+}
+
+fn list_resource_requests(cloud: &CloudControl, region: &str, input: Input) -> Answer {
+    let records = cloud.state.now();
+    let filter = &input.resource_request_status_filter;
+    let fits = |wanted: &[String], is: &str| wanted.is_empty() || wanted.iter().any(|one| one == is);
+    let requests = records.read(region).map_or(&[][..], |region| &region.requests);
+    let wanted = requests.iter().filter(|request| {
+        fits(&filter.operations, &request.operation) && fits(&filter.operation_statuses, request.status())
+    });
+    let events = wanted.rev().map(Request::event).collect();
+    page(events, &input, "ResourceRequestStatusSummaries")
+}
+
+impl CloudControl {
+    /// Records a request that `carry_out` does, which gets the region's records and when the request ends, and gives the
+    /// identifier of its resource and the failure that it will end in.
+    fn request(
+        &self,
+        region: &str,
+        schema: &Schema,
+        operation: &str,
+        client_token: Option<String>,
+        input: Value,
+        carry_out: impl FnOnce(&mut super::records::Region, i64) -> Result<(String, Option<(String, String)>), ApiError>,
+    ) -> Answer {
+        let delay = i64::try_from(self.context.conditions.eventual.resource_changing.as_millis()).unwrap_or(i64::MAX);
+        let event = self.state.change(|records| {
+            let records = records.region(region);
+            let known = client_token
+                .as_ref()
+                .and_then(|token| records.requests.iter().find(|request| request.client_token.as_ref() == Some(token)));
+            if let Some(known) = known {
+                if known.input == input {
+                    return Ok(known.event());
+                }
+                let message = "The client token was used with another request before.";
+                return Err(ApiError::new(409, "ClientTokenConflictException", message));
+            }
+            let began = now_millis();
+            let ends = began.saturating_add(delay);
+            let (identifier, failure) = carry_out(records, ends)?;
+            let request = Request {
+                token: Uuid::new_v4().to_string(),
+                client_token,
+                input,
+                type_name: schema.type_name.to_owned(),
+                operation: operation.to_owned(),
+                identifier,
+                began,
+                ends,
+                failure,
+            };
+            let mut event = request.event();
+            // However short it takes, the first answer does not know the end.
+            event["OperationStatus"] = "IN_PROGRESS".into();
+            for known_later in ["ErrorCode", "StatusMessage"] {
+                if let Some(event) = event.as_object_mut() {
+                    event.shift_remove(known_later);
+                }
+            }
+            records.requests.push(request);
+            Ok(event)
+        })?;
+        Ok(json!({ "ProgressEvent": event }))
+    }
+}
+
+fn described(schema: &Schema, identifier: &str, record: &Record) -> Value {
+    json!({ "Identifier": identifier, "Properties": model::shown(schema, &record.model).to_string() })
+}
+
+/// A page of a list under `member`.
+fn page(all: Vec<Value>, input: &Input, member: &str) -> Answer {
+    let from = match &input.next_token {
+        None => 0,
+        Some(token) => token.parse().map_err(|_| invalid("NextToken is not one that this service gave"))?,
+    };
+    let size = input.max_results.unwrap_or(100).clamp(1, 100);
+    let mut answer = json!({ member: all.iter().skip(from).take(size).collect::<Vec<_>>() });
+    if from + size < all.len() {
+        answer["NextToken"] = (from + size).to_string().into();
+    }
+    Ok(answer)
+}
+
+fn known_type(input: &Input) -> Result<&'static Schema, ApiError> {
+    let name = input.type_name.as_deref().ok_or_else(|| missing("TypeName"))?;
+    schema(name).ok_or_else(|| {
+        let message = format!("The type '{name}' cannot be found, or the local cloud has a service of its own for it.");
+        ApiError::new(404, "TypeNotFoundException", message)
+    })
+}
+
+fn json_of(text: Option<&str>, member: &str) -> Answer {
+    let text = text.ok_or_else(|| missing(member))?;
+    serde_json::from_str(text).map_err(|error| invalid(format!("{member} is not valid JSON: {error}")))
+}
+
+fn required(value: Option<String>, member: &str) -> Result<String, ApiError> {
+    value.filter(|value| !value.is_empty()).ok_or_else(|| missing(member))
+}
+
+fn missing(member: &str) -> ApiError {
+    let member = member[..1].to_lowercase() + &member[1..];
+    invalid(format!(
+        "1 validation error detected: Value null at '{member}' failed to satisfy constraint: Member must not be null"
+    ))
+}
+
+fn refuse_busy(records: &super::records::Region, schema: &Schema, identifier: &str) -> Result<(), ApiError> {
+    if !records.is_busy(schema.type_name, identifier) {
+        return Ok(());
+    }
+    let message = format!(
+        "Resource of type '{}' with identifier '{identifier}' is being changed by another request",
+        schema.type_name
+    );
+    Err(ApiError::new(409, "ConcurrentOperationException", message))
+}
+
+fn not_found(schema: &Schema, identifier: &str) -> ApiError {
+    let message = format!("Resource of type '{}' with identifier '{identifier}' was not found.", schema.type_name);
+    ApiError::new(404, "ResourceNotFoundException", message)
+}
