@@ -804,9 +804,9 @@ fn references_to_refused_parts_are_no_further_errors() {
             "AWS::Serverless::Api",
         ),
         (
-            "Pool: { Type: AWS::Cognito::UserPool }",
-            "!GetAtt Pool.Arn",
-            "\"AWS::Cognito::UserPool\" is not supported yet",
+            "Client: { Type: AWS::Cognito::UserPoolClient }",
+            "!GetAtt Client.ClientId",
+            "\"AWS::Cognito::UserPoolClient\" is not supported: it cannot be tagged",
         ),
     ] {
         let resources = resources.replace("FUNCTION", function);

@@ -224,11 +224,8 @@ fn what_aws_adds_is_no_change() {
     let secret = json!({"Id": "arn", "Name": "s"});
     assert_eq!(changed("AWS::SecretsManager::Secret", &secret, &json!({"SecretString": "x", "Name": "s"})), []);
     // A type that cannot be updated is replaced whatever changes.
-    let pair = json!({"KeyName": "k", "KeyFormat": "pem"});
-    assert_eq!(
-        changed("AWS::EC2::KeyPair", &pair, &json!({"KeyName": "k", "KeyFormat": "ppk"})),
-        [change("KeyFormat", true)]
-    );
+    let pair = json!({"Strategy": "cluster"});
+    assert_eq!(changed("AWS::EC2::PlacementGroup", &pair, &json!({"Strategy": "spread"})), [change("Strategy", true)]);
 }
 
 #[test]
