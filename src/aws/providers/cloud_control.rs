@@ -9,14 +9,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use aws_sdk_cloudcontrol::types::{Operation, OperationStatus, ProgressEvent, ResourceRequestStatusFilter};
-use aws_sdk_resourcegroupstagging::types::TagFilter;
 use futures_util::future::{join_all, try_join_all};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use super::wait::{self, PollPolicy};
-use super::{Context, Discovery, Provider, ResourceError, Search};
+use super::{Context, Discovery, Provider, ResourceError, Search, tagged};
 use crate::aws::client::{Aws, AwsCall, CallError, Meaning};
 use crate::core::types::cloud_control::{self, CloudControlled, IDENTIFIER, kind, roles_in};
 use crate::core::types::tags::{self, Tags};
@@ -62,7 +61,8 @@ pub async fn list(aws: &Aws, discovery: &Discovery) -> Result<Vec<Live>, Unread>
         tokio::try_join!(found, requests)
     };
     let by_tags = async {
-        let tagged = tagged(aws, None).await.map_err(|error| (BY_TAGS, error.into()))?;
+        let tagged = discovery.tagged(aws).await.map_err(|error| (BY_TAGS, error.clone().into()))?;
+        let tagged = of_cloud_control(aws, &tagged.all);
         let wanted = wanted(discovery.wait().await);
         let is_called = |one: &Tagged, kind: &CloudControlled, name: &str| {
             one.kind.schema.type_name == kind.schema.type_name && is_called(&one.arn, name)
@@ -156,37 +156,13 @@ impl Tagged {
     }
 }
 
-/// Everything of these types with the stack's tags, or with its tag for one resource.
-async fn tagged(aws: &Aws, logical_id: Option<&str>) -> Result<Vec<Tagged>, CallError> {
-    let scope = aws.scope();
-    let filter = |key: &str, value: Option<&str>| {
-        let values = value.filter(|value| !value.is_empty()).map(|value| vec![value.to_owned()]);
-        TagFilter::builder().key(key).set_values(values).build()
-    };
-    let mut filters = vec![
-        filter(tags::STACK, Some(&scope.stack)),
-        filter(tags::REGION, Some(&scope.region)),
-        filter(tags::TYPE, None),
-    ];
-    filters.extend(logical_id.map(|id| filter(tags::LOGICAL_ID, Some(id))));
-    let found = super::pages::all(|from| {
-        let filters = filters.clone();
-        async move {
-            let page = aws
-                .call(AwsCall::new("tagging", "GetResources"), || {
-                    let request = aws.tagging.get_resources().set_tag_filters(Some(filters.clone()));
-                    request.set_pagination_token(from.clone()).send()
-                })
-                .await?;
-            Ok((page.resource_tag_mapping_list, page.pagination_token))
-        }
-    })
-    .await?;
-    let read = found.into_iter().filter_map(|mapping| {
-        let tags: Tags = mapping.tags.unwrap_or_default().into_iter().map(|tag| (tag.key, tag.value)).collect();
-        Some(Tagged { kind: kind(tags.get(tags::TYPE)?)?, arn: mapping.resource_arn?, tags })
+/// Those of the types that Cloud Control provisions, in this region. (The Tagging API has some of other regions, too.)
+fn of_cloud_control(aws: &Aws, tagged: &[(String, Tags)]) -> Vec<Tagged> {
+    let is_here = |tags: &Tags| tags.get(tags::REGION).is_some_and(|region| *region == aws.scope().region);
+    let read = tagged.iter().filter(|(_, tags)| is_here(tags)).filter_map(|(arn, tags)| {
+        Some(Tagged { kind: kind(tags.get(tags::TYPE)?)?, arn: arn.clone(), tags: tags.clone() })
     });
-    Ok(read.collect())
+    read.collect()
 }
 
 /// What Cloud Control may call the resource with this ARN, the likeliest first.
@@ -497,7 +473,9 @@ impl Provider for CloudControlled {
             return by_name(cx.aws, itself, name).await;
         }
         let mut found = Vec::new();
-        for one in tagged(cx.aws, Some(&desired.logical_id)).await? {
+        let stack = cx.aws.scope().stack.as_str();
+        let alike = tagged::search(cx.aws, &[(tags::STACK, stack), (tags::LOGICAL_ID, &desired.logical_id)]).await?;
+        for one in of_cloud_control(cx.aws, &alike) {
             if one.kind.schema.type_name == self.schema.type_name {
                 found.extend(one.read(cx.aws).await?);
             }

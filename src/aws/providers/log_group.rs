@@ -17,7 +17,7 @@ use crate::core::words::Scope;
 #[async_trait]
 impl Provider for LogGroup {
     async fn list(&self, aws: &Aws, discovery: &Discovery, _: &[Live]) -> Result<Vec<Live>, ResourceError> {
-        let (groups, tagged) = tokio::join!(describe(aws, None), discovery.tagged(aws));
+        let (groups, tagged) = tokio::join!(describe(aws, None), async { discovery.tagged(aws).await.ok() });
         let (groups, search) = (groups?, discovery.wait().await);
         let likely = |name: &str| {
             let is_tagged = |type_name, name: &str| tagged.is_some_and(|tagged| tagged.includes(type_name, name));

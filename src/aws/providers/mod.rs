@@ -123,7 +123,7 @@ pub struct Search {
 #[derive(Debug, Default)]
 pub struct Discovery {
     search: SetOnce<Search>,
-    tagged: OnceCell<Option<Tagged>>,
+    tagged: OnceCell<Result<Tagged, CallError>>,
 }
 
 impl From<Search> for Discovery {
@@ -143,8 +143,8 @@ impl Discovery {
         self.search.wait().await
     }
 
-    /// What carries the stack's tag, asked for once a reading; `None` where that cannot be known.
-    async fn tagged(&self, aws: &Aws) -> Option<&Tagged> {
+    /// What carries the stack's tag, asked for once a reading.
+    async fn tagged(&self, aws: &Aws) -> Result<&Tagged, &CallError> {
         self.tagged.get_or_init(|| tagged::read(aws)).await.as_ref()
     }
 }

@@ -27,7 +27,7 @@ impl Provider for Table {
             let page = page.await?;
             Ok((page.table_names, page.last_evaluated_table_name))
         });
-        let (names, tagged) = tokio::join!(names, discovery.tagged(aws));
+        let (names, tagged) = tokio::join!(names, async { discovery.tagged(aws).await.ok() });
         let (names, search) = (names?, discovery.wait().await);
         let likely = |name: &str| {
             search.includes(TYPE, name)

@@ -1,52 +1,65 @@
-//! Which tables, functions and log groups carry the stack's tag: the Resource Groups Tagging API knows it in one call,
-//! where each service would have to be asked about every resource of the account.
+//! What carries the stack's tags: the Resource Groups Tagging API knows it in one call, where each service would have to be
+//! asked about every resource of the account.
 //!
-//! It lags behind by seconds ("eventually consistent"), and not everybody may call it. So what the template names and
-//! what has a name of wschat's is read by its name in any case, and where few resources are left, each is asked.
+//! It lags behind by seconds ("eventually consistent"). So what the template names and what has a name of wschat's is read by its
+//! name in any case, and where few resources of a type are left, each is asked.
 
 use std::collections::{BTreeSet, HashSet};
 
+use aws_sdk_resourcegroupstagging::types::TagFilter;
+
 use super::pages;
-use crate::aws::client::{Aws, AwsCall};
-use crate::core::types::{function, log_group, table, tags};
+use crate::aws::client::{Aws, AwsCall, CallError};
+use crate::core::types::tags::{self, Tags};
+use crate::core::types::{function, log_group, table};
 
 /// How many resources of a type are asked one by one although no tag is known of them: as many as are asked at once.
 const FEW: usize = 16;
 
-/// The resources of those types that carry the tag of a stack, by type and name.
+/// The resources with the tag of a stack.
 #[derive(Debug, Default)]
-pub struct Tagged(HashSet<(&'static str, String)>);
+pub struct Tagged {
+    /// ARNs and tags.
+    pub all: Vec<(String, Tags)>,
+    /// Tables, functions and log groups, by type and name.
+    named: HashSet<(&'static str, String)>,
+}
 
 impl Tagged {
     pub fn includes(&self, type_name: &'static str, name: &str) -> bool {
-        self.0.contains(&(type_name, name.to_owned()))
+        self.named.contains(&(type_name, name.to_owned()))
     }
 }
 
-/// The types in the API's words, and what precedes the name in their ARNs.
+/// What precedes the names of tables, functions and log groups in their ARNs, by service.
 const TYPES: &[(&str, &str, &str)] = &[
-    ("dynamodb:table", "table/", table::TYPE),
-    ("lambda:function", "function:", function::TYPE),
-    ("logs:log-group", "log-group:", log_group::TYPE),
+    ("dynamodb", "table/", table::TYPE),
+    ("lambda", "function:", function::TYPE),
+    ("logs", "log-group:", log_group::TYPE),
 ];
 
-/// Asks which resources carry the stack's tag; any stack's where `aws` is on behalf of all. `None` where that cannot be
-/// known: the caller may not ask, or there is no such service.
-pub(super) async fn read(aws: &Aws) -> Option<Tagged> {
-    let stack = aws.scope().stack.as_str();
-    let filter = aws_sdk_resourcegroupstagging::types::TagFilter::builder()
-        .key(tags::STACK)
-        .set_values((!stack.is_empty()).then(|| vec![stack.to_owned()]))
-        .build();
-    let types: Vec<String> = TYPES.iter().map(|(type_name, ..)| (*type_name).to_owned()).collect();
+/// Asks what carries the stack's tag; any stack's where `aws` is on behalf of all.
+pub(super) async fn read(aws: &Aws) -> Result<Tagged, CallError> {
+    let all = search(aws, &[(tags::STACK, &aws.scope().stack)]).await?;
+    let named = all.iter().filter_map(|(arn, _)| name_in(arn));
+    let named = named.map(|(type_name, name)| (type_name, name.to_owned())).collect();
+    Ok(Tagged { all, named })
+}
+
+/// The ARNs and tags of what carries all of these tags. An empty value stands for any.
+pub(super) async fn search(aws: &Aws, wanted: &[(&str, &str)]) -> Result<Vec<(String, Tags)>, CallError> {
+    let filter = |(key, value): &(&str, &str)| {
+        let values = (!value.is_empty()).then(|| vec![(*value).to_owned()]);
+        TagFilter::builder().key(*key).set_values(values).build()
+    };
+    let filters: Vec<TagFilter> = wanted.iter().map(filter).collect();
     let found = pages::all(|from| {
-        let (filter, types) = (filter.clone(), types.clone());
+        let filters = filters.clone();
         async move {
             let page = aws.call(AwsCall::new("tagging", "GetResources"), || {
                 aws.tagging
                     .get_resources()
-                    .tag_filters(filter.clone())
-                    .set_resource_type_filters(Some(types.clone()))
+                    .set_tag_filters(Some(filters.clone()))
                     .resources_per_page(100)
                     .set_pagination_token(from.clone())
                     .send()
@@ -54,19 +67,19 @@ pub(super) async fn read(aws: &Aws) -> Option<Tagged> {
             let page = page.await?;
             Ok((page.resource_tag_mapping_list, page.pagination_token))
         }
-    })
-    .await
-    .inspect_err(|error| tracing::debug!("resources are asked for their tags one by one: {error}"))
-    .ok()?;
-    let named = found.iter().filter_map(|one| name_in(one.resource_arn()?));
-    Some(Tagged(named.map(|(type_name, name)| (type_name, name.to_owned())).collect()))
+    });
+    let described = found.await?.into_iter().filter_map(|mapping| {
+        let tags = mapping.tags.unwrap_or_default().into_iter().map(|tag| (tag.key, tag.value)).collect();
+        Some((mapping.resource_arn?, tags))
+    });
+    Ok(described.collect())
 }
 
 /// The type and name of the resource with an ARN.
 fn name_in(arn: &str) -> Option<(&'static str, &str)> {
     let mut parts = arn.splitn(6, ':').skip(2);
     let (service, resource) = (parts.next()?, parts.nth(2)?);
-    let (_, prefix, type_name) = TYPES.iter().find(|(known, ..)| known.split(':').next() == Some(service))?;
+    let (_, prefix, type_name) = TYPES.iter().find(|(known, ..)| *known == service)?;
     // CloudFormation's ARN of a log group ends in `:*`.
     Some((*type_name, resource.strip_prefix(prefix)?.trim_end_matches(":*")))
 }

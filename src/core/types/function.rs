@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::constraints::{self, Refusal};
-use super::iam_permissions::{ANY, Permissions, Roles, Subject, logs, tagged};
+use super::iam_permissions::{ANY, Permissions, Roles, Subject, logs};
 use super::serving::{When, is_invoked};
 use super::tags::Tags;
 use super::{
@@ -318,7 +318,6 @@ impl Kind for Function {
 
     fn permissions_to_list(&self, _: &Scope, _: Roles, permissions: &mut Permissions) {
         permissions.allow("lambda", &["ListFunctions"], "*");
-        tagged(permissions);
     }
 
     fn permissions(&self, it: &Subject<'_>, permissions: &mut Permissions) {

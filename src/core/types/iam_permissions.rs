@@ -176,11 +176,6 @@ pub(crate) fn apigateway(scope: &Scope, path: &str) -> String {
     format!("arn:{}:apigateway:{}::/{path}", scope.partition, scope.region)
 }
 
-/// Permission to ask which resources carry the stack's tag.
-pub(crate) fn tagged(permissions: &mut Permissions) {
-    permissions.allow("tag", &["GetResources"], "*");
-}
-
 /// Adds actions on a log group, in both forms of its ARN: if a call names the group, AWS checks the form that includes
 /// the streams (`:*`); if a call gives the ARN, the form without.
 pub(crate) fn logs(permissions: &mut Permissions, scope: &Scope, group: &str, actions: &[&str]) {

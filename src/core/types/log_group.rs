@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::iam_permissions::{Permissions, Roles, Subject, logs, tagged};
+use super::iam_permissions::{Permissions, Roles, Subject, logs};
 use super::tags::Tags;
 use super::{Action, Attribute, Kind, Live, Naming, Owner, PlanView, StepEffects, StepView, canonical, names, tags};
 use crate::core::words::{Problem, Scope};
@@ -132,7 +132,6 @@ impl Kind for LogGroup {
 
     fn permissions_to_list(&self, _: &Scope, _: Roles, permissions: &mut Permissions) {
         permissions.allow("logs", &["DescribeLogGroups"], "*");
-        tagged(permissions);
     }
 
     fn permissions(&self, it: &Subject<'_>, permissions: &mut Permissions) {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::iam_permissions::{Permissions, Roles, Subject, tagged};
+use super::iam_permissions::{Permissions, Roles, Subject};
 use super::tags::Tags;
 use super::{Action, Attribute, Kind, Naming, PlanView, StepEffects, StepView, names, tags, to_value};
 use crate::core::words::{Path, Problem, ProblemKind, Scope, Token, deserialize};
@@ -362,7 +362,6 @@ impl Kind for Table {
 
     fn permissions_to_list(&self, _: &Scope, _: Roles, permissions: &mut Permissions) {
         permissions.allow("dynamodb", &["ListTables"], "*");
-        tagged(permissions);
     }
 
     fn permissions(&self, it: &Subject<'_>, permissions: &mut Permissions) {

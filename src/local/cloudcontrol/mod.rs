@@ -74,7 +74,8 @@ impl TaggedResources for CloudControl {
             let schema = schema(type_name)?;
             let tags = model::tags(schema, &record.model);
             let arn = mint::arn(schema, region, &record.model, identifier);
-            let type_name = format!("{}:{}", arn.split(':').nth(2)?, type_name.rsplit("::").next()?.to_ascii_lowercase());
+            let type_name =
+                format!("{}:{}", arn.split(':').nth(2)?, type_name.rsplit("::").next()?.to_ascii_lowercase());
             (!tags.is_empty()).then_some(Tagged { type_name, arn, tags })
         });
         Ok(described.collect())
