@@ -21,6 +21,7 @@ impl Fixture {
             conditions: Arc::new(conditions),
             ca_bundle: folder.path().join("ca.pem"),
             recorder: Arc::default(),
+            hosts: Default::default(),
         };
         Self { service: CloudControl::open(&context).unwrap(), _folder: folder }
     }
