@@ -334,39 +334,41 @@ async fn crowd(cloud: &Cloud) {
     }
 }
 
-/// The calls of a run but for those that list, in pages.
+/// The calls of a run but for those that list, in pages, and for those that look at one state or try one thing again: how
+/// often differs from run to run.
 fn asked(run: ProxiedRun) -> BTreeSet<String> {
     const LISTS: &[&str] = &["DescribeLogGroups", "GetResources", "ListFunctions", "ListTables"];
+    // A function is created when its role can be assumed, and is then looked at until it is active.
+    const REPEATED: &[&str] = &["CreateFunction", "DescribeTable", "GetFunction"];
     run.run.ok();
-    let calls = run.calls.iter().filter(|call| !LISTS.contains(&call.name.operation.as_str()));
-    calls.map(|call| call.name.to_string()).collect()
+    let names = run.calls.iter().map(|call| &call.name);
+    let counted = names.filter(|name| !LISTS.contains(&name.operation.as_str()));
+    let counted = counted.filter(|name| name.nth == 1 || !REPEATED.contains(&name.operation.as_str()));
+    counted.map(ToString::to_string).collect()
 }
 
 /// Names that the template gives, so that `down` finds the resources by their tags alone.
 #[tokio::test]
 async fn resources_of_others_are_not_asked_one_by_one() {
+    const VERBS: [&[&str]; 5] = [&["up", "--yes"], &["up", "--yes"], &["status"], &["list"], &["down", "--yes"]];
     let cloud = Cloud::start().go();
     let nothing = cloud.inventory().await;
     named(&cloud);
-    let first = asked(cloud.through().run(&["up", "--yes"]));
-    let unchanged = [&["up", "--yes"] as &[&str], &["status"]].map(|verb| asked(cloud.through().run(verb)));
-    let deleted = asked(cloud.through().run(&["down", "--yes"]));
+    let alone = VERBS.map(|verb| asked(cloud.through().run(verb)));
     same(&cloud.inventory().await, &nothing);
 
     crowd(&cloud).await;
     let others = cloud.inventory().await;
-    // How often a state is looked at differs from run to run.
-    let few = |calls: BTreeSet<String>, alone: usize| assert!(calls.len() < alone + OTHERS / 10, "{calls:#?}");
-    few(asked(cloud.through().run(&["up", "--yes"])), first.len());
-    for (verb, alone) in [&["up", "--yes"] as &[&str], &["status"]].into_iter().zip(unchanged) {
+    for (verb, alone) in VERBS.into_iter().zip(alone) {
         assert_eq!(asked(cloud.through().run(verb)), alone, "{verb:?}");
+        if verb == ["status"] {
+            // Who may not ask for tags of all asks for those of each.
+            let message = "not authorized to perform: tag:GetResources";
+            let denied = Fault::refuse(400, "AccessDeniedException", message).permanent();
+            let script = move |call: &Name| (call.operation == "GetResources").then(|| denied.clone());
+            let each = asked(cloud.through().script(script).run(verb));
+            assert!(each.len() > 3 * OTHERS, "{}", each.len());
+        }
     }
-    few(asked(cloud.through().run(&["list"])), 0);
-    // Who may not ask for tags of all asks for those of each.
-    let denied = Fault::refuse(400, "AccessDeniedException", "not authorized to perform: tag:GetResources").permanent();
-    let script = move |call: &Name| (call.operation == "GetResources").then(|| denied.clone());
-    let each = asked(cloud.through().script(script).run(&["status"]));
-    assert!(each.len() > 3 * OTHERS, "{}", each.len());
-    few(asked(cloud.through().run(&["down", "--yes"])), deleted.len());
     same(&cloud.inventory().await, &others);
 }

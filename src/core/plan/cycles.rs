@@ -51,11 +51,11 @@ impl Plan {
 pub fn cycle(steps: usize, waits_for: impl Fn(usize) -> Vec<usize>) -> Option<Vec<usize>> {
     let mut done = vec![false; steps];
     for start in 0..steps {
-        // The way to where the search is, each step with those it waits for that are still to be looked at.
-        let mut way: Vec<(usize, Vec<usize>)> = vec![(start, waits_for(start))];
         if done[start] {
             continue;
         }
+        // The way to where the search is, each step with those it waits for that are still to be looked at.
+        let mut way: Vec<(usize, Vec<usize>)> = vec![(start, waits_for(start))];
         while let Some((step, ahead)) = way.last_mut() {
             match ahead.pop() {
                 None => {

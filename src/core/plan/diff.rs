@@ -4,35 +4,54 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::core::types::{Change, Kind};
+use crate::core::types::{Change, Kind, ownership_marker};
 
-/// What to change to turn `old` into `new`.
+/// What to change to turn `old` into `new`; what AWS keeps no record of is left out.
 pub fn changes(kind: &dyn Kind, old: &Value, new: &Value) -> Vec<Change> {
+    let exists = old.as_object().is_some_and(|old| !old.is_empty());
+    let seen = if exists { kind.seen_as(old, new) } else { None };
+    let old = seen.as_ref().unwrap_or(old);
     let mut found = Vec::new();
-    compare(String::new(), Some(old), Some(new), &mut found);
-    found.retain(|change| !(change.new.is_none() && kind.any_if_absent().contains(&change.property.as_str())));
-    for change in &mut found {
-        let inside = |path: &&str| {
-            change.property.strip_prefix(*path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        };
-        // Where a whole changes, so does what is in it.
-        let around = |path: &&str| path.strip_prefix(&change.property).is_some_and(|rest| rest.starts_with('.'));
-        change.create_only = kind.create_only().iter().any(|path| inside(path) || around(path));
-    }
-    found
+    compare(&mut String::new(), Some(old), Some(new), &mut found);
+    found.retain(|(property, old, new)| {
+        (new.is_some() || !kind.any_if_absent().contains(&property.as_str()))
+            && kind.is_compared(property, exists)
+            // Whose something is, is worth no change where it did not say so before.
+            && (old.is_some() || property != ownership_marker::PROPERTY)
+    });
+    let change = |(property, old, new): Difference<'_>| {
+        let create_only = is_create_only(kind, &property);
+        Change { property, old: old.cloned(), new: new.cloned(), create_only }
+    };
+    found.into_iter().map(change).collect()
 }
 
-fn compare(property: String, old: Option<&Value>, new: Option<&Value>, found: &mut Vec<Change>) {
+/// Whether a property is create-only, or inside of one that is, or around one: where a whole changes, so does what is in it.
+fn is_create_only(kind: &dyn Kind, property: &str) -> bool {
+    let is_below = |path: &str, whole: &str| path.strip_prefix(whole).is_some_and(|rest| rest.starts_with('.'));
+    kind.create_only().iter().any(|path| *path == property || is_below(property, path) || is_below(path, property))
+}
+
+/// A property with its old and its new value.
+type Difference<'v> = (String, Option<&'v Value>, Option<&'v Value>);
+
+/// `property` is copied, and values are not yet, only where something differs: most of what is compared does not.
+fn compare<'v>(property: &mut String, old: Option<&'v Value>, new: Option<&'v Value>, found: &mut Vec<Difference<'v>>) {
     match (old, new) {
         (Some(Value::Object(old)), Some(Value::Object(new))) => {
             let added = new.keys().filter(|key| !old.contains_key(*key));
+            let length = property.len();
             for key in old.keys().chain(added) {
-                let below = if property.is_empty() { key.clone() } else { format!("{property}.{key}") };
-                compare(below, old.get(key), new.get(key), found);
+                if !property.is_empty() {
+                    property.push('.');
+                }
+                property.push_str(key);
+                compare(property, old.get(key), new.get(key), found);
+                property.truncate(length);
             }
         }
         _ if equal(old, new) => {}
-        _ => found.push(Change { property, old: old.cloned(), new: new.cloned(), create_only: false }),
+        _ => found.push((property.clone(), old, new)),
     }
 }
 

@@ -31,26 +31,15 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-pub use diff::parts;
+pub use diff::{changes, parts};
 pub use former::secrets;
 pub use planner::{diff, in_use, teardown};
 pub use replaced::{Replaced, replaced};
 pub use rollback::{Executed, Rollback, expected_live, rollback};
 
-use crate::core::types::{self, Desired, Held, Kind, Live, Part, PlanView, StepView, ownership_marker};
+use crate::core::types::{self, Desired, Held, Kind, Live, Part, PlanView, StepView};
 pub use crate::core::types::{Action, Change};
 use crate::core::words::Token;
-
-/// What to change to turn `old` into `new`; what AWS keeps no record of is left out.
-pub fn changes(kind: &dyn Kind, old: &Value, new: &Value) -> Vec<Change> {
-    let exists = old.as_object().is_some_and(|old| !old.is_empty());
-    let seen = if exists { kind.seen_as(old, new) } else { None };
-    let mut changes = diff::changes(kind, seen.as_ref().unwrap_or(old), new);
-    changes.retain(|change| kind.is_compared(&change.property, exists));
-    // Whose something is, is worth no change where it did not say so before.
-    changes.retain(|change| change.property != ownership_marker::PROPERTY || change.old.is_some());
-    changes
-}
 
 /// One resource's part in a plan.
 #[derive(Debug, Clone)]

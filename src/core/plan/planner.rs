@@ -1,7 +1,7 @@
 //! What happens to each resource: a desired one beside what is there, and what is there and not desired.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde_json::{Value, json};
 
@@ -22,8 +22,8 @@ pub fn diff(stack: &Stack, live: &[Live], options: &PlanOptions) -> Result<Plan,
         live,
         there: There::new(live),
         options,
-        plan: Plan::default(),
-        taken: BTreeSet::new(),
+        plan: Plan { steps: Vec::with_capacity(stack.resources.len()), ..Plan::default() },
+        taken: HashSet::new(),
         replaced: BTreeSet::new(),
         errors: Vec::new(),
     };
@@ -166,7 +166,7 @@ struct Planner<'a> {
     options: &'a PlanOptions,
     plan: Plan,
     /// Indexes into `live` of what some desired resource is.
-    taken: BTreeSet<usize>,
+    taken: HashSet<usize>,
     /// Types and physical ids of what is created again under its name.
     replaced: BTreeSet<(&'static str, String)>,
     errors: Vec<PlanError>,
@@ -175,7 +175,7 @@ struct Planner<'a> {
 impl<'a> Planner<'a> {
     /// Plans one desired resource.
     fn plan_desired(&mut self, resource: &Resource) {
-        let Some(kind) = types::kind(resource.kind.type_name()) else { return };
+        let kind = resource.kind;
         let desired = self.desired_state(resource, kind);
         let Some(index) = self.find(kind, &desired) else {
             return self.create(resource, kind, desired);
@@ -262,14 +262,15 @@ impl<'a> Planner<'a> {
     fn desired_state(&self, resource: &Resource, kind: &'static dyn Kind) -> Desired {
         let mut properties = resource.properties.clone();
         if kind.taggable() {
+            let tags = &mut properties["Tags"];
             for (key, value) in &self.stack.tags {
-                if properties["Tags"].get(key).is_none() {
-                    properties["Tags"][key] = Value::from(value.as_str());
+                if tags.get(key).is_none() {
+                    tags[key] = Value::from(value.as_str());
                 }
             }
             let ownership = tags::ownership(&self.stack.scope, &resource.logical_id, resource.deletion_policy);
             for (key, value) in ownership {
-                properties["Tags"][key] = Value::from(value);
+                tags[key] = Value::from(value);
             }
         }
         kind.complete(&resource.view(), &mut properties, self);
@@ -448,7 +449,7 @@ fn gone_or_left(policy: DeletionPolicy) -> Action {
 
 /// The desired resources, each after those it must wait for. The template stage has refused cycles.
 fn in_order(stack: &Stack) -> Vec<&Resource> {
-    fn visit<'a>(stack: &'a Stack, id: &'a str, seen: &mut BTreeSet<&'a str>, order: &mut Vec<&'a Resource>) {
+    fn visit<'a>(stack: &'a Stack, id: &'a str, seen: &mut HashSet<&'a str>, order: &mut Vec<&'a Resource>) {
         if !seen.insert(id) {
             return;
         }
@@ -460,7 +461,7 @@ fn in_order(stack: &Stack) -> Vec<&Resource> {
         }
     }
     let mut order = Vec::new();
-    let mut seen = BTreeSet::new();
+    let mut seen = HashSet::new();
     for id in stack.resources.keys() {
         visit(stack, id, &mut seen, &mut order);
     }

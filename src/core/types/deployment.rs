@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::iam_permissions::{Permissions, Subject, api_part};
@@ -142,9 +142,10 @@ impl Kind for Deployment {
         let api = api.as_str().unwrap_or_default();
         let of_api = |token: &Token| (token.attribute == "Ref").then(|| stack.get(&token.logical_id)).flatten();
         let selection = Token::sole(api).and_then(|token| of_api(&token));
-        let selection = selection.map(|api| &api.properties["RouteSelectionExpression"]);
-        let frozen = stack.parts(api).filter(|part| part.kind.is_frozen_by_deployments()).map(|part| part.properties);
-        properties[FREEZES] = json!([selection, frozen.collect::<Vec<_>>()]);
+        let selection = selection.map(|api| api.properties["RouteSelectionExpression"].clone()).unwrap_or_default();
+        let frozen = stack.parts(api).filter(|part| part.kind.is_frozen_by_deployments());
+        let frozen = frozen.map(|part| part.properties.clone()).collect();
+        properties[FREEZES] = Value::Array(vec![selection, Value::Array(frozen)]);
     }
 
     /// The digest says whether one froze the same; what it froze is not written anywhere in AWS.
