@@ -12,10 +12,12 @@
 //! Nothing here prints: progress goes to a callback, failures are returned as `PackageError`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 mod backend;
@@ -316,12 +318,16 @@ async fn build_batch(
     }
 }
 
-/// Zips being built in parallel on blocking threads, each for one or more functions.
-struct Packing<T = Artifact>(JoinSet<Result<BTreeMap<String, T>, PackageError>>);
+/// Zips being built, as many at once as there are processors, each for one or more functions.
+struct Packing<T = Artifact> {
+    zips: JoinSet<Result<BTreeMap<String, T>, PackageError>>,
+    processors: Arc<Semaphore>,
+}
 
 impl<T> Default for Packing<T> {
     fn default() -> Self {
-        Self(JoinSet::new())
+        let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+        Self { zips: JoinSet::new(), processors: Arc::new(Semaphore::new(processors)) }
     }
 }
 
@@ -332,9 +338,14 @@ impl<T: Clone + Send + 'static> Packing<T> {
         pack: impl FnOnce() -> Result<T, PackageError> + Send + 'static,
     ) {
         let functions: BTreeSet<String> = functions.into_iter().collect();
-        self.0.spawn_blocking(move || match pack() {
-            Ok(packed) => Ok(functions.into_iter().map(|function| (function, packed.clone())).collect()),
-            Err(error) => Err(error.of(functions)),
+        let processors = Arc::clone(&self.processors);
+        self.zips.spawn(async move {
+            let _processor = processors.acquire().await;
+            let packed = tokio::task::spawn_blocking(pack).await;
+            match packed.unwrap_or_else(|error| Err(PackageError::new("zip the code", error))) {
+                Ok(packed) => Ok(functions.into_iter().map(|function| (function, packed.clone())).collect()),
+                Err(error) => Err(error.of(functions)),
+            }
         });
     }
 
@@ -342,7 +353,7 @@ impl<T: Clone + Send + 'static> Packing<T> {
     async fn finish(self) -> Result<BTreeMap<String, T>, PackageError> {
         let mut all = BTreeMap::new();
         let mut errors = Vec::new();
-        for packed in self.0.join_all().await {
+        for packed in self.zips.join_all().await {
             match packed {
                 Ok(packed) => all.extend(packed),
                 Err(error) => errors.push(error),
