@@ -18,7 +18,7 @@ import regex
 from proxy import Exchange
 
 # The signing names that differ from the services' names.
-SIGNED_AS = {"apigateway": "apigatewayv2"}
+SIGNED_AS = {"apigateway": "apigatewayv2", "cloudcontrolapi": "cloudcontrol", "tagging": "resourcegroupstaggingapi"}
 
 
 class Unreadable(Exception):
