@@ -52,7 +52,10 @@ def model(service):
 def read(exchange: Exchange) -> Call:
     """The operation of a request, with its parameters."""
     service = service_of(exchange)
-    protocol = model(service).metadata["protocol"]
+    # Services may speak several; the SDK for Rust chooses JSON where it can.
+    metadata = model(service).metadata
+    protocols = metadata.get("protocols", [metadata["protocol"]])
+    protocol = next(one for one in ("json", "query", "rest-json") if one in protocols)
     reader = {"json": read_json, "query": read_query, "rest-json": read_rest}[protocol]
     return reader(service, exchange)
 
