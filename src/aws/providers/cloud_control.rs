@@ -66,8 +66,7 @@ pub async fn list(aws: &Aws, discovery: &Discovery) -> Result<Vec<Live>, Unread>
             Err(error) if error.is(Meaning::Denied) && !needs_tags(discovery.wait().await) => Vec::new(),
             Err(error) => return Err((BY_TAGS, not_by_tags(error))),
         };
-        let search = discovery.wait().await;
-        let wanted = wanted(search);
+        let wanted = wanted(discovery.wait().await);
         let is_called = |one: &Tagged, kind: &CloudControlled, name: &str| {
             one.kind.schema.type_name == kind.schema.type_name && is_called(&one.arn, name)
         };
@@ -82,20 +81,8 @@ pub async fn list(aws: &Aws, discovery: &Discovery) -> Result<Vec<Live>, Unread>
         let unknown = try_join_all(unknown.map(|(kind, name)| async move {
             by_name(aws, kind, name).await.map_err(|error| (kind.schema.type_name, error))
         }));
-        // Without a template, what an earlier run began to create may be known by its request alone.
-        let is_blind = search.names.is_empty() && !aws.scope().stack.is_empty();
-        let requests = async {
-            if !wanted.is_empty() || (tagged.is_empty() && !is_blind) {
-                return Ok(Vec::new());
-            }
-            match requests(aws).await {
-                // Who has nothing of these types need not be allowed to ask.
-                Err((_, ResourceError::Call(error))) if error.is(Meaning::Denied) && tagged.is_empty() => {
-                    Ok(Vec::new())
-                }
-                requests => requests,
-            }
-        };
+        let is_asked = !wanted.is_empty() || tagged.is_empty();
+        let requests = async { if is_asked { Ok(Vec::new()) } else { requests(aws).await } };
         let (mut others, unknown, requests) = tokio::try_join!(others, unknown, requests)?;
         others.extend(unknown);
         Ok((others, requests))
@@ -666,22 +653,17 @@ impl Provider for CloudControlled {
 
     async fn delete(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError> {
         let (aws, type_name) = (cx.aws, self.schema.type_name);
-        let deleted = change(
-            cx,
-            "DeleteResource",
-            |_| false,
-            |token| async move {
-                let token = &token;
-                let answer = aws
-                    .call(AwsCall::new(SERVICE, "DeleteResource").repeatable(), || {
-                        let request =
-                            aws.cloudcontrol.delete_resource().type_name(type_name).identifier(identifier(live));
-                        request.client_token(token).send()
-                    })
-                    .await?;
-                end(cx, answer.progress_event, "DELETING").await
-            },
-        );
+        let never = |_: &CallError| false;
+        let deleted = change(cx, "DeleteResource", never, |token| async move {
+            let token = &token;
+            let answer = aws
+                .call(AwsCall::new(SERVICE, "DeleteResource").repeatable(), || {
+                    let request = aws.cloudcontrol.delete_resource().type_name(type_name).identifier(identifier(live));
+                    request.client_token(token).send()
+                })
+                .await?;
+            end(cx, answer.progress_event, "DELETING").await
+        });
         match deleted.await {
             Err(ResourceError::Call(error)) if error.is(Meaning::NotFound) => Ok(()),
             result => result,
