@@ -384,8 +384,8 @@ fn refusal(
     id: &str,
 ) -> Response<Full<Bytes>> {
     let protocol = match service {
-        "dynamodb" => Protocol::AwsJson10,
-        "logs" => Protocol::AwsJson11,
+        "dynamodb" | "cloudcontrolapi" => Protocol::AwsJson10,
+        "logs" | "tagging" => Protocol::AwsJson11,
         "lambda" => Protocol::RestJson { capital_message: true },
         "apigatewayv2" => Protocol::RestJson { capital_message: false },
         _ => Protocol::Query("https://iam.amazonaws.com/doc/2010-05-08/"),
