@@ -159,9 +159,7 @@ pub fn search(stack: &Stack) -> Search {
     for resource in stack.resources.values() {
         let known_by = resource.kind.known_by().and_then(|property| resource.properties[property].as_str());
         let name = known_by.or(resource.name.as_deref());
-        if let Some(name) = name {
-            search.names.entry(resource.kind.type_name()).or_default().insert(name.to_owned());
-        }
+        search.names.entry(resource.kind.type_name()).or_default().extend(name.map(str::to_owned));
         if let Some(provider) = provider(resource.kind.type_name()) {
             provider.seek(&resource.view(), &stack.scope, &mut search);
         }

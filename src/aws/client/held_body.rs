@@ -246,6 +246,7 @@ impl<T> Ahead<'_, T> {
     }
 
     /// Whether it has ended although its end was held back: whatever it was answered, it had no effect.
+    #[cfg(test)]
     pub fn has_failed(&self) -> bool {
         matches!(self.state, State::Ended(Err(_)))
     }

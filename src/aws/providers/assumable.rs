@@ -241,11 +241,13 @@ impl<'a> Wait<'a> {
                                 next = heard + self.longer_pause();
                             }
                         }
+                        // Nothing is known of this probe: the next one may be answered.
+                        Err(error) if error.is(Meaning::Unknown) && self.begun.elapsed() < FRESH_ROLE_PATIENCE => {
+                            self.propagation.give_way();
+                            next = heard + self.longer_pause();
+                        }
                         // It is not code: the role was no obstacle. If it ever was code, the call itself will tell.
                         Err(error) if error.code != "InvalidParameterValueException" => {
-                            if error.is(Meaning::Unknown) {
-                                self.propagation.give_way();
-                            }
                             return Some(Go::Failed(error));
                         }
                         Ok(()) | Err(_) => {

@@ -61,8 +61,11 @@ pub async fn list(aws: &Aws, discovery: &Discovery) -> Result<Vec<Live>, Unread>
         tokio::try_join!(found, requests)
     };
     let by_tags = async {
-        let tagged = discovery.tagged(aws).await.map_err(|error| (BY_TAGS, error.clone().into()))?;
-        let tagged = of_cloud_control(aws, &tagged.all);
+        let tagged = match discovery.tagged(aws).await {
+            Ok(tagged) => of_cloud_control(aws, &tagged.all),
+            Err(error) if error.is(Meaning::Denied) && !needs_tags(discovery.wait().await) => Vec::new(),
+            Err(error) => return Err((BY_TAGS, not_by_tags(error))),
+        };
         let wanted = wanted(discovery.wait().await);
         let is_called = |one: &Tagged, kind: &CloudControlled, name: &str| {
             one.kind.schema.type_name == kind.schema.type_name && is_called(&one.arn, name)
@@ -86,7 +89,26 @@ pub async fn list(aws: &Aws, discovery: &Discovery) -> Result<Vec<Live>, Unread>
     };
     let ((found, mut under_way), (others, more)) = tokio::try_join!(by_identifiers, by_tags)?;
     under_way.extend(more);
-    settled(aws, found.into_iter().chain(others).flatten().collect(), &under_way).await
+    let found: Vec<Live> = found.into_iter().chain(others).flatten().collect();
+    let is_blind = discovery.wait().await.names.is_empty() && !aws.scope().stack.is_empty();
+    let made = async { if is_blind { being_created(aws, &found, &under_way).await } else { Ok(Vec::new()) } };
+    let (mut all, made) = tokio::try_join!(settled(aws, found.clone(), &under_way), made)?;
+    all.extend(made);
+    Ok(all)
+}
+
+/// Whether a reading cannot do without the search by tags: it has no template, or that has such types.
+fn needs_tags(search: &Search) -> bool {
+    search.names.is_empty() || search.names.keys().any(|type_name| kind(type_name).is_some())
+}
+
+/// Why the search by tags failed, and what to do about it.
+fn not_by_tags(error: &CallError) -> ResourceError {
+    let mut error = error.clone();
+    if error.is(Meaning::Denied) {
+        error.message.push_str(" (allow tag:GetResources on *: it says which resources belong to the stack)");
+    }
+    error.into()
 }
 
 /// What the template names of these types.
@@ -119,6 +141,40 @@ async fn settled(aws: &Aws, found: Vec<Live>, requests: &[ProgressEvent]) -> Res
         }
     });
     Ok(try_join_all(read).await?.into_iter().flatten().collect())
+}
+
+/// The stack's resources that AWS is still creating, beside those that are `known`, when they are there.
+async fn being_created(aws: &Aws, known: &[Live], requests: &[ProgressEvent]) -> Result<Vec<Live>, Unread> {
+    let is_known = |event: &ProgressEvent| {
+        known.iter().any(|live| {
+            event.type_name.as_deref() == Some(live.type_name)
+                && event.identifier.as_ref() == live.attributes.get(IDENTIFIER)
+        })
+    };
+    let creates = requests.iter().filter(|event| event.operation == Some(Operation::Create) && !is_known(event));
+    let made = creates.filter_map(|event| Some((kind(event.type_name.as_deref()?)?, event))).map(|(kind, event)| {
+        let ended = async move {
+            if is_of_others(aws.scope(), kind, event) {
+                return Ok(None);
+            }
+            let Some(token) = &event.request_token else { return Ok(None) };
+            let event = finished(Context { aws, note: &|_| {} }, token, "in progress").await?;
+            match event.identifier.as_deref().filter(|identifier| !identifier.is_empty()) {
+                Some(identifier) => read(aws, kind, identifier, None).await,
+                None => Ok(None),
+            }
+        };
+        async move { ended.await.map_err(|error: ResourceError| (kind.schema.type_name, error)) }
+    });
+    let made = try_join_all(made).await?.into_iter().flatten();
+    Ok(made.filter(|live| live.owner == Owner::Stack).collect())
+}
+
+/// Whether a request's model has the tags of another owner. (Not every request shows its model.)
+fn is_of_others(scope: &Scope, kind: &CloudControlled, event: &ProgressEvent) -> bool {
+    let model = event.resource_model.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
+    let tags = model.map(|model| kind.tags(&model)).unwrap_or_default();
+    !tags.is_empty() && tags::owner(&tags, scope) != Owner::Stack
 }
 
 /// A resource that carries the stack's tags.
@@ -245,6 +301,24 @@ async fn under_way(aws: &Aws) -> Result<Vec<ProgressEvent>, CallError> {
         .operations(Operation::Update)
         .operations(Operation::Delete)
         .build();
+    requests_like(aws, filter).await
+}
+
+/// Whether what a create made was deleted since, by Cloud Control.
+async fn was_deleted(aws: &Aws, created: &ProgressEvent) -> Result<bool, CallError> {
+    let filter = ResourceRequestStatusFilter::builder()
+        .operation_statuses(OperationStatus::Success)
+        .operations(Operation::Delete)
+        .build();
+    let deleted = requests_like(aws, filter).await?;
+    let time = |event: &ProgressEvent| event.event_time.map(|time| time.as_nanos());
+    Ok(deleted.iter().any(|event| {
+        (&event.type_name, &event.identifier) == (&created.type_name, &created.identifier)
+            && time(event) >= time(created)
+    }))
+}
+
+async fn requests_like(aws: &Aws, filter: ResourceRequestStatusFilter) -> Result<Vec<ProgressEvent>, CallError> {
     super::pages::all(|from| {
         let filter = filter.clone();
         async move {
@@ -261,7 +335,8 @@ async fn under_way(aws: &Aws) -> Result<Vec<ProgressEvent>, CallError> {
     .await
 }
 
-/// A resource as Cloud Control reads it; `None` where there is none. `known_tags` count where the type's reading gives none.
+/// A resource as Cloud Control reads it; `None` where there is none. `known_tags` count where the type's reading says nothing of
+/// tags; an empty list says that it has none.
 async fn read(
     aws: &Aws,
     kind: &'static CloudControlled,
@@ -289,8 +364,9 @@ async fn read(
 fn live(scope: &Scope, kind: &CloudControlled, identifier: &str, model: &Value, known_tags: Option<&Tags>) -> Live {
     use crate::core::types::Kind;
 
-    let read = kind.tags(model);
-    let tags = if read.is_empty() { known_tags.cloned().unwrap_or_default() } else { read };
+    let told = kind.schema.tags.as_ref().filter(|property| !kind.schema.write_only.contains(property));
+    let is_told = told.is_some_and(|property| !model[property].is_null());
+    let tags = if is_told { kind.tags(model) } else { known_tags.cloned().unwrap_or_default() };
     let name = kind.naming().map(|naming| model[naming.property].as_str().unwrap_or(last_part(identifier)));
     let mut properties = kind.live_properties(model);
     properties[cloud_control::TAGS] = serde_json::json!(tags::settable(tags.clone()));
@@ -349,9 +425,13 @@ fn result(operation: &str, event: &ProgressEvent) -> Result<(), CallError> {
     }
     let code = event.error_code.as_ref().map_or("", |code| code.as_str());
     let message = event.status_message.clone().unwrap_or_else(|| "it gave no reason".to_owned());
+    let says_exists = message.to_lowercase().contains("already exist")
+        && ["InvalidRequest", "GeneralServiceException"].contains(&code);
     let says_denied = ["not authorized to perform", "AccessDenied"].iter().any(|words| message.contains(words));
     let meaning = match code {
         "AlreadyExists" => Meaning::Exists,
+        // Not every handler knows the code for it.
+        _ if says_exists => Meaning::Exists,
         "NotFound" => Meaning::NotFound,
         "Throttling" => Meaning::Throttled,
         "ResourceConflict" => Meaning::Busy,
@@ -389,8 +469,13 @@ fn is_earlier(event: &ProgressEvent) -> bool {
     event.event_time.is_some_and(|time| time.secs() < limit)
 }
 
-/// Sends a change and waits for its end, again while AWS is too busy for it. `send` gets the token of a try.
-async fn change<F>(cx: Context<'_>, operation: &str, send: impl Fn(String) -> F) -> Result<(), ResourceError>
+/// Sends a change and waits for its end, again while AWS is too busy for it or it `is_too_early`. `send` gets the token of a try.
+async fn change<F>(
+    cx: Context<'_>,
+    operation: &str,
+    is_too_early: impl Fn(&CallError) -> bool,
+    send: impl Fn(String) -> F,
+) -> Result<(), ResourceError>
 where
     F: Future<Output = Result<ProgressEvent, ResourceError>>,
 {
@@ -400,7 +485,7 @@ where
         let Err(error) = result(operation, &event) else { return Ok(()) };
         // A change of what there is may be made twice; that AWS failed inside says nothing about the first.
         let again = matches!(error.meaning, Meaning::Throttled | Meaning::Busy | Meaning::Unknown);
-        if !again || begun.elapsed() > MAX_RETRY {
+        if !(again || is_too_early(&error)) || begun.elapsed() > MAX_RETRY {
             return Err(error.into());
         }
         (cx.note)(format!("waiting (AWS: {})", error.message));
@@ -437,8 +522,27 @@ impl CloudControlled {
         Ok((end(cx, accepted, "CREATING").await?, was_over))
     }
 
-    /// Removes what a create that failed late has left.
+    /// The resource of a create that was over when this run sent it, unless it is gone. An answer that is not from an earlier
+    /// run may be that of this run's own request, sent twice: then AWS only does not show the resource yet.
+    async fn reappears(&'static self, cx: Context<'_>, event: &ProgressEvent) -> Result<Option<Live>, ResourceError> {
+        let identifier = event.identifier.as_deref().unwrap_or_default();
+        let begun = Instant::now();
+        while !is_earlier(event) && begun.elapsed() < EARLIER && !was_deleted(cx.aws, event).await? {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            if let Some(live) = read(cx.aws, self, identifier, None).await? {
+                return Ok(Some(live));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Removes what a create that failed late has left, unless it may hold data.
     async fn clean(&'static self, cx: Context<'_>, event: &ProgressEvent) {
+        use crate::core::types::Kind;
+
+        if self.holds_data() {
+            return;
+        }
         let Some(identifier) = event.identifier.as_deref().filter(|identifier| !identifier.is_empty()) else { return };
         let Ok(Some(left)) = read(cx.aws, self, identifier, None).await else { return };
         if left.owner == Owner::Stack {
@@ -504,7 +608,10 @@ impl Provider for CloudControlled {
                     let identifier = event.identifier.as_deref().unwrap_or_default();
                     match read(cx.aws, itself, identifier, None).await? {
                         Some(live) => return Ok(live.into()),
-                        None if was_over => continue,
+                        None if was_over => match itself.reappears(cx, &event).await? {
+                            Some(live) => return Ok(live.into()),
+                            None => continue,
+                        },
                         None => return Err(vanished(self.schema.type_name, identifier)),
                     }
                 }
@@ -530,7 +637,8 @@ impl Provider for CloudControlled {
     async fn update(&self, cx: Context<'_>, live: &Live, desired: &Desired) -> Result<(), ResourceError> {
         let (aws, type_name) = (cx.aws, self.schema.type_name);
         let patch = &Value::from(self.patch(&live.properties, &desired.properties)).to_string();
-        change(cx, "UpdateResource", |token| async move {
+        let is_too_early = |error: &CallError| Self::is_too_early(cx, desired, error);
+        change(cx, "UpdateResource", is_too_early, |token| async move {
             let token = &token;
             let answer = aws
                 .call(AwsCall::new(SERVICE, "UpdateResource").repeatable(), || {
@@ -545,7 +653,8 @@ impl Provider for CloudControlled {
 
     async fn delete(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError> {
         let (aws, type_name) = (cx.aws, self.schema.type_name);
-        let deleted = change(cx, "DeleteResource", |token| async move {
+        let never = |_: &CallError| false;
+        let deleted = change(cx, "DeleteResource", never, |token| async move {
             let token = &token;
             let answer = aws
                 .call(AwsCall::new(SERVICE, "DeleteResource").repeatable(), || {
@@ -559,5 +668,79 @@ impl Provider for CloudControlled {
             Err(ResourceError::Call(error)) if error.is(Meaning::NotFound) => Ok(()),
             result => result,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn scope() -> Scope {
+        Scope {
+            stack: "chat".to_owned(),
+            account: "123456789012".to_owned(),
+            region: "eu-west-1".to_owned(),
+            partition: "aws".to_owned(),
+        }
+    }
+
+    fn ours() -> Tags {
+        tags::ownership(&scope(), "Queue", crate::core::words::DeletionPolicy::Delete)
+    }
+
+    #[test]
+    fn that_it_exists_is_told_in_several_ways() {
+        let meaning = |code: &str, message: &str| {
+            let event = ProgressEvent::builder()
+                .operation_status(OperationStatus::Failed)
+                .error_code(code.into())
+                .status_message(message)
+                .build();
+            result("CreateResource", &event).unwrap_err().meaning
+        };
+        for (code, message, expected) in [
+            ("AlreadyExists", "it does", Meaning::Exists),
+            ("InvalidRequest", "Queue q already exists", Meaning::Exists),
+            ("GeneralServiceException", "A rule like this Already Exist", Meaning::Exists),
+            ("InvalidRequest", "Queue q is too long", Meaning::Refused),
+            ("Throttling", "already existing requests are too many", Meaning::Throttled),
+        ] {
+            assert_eq!(meaning(code, message), expected, "{code} {message}");
+        }
+    }
+
+    #[test]
+    fn an_empty_list_of_tags_is_nobodys() {
+        let queue = kind("AWS::SQS::Queue").unwrap();
+        let owner = |model: &Value| live(&scope(), queue, "url", model, Some(&ours())).owner;
+        assert_eq!(owner(&json!({"QueueName": "q"})), Owner::Stack);
+        assert_ne!(owner(&json!({"QueueName": "q", "Tags": []})), Owner::Stack);
+    }
+
+    #[test]
+    fn requests_of_others_are_told_by_their_models() {
+        let queue = kind("AWS::SQS::Queue").unwrap();
+        let is_of_others = |model: Option<Value>| {
+            let event = ProgressEvent::builder().set_resource_model(model.map(|model| model.to_string())).build();
+            is_of_others(&scope(), queue, &event)
+        };
+        let tags: Vec<Value> = ours().into_iter().map(|(key, value)| json!({"Key": key, "Value": value})).collect();
+        assert!(!is_of_others(None) && !is_of_others(Some(json!({"QueueName": "q"}))));
+        assert!(!is_of_others(Some(json!({"Tags": tags}))));
+        assert!(is_of_others(Some(json!({"Tags": [{"Key": "wschat:stack", "Value": "other"}]}))));
+    }
+
+    #[test]
+    fn who_has_no_such_types_does_without_tags() {
+        let of = |types: &[&'static str]| {
+            needs_tags(&Search {
+                names: types.iter().map(|name| (*name, BTreeSet::new())).collect(),
+                ..Search::default()
+            })
+        };
+        assert!(of(&[]) && of(&["AWS::Lambda::Function", "AWS::KMS::Key"]));
+        assert!(!of(&["AWS::Lambda::Function"]));
     }
 }

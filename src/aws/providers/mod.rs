@@ -102,7 +102,8 @@ pub struct Context<'a> {
 /// What to look for when a stack is read.
 #[derive(Debug, Clone, Default)]
 pub struct Search {
-    /// Physical names that the template gives, by type: read even if others own them.
+    /// Physical names that the template gives, by type: read even if others own them. Every type of the template is a key;
+    /// without a template there is none.
     pub names: BTreeMap<&'static str, BTreeSet<String>>,
     /// Functions that are the stack's although they need not be there: those that an earlier reading of this run has
     /// seen, and those of the template whose names wschat makes.

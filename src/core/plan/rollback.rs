@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::rollback_order::order_rollback;
 use super::{Action, Plan, Step, changes};
-use crate::core::types::{Desired, Live, Owner, Part, kind};
+use crate::core::types::{Desired, Live, Owner, Part, kind, tags};
 use crate::core::words::Token;
 
 /// What a run did of its plan. Steps are indexes into that plan.
@@ -58,7 +58,7 @@ pub fn rollback(
                 // What is inside a resource that was replaced belongs to what is there now.
                 made.map(gone).filter(|step| !is_inside(step, &replaced)).into_iter().collect()
             }
-            Action::Update => set_back(step, now, &mut rollback.lost).into_iter().collect(),
+            Action::Update => set_back(step, known, now, &mut rollback.lost).into_iter().collect(),
             Action::Delete => brought_back(step, before, now, &mut rollback.lost),
             Action::Replace => {
                 rollback.lost.push(format!(
@@ -161,7 +161,38 @@ fn as_it_was(name: &str, before: &Live) -> Desired {
     }
 }
 
-fn set_back(step: &Step, now: &[Live], lost: &mut Vec<String>) -> Option<Step> {
+/// Adds to maps what they lack of others.
+fn fill(value: &mut Value, from: &Value) {
+    let (Value::Object(members), Value::Object(from)) = (value, from) else { return };
+    for (name, from) in from {
+        match members.get_mut(name) {
+            Some(member) => fill(member, from),
+            None => drop(members.insert(name.clone(), from.clone())),
+        }
+    }
+}
+
+/// What no reading gives back is known only where this run did not change it; else it is lost, and without its digest the
+/// next run sends it again.
+fn with_write_only(step: &Step, before: &Live, wanted: &Value, desired: &mut Desired, lost: &mut Vec<String>) {
+    let digest = |properties: &Value| properties["Tags"][tags::WRITE_ONLY].clone();
+    let (old, new) = (digest(&before.properties), digest(wanted));
+    if old == new {
+        let seen = step.kind().and_then(|kind| kind.seen_as(&before.properties, wanted));
+        fill(&mut desired.properties, &seen.unwrap_or_default());
+        return;
+    }
+    if let Some(tags) = desired.properties["Tags"].as_object_mut() {
+        tags.remove(tags::WRITE_ONLY);
+    }
+    lost.push(format!(
+        "{} ({}) has values that AWS never shows, which this run changed: the old ones cannot be restored, and the next up sends \
+         the template's",
+        step.name, step.type_name
+    ));
+}
+
+fn set_back(step: &Step, known: &BTreeMap<Token, String>, now: &[Live], lost: &mut Vec<String>) -> Option<Step> {
     let before = step.live.as_ref()?;
     let Some(live) = now.iter().find(|live| same(before, live)) else {
         lost.push(format!("{} ({}) does not exist any more", step.name, step.type_name));
@@ -176,10 +207,13 @@ fn set_back(step: &Step, now: &[Live], lost: &mut Vec<String>) -> Option<Step> {
             desired.properties[property] = Value::Null;
         }
     }
-    let changes = changes(kind, &live.properties, &desired.properties);
-    if changes.is_empty() {
+    let wanted = step.desired.as_ref().map(|desired| &desired.properties).unwrap_or(&Value::Null);
+    let wanted = Token::substitute(wanted, &|token| known.get(token).cloned());
+    if changes(kind, &live.properties, &desired.properties).is_empty() {
         return None;
     }
+    with_write_only(step, before, &wanted, &mut desired, lost);
+    let changes = changes(kind, &live.properties, &desired.properties);
     let reason = Some("this run changed it".to_owned());
     let desired = Some(desired);
     Some(Step { name: step.name.clone(), changes, reason, desired, ..Step::on(live, Action::Update) })

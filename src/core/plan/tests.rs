@@ -346,6 +346,38 @@ fn what_was_there_or_is_of_another_run_is_not_undone() {
     assert!(rollback(&plan, &executed, &plan.known, &before, &whole).plan.is_empty());
 }
 
+/// What AWS never shows comes back only where the run had it, too.
+#[test]
+fn what_no_reading_gives_is_set_back_where_it_is_known() {
+    const PARAMETER: &str = "AWS::SSM::Parameter";
+    let tags = |digest: &str, other: &str| json!({"wschat:write-only": digest, "k": other});
+    let live = |digest: &str, value: &str| {
+        Live::new(PARAMETER, "p", json!({"Name": "p", "Type": "String", "Value": value, "Tags": tags(digest, value)}))
+    };
+    let before = live("0001", "old");
+    let back = |digest: &str| {
+        let now = live(digest, "new");
+        let mut wanted = now.properties.clone();
+        wanted["Description"] = json!("hidden");
+        let desired =
+            Desired { logical_id: "P".to_owned(), name: Some("p".to_owned()), properties: wanted, code: None };
+        let step = Step { name: "P".to_owned(), desired: Some(desired), ..Step::on(&before, Action::Update) };
+        let plan = Plan { steps: vec![step], ..Plan::default() };
+        rolled_back(&plan, std::slice::from_ref(&before), &[now], |_| true)
+    };
+    let same = back("0001");
+    assert!(same.lost.is_empty(), "{:?}", same.lost);
+    let properties = &same.plan.steps[0].desired.as_ref().unwrap().properties;
+    assert_eq!((&properties["Description"], &properties["Value"]), (&json!("hidden"), &json!("old")));
+    assert_eq!(properties["Tags"], tags("0001", "old"));
+
+    let changed = back("0002");
+    assert!(changed.lost.len() == 1 && changed.lost[0].contains("AWS never shows"), "{:?}", changed.lost);
+    let properties = &changed.plan.steps[0].desired.as_ref().unwrap().properties;
+    assert!(properties["Description"].is_null());
+    assert_eq!(properties["Tags"], json!({"k": "old"}));
+}
+
 #[test]
 fn a_changed_stage_moves_back_before_the_new_deployment_goes() {
     let before = up(&stack(CHAT));

@@ -108,7 +108,9 @@ impl Shape {
     pub fn normal(&self, schema: &Schema, value: &Value) -> Value {
         match (schema.resolved(self), value) {
             (Self::Text(_), Value::Number(_) | Value::Bool(_)) => value.to_string().into(),
-            (Self::Integer | Self::Number, Value::String(text)) => number(text).unwrap_or_else(|| value.clone()),
+            (Self::Integer, Value::String(text)) => number(text).map_or_else(|| value.clone(), |read| whole(&read)),
+            (Self::Integer, Value::Number(_)) => whole(value),
+            (Self::Number, Value::String(text)) => number(text).unwrap_or_else(|| value.clone()),
             (Self::Boolean, Value::String(text)) => truth(text).map_or_else(|| value.clone(), Value::from),
             (shape @ (Self::Document | Self::Object(_)), Value::String(text)) => match serde_json::from_str(text) {
                 Ok(read @ Value::Object(_)) => shape.normal(schema, &read),
@@ -143,6 +145,17 @@ pub(super) fn number(text: &str) -> Option<Value> {
         let number: f64 = text.parse().ok()?;
         serde_json::Number::from_f64(number).map(Value::from)
     })
+}
+
+/// A number without a fraction as an integer (`30.0` is 30); any other value as it is.
+fn whole(value: &Value) -> Value {
+    /// Up to here, each whole number is a float of its own.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match value.as_f64() {
+        #[expect(clippy::cast_possible_truncation, reason = "it is whole, and small enough")]
+        Some(number) if value.is_f64() && number.fract() == 0.0 && number.abs() <= EXACT => (number as i64).into(),
+        _ => value.clone(),
+    }
 }
 
 /// A truth given as text.

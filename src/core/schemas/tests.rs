@@ -79,3 +79,19 @@ fn what_the_template_does_not_state_is_no_difference() {
     assert_ne!(project(rule, targets, &desired, &more), more);
     assert_ne!(project(rule, targets, &json!([target("a"), target("x")]), &desired), desired);
 }
+
+#[test]
+fn whole_numbers_are_integers() {
+    let queue = schema("AWS::SQS::Queue").unwrap();
+    for (given, expected) in [
+        (json!(30.0), "30"),
+        (json!("30.0"), "30"),
+        (json!("30"), "30"),
+        (json!(30), "30"),
+        (json!(1.5), "1.5"),
+        (json!(1e300), "1e+300"),
+    ] {
+        assert_eq!(Shape::Integer.normal(queue, &given).to_string(), expected, "{given}");
+    }
+    assert_eq!(Shape::Number.normal(queue, &json!(30.0)).to_string(), "30.0");
+}

@@ -194,6 +194,17 @@ fn unsupported(type_name: &str, kinds: &[&'static dyn Kind]) -> Problem {
     problem.suggest(type_name, kinds.iter().map(|kind| kind.type_name()).chain(expand::types()))
 }
 
+/// The problem that AWS would not find resources of a global type again in `region`.
+fn global(type_name: &str, region: &str) -> Problem {
+    let home = cloud_control::GLOBAL_REGION;
+    let what = format!(
+        "resource type \"{type_name}\" is not supported in {region}: it is global, and AWS finds it by its tags in {home} only"
+    );
+    Problem::new(Path::default().key("Type"), what)
+        .kind(ProblemKind::Unsupported)
+        .help(format!("deploy it in a stack in {home}"))
+}
+
 /// What a `declared` function's code in S3 was before it was uploaded under a key; `None` if the key does not tell.
 fn uploaded(declared: &template::Resource) -> impl Fn(&str) -> Option<Uploaded> {
     // The CDK notes the path of each asset, and which property it is for; functions have none but this.
@@ -229,6 +240,10 @@ impl<'a> Resolver<'a> {
                 }
                 continue;
             };
+            if cloud_control::is_global(type_name) && self.scope.region != cloud_control::GLOBAL_REGION {
+                self.problems.push(global(type_name, &self.scope.region).below(&path));
+                continue;
+            }
             let there = self.holds(resource.condition.as_deref(), &path.key("Condition"));
             if there { &mut self.kinds } else { &mut self.absent }.insert(logical_id, kind);
         }

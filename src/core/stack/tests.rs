@@ -920,3 +920,15 @@ Resources:\n{TABLE}\n"
         format!("Resources:\n{tables}  T1900: {{ Type: AWS::DynamoDB::Table, Properties: {{ KeySchema: [] }} }}\n");
     assert!(is_too_deep(&text));
 }
+
+#[test]
+fn global_types_are_taken_where_they_are_found_again() {
+    let text = "Resources:\n  User:\n    Type: AWS::IAM::User\n";
+    let in_region = |region: &str| {
+        let loaded = load(text.as_bytes(), &BTreeMap::new(), &Scope { region: region.to_owned(), ..scope() });
+        loaded.err().unwrap_or_default().into_iter().map(|problem| problem.what).collect::<String>()
+    };
+    assert_eq!(in_region("us-east-1"), "");
+    let told = in_region("eu-west-1");
+    assert!(told.contains("\"AWS::IAM::User\" is not supported in eu-west-1") && told.contains("us-east-1"), "{told}");
+}

@@ -231,8 +231,9 @@ fn page(all: Vec<Value>, input: &Input, member: &str) -> Answer {
     };
     let size = input.max_results.unwrap_or(100).clamp(1, 100);
     let mut answer = json!({ member: all.iter().skip(from).take(size).collect::<Vec<_>>() });
-    if from + size < all.len() {
-        answer["NextToken"] = (from + size).to_string().into();
+    let next = from.saturating_add(size);
+    if next < all.len() {
+        answer["NextToken"] = next.to_string().into();
     }
     Ok(answer)
 }

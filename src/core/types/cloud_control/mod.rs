@@ -69,6 +69,34 @@ const RULE: &str = "AWS::Events::Rule";
 /// Queues are identified by their URL (SQS developer guide, "Queue and message identifiers").
 const QUEUE: &str = "AWS::SQS::Queue";
 
+const SECRET: &str = "AWS::SecretsManager::Secret";
+
+/// How a secret is made up, each time that it is sent.
+const GENERATE: &str = "GenerateSecretString";
+
+/// Services whose resources have ARNs without a region (Service Authorization Reference): the Resource Groups Tagging API finds
+/// them in `GLOBAL_REGION` alone (its API reference, `GetResources`).
+const GLOBAL: &[&str] = &[
+    "ARCRegionSwitch",
+    "Billing",
+    "BillingConductor",
+    "Budgets",
+    "CE",
+    "Chatbot",
+    "CloudFront",
+    "GlobalAccelerator",
+    "IAM",
+    "Invoicing",
+    "NetworkManager",
+    "Organizations",
+    "Route53RecoveryControl",
+    "Route53RecoveryReadiness",
+    "Shield",
+];
+
+/// The region in which global resources are found by their tags.
+pub const GLOBAL_REGION: &str = "us-east-1";
+
 /// One such type.
 pub struct CloudControlled {
     pub schema: &'static Schema,
@@ -98,6 +126,12 @@ pub fn kind(type_name: &str) -> Option<&'static CloudControlled> {
 pub fn why_not(type_name: &str) -> Option<&'static str> {
     let untagged = schemas::schema(type_name).is_some_and(|schema| schema.tags.is_none());
     untagged.then_some("it cannot be tagged, so wschat could not find again what belongs to a stack")
+}
+
+/// Whether resources of this type belong to no region, and could be found again only in `GLOBAL_REGION`.
+pub fn is_global(type_name: &str) -> bool {
+    let service = type_name.split("::").nth(1).unwrap_or_default();
+    GLOBAL.contains(&service) && kind(type_name).is_some()
 }
 
 impl CloudControlled {
@@ -160,8 +194,14 @@ impl CloudControlled {
         let model = self.model(desired);
         let empty = Map::new();
         let wanted = desired.as_object().unwrap_or(&empty);
+        let digest = |properties: &Value| properties[TAGS][tags::WRITE_ONLY].clone();
+        let is_same_digest = !digest(desired).is_null() && digest(live) == digest(desired);
         let mut patch = Vec::new();
         for (name, value) in wanted {
+            // Sent again, it would make another secret.
+            if is_same_digest && self.schema.type_name == SECRET && name == GENERATE {
+                continue;
+            }
             let property = if name == TAGS { self.schema.tags.as_deref().unwrap_or(TAGS) } else { name };
             let is_written = self.schema.write_only.iter().any(|path| path.split('.').next() == Some(name));
             let path = format!("/{}", property.replace('~', "~0").replace('/', "~1"));
@@ -248,8 +288,8 @@ impl CloudControlled {
     /// Enough of a digest over what cannot be read back to see a change of it, and too little to guess it by. (One change in
     /// 65,536 is not seen.)
     fn write_only_digest(&self, it: &ResourceView<'_>) -> Option<String> {
-        let given: Vec<&Value> =
-            self.schema.write_only.iter().filter_map(|path| value_at(it.properties, path)).collect();
+        let at = |path: &String| found_at(&path.split('.').collect::<Vec<_>>(), it.properties);
+        let given: Vec<Value> = self.schema.write_only.iter().filter_map(at).collect();
         let input = json!([it.logical_id, given]).to_string();
         (!given.is_empty()).then(|| hex::encode(&Sha256::digest(input)[..2]))
     }
@@ -427,6 +467,19 @@ pub fn roles_in(values: &[&Value]) -> Vec<String> {
     let mut found = Vec::new();
     values.iter().for_each(|value| visit(value, &mut found));
     found
+}
+
+/// What a value has at a path, in a list for the elements of a list.
+fn found_at(path: &[&str], value: &Value) -> Option<Value> {
+    match (path, value) {
+        (_, Value::Null) => None,
+        ([], value) => Some(value.clone()),
+        (path, Value::Array(items)) => {
+            let found: Vec<Option<Value>> = items.iter().map(|item| found_at(path, item)).collect();
+            found.iter().any(Option::is_some).then(|| json!(found))
+        }
+        ([name, rest @ ..], value) => found_at(rest, value.get(*name)?),
+    }
 }
 
 /// Puts what `desired` has at a path into `seen`, in the elements of lists of one length: no reading tells it.

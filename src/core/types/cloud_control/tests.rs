@@ -277,6 +277,46 @@ fn a_change_of_what_cannot_be_read_shows_in_a_tag() {
 }
 
 #[test]
+fn what_cannot_be_read_is_found_in_lists() {
+    let value = json!({"Users": [{"Name": "a", "Password": "x"}, {"Name": "b"}], "Empty": [{"Name": "c"}]});
+    assert_eq!(found_at(&["Users", "Password"], &value), Some(json!(["x", null])));
+    assert_eq!(found_at(&["Empty", "Password"], &value), None);
+    assert_eq!(found_at(&["Users", "Password", "Deep"], &value), None);
+}
+
+#[test]
+fn a_secret_is_made_up_anew_only_where_its_rule_changed() {
+    let secret = of("AWS::SecretsManager::Secret");
+    let with = |digest: &str| json!({"k": "v", "wschat:write-only": digest});
+    let desired = json!({"Name": "s", "GenerateSecretString": {"PasswordLength": 20}, "Tags": with("0001")});
+    let paths = |digest: &str| -> Vec<Value> {
+        let mut live = json!({"Name": "s", "Tags": with(digest)});
+        live["Tags"]["k"] = "old".into();
+        secret.patch(&live, &desired).iter().map(|change| change["path"].clone()).collect()
+    };
+    assert_eq!(paths("0001"), ["/Tags"]);
+    assert_eq!(paths("0002"), ["/GenerateSecretString", "/Tags"]);
+}
+
+#[test]
+fn global_types_are_known() {
+    for (type_name, expected) in [
+        ("AWS::CloudFront::Distribution", true),
+        ("AWS::IAM::User", true),
+        ("AWS::IAM::Role", false),
+        ("AWS::S3::Bucket", false),
+        ("AWS::WAFv2::WebACL", false),
+        ("Custom::Thing", false),
+    ] {
+        assert_eq!(is_global(type_name), expected, "{type_name}");
+    }
+    let all: Vec<String> = schemas::names().collect();
+    for service in GLOBAL {
+        assert!(all.iter().any(|name| name.starts_with(&format!("AWS::{service}::"))), "{service}");
+    }
+}
+
+#[test]
 fn one_without_a_name_is_known_by_its_logical_id() {
     assert!(WITH_DATA.iter().all(|type_name| of(type_name).holds_data()) && !of("AWS::SNS::Topic").holds_data());
     let pool = of("AWS::Cognito::IdentityPool");
