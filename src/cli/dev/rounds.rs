@@ -388,6 +388,11 @@ impl<'a> Rounds<'a> {
         let stack = project::stack(&project, aws.scope(), true, self.ui)?;
         let code = project.code(&stack).map_err(|error| format!("{}: {error}", project.file()))?;
         if is_first {
+            for (note, functions) in
+                project.substitutes(&stack).map_err(|error| format!("{}: {error}", project.file()))?
+            {
+                self.ui.say(format!("{}: {note}", functions.join(", ")));
+            }
             for (warning, functions) in project.outside(&code).map_err(crate::deploy::execute::BuildError::from)? {
                 self.ui.say(format!("{}: {warning}", functions.join(", ")));
             }

@@ -78,6 +78,12 @@ impl fmt::Display for Origin {
     }
 }
 
+/// Whether these are the same origins, in any order.
+pub fn same(ones: &[Origin], others: &[Origin]) -> bool {
+    let all_in = |ones: &[Origin], others: &[Origin]| ones.iter().all(|origin| others.contains(origin));
+    all_in(ones, others) && all_in(others, ones)
+}
+
 /// The request's `Origin`, if it is one of these.
 pub fn allowed(origins: &[Origin], headers: &HeaderMap) -> Option<HeaderValue> {
     let sent = headers.get(header::ORIGIN)?;
@@ -135,6 +141,14 @@ mod tests {
         {
             assert!(wrong.parse::<Origin>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn origins_are_compared_as_sets() {
+        let origins = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<Origin>>();
+        let two = origins(&["http://a:1", "http://b"]);
+        assert!(same(&two, &origins(&["http://b", "http://a:1", "http://b:80"])));
+        assert!(!same(&two, &origins(&["http://b"])) && !same(&origins(&["http://b"]), &two) && same(&[], &[]));
     }
 
     #[test]
