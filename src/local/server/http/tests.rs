@@ -76,7 +76,7 @@ impl Roles for NoRoles {
 
 fn guard() -> Guard {
     let key = AccessKey { id: "LKIA1".to_owned(), secret: String::new() };
-    Guard::new(key, "wschat env --data /home/me/app".to_owned(), Arc::new(NoRoles))
+    Guard::new(key, "wschat env --data /srv/app".to_owned(), Arc::new(NoRoles))
 }
 
 struct Running {
@@ -380,7 +380,7 @@ async fn the_body_of_another_machine_is_read_only_with_the_access_key_and_while_
         let answer = running.exchange_remotely(&head(key)).await;
         assert!(answer.starts_with("HTTP/1.1 403 Forbidden") && answer.contains(code), "{key}: {answer}");
         assert!(answer.contains("connection: close"), "{key}: {answer}");
-        assert!(!answer.contains("--open") && !answer.contains("/home/me"), "{key}: {answer}");
+        assert!(!answer.contains("--open") && !answer.contains("/srv/app"), "{key}: {answer}");
     }
     let answer = running.exchange_remotely(&head("LKIA1")).await;
     assert!(answer.starts_with("HTTP/1.1 408 Request Timeout"), "{answer}");
@@ -389,5 +389,5 @@ async fn the_body_of_another_machine_is_read_only_with_the_access_key_and_while_
     assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.contains("<UserId>9</UserId>"), "{answer}");
     // On this machine the refusal comes after the body, and says what to do.
     let answer = running.exchange(&head("LKIA2").replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n123456789")).await;
-    assert!(answer.starts_with("HTTP/1.1 403") && answer.contains("wschat env --data /home/me/app"), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 403") && answer.contains("wschat env --data /srv/app"), "{answer}");
 }
