@@ -23,6 +23,7 @@ use crate::aws::client::Aws;
 use crate::core::types::Live;
 use crate::local::daemon::process;
 use crate::machine::interpreter;
+use crate::package;
 use crate::ui::Ui;
 use crate::ui::event::{Event, RunResult};
 use crate::ui::keys::Keyboard;
@@ -187,6 +188,8 @@ impl Args {
 
 /// Starts the same command again, with the settings that the project has now; gives why that failed.
 fn restart() -> CommandError {
+    // Their parent would stay the same process, which does not wait for them any more.
+    package::end_checkers();
     let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("wschat"));
     let error = std::process::Command::new(program).args(std::env::args_os().skip(1)).exec();
     CommandError::new(format!("wschat could not start again: {error}"))

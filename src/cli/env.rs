@@ -27,7 +27,7 @@ pub struct Args {
 
 impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
-        let running = local::ensure(&self.data, &self.reach.options()).await?;
+        let running = local::ensure(&self.data, &self.reach.options(), ui).await?;
         let bundle = self.data.path.canonicalize()?.join(tls::CA_BUNDLE);
         let variables = [
             ("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", running.port)),

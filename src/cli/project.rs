@@ -206,12 +206,15 @@ fn bad(project: &Project, problems: &[Problem], ui: &Ui) -> CommandError {
     CommandError::from(BadTemplate { file, count }).details(shown).problems(problems)
 }
 
-/// The code that the stack's functions come from; says which of it lies outside of the project.
+/// The code that the stack's functions come from; says which of it stands for code in S3, and which lies outside of the project.
 ///
 /// # Errors
 /// When a folder cannot be one function's code.
 pub fn code(project: &Project, stack: &Stack, ui: &Ui) -> Result<Vec<Code>, CommandError> {
     let code = project.code(stack).map_err(|error| format!("{}: {error}", project.file()))?;
+    for (note, functions) in project.substitutes(stack).map_err(|error| format!("{}: {error}", project.file()))? {
+        ui.say(format!("{}: {note}", functions.join(", ")));
+    }
     for (warning, functions) in project.outside(&code).map_err(BuildError::from)? {
         ui.say(format!("{}: {warning}", functions.join(", ")));
     }

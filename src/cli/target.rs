@@ -314,7 +314,7 @@ impl Args {
     /// # Errors
     /// When it does not start.
     pub async fn start_local_cloud(&self, ui: &Ui) -> Result<RunningServer, CommandError> {
-        let running = local::ensure(&self.place.data, &self.place.reach.options()).await?;
+        let running = local::ensure(&self.place.data, &self.place.reach.options(), ui).await?;
         if running.outcome != process::StartOutcome::Found {
             ui.say(format_args!("The local cloud is up on port {}.", running.port));
             missed_port(&running).into_iter().chain(exposure(&running)).for_each(|line| ui.say(line));

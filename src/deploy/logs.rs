@@ -245,7 +245,7 @@ impl Sources {
     }
 }
 
-/// Reads a group again and again, for as long as somebody hears of it.
+/// Polls a group until the receiver of its events is dropped.
 async fn poll_group(
     mut group: Group,
     index: usize,

@@ -258,7 +258,8 @@ impl Project {
                     stack::Code::Inline(text) => Source::Inline(text.clone()),
                     stack::Code::Uploaded(uploaded) => {
                         let found = package::find_uploaded(&folder, uploaded);
-                        Source::Path(found.unwrap_or_else(|| folder.join(uploaded.name())))
+                        // Where it is not found, a zip that is not there: a folder of the object's name may be anything.
+                        Source::Path(found.unwrap_or_else(|| folder.join(format!("{}.zip", uploaded.name()))))
                     }
                 };
                 Some(Code {
@@ -287,6 +288,24 @@ impl Project {
             stack::Code::Uploaded(_) | stack::Code::Inline(_) => None,
         });
         folders.collect()
+    }
+
+    /// What on this machine is taken for code that the template has in S3, each with the functions that it is about.
+    ///
+    /// # Errors
+    /// When the template's folder cannot be determined.
+    pub fn substitutes<'a>(&self, stack: &'a Stack) -> io::Result<BTreeMap<String, Vec<&'a str>>> {
+        let folder = self.folder()?;
+        let mut notes: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        for resource in stack.resources.values() {
+            let Some(stack::Code::Uploaded(uploaded)) = &resource.code else { continue };
+            let Some(found) = package::find_uploaded(&folder, uploaded) else { continue };
+            let shown = std::env::current_dir().ok().and_then(|here| found.strip_prefix(here).ok().map(Path::to_owned));
+            let shown = shown.unwrap_or(found);
+            let note = format!("{} is taken for the S3 object {}", shown.display(), uploaded.key);
+            notes.entry(note).or_default().push(&resource.logical_id);
+        }
+        Ok(notes)
     }
 
     /// Warnings about code that lies outside of the project, each with the functions that it is about.

@@ -64,7 +64,7 @@ use platform::Platform;
 pub use platform::{Architecture, Target};
 pub use script::syntax_errors;
 pub use sdk::install_imported as install_sdk;
-pub use syntax::SyntaxError;
+pub use syntax::{SyntaxError, end_checkers};
 pub use uploaded::find as find_uploaded;
 
 /// One function's code, as its template describes it.

@@ -54,7 +54,9 @@ fn within(bundle: &str, related: impl Fn(&str) -> Option<String>) -> Option<Stri
 fn related(map: &str, place: &Path, folder: &Path, up: &str) -> Option<String> {
     let mut map: Value = serde_json::from_str(map).ok()?;
     for source in map.get_mut("sources")?.as_array_mut()? {
-        let absolute = normal(&place.join(source.as_str()?));
+        // A source without a name is `null`.
+        let Some(name) = source.as_str() else { continue };
+        let absolute = normal(&place.join(name));
         if let Ok(below) = absolute.strip_prefix(folder) {
             *source = format!("{up}{}", below.to_str()?).into();
         }
@@ -93,11 +95,14 @@ mod tests {
         let inline = |map: String| format!("code();\n{INLINE}{}\n", BASE64_STANDARD.encode(map));
         fs::write(output.join("c.mjs"), inline(map("../../app/c.ts"))).unwrap();
         fs::write(output.join("plain.js"), "code();\n").unwrap();
+        let unnamed = |source: &str| format!(r#"{{"mappings":"AAAA","sources":[null,"{source}"],"version":3}}"#);
+        fs::write(output.join("d.js.map"), unnamed("../../app/d.ts")).unwrap();
         relate(&output, &folder).unwrap();
         let read = |name: &str| fs::read_to_string(output.join(name)).unwrap();
         assert_eq!(read("index.js.map"), map("src/index.ts"));
         assert_eq!(read("inner/b.js.map"), map("../src/b.ts"));
         assert_eq!(read("c.mjs"), inline(map("c.ts")));
         assert_eq!(read("plain.js"), "code();\n");
+        assert_eq!(read("d.js.map"), unnamed("d.ts"));
     }
 }

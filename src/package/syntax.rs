@@ -5,10 +5,13 @@
 //! Where no interpreter is installed, nothing is checked; nor where it is older than the runtime on AWS, which may know more.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -23,6 +26,12 @@ const PYTHON: &str = include_str!("syntax/check.py");
 
 /// How many files are checked at most; where there are more, most belong to packages, and only the handler's is checked.
 const MAX_FILES: usize = 500;
+
+/// How long an interpreter may take to answer. Parsing takes milliseconds.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long an answer may be, in bytes.
+const MAX_ANSWER: u64 = 4 << 20;
 
 /// A syntax error.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,8 +65,16 @@ struct Found {
 #[derive(Debug)]
 struct Checker {
     process: Child,
-    questions: ChildStdin,
-    answers: BufReader<ChildStdout>,
+    questions: Sender<String>,
+    answers: Receiver<String>,
+}
+
+/// Why a checker has no answer.
+#[derive(Debug, PartialEq, Eq)]
+enum NoAnswer {
+    /// It has ended, or its answer is none.
+    Ended,
+    Late,
 }
 
 /// An interpreter's checker, once it is needed.
@@ -75,18 +92,39 @@ impl Checker {
         };
         command.env_remove("NODE_OPTIONS").env_remove("NODE_EXTRA_CA_CERTS");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut process = command.spawn().ok()?;
-        let (questions, answers) = (process.stdin.take()?, BufReader::new(process.stdout.take()?));
+        Self::of(command.spawn().ok()?)
+    }
+
+    fn of(mut process: Child) -> Option<Self> {
+        let (input, output) = (process.stdin.take()?, process.stdout.take()?);
+        let ((questions, asked), (answering, answers)) = (mpsc::channel(), mpsc::channel());
+        // It ends with the process, or when the checker is dropped.
+        thread::spawn(move || relay(input, output, &asked, &answering));
         Some(Self { process, questions, answers })
     }
 
-    /// What it finds in these files; `None` where it does not answer.
-    fn ask(&mut self, files: &[String]) -> Option<Answer> {
-        let question = serde_json::to_string(files).ok()? + "\n";
-        self.questions.write_all(question.as_bytes()).ok()?;
+    /// What it finds in these files.
+    fn ask(&self, files: &[String], within: Duration) -> Result<Answer, NoAnswer> {
+        let question = serde_json::to_string(files).map_err(|_| NoAnswer::Ended)? + "\n";
+        self.questions.send(question).map_err(|_| NoAnswer::Ended)?;
+        let answer = self.answers.recv_timeout(within).map_err(|error| match error {
+            RecvTimeoutError::Timeout => NoAnswer::Late,
+            RecvTimeoutError::Disconnected => NoAnswer::Ended,
+        })?;
+        serde_json::from_str(&answer).map_err(|_| NoAnswer::Ended)
+    }
+}
+
+/// Passes questions to an interpreter and its answers, which are lines, back, until one of the two ends or an answer is too long.
+fn relay(mut input: ChildStdin, output: ChildStdout, asked: &Receiver<String>, answering: &Sender<String>) {
+    let mut output = BufReader::new(output);
+    for question in asked {
         let mut answer = String::new();
-        self.answers.read_line(&mut answer).ok()?;
-        serde_json::from_str(&answer).ok()
+        let read =
+            input.write_all(question.as_bytes()).and_then(|()| output.by_ref().take(MAX_ANSWER).read_line(&mut answer));
+        if read.is_err() || !answer.ends_with('\n') || answering.send(answer).is_err() {
+            return;
+        }
     }
 }
 
@@ -97,20 +135,34 @@ impl Drop for Checker {
     }
 }
 
-/// What an interpreter finds in these files; `None` where it does not run. One that has ended meanwhile is started again.
+/// Ends all interpreters that wait for files, before this process becomes another program.
+pub fn end_checkers() {
+    for slot in std::mem::take(&mut *lock(&CHECKERS)).into_values() {
+        *lock(&slot) = None;
+    }
+}
+
+/// What an interpreter finds in these files; `None` where it does not run or does not answer. One that has ended meanwhile is
+/// started again.
 fn ask(language: Language, interpreter: &Path, files: &[String]) -> Option<Answer> {
     let slot = Arc::clone(lock(&CHECKERS).entry(interpreter.to_owned()).or_default());
     let mut slot = lock(&slot);
-    if let Some(answer) = slot.as_mut().and_then(|checker| checker.ask(files)) {
-        return Some(answer);
+    if let Some(checker) = slot.as_ref() {
+        match checker.ask(files, ANSWER_TIMEOUT) {
+            Ok(answer) => return Some(answer),
+            Err(why) => {
+                *slot = None;
+                if why == NoAnswer::Late {
+                    return None;
+                }
+            }
+        }
     }
-    *slot = None;
-    let checker = slot.insert(Checker::start(language, interpreter)?);
-    let answer = checker.ask(files);
-    if answer.is_none() {
+    let answer = slot.insert(Checker::start(language, interpreter)?).ask(files, ANSWER_TIMEOUT);
+    if answer.is_err() {
         *slot = None;
     }
-    answer
+    answer.ok()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -257,6 +309,22 @@ mod tests {
         lock(&slot()).as_mut().unwrap().process.kill().unwrap();
         assert_eq!(run(&bad).len(), 1);
         assert_ne!(process(), first);
+    }
+
+    #[test]
+    fn an_interpreter_that_does_not_answer_or_does_not_stop_is_given_up() {
+        let ask = |script: &str, milliseconds| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
+            let checker = Checker::of(command.spawn().unwrap()).unwrap();
+            checker.ask(&["x.js".to_owned()], Duration::from_millis(milliseconds)).map(|answer| answer.version)
+        };
+        let long = 60_000;
+        assert_eq!(ask("exec sleep 600", 100), Err(NoAnswer::Late));
+        assert_eq!(ask("exit", long), Err(NoAnswer::Ended));
+        assert_eq!(ask("read question; exec cat /dev/zero", long), Err(NoAnswer::Ended));
+        let answer = r#"{"version": "22.1.0", "errors": []}"#;
+        assert_eq!(ask(&format!("read question; echo '{answer}'"), long), Ok("22.1.0".to_owned()));
     }
 
     #[test]

@@ -19,16 +19,21 @@ const CDK: &str = "cdk.out";
 ///
 /// - the CDK's asset, beside the template or in `cdk.out` (`cdk synth > template.yaml`), by the path in the function's
 ///   metadata or by the key in a manifest of assets (`Chat.assets.json`);
-/// - a zip or folder beside the template with the name of the object, or that name and `.zip`;
-/// - an artifact that the Serverless Framework took as it was (`package.artifact`), by its state file.
+/// - an artifact of the Serverless Framework's (`package.artifact`), by its state file;
+/// - a zip with the name of the object, or that name and `.zip`, beside the template or, if that is the Framework's, in the service.
+///
+/// A folder is taken only where one of these tools names it: its name alone says too little.
 pub fn find(template: &Path, uploaded: &Uploaded) -> Option<PathBuf> {
     let name = uploaded.name();
     let outputs = || [template.to_owned(), template.join(CDK)].into_iter();
     let assets = uploaded.asset.iter().flat_map(|asset| outputs().map(move |folder| folder.join(asset)));
     let listed = outputs().flat_map(|folder| by_manifests(&folder, &uploaded.key));
     let beside = [template.join(name), template.join(format!("{name}.zip"))].into_iter();
-    let is_code = |path: &PathBuf| path.is_dir() || path.is_file() && is_zip(path);
-    assets.chain(listed).chain(beside).chain(artifacts(template, name)).find(is_code)
+    let of_service = service(template).map(|service| service.join(name));
+    let is_zip_file = |path: &PathBuf| path.is_file() && is_zip(path);
+    let mut named = assets.chain(listed).chain(artifacts(template, name));
+    let found = named.find(|path| path.is_dir() || is_zip_file(path));
+    found.or_else(|| beside.chain(of_service).find(is_zip_file))
 }
 
 /// What the CDK's manifests of assets in `folder` upload under a key.
@@ -49,13 +54,18 @@ fn by_manifests(folder: &Path, key: &str) -> Vec<PathBuf> {
     paths.collect()
 }
 
-/// The artifacts of this name of a service whose compiled template is in `template`.
+/// The folder of the service whose compiled template is in `template`.
+fn service(template: &Path) -> Option<&Path> {
+    template.parent().filter(|_| template.ends_with(SERVERLESS))
+}
+
+/// The artifacts of this name that the state file names, of a service whose compiled template is in `template`.
 fn artifacts(template: &Path, name: &str) -> Vec<PathBuf> {
-    let (Some(service), true) = (template.parent(), template.ends_with(SERVERLESS)) else { return Vec::new() };
+    let Some(service) = service(template) else { return Vec::new() };
     let state = json(&template.join("serverless-state.json")).unwrap_or_default();
     let functions = state["service"]["functions"].as_object().into_iter().flat_map(|functions| functions.values());
     let packages = functions.map(|function| &function["package"]).chain([&state["service"]["package"]]);
-    let artifacts = packages.filter_map(|package| package["artifact"].as_str()).chain([name]);
+    let artifacts = packages.filter_map(|package| package["artifact"].as_str());
     artifacts.map(|artifact| service.join(artifact)).filter(|path| path.ends_with(name)).collect()
 }
 
@@ -86,6 +96,8 @@ mod tests {
             r#"{"service": {"functions": {"f": {"package": {"artifact": "bin/own.zip"}}}}}"#,
         );
         write("app/bin/own.zip", "");
+        write("app/.serverless/own.zip", "");
+        write("sam/folder/index.js", "");
         write("app/above.zip", "");
         write("cdk/cdk.out/asset.1/index.js", "");
         write("cdk/cdk.out/asset.2.zip", "");
@@ -117,6 +129,7 @@ mod tests {
             ("cdk", uploaded("other.zip", Some("asset.1")), Some("cdk/cdk.out/asset.1")),
             ("cdk", uploaded("1.zip", Some("asset.gone")), Some("cdk/cdk.out/asset.1")),
             ("sam", uploaded("0123abcd", None), Some("sam/0123abcd.zip")),
+            ("sam", uploaded("x/folder", None), None),
             ("nowhere", uploaded("a.zip", None), None),
         ] {
             assert_eq!(find(&root.join(template), &code), expected.map(|path| root.join(path)), "{template} {code:?}");

@@ -102,7 +102,7 @@ fn terminal() -> MutexGuard<'static, Terminal> {
 }
 
 impl Terminal {
-    /// Ctrl-C and Ctrl-Z stay signals, and output is as ever: only lines and their echo are off.
+    /// Ctrl-C and Ctrl-Z stay signals, and output is unchanged: only line mode and echo are off.
     fn enter(&mut self) {
         self.wanted = true;
         let terminal = io::stdin();

@@ -528,6 +528,17 @@ fn addresses_for_clients_are_those_that_the_project_asks_for() {
         assert!(url.starts_with(&format!("ws://{address}:{port}/")) && url.ends_with("/live\n"), "{url}");
         let env: Value = serde_json::from_str(&run(&["env", "--json"]).0).unwrap();
         assert_eq!(env["variables"]["AWS_ENDPOINT_URL"], format!("http://127.0.0.1:{port}"));
+        // What the file says later stops no command.
+        let changed = "[default]\nstack = \"a\"\nlocal = true\n[local]\norigins = [\"http://localhost:3000\"]\n";
+        fs::write(folder.path().join("wschat.toml"), changed).unwrap();
+        let (_, said) = run(&["up"]);
+        for difference in [
+            &format!("runs already and listens on {address}, which is not asked for: other machines reach it"),
+            "admits web pages of http://localhost:5173, which is not asked for",
+            "does not admit web pages of http://localhost:3000; to change that: wschat local stop",
+        ] {
+            assert!(said.contains(difference), "{difference}: {said}");
+        }
     });
     stop();
     result.unwrap();

@@ -50,7 +50,7 @@ enum Broken {
     Overtaken,
     /// All ends.
     Stopped,
-    /// It is tried again with the next save of anything.
+    /// It is tried again with the next save of the template or of code.
     Failed(CommandError),
     /// It cannot go on before the template is saved.
     Refused(CommandError),
@@ -180,7 +180,7 @@ impl<'a> Rounds<'a> {
         loop {
             let mut later = Saved::default();
             let begun = self.todo.since.unwrap_or_else(Instant::now);
-            // Whether the next save of anything makes a plan, because this one failed.
+            // Whether the next save makes a plan, because this one failed.
             let mut retries = false;
             match self.round(&mut later, &mut stop).await {
                 Ok(()) => self.rounds += 1,
@@ -189,7 +189,7 @@ impl<'a> Rounds<'a> {
                 Err(Broken::Fatal(error)) => return Err(error),
                 Err(Broken::Failed(error)) => {
                     retries = true;
-                    self.reject(&error.advice("the next save of any file tries again"), begun);
+                    self.reject(&error.advice("the next save of the template or of code tries again"), begun);
                 }
                 Err(Broken::Refused(error)) => {
                     // What was refused once is not asked again with every save of code.
@@ -388,6 +388,11 @@ impl<'a> Rounds<'a> {
         let stack = project::stack(&project, aws.scope(), true, self.ui)?;
         let code = project.code(&stack).map_err(|error| format!("{}: {error}", project.file()))?;
         if is_first {
+            for (note, functions) in
+                project.substitutes(&stack).map_err(|error| format!("{}: {error}", project.file()))?
+            {
+                self.ui.say(format!("{}: {note}", functions.join(", ")));
+            }
             for (warning, functions) in project.outside(&code).map_err(crate::deploy::execute::BuildError::from)? {
                 self.ui.say(format!("{}: {warning}", functions.join(", ")));
             }
@@ -613,7 +618,7 @@ impl<'a> Rounds<'a> {
         }
     }
 
-    /// Has the local cloud treat all functions as ever.
+    /// Has the local cloud treat all functions as it does without `wschat dev`.
     pub async fn leave(&self) {
         let Some(aws) = &self.aws else { return };
         for name in &self.attended {

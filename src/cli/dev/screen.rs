@@ -52,6 +52,8 @@ pub(super) struct Screen<'a> {
     status: Option<Status>,
     /// Whether the local cloud ran when it was looked at last.
     runs: bool,
+    /// Its process then: the pid and the time of its start.
+    process: Option<(u32, String)>,
     socket: Option<Socket>,
     last_message: Option<String>,
     logs: Logs,
@@ -88,6 +90,7 @@ impl<'a> Screen<'a> {
             line,
             status: None,
             runs: true,
+            process: None,
             socket: None,
             last_message: None,
             logs: Logs {
@@ -387,6 +390,9 @@ impl<'a> Screen<'a> {
         }
         let open = process::open_sockets(target.data()).await.ok();
         let was_running = std::mem::replace(&mut self.runs, open.is_some() || process::runs(target.data()));
+        // A restart between two looks leaves it running, but all that it was told of functions is gone.
+        let is_other = process::serving(target.data())
+            .is_some_and(|now| self.process.replace(now.clone()).is_some_and(|before| before != now));
         match (was_running, self.runs) {
             (true, false) => {
                 let start = Command::new("local start").with(target.data_folder());
@@ -395,6 +401,10 @@ impl<'a> Screen<'a> {
             }
             (false, true) => {
                 self.ui.say("The local cloud runs again: starting again.");
+                self.shared.restart.notify_one();
+            }
+            (true, true) if is_other => {
+                self.ui.say("The local cloud was restarted: starting again.");
                 self.shared.restart.notify_one();
             }
             _ => {}

@@ -3,15 +3,16 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use clap::Subcommand;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, FromArgMatches, Subcommand};
 
 use super::command::{Command, Flags};
 use super::error::CommandError;
 use super::exit::Ended;
 use crate::local::daemon::error::ProcessError;
-use crate::local::daemon::process::{self, MissedPort, RunningServer, ServerOptions};
+use crate::local::daemon::process::{self, MissedPort, RunningServer, ServerOptions, beyond_loopback};
 use crate::local::server::listeners::is_container;
-use crate::local::server::origins::Origin;
+use crate::local::server::origins::{self, Origin};
 use crate::ui::Ui;
 use crate::ui::event::LocalProcess;
 
@@ -46,9 +47,17 @@ pub struct DataFolder {
 }
 
 /// Who may reach the local cloud, of every command that may start it.
+#[derive(Debug, Clone, Default)]
+pub struct Reach {
+    options: ReachOptions,
+    /// Whether the options were typed: what comes from the configuration stops no command.
+    typed_host: bool,
+    typed_origins: bool,
+}
+
 #[derive(Debug, Clone, Default, clap::Args)]
 #[group(skip)]
-pub struct Reach {
+struct ReachOptions {
     /// With the local cloud: listen on this address of the machine, too, so that others reach it; 0.0.0.0 or :: for all
     #[arg(long, value_name = "ADDRESS", value_parser = address)]
     host: Option<IpAddr>,
@@ -63,9 +72,38 @@ fn address(text: &str) -> Result<IpAddr, String> {
 }
 
 impl Reach {
-    /// The options of a server that only these are said of.
+    /// A server's options: these, and the defaults.
     pub fn options(&self) -> ServerOptions {
-        ServerOptions { host: self.host, origins: self.origins.clone(), ..ServerOptions::default() }
+        ServerOptions {
+            host: self.options.host,
+            origins: self.options.origins.clone(),
+            insists_on_host: self.typed_host,
+            insists_on_origins: self.typed_origins,
+            ..ServerOptions::default()
+        }
+    }
+}
+
+impl FromArgMatches for Reach {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let typed = |id| matches.value_source(id) == Some(ValueSource::CommandLine);
+        let (typed_host, typed_origins) = (typed("host"), typed("origin"));
+        Ok(Self { options: ReachOptions::from_arg_matches(matches)?, typed_host, typed_origins })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl clap::Args for Reach {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        ReachOptions::augment_args(command)
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        ReachOptions::augment_args_for_update(command)
     }
 }
 
@@ -112,18 +150,48 @@ pub fn exposure(running: &RunningServer) -> Vec<String> {
     said
 }
 
-/// Finds the server of a data folder, or starts it.
+/// How a server that runs differs from what is asked for, in who reaches it: sentences.
+fn differences(running: &RunningServer, options: &ServerOptions) -> Vec<String> {
+    let mut said = Vec::new();
+    if options.host.and_then(beyond_loopback) != running.host {
+        said.push(match (running.host, options.host) {
+            (Some(host), None) => format!("listens on {host}, which is not asked for: other machines reach it"),
+            (Some(host), Some(asked)) => format!("listens on {host} and not on {asked}"),
+            (None, asked) => format!("does not listen on {}", asked.map(|asked| asked.to_string()).unwrap_or_default()),
+        });
+    }
+    if !origins::same(&options.origins, &running.origins) {
+        let listed = |these: &[Origin], without: &[Origin]| {
+            let names = these.iter().filter(|origin| !without.contains(origin)).map(Origin::to_string);
+            Some(names.collect::<Vec<_>>().join(", ")).filter(|names| !names.is_empty())
+        };
+        let more = listed(&running.origins, &options.origins);
+        said.extend(more.map(|names| format!("admits web pages of {names}, which is not asked for")));
+        let fewer = listed(&options.origins, &running.origins);
+        said.extend(fewer.map(|names| format!("does not admit web pages of {names}")));
+    }
+    said
+}
+
+/// Finds the server of a data folder, or starts it. Says how one that was found differs from what the configuration asks for.
 ///
 /// # Errors
-/// When it does not start, or runs with other options; then with the command that stops it.
-pub async fn ensure(data: &DataFolder, options: &ServerOptions) -> Result<RunningServer, CommandError> {
+/// When it does not start, or runs with other options than this command's; then with the command that stops it.
+pub async fn ensure(data: &DataFolder, options: &ServerOptions, ui: &Ui) -> Result<RunningServer, CommandError> {
     use ProcessError::{NotOpen, OtherConditions, OtherHost, OtherOrigins, OtherPort};
     match process::ensure(&data.path, options).await {
         Err(error @ (OtherPort(_) | OtherHost(_) | OtherOrigins(_) | OtherConditions(_) | NotOpen)) => {
             let stop = Command::new("local stop").with(data);
             Err(CommandError::from(error).hint("stop it first", stop))
         }
-        running => Ok(running?),
+        running => {
+            let running = running?;
+            for difference in differences(&running, options) {
+                let stop = Command::new("local stop").with(data);
+                ui.say(format_args!("warning: the local cloud runs already and {difference}; to change that: {stop}"));
+            }
+            Ok(running)
+        }
     }
 }
 

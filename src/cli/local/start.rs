@@ -32,7 +32,7 @@ impl Args {
         if let Err(error) = options.check() {
             return Err(CommandError::from(error).exits(Exit::Usage));
         }
-        let running = super::ensure(data, &options).await?;
+        let running = super::ensure(data, &options, ui).await?;
         let (how, state) = match running.outcome {
             StartOutcome::Found => ("runs already", LocalState::Running),
             StartOutcome::Started => ("runs", LocalState::Started),

@@ -115,6 +115,11 @@ impl Console {
         self.entry.ticket()
     }
 
+    /// Whether a request, by its head, comes from a page that is inside.
+    pub fn knows(&self, head: &Request) -> bool {
+        self.entry.check(head) == Ok(true)
+    }
+
     /// Answers a request for one of the console's paths. A feed ends when `stop` turns true.
     pub async fn answer(&self, request: Request, stop: watch::Receiver<bool>) -> Answer {
         let path = request.path.clone();

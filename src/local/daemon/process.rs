@@ -30,7 +30,7 @@ use crate::local::server::access::AccessKey;
 use crate::local::server::call_log::rotate;
 use crate::local::server::control::{FUNCTIONS, SOCKETS};
 use crate::local::server::http::{CONNECTIONS, Health, TICKET, TOKEN, Ticket};
-use crate::local::server::origins::Origin;
+use crate::local::server::origins::{self, Origin};
 use crate::machine::interpreter::VERSION_MANAGERS;
 use crate::machine::own_folder;
 
@@ -52,6 +52,10 @@ pub struct ServerOptions {
     pub host: Option<IpAddr>,
     /// The origins of the web pages that may call it.
     pub origins: Vec<Origin>,
+    /// Whether a server that runs must listen on this `host`: it was asked for by this command, and not by the configuration.
+    pub insists_on_host: bool,
+    /// The same of the `origins`.
+    pub insists_on_origins: bool,
     /// The conditions file.
     pub conditions: Option<PathBuf>,
     /// Whether all callers are admitted, with any access key or none.
@@ -125,7 +129,7 @@ pub enum ServerState {
 /// Finds the server of a data folder, or starts it. One of another build of wschat is replaced.
 ///
 /// # Errors
-/// When it does not start, or runs with other options than those asked for.
+/// When it does not start, or runs with other options than those asked for. (A host and origins that are not insisted on may differ.)
 pub async fn ensure(data: &Path, options: &ServerOptions) -> Result<RunningServer, ProcessError> {
     let folder = ServerFolder::make(data)?;
     let asked = options.conditions.as_deref().map(conditions_file).transpose()?.map(|(file, _)| file);
@@ -138,10 +142,6 @@ pub async fn ensure(data: &Path, options: &ServerOptions) -> Result<RunningServe
         }
         conditions = conditions.or(record.conditions);
         start.open |= record.open;
-        start.host = start.host.or(record.host);
-        if start.origins.is_empty() {
-            start.origins = record.origins;
-        }
         outcome = StartOutcome::Replaced;
         // Before it is stopped: an error leaves it running.
         start.check()?;
@@ -164,6 +164,13 @@ pub async fn find(data: &Path) -> Option<RunningServer> {
 /// Whether the server of a data folder runs, even if it does not answer.
 pub fn runs(data: &Path) -> bool {
     ServerFolder::existing(data).is_ok_and(|folder| folder.is_served())
+}
+
+/// Which process serves a data folder: its pid and the time of its start. `None` where none runs, or none has said so yet.
+pub fn serving(data: &Path) -> Option<(u32, String)> {
+    let folder = ServerFolder::existing(data).ok()?;
+    let record = folder.record().filter(|_| folder.is_served())?;
+    Some((record.pid, record.started))
 }
 
 /// Whether a data folder is a local cloud's, running or not.
@@ -333,10 +340,10 @@ impl ServerRecord {
         if options.port.is_some_and(|port| port != 0 && port != self.port) {
             return Err(ProcessError::OtherPort(self.port));
         }
-        if options.host.is_some_and(|host| beyond_loopback(host) != self.host) {
+        if options.insists_on_host && options.host.is_some_and(|host| beyond_loopback(host) != self.host) {
             return Err(ProcessError::OtherHost(self.host));
         }
-        if !options.origins.is_empty() && options.origins != self.origins {
+        if options.insists_on_origins && !origins::same(&options.origins, &self.origins) {
             return Err(ProcessError::OtherOrigins(self.origins));
         }
         let here = self.conditions.as_ref().map(|file| &file.sha256);

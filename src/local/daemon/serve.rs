@@ -46,7 +46,7 @@ const MAX_OPEN_FILES: u64 = 1 << 20;
 /// When the server cannot start.
 pub async fn serve(data: &Path, options: ServerOptions, sdk: Arc<dyn SdkInstaller>) -> Result<(), ProcessError> {
     options.check()?;
-    let ServerOptions { port, host, origins, conditions, open } = options;
+    let ServerOptions { port, host, origins, conditions, open, .. } = options;
     let host = host.and_then(beyond_loopback);
     let folder = ServerFolder::make(data)?;
     let Some(_lock) = folder.lock().await? else {

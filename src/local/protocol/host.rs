@@ -29,7 +29,7 @@ pub struct Hosts {
 
 #[derive(Debug, Clone)]
 struct Beyond {
-    /// The machine's own name.
+    /// The first label of the machine's own name. Some machines have a whole domain as their name, which others could own.
     machine: String,
     /// The host that clients on other machines can use; `None` if none is known.
     of_clients: Option<String>,
@@ -39,7 +39,7 @@ impl Hosts {
     /// For a cloud that other machines reach: any address, this machine's name, also below `.local`, and the names of this
     /// machine in containers. `of_clients` is the host that clients on other machines can use, if one is known.
     pub fn beyond_loopback(of_clients: Option<String>) -> Self {
-        let machine = rustix::system::uname().nodename().to_string_lossy().to_ascii_lowercase();
+        let machine = first_label(&rustix::system::uname().nodename().to_string_lossy());
         Self { beyond: Some(Beyond { machine, of_clients }) }
     }
 
@@ -54,6 +54,11 @@ impl Hosts {
         let host = authority.host().to_ascii_lowercase();
         is_loopback(&host) || self.beyond.as_ref().is_some_and(|beyond| beyond.has(&host))
     }
+}
+
+/// The first label of a machine's name, in lower case.
+fn first_label(name: &str) -> String {
+    name.split('.').next().unwrap_or_default().to_ascii_lowercase()
 }
 
 impl Beyond {
@@ -72,6 +77,7 @@ mod tests {
         let beyond = Hosts { beyond: Some(Beyond { machine: "laptop".to_owned(), of_clients: None }) };
         for (host, loopback, reached) in [
             ("localhost:4579", true, true),
+            ("laptop.local.local", false, false),
             ("[::1]:4579", true, true),
             ("192.168.1.5:4579", false, true),
             ("[2001:db8::1]:4579", false, true),
@@ -88,5 +94,10 @@ mod tests {
             assert_eq!((Hosts::default().admit(host), beyond.admit(host)), (loopback, reached), "{host}");
         }
         assert!(!Hosts { beyond: Some(Beyond { machine: String::new(), of_clients: None }) }.admit(".local"));
+        let named = |name: &str| Hosts { beyond: Some(Beyond { machine: first_label(name), of_clients: None }) };
+        for name in ["Laptop", "laptop.example.com", "laptop.local"] {
+            assert!(named(name).admit("laptop") && named(name).admit("laptop.local"), "{name}");
+            assert!(!named(name).admit("laptop.example.com"), "{name}");
+        }
     }
 }

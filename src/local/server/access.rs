@@ -12,7 +12,7 @@ use crate::local::context::ports::Roles;
 use crate::local::context::store::Store;
 use crate::local::iam::{BASE32, random};
 use crate::local::protocol::operation::Operation;
-use crate::local::protocol::wire::{ApiError, Request};
+use crate::local::protocol::wire::{ApiError, Caller, Request};
 
 /// The access key of a data folder.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,23 +68,41 @@ impl Guard {
     /// # Errors
     /// AWS's refusal of an unsigned call or of another key, with the command that shows the right one.
     pub fn admit(&self, operation: &Operation, request: &Request) -> Result<(), ApiError> {
-        let service = operation.service;
+        let help = format!(
+            " (The local cloud knows no access key {}. Its own: {}; to admit all callers: wschat local start --open)",
+            request.caller.access_key.as_deref().unwrap_or_default(),
+            self.help
+        );
+        self.check(operation.service, operation.presigned, request, &help)
+    }
+
+    /// The same for a caller on another machine, by the head of its request, whose body may name the operation. The refusal says
+    /// nothing of this machine.
+    ///
+    /// # Errors
+    /// AWS's refusal of an unsigned call or of another key.
+    pub fn admit_remote(&self, service: &str, operation: Option<&Operation>, head: &Request) -> Result<(), ApiError> {
+        self.check(service, operation.is_some_and(|operation| operation.presigned), head, "")
+    }
+
+    /// Whether the caller signs with a key of this cloud's.
+    pub fn knows(&self, caller: &Caller) -> bool {
+        caller.access_key.as_ref().is_some_and(|key| *key == self.key.id || self.roles.has_issued(key))
+    }
+
+    fn check(&self, service: &str, presigned: bool, request: &Request, help: &str) -> Result<(), ApiError> {
         match &request.caller.access_key {
-            Some(key) if *key == self.key.id || self.roles.has_issued(key) => Ok(()),
-            Some(key) => {
+            Some(_) if self.knows(&request.caller) => Ok(()),
+            Some(_) => {
                 let (status, code) = match service {
                     "iam" | "sts" | "cloudformation" => (403, "InvalidClientTokenId"),
                     "dynamodb" | "logs" => (400, "UnrecognizedClientException"),
                     _ => (403, "UnrecognizedClientException"),
                 };
-                let message = format!(
-                    "The security token included in the request is invalid. (The local cloud knows no access key {key}. \
-                     Its own: {}; to admit all callers: wschat local start --open)",
-                    self.help
-                );
+                let message = format!("The security token included in the request is invalid.{help}");
                 Err(ApiError::new(status, code, message))
             }
-            None if operation.presigned => Ok(()),
+            None if presigned => Ok(()),
             // API Gateway has its own refusal for unsigned calls.
             None if service == "execute-api" => Ok(()),
             None => {

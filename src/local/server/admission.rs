@@ -8,20 +8,19 @@ use super::tls::is_api_on_aws;
 use crate::local::protocol::host::{Hosts, is_loopback};
 
 /// Checks the `Host`, `Origin` and `Sec-Fetch-Site` headers of a request; those about its page only where the page is not
-/// `allowed` by its origin.
+/// `allowed` by its origin. A caller that `is_remote`, on another machine, gets no advice for this one.
 ///
 /// # Errors
 /// The message for the sender of a request that is not admitted.
-pub fn check(headers: &HeaderMap, hosts: &Hosts, allowed: bool) -> Result<(), String> {
+pub fn check(headers: &HeaderMap, hosts: &Hosts, allowed: bool, is_remote: bool) -> Result<(), String> {
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     // DNS rebinding: a foreign host name that resolves to loopback makes a page of that host same-origin with this port.
     if let Some(host) = text(header::HOST)
         && !hosts.admit(host)
         && !is_of_api(host)
     {
-        return Err(format!(
-            "The local cloud does not serve the host name \"{host}\"; to admit all callers: wschat local start --open"
-        ));
+        let help = if is_remote { "" } else { "; to admit all callers: wschat local start --open" };
+        return Err(format!("The local cloud does not serve the host name \"{host}\"{help}"));
     }
     let foreign_origin = text(header::ORIGIN).is_some_and(|origin| {
         let uri = origin.parse::<http::Uri>().ok();
@@ -29,7 +28,8 @@ pub fn check(headers: &HeaderMap, hosts: &Hosts, allowed: bool) -> Result<(), St
     });
     let cross_site = headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site");
     if !allowed && (foreign_origin || cross_site) {
-        return Err("Web pages of other origins may not call the local cloud; to allow one: --origin.".to_owned());
+        let help = if is_remote { "" } else { "; to allow one: --origin" };
+        return Err(format!("Web pages of other origins may not call the local cloud{help}."));
     }
     Ok(())
 }
@@ -65,15 +65,18 @@ mod tests {
             "a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com",
             "a1b2c3d4e5.execute-api.cn-north-1.amazonaws.com.cn",
         ] {
-            assert_eq!(check(&request(&[("host", host)]), &Hosts::default(), false), Ok(()), "{host}");
+            assert_eq!(check(&request(&[("host", host)]), &Hosts::default(), false, false), Ok(()), "{host}");
         }
         for host in
             ["example.com", "localhost.example.com:4579", "10.0.0.1", "amazonaws.com", "x.amazonaws.com", "::", ""]
         {
-            assert!(check(&request(&[("host", host)]), &Hosts::default(), false).is_err(), "{host}");
+            assert!(check(&request(&[("host", host)]), &Hosts::default(), false, false).is_err(), "{host}");
         }
+        let foreign = |is_remote| check(&request(&[("host", "example.com")]), &Hosts::default(), false, is_remote);
+        assert!(foreign(false).unwrap_err().contains("--open"));
+        assert!(!foreign(true).unwrap_err().contains("--open"));
         assert_eq!(
-            check(&HeaderMap::new(), &Hosts::default(), false),
+            check(&HeaderMap::new(), &Hosts::default(), false, false),
             Ok(()),
             "programs that speak HTTP/1.0 name no host"
         );
@@ -91,8 +94,8 @@ mod tests {
             ("sec-fetch-site", "cross-site", false),
         ] {
             let headers = request(&[("host", "localhost:4579"), (name, value)]);
-            assert_eq!(check(&headers, &Hosts::default(), false).is_ok(), admitted, "{name}: {value}");
-            assert_eq!(check(&headers, &Hosts::default(), true), Ok(()), "{name}: {value}");
+            assert_eq!(check(&headers, &Hosts::default(), false, false).is_ok(), admitted, "{name}: {value}");
+            assert_eq!(check(&headers, &Hosts::default(), true, false), Ok(()), "{name}: {value}");
         }
     }
 }

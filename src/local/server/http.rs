@@ -39,6 +39,9 @@ const TLS_HANDSHAKE: u8 = 0x16;
 /// the pause between two requests, so it is longer than most clients keep idle connections.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 60 });
 
+/// How long the body of a request from another machine may stand still.
+const REMOTE_BODY_TIMEOUT: Duration = HEAD_TIMEOUT;
+
 /// How long answers in progress may take after the server was told to stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -207,7 +210,10 @@ impl Server {
         let mut request = without_body(&parts);
         // The console has checks of its own, which are stricter.
         if let Some(console) = self.console.as_ref().filter(|_| Console::serves(&request.path)) {
-            return match read(body, console::MAX_BODY, &Link::default()).await {
+            if is_remote(peer) && !console.knows(&request) {
+                return unread(console.answer(request, self.stop.subscribe()).await);
+            }
+            return match read(body, console::MAX_BODY, &Link::default(), peer).await {
                 Ok(Some(body)) => {
                     request.body = body;
                     console.answer(request, self.stop.subscribe()).await
@@ -218,7 +224,7 @@ impl Server {
         }
         let page = origins::allowed(&self.origins, &request.headers);
         if !self.open
-            && let Err(why) = admission::check(&request.headers, &self.hosts, page.is_some())
+            && let Err(why) = admission::check(&request.headers, &self.hosts, page.is_some(), is_remote(peer))
         {
             return into_hyper(Response::json(403, &serde_json::json!({ "message": why })));
         }
@@ -238,12 +244,15 @@ impl Server {
 
     /// Answers a call of a service.
     async fn call(&self, mut request: Request, body: Incoming, peer: SocketAddr) -> Answer {
+        if is_remote(peer) && !self.router.knows(&request.caller) {
+            return unread(into_hyper(self.router.answer_unknown(request).await));
+        }
         let link = self.router.link();
         let head = head_size(&request);
         if !link.buffers_bodies {
             link.carry(head).await;
         }
-        match read(body, self.router.body_limit(&request), link).await {
+        match read(body, self.router.body_limit(&request), link, peer).await {
             Ok(Some(body)) => {
                 if link.buffers_bodies {
                     link.carry(head + body.len()).await;
@@ -276,8 +285,8 @@ impl Server {
     /// Answers the endpoints of the process itself, below `/_wschat`.
     fn process_endpoint(&self, request: &Request, peer: SocketAddr) -> Option<Response> {
         match (request.method.as_str(), request.path.as_str()) {
-            // They are for this machine's user; other machines have no business with them.
-            (_, path) if path.starts_with("/_wschat/") && !peer.ip().is_loopback() => {
+            // They are for this machine's user only.
+            (_, path) if path.starts_with("/_wschat/") && is_remote(peer) => {
                 Some(Response::json(403, &serde_json::json!({ "message": "Forbidden" })))
             }
             ("GET", "/_wschat/health") => Some(Response::json(200, &self.health)),
@@ -333,12 +342,14 @@ enum Unread {
 }
 
 /// Reads a body as fast as the link carries it; `None` where it is over `limit` bytes. The rest of a body that is too long
-/// is read and discarded: a client that is still sending would not see the answer.
-async fn read(mut body: Incoming, limit: usize, link: &Link) -> Result<Option<Bytes>, Unread> {
+/// is read and discarded: a client that is still sending would not see the answer. A body from another machine may not stand still
+/// for long, whatever the link.
+async fn read(mut body: Incoming, limit: usize, link: &Link, peer: SocketAddr) -> Result<Option<Bytes>, Unread> {
+    let idle_timeout = link.idle_body_timeout.or(is_remote(peer).then_some(REMOTE_BODY_TIMEOUT));
     let mut read = BytesMut::new();
     let mut fits = true;
     loop {
-        let frame = match link.idle_body_timeout {
+        let frame = match idle_timeout {
             Some(timeout) => tokio::time::timeout(timeout, body.frame()).await.map_err(|_| Unread::Idle)?,
             None => body.frame().await,
         };
@@ -355,6 +366,17 @@ async fn read(mut body: Incoming, limit: usize, link: &Link) -> Result<Option<By
         }
     }
     Ok(fits.then(|| read.freeze()))
+}
+
+/// An answer to a request whose body is not read: the connection ends with it.
+fn unread(mut answer: Answer) -> Answer {
+    answer.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
+    answer
+}
+
+/// Whether a peer is another machine.
+fn is_remote(peer: SocketAddr) -> bool {
+    !peer.ip().to_canonical().is_loopback()
 }
 
 /// The size of a request's head on the uplink in bytes, estimated from the parsed request.

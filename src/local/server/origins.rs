@@ -1,6 +1,6 @@
 //! Web pages that may call the local cloud with an SDK: those of the origins that its user has named (CORS, as in the Fetch
 //! standard). Their calls are authenticated like all others. Pages of other origins get no `Access-Control` header, so browsers
-//! keep the answers from them, and send no call that needs to be asked for first.
+//! do not show them the answers, and do not send calls that need a preflight.
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,8 +18,7 @@ const EXPOSED: &str = "date, x-amz-apigw-id, x-amz-crc32, x-amz-executed-version
 /// The methods of AWS's APIs.
 const METHODS: &str = "DELETE, GET, HEAD, PATCH, POST, PUT";
 
-/// For how many seconds a browser may remember the answer to a preflight: those of its session, not those of the next
-/// configuration.
+/// For how many seconds a browser may cache the answer to a preflight: short, as the origins may be changed.
 const MAX_AGE: &str = "600";
 
 /// The origin of a web page, as browsers send it: `http://localhost:5173`.
@@ -37,6 +36,11 @@ impl FromStr for Origin {
         let uri: Uri = text.parse().map_err(|_| wrong())?;
         let scheme = uri.scheme_str().filter(|scheme| ["http", "https"].contains(scheme)).ok_or_else(wrong)?;
         let authority = uri.authority().ok_or_else(wrong)?;
+        // The parser of URIs drops a fragment, and takes any digits, or none, for a port.
+        let has_bad_port = authority.port_u16().is_none() && authority.as_str() != authority.host();
+        if text.contains('#') || has_bad_port {
+            return Err(wrong());
+        }
         if uri.path().len() > 1 || uri.query().is_some() || authority.as_str().contains(['@', '*']) {
             return Err(wrong());
         }
@@ -74,6 +78,12 @@ impl fmt::Display for Origin {
     }
 }
 
+/// Whether these are the same origins, in any order.
+pub fn same(ones: &[Origin], others: &[Origin]) -> bool {
+    let all_in = |ones: &[Origin], others: &[Origin]| ones.iter().all(|origin| others.contains(origin));
+    all_in(ones, others) && all_in(others, ones)
+}
+
 /// The request's `Origin`, if it is one of these.
 pub fn allowed(origins: &[Origin], headers: &HeaderMap) -> Option<HeaderValue> {
     let sent = headers.get(header::ORIGIN)?;
@@ -89,7 +99,7 @@ pub fn preflight(origin: &HeaderValue, method: &Method, headers: &HeaderMap) -> 
     let out = &mut answer.headers;
     out.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
     out.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(METHODS));
-    // What a call says in its headers decides what it may do no more than what it says elsewhere.
+    // Headers grant no rights, so any may be sent.
     if let Some(asked) = headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS) {
         out.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
     }
@@ -126,9 +136,19 @@ mod tests {
         }
         for wrong in
             ["", "*", "localhost:5173", "http://*.example.com", "http://u@h", "ftp://h", "http://h/path", "null"]
+                .into_iter()
+                .chain(["http://h:70000", "http://h:", "http://h#part", "http://h/#", "http://h:5173#x"])
         {
             assert!(wrong.parse::<Origin>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn origins_are_compared_as_sets() {
+        let origins = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<Origin>>();
+        let two = origins(&["http://a:1", "http://b"]);
+        assert!(same(&two, &origins(&["http://b", "http://a:1", "http://b:80"])));
+        assert!(!same(&two, &origins(&["http://b"])) && !same(&origins(&["http://b"]), &two) && same(&[], &[]));
     }
 
     #[test]

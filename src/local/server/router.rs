@@ -103,6 +103,23 @@ impl Router {
         }
     }
 
+    /// Whether a request is signed with a key of this cloud's, by its head.
+    pub fn knows(&self, caller: &Caller) -> bool {
+        self.guard.as_ref().is_none_or(|guard| guard.knows(caller))
+    }
+
+    /// Answers a request of another machine's that is not signed with a key of this cloud's, without its body: with a refusal,
+    /// unless its operation takes such requests.
+    pub async fn answer_unknown(self: &Arc<Self>, head: Request) -> Response {
+        let entry = Entry::new(&head);
+        let Some(service) = self.service_of(&head) else { return self.unserved(&head, entry) };
+        let operation = service.operation(&head).ok();
+        match self.guard.as_ref().map_or(Ok(()), |guard| guard.admit_remote(service.name(), operation, &head)) {
+            Ok(()) => self.answer(head).await,
+            Err(error) => self.finish(&**service, operation, Err(error), entry),
+        }
+    }
+
     /// Logs a request that no service handled: a WebSocket handshake.
     pub fn record(&self, operation: &'static Operation, entry: Entry, status: u16) {
         self.calls.record(&entry.call(operation.service, Some(operation), status, None));

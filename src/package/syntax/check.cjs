@@ -51,7 +51,7 @@ function check(file) {
   return inModule && (isModule ? inModule : asCommon);
 }
 
-// What is wrong with a file, or nothing. A file that cannot be read is none of its business.
+// What is wrong with a file, or nothing. A file that cannot be read is skipped.
 function found(file) {
   let error;
   try {

@@ -9,9 +9,11 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::local::context::conditions::Conditions;
+use crate::local::context::ports::Roles;
 use crate::local::context::store::Store;
 use crate::local::protocol::service::{Found, Permissions, Row, Service, ServiceCall};
 use crate::local::protocol::wire::{ApiError, Protocol};
+use crate::local::server::access::{AccessKey, Guard};
 use crate::local::server::call_log::CallLog;
 use crate::local::server::tls;
 
@@ -55,6 +57,28 @@ impl WebSockets for Refusing {
     }
 }
 
+/// A cloud without roles.
+struct NoRoles;
+
+impl Roles for NoRoles {
+    fn assumable(&self, _role_arn: &str, _service: &str) -> bool {
+        false
+    }
+
+    fn issue(&self, _role_arn: &str, _session_name: &str) -> crate::local::context::ports::Credentials {
+        unreachable!("no call of these tests is a role's")
+    }
+
+    fn has_issued(&self, _access_key_id: &str) -> bool {
+        false
+    }
+}
+
+fn guard() -> Guard {
+    let key = AccessKey { id: "LKIA1".to_owned(), secret: String::new() };
+    Guard::new(key, "wschat env --data /srv/app".to_owned(), Arc::new(NoRoles))
+}
+
 struct Running {
     folder: tempfile::TempDir,
     port: u16,
@@ -68,11 +92,17 @@ impl Running {
     }
 
     async fn under(conditions: Conditions) -> Self {
+        Self::with(conditions, false)
+    }
+
+    /// With `guarded`, callers need the access key `LKIA1`.
+    fn with(conditions: Conditions, guarded: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         let calls = CallLog::open(&store).unwrap();
+        let router = Router::new(vec![Arc::new(Sts)], Arc::new(conditions), calls);
         let server = Arc::new(Server {
-            router: Arc::new(Router::new(vec![Arc::new(Sts)], Arc::new(conditions), calls)),
+            router: Arc::new(if guarded { router.guarded(Some(guard()), None) } else { router }),
             sockets: Arc::new(Refusing),
             console: None,
             tls: tls::open(&store).unwrap().acceptor,
@@ -102,6 +132,16 @@ impl Running {
 
     async fn connect(&self) -> TcpStream {
         TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await.unwrap()
+    }
+
+    /// Sends raw bytes as a peer on another machine, keeps the connection open, and returns everything received.
+    async fn exchange_remotely(&self, request: &str) -> String {
+        let (mut stream, served) = tokio::io::duplex(1 << 16);
+        tokio::spawn(Arc::clone(&self.server).serve_http(served, "192.168.1.9:50000".parse().unwrap()));
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
     }
 
     /// Sends raw bytes and returns everything received until the server closes.
@@ -321,4 +361,33 @@ async fn a_body_that_stands_still_is_answered_408() {
         stream.read_to_string(&mut answer).await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.contains("<UserId>9</UserId>"), "{front}: {answer}");
     }
+}
+
+#[tokio::test]
+async fn the_body_of_another_machine_is_read_only_with_the_access_key_and_while_it_moves() {
+    let running = Running::with(Conditions::default(), true);
+    // Nothing of the body is ever sent.
+    let head = |key: &str| {
+        let signed = match key {
+            "" => String::new(),
+            key => format!(
+                "authorization: AWS4-HMAC-SHA256 Credential={key}/20260101/eu-west-1/sts/aws4_request, SignedHeaders=host\r\n"
+            ),
+        };
+        format!("POST /?Version=2011-06-15 HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n{signed}\r\n")
+    };
+    for (key, code) in [("", "MissingAuthenticationToken"), ("LKIA2", "InvalidClientTokenId")] {
+        let answer = running.exchange_remotely(&head(key)).await;
+        assert!(answer.starts_with("HTTP/1.1 403 Forbidden") && answer.contains(code), "{key}: {answer}");
+        assert!(answer.contains("connection: close"), "{key}: {answer}");
+        assert!(!answer.contains("--open") && !answer.contains("/srv/app"), "{key}: {answer}");
+    }
+    let answer = running.exchange_remotely(&head("LKIA1")).await;
+    assert!(answer.starts_with("HTTP/1.1 408 Request Timeout"), "{answer}");
+    let whole = head("LKIA1").replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n123456789");
+    let answer = running.exchange_remotely(&whole).await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.contains("<UserId>9</UserId>"), "{answer}");
+    // On this machine the refusal comes after the body, and says what to do.
+    let answer = running.exchange(&head("LKIA2").replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n123456789")).await;
+    assert!(answer.starts_with("HTTP/1.1 403") && answer.contains("wschat env --data /srv/app"), "{answer}");
 }
