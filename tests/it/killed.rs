@@ -196,12 +196,12 @@ async fn killed_while_code_is_held_back_nothing_of_it_is_left() {
     let probes = || cloud.calls().iter().filter(|call| call.operation == "CreateFunction").count();
     // Every function's request is on its way long before the fifth probe.
     while probes() < 5 && !running.has_ended() {
-        std::thread::sleep(std::time::Duration::from_millis(5));
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
     running.signal(Signal::KILL);
     assert_eq!(running.end().code, None);
     // Past the moment at which the role can be assumed: a request that was whole would be carried out.
-    std::thread::sleep(std::time::Duration::from_secs(5));
+    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
     let lambda = aws_sdk_lambda::Client::new(&cloud.sdk().await);
     assert!(lambda.list_functions().send().await.unwrap().functions().is_empty());
     cloud.up();
