@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import ssl
+import time
 import urllib.request
 
 import pytest
@@ -231,6 +232,8 @@ def role(cloud):
     iam = cloud.plain.client("iam")
     made = iam.create_role(RoleName="functions", AssumeRolePolicyDocument=TRUST)["Role"]["Arn"]
     iam.put_role_policy(RoleName="functions", PolicyName="logs", PolicyDocument=LOGS)
+    # As on AWS, nothing can assume a new role at once.
+    time.sleep(0.5)
     yield made
     iam.delete_role_policy(RoleName="functions", PolicyName="logs")
     iam.delete_role(RoleName="functions")
