@@ -76,6 +76,17 @@ fn plain(routes: Range<usize>) -> String {
   F{n}:
     Type: AWS::Lambda::Function
     Properties: {{Role: !GetAtt Role.Arn, Runtime: provided.al2023, Handler: bootstrap, Code: ./code}}
+"#
+        );
+        text.push_str(&served_by(n));
+    }
+    text
+}
+
+/// The integration and the route that lead to a function, and the permission to invoke it.
+fn served_by(n: usize) -> String {
+    format!(
+        r#"
   I{n}:
     Type: AWS::ApiGatewayV2::Integration
     Properties: {{ApiId: !Ref Api, IntegrationType: AWS_PROXY, IntegrationUri: !Sub "{URI}"}}
@@ -87,11 +98,9 @@ fn plain(routes: Range<usize>) -> String {
     Properties:
       {{FunctionName: !Ref F{n}, Action: lambda:InvokeFunction, Principal: apigateway.amazonaws.com, SourceArn: !Sub "{SOURCE}"}}
 "#,
-            URI = URI.replace("NAME", &format!("F{n}")),
-            SOURCE = SOURCE.replace("KEY", &format!("key{n}")),
-        );
-    }
-    text
+        URI = URI.replace("NAME", &format!("F{n}")),
+        SOURCE = SOURCE.replace("KEY", &format!("key{n}")),
+    )
 }
 
 const URI: &str = "arn:aws:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${NAME.Arn}/invocations";
@@ -115,20 +124,9 @@ fn sam(count: usize) -> String {
       CodeUri: ./code
       Environment: {{Variables: {{TABLE: !Ref T{n}}}}}
       Policies: [{{DynamoDBCrudPolicy: {{TableName: !Ref T{n}}}}}]
-  I{n}:
-    Type: AWS::ApiGatewayV2::Integration
-    Properties: {{ApiId: !Ref Api, IntegrationType: AWS_PROXY, IntegrationUri: !Sub "{URI}"}}
-  R{n}:
-    Type: AWS::ApiGatewayV2::Route
-    Properties: {{ApiId: !Ref Api, RouteKey: key{n}, Target: !Sub "integrations/${{I{n}}}"}}
-  P{n}:
-    Type: AWS::Lambda::Permission
-    Properties:
-      {{FunctionName: !Ref F{n}, Action: lambda:InvokeFunction, Principal: apigateway.amazonaws.com, SourceArn: !Sub "{SOURCE}"}}
-"#,
-            URI = URI.replace("NAME", &format!("F{n}")),
-            SOURCE = SOURCE.replace("KEY", &format!("key{n}")),
+"#
         );
+        text.push_str(&served_by(n));
     }
     text
 }

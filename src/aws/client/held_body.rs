@@ -190,7 +190,7 @@ enum State<'a, T> {
 
 /// What became of a call that was let go.
 pub enum Arrival<T> {
-    /// It was carried out or refused, or nobody knows: the answer, and how long it took from letting go.
+    /// It was carried out or refused, or that is unknown: the answer, and how long it took from letting go.
     Answered(Result<T, CallError>, Duration),
     /// It had no effect, because its end was never sent or it came at a bad time: it is still to be made.
     Never,

@@ -76,7 +76,7 @@ pub async fn list(aws: &Aws, discovery: &Discovery) -> Result<Vec<Live>, Unread>
         let others = try_join_all(
             others.map(|one| async { one.read(aws).await.map_err(|error| (one.kind.schema.type_name, error)) }),
         );
-        // Those without tags are new, or somebody else's.
+        // Those without tags are new, or belong to another owner.
         let unknown = unknown.into_iter().filter(|(kind, name)| !tagged.iter().any(|one| is_called(one, kind, name)));
         let unknown = try_join_all(unknown.map(|(kind, name)| async move {
             by_name(aws, kind, name).await.map_err(|error| (kind.schema.type_name, error))
@@ -263,7 +263,7 @@ fn is_called(id: &str, name: &str) -> bool {
     ends(id) || with_letters().is_some_and(ends)
 }
 
-/// The resource with this name, whoever owns it.
+/// The resource with this name, of any owner.
 async fn by_name(aws: &Aws, kind: &'static CloudControlled, name: &str) -> Result<Option<Live>, ResourceError> {
     if let Some(identifier) = kind.identifier_of(aws.scope(), name) {
         return read(aws, kind, &identifier, None).await;

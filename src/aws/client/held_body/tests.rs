@@ -172,6 +172,14 @@ async fn usual_body(size: usize) -> Vec<u8> {
     server.first().0
 }
 
+/// Lets a request travel so far, and until it has failed.
+async fn until_failed<T>(ahead: &mut Ahead<'_, T>, server: &mut Server, bytes: usize) {
+    ahead.beside(server.has(bytes)).await;
+    while !ahead.has_failed() {
+        ahead.beside(tokio::task::yield_now()).await;
+    }
+}
+
 async fn never<T>(ahead: Ahead<'_, T>) {
     match ahead.let_go().await {
         Arrival::Never => {}
@@ -247,10 +255,7 @@ async fn a_cut_that_is_noticed_while_the_end_is_held_back_is_no_answer() {
         let mut server = Server::start(FarEnd::Cuts(at)).await;
         let aws = aws(server.port).await;
         let mut ahead = ahead(&aws, CODE, PATIENT);
-        ahead.beside(server.has(at)).await;
-        while !ahead.has_failed() {
-            ahead.beside(tokio::task::yield_now()).await;
-        }
+        until_failed(&mut ahead, &mut server, at).await;
         never(ahead).await;
     }
 }
@@ -263,10 +268,7 @@ async fn an_early_answer_is_that_of_no_call() {
             let mut server = Server::start(FarEnd::Early(at, status)).await;
             let aws = aws(server.port).await;
             let mut ahead = ahead(&aws, CODE, PATIENT);
-            ahead.beside(server.has(at)).await;
-            while !ahead.has_failed() {
-                ahead.beside(tokio::task::yield_now()).await;
-            }
+            until_failed(&mut ahead, &mut server, at).await;
             never(ahead).await;
             assert!(!server.are_whole(), "{status} at {at}");
         }
@@ -305,7 +307,7 @@ async fn a_line_that_stalls_is_given_up() {
     let mut stalled = ahead(&aws, large, Duration::from_millis(200));
     stalled.beside(server.has(1000)).await;
     never(stalled).await;
-    // Here it has left: nobody knows whether it arrived.
+    // Here it has left: whether it arrived is unknown.
     let mut silent = ahead(&aws, 1000, Duration::from_millis(200));
     silent.beside(tokio::time::sleep(Duration::from_millis(300))).await;
     let Arrival::Answered(Err(error), _) = silent.let_go().await else { panic!("an answer") };
