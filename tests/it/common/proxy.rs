@@ -275,7 +275,11 @@ async fn serve(shared: Arc<Shared>, listener: TcpListener) {
         let (stream, _) = listener.accept().await.unwrap();
         let shared = Arc::clone(&shared);
         tokio::spawn(async move {
-            let service = service_fn(move |request| Arc::clone(&shared).answer(request));
+            // A call takes effect whether or not wschat waits for the answer, so it does not end with the connection.
+            let service = service_fn(move |request| {
+                let call = tokio::spawn(Arc::clone(&shared).answer(request));
+                async { call.await.unwrap_or(Err(Cut)) }
+            });
             // An error means that either side broke the connection.
             let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
