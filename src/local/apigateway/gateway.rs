@@ -50,8 +50,7 @@ impl ApiGateway {
         let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
         let path: Vec<String> = segments(request.uri().path());
         let state = self.state();
-        let target = target(host, &path).filter(|(api_id, stage)| serves(&state, api_id, stage));
-        let Some((api_id, stage_name)) = target else {
+        let Some((api_id, stage_name)) = served_at(&state, host, &path) else {
             self.refused_unserved(host, &path);
             return refusal(StatusCode::FORBIDDEN, &json!({ "message": "Forbidden" }));
         };
@@ -113,10 +112,7 @@ impl ApiGateway {
     /// The answer to a plain GET of a stage: 426 with the WebSocket URL.
     pub fn without_upgrade(&self, request: &Request) -> Option<Response> {
         let host = request.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-        let (api_id, stage) = target(host, &request.segments())?;
-        if !serves(&self.state(), &api_id, &stage) {
-            return None;
-        }
+        let (api_id, stage) = served_at(&self.state(), host, &request.segments())?;
         let uri = format!("ws://{}/{api_id}/{stage}", self.context.authority());
         let body = json!({ "message": format!("Upgrade Required: connect a WebSocket client to {uri}") });
         Some(Response::json(426, &body).with_header("upgrade", "websocket").with_header("connection", "upgrade"))
@@ -154,7 +150,8 @@ impl ApiGateway {
 
     /// Records the refusal of a handshake for an API or a stage that is not served.
     fn refused_unserved(&self, host: &str, path: &[String]) {
-        let Some((api, stage)) = target(host, path) else { return };
+        let mapped = self.state().mapped(host, path).map(|(api, stage, _)| (api, stage));
+        let Some((api, stage)) = mapped.or_else(|| target(host, path)) else { return };
         let cause = Cause::NotServed { api: api.clone(), stage: stage.clone() };
         self.context.recorder.record(What::Refused {
             connection: String::new(),
@@ -368,7 +365,7 @@ impl ApiGateway {
             Some(integration) => {
                 let functions = self.functions.as_ref();
                 let mut request = ClientRequest { logs: self.logs.as_ref(), region, origin, record };
-                integration::run(integration, functions, variables, &source_arn, event, &mut request).await
+                integration::run(&integration.config, functions, variables, &source_arn, event, &mut request).await
             }
         };
         record.integration = Some(Integration {
@@ -412,9 +409,16 @@ fn served<'s>(state: &'s State, origin: &Origin) -> Option<(&'s str, &'s Stage, 
     Some((&api.region, stage, snapshot))
 }
 
-fn serves(state: &State, api_id: &str, stage: &str) -> bool {
-    let api = state.apis.get(api_id).filter(|api| !api.config.disable_execute_api_endpoint);
-    api.is_some_and(|api| api.served(stage).is_some())
+/// The API and the stage that are served at an address: below a domain name, or at the API's own address.
+fn served_at(state: &State, host: &str, path: &[String]) -> Option<(String, String)> {
+    let serves = |api: &str, stage: &str| state.apis.get(api).filter(|api| api.served(stage).is_some());
+    match state.mapped(host, path) {
+        Some((api, stage, [])) => serves(&api, &stage).is_some().then_some((api, stage)),
+        Some(_) => None,
+        None => target(host, path).filter(|(api, stage)| {
+            serves(api, stage).is_some_and(|api| !api.config.disable_execute_api_endpoint)
+        }),
+    }
 }
 
 /// The API and the stage of an address: `{apiId}.execute-api.HOST/{stage}`, or `HOST/{apiId}/{stage}`.

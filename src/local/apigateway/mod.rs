@@ -1,7 +1,7 @@
 //! API Gateway v2 for WebSocket APIs: the control plane, the gateway itself, and `@connections`.
 //!
 //! ```text
-//! control plane   operations --> apis, integrations, routes, deployments, stages, tags --> model::State
+//! control plane   operations --> apis, integrations, models, routes, deployments, stages, domains, tags --> model::State
 //!                                                    |                                       |
 //!                                      a deployment freezes (Api::snapshot)       the stage serves that snapshot
 //!                                                                                            |
@@ -30,7 +30,9 @@ mod apis;
 mod authorizer;
 mod authorizers;
 mod deployments;
+mod domains;
 mod integrations;
+mod models;
 mod operations;
 mod required_permissions;
 mod routes;

@@ -6,7 +6,7 @@ use super::model::State;
 use super::required_permissions::{on_path, on_tags};
 use super::rules::Answer;
 use super::{
-    ApiGateway, ControlCall, NAME, account, apis, authorizers, deployments, integrations, routes, stages, tags,
+    ApiGateway, ControlCall, NAME, account, apis, authorizers, deployments, domains, integrations, models, routes, stages, tags,
 };
 use crate::local::protocol::operation::OperationEffect;
 use crate::local::protocol::service::Permissions::Needs;
@@ -47,11 +47,22 @@ const OPERATIONS: &[Row<ApiGateway>] = &[
     row("GetIntegration", "GET", "/v2/apis/{apiId}/integrations/{integrationId}", Needs(on_path), Read(integrations::get)),
     row("UpdateIntegration", "PATCH", "/v2/apis/{apiId}/integrations/{integrationId}", Needs(on_path), Configure(integrations::update)),
     row("DeleteIntegration", "DELETE", "/v2/apis/{apiId}/integrations/{integrationId}", Needs(on_path), Configure(integrations::delete)),
+    row("CreateIntegrationResponse", "POST", "/v2/apis/{apiId}/integrations/{integrationId}/integrationresponses", Needs(on_path), Configure(integrations::create_response)),
+    row("GetIntegrationResponses", "GET", "/v2/apis/{apiId}/integrations/{integrationId}/integrationresponses", Needs(on_path), Read(integrations::list_responses)),
+    row("GetIntegrationResponse", "GET", "/v2/apis/{apiId}/integrations/{integrationId}/integrationresponses/{integrationResponseId}", Needs(on_path), Read(integrations::get_response)),
+    row("UpdateIntegrationResponse", "PATCH", "/v2/apis/{apiId}/integrations/{integrationId}/integrationresponses/{integrationResponseId}", Needs(on_path), Configure(integrations::update_response)),
+    row("DeleteIntegrationResponse", "DELETE", "/v2/apis/{apiId}/integrations/{integrationId}/integrationresponses/{integrationResponseId}", Needs(on_path), Configure(integrations::delete_response)),
+    row("CreateModel", "POST", "/v2/apis/{apiId}/models", Needs(on_path), Configure(models::create)),
+    row("GetModels", "GET", "/v2/apis/{apiId}/models", Needs(on_path), Read(models::list)),
+    row("GetModel", "GET", "/v2/apis/{apiId}/models/{modelId}", Needs(on_path), Read(models::get)),
+    row("UpdateModel", "PATCH", "/v2/apis/{apiId}/models/{modelId}", Needs(on_path), Configure(models::update)),
+    row("DeleteModel", "DELETE", "/v2/apis/{apiId}/models/{modelId}", Needs(on_path), Configure(models::delete)),
     row("CreateRoute", "POST", "/v2/apis/{apiId}/routes", Needs(on_path), Configure(routes::create)),
     row("GetRoutes", "GET", "/v2/apis/{apiId}/routes", Needs(on_path), Read(routes::list)),
     row("GetRoute", "GET", "/v2/apis/{apiId}/routes/{routeId}", Needs(on_path), Read(routes::get)),
     row("UpdateRoute", "PATCH", "/v2/apis/{apiId}/routes/{routeId}", Needs(on_path), Configure(routes::update)),
     row("DeleteRoute", "DELETE", "/v2/apis/{apiId}/routes/{routeId}", Needs(on_path), Configure(routes::delete)),
+    row("DeleteRouteRequestParameter", "DELETE", "/v2/apis/{apiId}/routes/{routeId}/requestparameters/{requestParameterKey}", Needs(on_path), Configure(routes::delete_request_parameter)),
     row("CreateRouteResponse", "POST", "/v2/apis/{apiId}/routes/{routeId}/routeresponses", Needs(on_path), Configure(routes::create_response)),
     row("GetRouteResponses", "GET", "/v2/apis/{apiId}/routes/{routeId}/routeresponses", Needs(on_path), Read(routes::list_responses)),
     row("GetRouteResponse", "GET", "/v2/apis/{apiId}/routes/{routeId}/routeresponses/{routeResponseId}", Needs(on_path), Read(routes::get_response)),
@@ -69,6 +80,16 @@ const OPERATIONS: &[Row<ApiGateway>] = &[
     row("DeleteStage", "DELETE", "/v2/apis/{apiId}/stages/{stageName}", Needs(on_path), Close(stages::delete)),
     row("DeleteAccessLogSettings", "DELETE", "/v2/apis/{apiId}/stages/{stageName}/accesslogsettings", Needs(on_path), Write(stages::delete_access_log_settings)),
     row("DeleteRouteSettings", "DELETE", "/v2/apis/{apiId}/stages/{stageName}/routesettings/{routeKey}", Needs(on_path), Write(stages::delete_route_settings)),
+    row("CreateDomainName", "POST", "/v2/domainnames", Needs(on_path), Write(domains::create)),
+    row("GetDomainNames", "GET", "/v2/domainnames", Needs(on_path), Read(domains::list)),
+    row("GetDomainName", "GET", "/v2/domainnames/{domainName}", Needs(on_path), Read(domains::get)),
+    row("UpdateDomainName", "PATCH", "/v2/domainnames/{domainName}", Needs(on_path), Write(domains::update)),
+    row("DeleteDomainName", "DELETE", "/v2/domainnames/{domainName}", Needs(on_path), Write(domains::delete)),
+    row("CreateApiMapping", "POST", "/v2/domainnames/{domainName}/apimappings", Needs(on_path), Write(domains::create_mapping)),
+    row("GetApiMappings", "GET", "/v2/domainnames/{domainName}/apimappings", Needs(on_path), Read(domains::list_mappings)),
+    row("GetApiMapping", "GET", "/v2/domainnames/{domainName}/apimappings/{apiMappingId}", Needs(on_path), Read(domains::get_mapping)),
+    row("UpdateApiMapping", "PATCH", "/v2/domainnames/{domainName}/apimappings/{apiMappingId}", Needs(on_path), Write(domains::update_mapping)),
+    row("DeleteApiMapping", "DELETE", "/v2/domainnames/{domainName}/apimappings/{apiMappingId}", Needs(on_path), Write(domains::delete_mapping)),
     row("GetTags", "GET", "/v2/tags/{resource-arn+}", Needs(on_tags), Read(tags::get)),
     row("TagResource", "POST", "/v2/tags/{resource-arn+}", Needs(on_tags), Write(tags::tag)),
     row("UntagResource", "DELETE", "/v2/tags/{resource-arn+}", Needs(on_tags), Write(tags::untag)),
