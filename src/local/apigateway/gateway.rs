@@ -17,15 +17,17 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::access_log::{AccessRecord, Integration};
+use super::admission;
 use super::authorizer::{self, Handshake, Refused};
 use super::cause::{self, Cause, IntegrationFailure};
 use super::connection::{self, Connection, ConnectionEnd};
 use super::event::{self, Origin, Pairs, RequestInfo};
 use super::gateway_log::{self, ClientRequest};
-use super::integration::{self, ProxyResponse};
-use super::model::{FrozenRoute, Stage, State};
+use super::integration::{ProxyResponse, RouteCall};
+use super::model::{FrozenRoute, Snapshot, Stage, State};
 use super::rules::Members;
 use super::selection;
+use super::signature::Signed;
 use super::{ApiGateway, connection::MAX_MESSAGE};
 use crate::local::context::ACCOUNT;
 use crate::local::context::recorder::{Text, What};
@@ -80,7 +82,8 @@ impl ApiGateway {
         let header_case = request.extensions().get::<HeaderCase>();
         let headers = forwarded_headers(request.headers(), header_case, peer, self.context.port);
         let query = query(request.uri().query().unwrap_or_default());
-        let sub_protocol = match self.connect(&state, &mut origin, &headers, &query).await {
+        let signed = Signed { path: request.uri().path(), query: &query, headers: &headers };
+        let sub_protocol = match self.connect(&state, &mut origin, signed).await {
             Ok(returned) => chosen_protocol(&returned.headers),
             Err(refused) => return refused,
         };
@@ -123,12 +126,11 @@ impl ApiGateway {
         &self,
         state: &State,
         origin: &mut Origin,
-        headers: &Pairs,
-        query: &Pairs,
+        signed: Signed<'_>,
     ) -> Result<ProxyResponse, HttpResponse> {
         let mut record = AccessRecord::new("CONNECT");
         let asked = origin.clone();
-        let result = self.run_connect(state, origin, headers, query, &mut record).await;
+        let result = self.run_connect(state, origin, signed, &mut record).await;
         let (connection, request_id) = (asked.connection_id.clone(), record.request_info.request_id.clone());
         let (api, stage) = (asked.api_id.clone(), asked.stage.clone());
         let (happened, answer) = match result {
@@ -164,27 +166,32 @@ impl ApiGateway {
         });
     }
 
-    /// Runs the authorizer and the integration of `$connect`: the accepting answer, or the refusal.
+    /// Checks who connects, and runs the integration of `$connect`: the accepting answer, or the refusal.
     async fn run_connect(
         &self,
         state: &State,
         origin: &mut Origin,
-        headers: &Pairs,
-        query: &Pairs,
+        signed: Signed<'_>,
         record: &mut AccessRecord,
     ) -> Result<ProxyResponse, Refused> {
+        let Signed { headers, query, .. } = signed;
         record.route_key = Some("$connect".to_owned());
-        let Some((region, stage, routes)) = served(state, origin) else {
+        let Some((region, stage, snapshot)) = served(state, origin) else {
             return Err(Refused::new(StatusCode::FORBIDDEN, "Forbidden", not_served(origin)));
         };
         if !self.admits(stage, origin, "$connect") {
             let cause = Cause::Throttled { route: "$connect".to_owned() };
             return Err(Refused::new(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests", cause));
         }
-        let Some(route) = routes.routes.get("$connect") else {
+        let Some(route) = snapshot.routes.get("$connect") else {
             return Ok(ProxyResponse { status: 200, headers: Members::new(), body: None });
         };
         let variables = &stage.config.stage_variables;
+        let backends = || self.backends.get().ok_or_else(|| failed(Cause::NoIntegration { route: "$connect".to_owned() }));
+        if route.config.authorization_type == "AWS_IAM" {
+            let route_arn = format!("arn:aws:execute-api:{region}:{ACCOUNT}:{}/{}/$connect", origin.api_id, origin.stage);
+            admission::by_signature(backends()?.callers.as_ref(), &signed, region, &route_arn)?;
+        }
         if let Some((id, authorizer)) = &route.authorizer {
             let asked = origin.clone();
             let context = |name: &str| context_variable(&asked, name);
@@ -200,8 +207,19 @@ impl ApiGateway {
                 authorizer::ask(authorizer, functions, &handshake, &source_arn, &route_arn, event, &mut request).await;
             origin.authorizer = Some(said?);
         }
+        if route.config.api_key_required {
+            let api = state.apis.get(&origin.api_id);
+            let by_authorizer = api.is_some_and(|api| api.config.api_key_selection_expression.starts_with("$context."));
+            let given = if by_authorizer {
+                origin.authorizer.as_ref().and_then(|said| said.get("usageIdentifierKey")).and_then(Value::as_str)
+            } else {
+                headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("x-api-key")).map(|(_, value)| value.as_str())
+            };
+            let of = (origin.api_id.as_str(), origin.stage.as_str());
+            admission::by_api_key(backends()?.records.as_ref(), region, given, of)?;
+        }
         let event = event::connect(origin, &record.request_info, headers, query, variables);
-        match self.integrate(region, stage, origin, route, event, record).await {
+        match self.integrate((region, stage, snapshot), origin, route, event, record).await {
             Ok(returned) if (200..300).contains(&returned.status) => Ok(returned),
             Ok(returned) => {
                 let status = StatusCode::from_u16(returned.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -283,7 +301,7 @@ impl ApiGateway {
         let variables = &stage.config.stage_variables;
         let event = event::message(origin, &record.request_info, &message_id, route_key, body, variables);
         record.message_id = Some(message_id);
-        match self.integrate(region, stage, origin, route, event, record).await {
+        match self.integrate((region, stage, snapshot), origin, route, event, record).await {
             Err(cause) => Err(failed(cause)),
             Ok(ProxyResponse { body: Some(body), .. }) if route.responds && body.len() <= MAX_MESSAGE => {
                 Ok(data(body.into()))
@@ -320,7 +338,7 @@ impl ApiGateway {
         record.route_key = Some("$disconnect".to_owned());
         let variables = &stage.config.stage_variables;
         let event = event::disconnect(origin, &record.request_info, end.code, &end.reason, variables);
-        if let Err(cause) = self.integrate(region, stage, origin, route, event, &mut record).await {
+        if let Err(cause) = self.integrate((region, stage, snapshot), origin, route, event, &mut record).await {
             let failure = cause.kind();
             tracing::warn!(connection = origin.connection_id, ?failure, "$disconnect failed");
             record.refuse(failure.status(), failure.message(), cause);
@@ -346,8 +364,7 @@ impl ApiGateway {
     /// Runs the integration of the route that the record names.
     async fn integrate(
         &self,
-        region: &str,
-        stage: &Stage,
+        (region, stage, snapshot): (&str, &Stage, &Snapshot),
         origin: &Origin,
         route: &FrozenRoute,
         event: Bytes,
@@ -356,16 +373,24 @@ impl ApiGateway {
         let (api_id, stage_name) = (&origin.api_id, &origin.stage);
         let route_key = &record.route_key.clone().unwrap_or_default();
         let source_arn = format!("arn:aws:execute-api:{region}:{ACCOUNT}:{api_id}/{stage_name}/{route_key}");
-        let variables = &stage.config.stage_variables;
         let start = Instant::now();
         // That of the authorizer, if there was one.
         record.invocation = None;
         let returned = match &route.integration {
             None => Err(Cause::NoIntegration { route: route_key.to_owned() }),
             Some(integration) => {
-                let functions = self.functions.as_ref();
+                let call = RouteCall {
+                    functions: self.functions.as_ref(),
+                    backends: self.backends.get(),
+                    roots: &self.context.ca_bundle,
+                    snapshot,
+                    route,
+                    variables: &stage.config.stage_variables,
+                    source_arn: &source_arn,
+                    event,
+                };
                 let mut request = ClientRequest { logs: self.logs.as_ref(), region, origin, record };
-                integration::run(&integration.config, functions, variables, &source_arn, event, &mut request).await
+                call.run(integration, &mut request).await
             }
         };
         record.integration = Some(Integration {
@@ -403,7 +428,7 @@ fn context_variable(origin: &Origin, name: &str) -> Option<String> {
 }
 
 /// What the stage of a connection currently serves: the API's region, the stage, the deployed snapshot.
-fn served<'s>(state: &'s State, origin: &Origin) -> Option<(&'s str, &'s Stage, &'s super::model::Snapshot)> {
+fn served<'s>(state: &'s State, origin: &Origin) -> Option<(&'s str, &'s Stage, &'s Snapshot)> {
     let api = state.apis.get(&origin.api_id)?;
     let (stage, snapshot) = api.served(&origin.stage)?;
     Some((&api.region, stage, snapshot))

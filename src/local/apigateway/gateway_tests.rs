@@ -28,6 +28,7 @@ use crate::local::protocol::wire::Caller;
 
 mod access_log;
 mod authorizers;
+mod integrations;
 mod management;
 mod recorded;
 mod rfc6455;

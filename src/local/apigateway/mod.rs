@@ -6,8 +6,8 @@
 //!                                      a deployment freezes (Api::snapshot)       the stage serves that snapshot
 //!                                                                                            |
 //! data plane      gateway ($connect, 101) --> connection (one task a socket) --> selection --> integration --> Lambda
-//!                                                  ^                               event
-//!                 management (@connections) -------+
+//!                                                  ^                               event          |   mapping, vtl, jsonpath, schema
+//!                 management (@connections) -------+                                              +--> endpoint, service_call
 //! ```
 //!
 //! The state is replaced as a whole after it was saved: readers keep the state they began with and never wait.
@@ -26,19 +26,27 @@ pub mod throttle;
 
 mod access_log;
 mod account;
+mod admission;
 mod apis;
 mod authorizer;
 mod authorizers;
 mod deployments;
 mod domains;
+mod endpoint;
 mod integrations;
+mod jsonpath;
+mod mapping;
 mod models;
 mod operations;
 mod required_permissions;
 mod routes;
 mod rules;
+mod schema;
+mod service_call;
+mod signature;
 mod stages;
 mod tags;
+mod vtl;
 
 #[cfg(test)]
 mod gateway_tests;
@@ -46,9 +54,10 @@ mod gateway_tests;
 mod tests;
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use self::connection::{Connections, Limits};
+use self::integration::Backends;
 use self::model::State;
 use self::throttle::Throttles;
 use super::context::CloudContext;
@@ -68,6 +77,8 @@ pub struct ApiGateway {
     state: PersistedState<State>,
     connections: Connections,
     throttles: Throttles,
+    /// The rest of the cloud.
+    backends: OnceLock<Backends>,
     /// Every socket's task holds a read lock; `shutdown` waits for the write lock.
     serving: Arc<tokio::sync::RwLock<()>>,
 }
@@ -106,8 +117,14 @@ impl ApiGateway {
             state,
             connections: Connections::default(),
             throttles: Throttles::default(),
+            backends: OnceLock::new(),
             serving: Arc::default(),
         }))
+    }
+
+    /// Connects the gateway with the rest of the cloud.
+    pub fn set_backends(&self, backends: Backends) {
+        let _ = self.backends.set(backends);
     }
 
     /// Closes every socket with 1001 and waits until `$disconnect` has run for each.

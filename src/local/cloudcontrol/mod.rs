@@ -17,7 +17,7 @@ use serde_json::Value;
 use self::records::{Records, Request};
 use crate::core::schemas::schema;
 use crate::local::context::CloudContext;
-use crate::local::context::ports::{Tagged, TaggedResources};
+use crate::local::context::ports::{Records as Kept, Tagged, TaggedResources};
 use crate::local::context::store::PersistedState;
 use crate::local::protocol::wire::ApiError;
 
@@ -79,6 +79,14 @@ impl TaggedResources for CloudControl {
             (!tags.is_empty()).then_some(Tagged { type_name, arn, tags })
         });
         Ok(described.collect())
+    }
+}
+
+impl Kept for CloudControl {
+    fn of_type(&self, region: &str, type_name: &str) -> Vec<(String, Value)> {
+        let records = self.state.now();
+        let of_type = records.there(region).filter(|(known, ..)| known.strip_prefix("AWS::") == Some(type_name));
+        of_type.map(|(_, identifier, record)| (identifier.to_owned(), record.model.clone())).collect()
     }
 }
 

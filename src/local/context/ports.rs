@@ -6,9 +6,10 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use serde_json::Value;
 
 use crate::core::iam::need::Need;
-use crate::local::protocol::wire::{ApiError, Request};
+use crate::local::protocol::wire::{ApiError, Protocol, Request, Response};
 
 /// IAM, as Lambda and STS use it.
 pub trait Roles: Send + Sync {
@@ -21,6 +22,11 @@ pub trait Roles: Send + Sync {
 
     /// Whether an access key was issued by [`Roles::issue`].
     fn has_issued(&self, access_key_id: &str) -> bool;
+
+    /// The secret of an access key that was issued by [`Roles::issue`].
+    fn secret(&self, _access_key_id: &str) -> Option<String> {
+        None
+    }
 }
 
 /// Temporary credentials.
@@ -38,6 +44,45 @@ pub trait Authorizer: Send + Sync {
     /// # Errors
     /// The service's refusal.
     fn authorize(&self, service: &str, request: &Request, needs: &[Need]) -> Result<(), ApiError>;
+}
+
+/// The services of this cloud, whichever there are, as one that calls others for its users sees them: a request goes the way of all
+/// requests, with checks of its caller, conditions and call log.
+#[async_trait]
+pub trait Services: Send + Sync {
+    /// The protocol of a service, by the name that requests are signed for, and what stands before an operation's name in its
+    /// `X-Amz-Target`; `None` where there is no such service.
+    fn protocol(&self, service: &str) -> Option<(Protocol, Option<&'static str>)>;
+
+    /// The names of all.
+    fn names(&self) -> Vec<String>;
+
+    /// The host and port of the cloud, as the URLs of its resources have them.
+    fn authority(&self) -> String;
+
+    /// Answers a request, by the service that it is signed for.
+    async fn answer(&self, request: Request) -> Response;
+}
+
+/// The callers of this cloud, as the gateway checks clients that sign their handshakes.
+pub trait Callers: Send + Sync {
+    /// The secret of an access key: the data folder's, or one that was issued for a role.
+    fn secret(&self, access_key_id: &str) -> Option<String>;
+
+    /// Whether callers with any key are admitted (`--open`).
+    fn admits_all(&self) -> bool;
+
+    /// Decides on a client that needs all of `needs`, where policies are checked at all (`strict.iam`).
+    ///
+    /// # Errors
+    /// The refusal.
+    fn authorize(&self, request: &Request, needs: &[Need]) -> Result<(), ApiError>;
+}
+
+/// Cloud Control's records.
+pub trait Records: Send + Sync {
+    /// The resources of a type (`ApiGateway::ApiKey`) in a region: identifier and properties.
+    fn of_type(&self, region: &str, type_name: &str) -> Vec<(String, Value)>;
 }
 
 /// CloudWatch Logs, as Lambda delivers to it.

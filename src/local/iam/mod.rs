@@ -123,6 +123,9 @@ fn first() -> u32 {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Session {
     access_key: String,
+    /// Empty in sessions of older builds.
+    #[serde(default)]
+    secret: String,
     role_name: String,
     role_id: String,
     name: String,
@@ -234,6 +237,7 @@ impl Roles for Iam {
         let mut sessions = lock(&self.sessions);
         sessions.push_back(Session {
             access_key: credentials.access_key_id.clone(),
+            secret: credentials.secret_access_key.clone(),
             role_name,
             role_id,
             name: session_name.to_owned(),
@@ -249,6 +253,12 @@ impl Roles for Iam {
 
     fn has_issued(&self, access_key_id: &str) -> bool {
         lock(&self.sessions).iter().any(|session| session.access_key == access_key_id)
+    }
+
+    fn secret(&self, access_key_id: &str) -> Option<String> {
+        let sessions = lock(&self.sessions);
+        let session = sessions.iter().find(|session| session.access_key == access_key_id)?;
+        (!session.secret.is_empty()).then(|| session.secret.clone())
     }
 }
 

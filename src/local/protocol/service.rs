@@ -174,6 +174,9 @@ pub trait AnyService: Send + Sync {
 
     fn protocol(&self) -> Protocol;
 
+    /// What stands before an operation's name in `X-Amz-Target`.
+    fn target(&self) -> Option<&'static str>;
+
     /// The operation that a request asks for. Its body is not needed, except where it names the operation.
     ///
     /// # Errors
@@ -207,6 +210,10 @@ impl<S: Service> AnyService for S {
 
     fn protocol(&self) -> Protocol {
         S::PROTOCOL
+    }
+
+    fn target(&self) -> Option<&'static str> {
+        S::TARGETS.first().copied()
     }
 
     fn operation(&self, request: &Request) -> Result<&'static Operation, ApiError> {

@@ -11,10 +11,13 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::time::timeout;
 
+use super::access::{AccessKey, KnownCallers};
 use super::control::Control;
 use super::http::WebSockets;
+use super::router::{RoutedServices, Router};
 use crate::local::apigateway::ApiGateway;
 use crate::local::apigateway::connection::OpenConnection;
+use crate::local::apigateway::integration::Backends;
 use crate::local::apigateway::management::Management;
 use crate::local::cloudcontrol::CloudControl;
 use crate::local::cloudformation::CloudFormation;
@@ -61,6 +64,7 @@ pub struct Cloud {
     lambda: Arc<Lambda>,
     gateway: Arc<ApiGateway>,
     console: Arc<Console>,
+    records: Arc<CloudControl>,
     roles: Arc<dyn Roles>,
     authorizer: Option<Arc<dyn Authorizer>>,
 }
@@ -104,12 +108,19 @@ impl Cloud {
             Sts::open(context, iam.clone())?,
             Arc::new(Arc::new(tagging)),
         ];
-        Ok(Self { services, lambda, gateway, console, roles: iam, authorizer })
+        Ok(Self { services, lambda, gateway, console, records: cloudcontrol, roles: iam, authorizer })
     }
 
     /// All services, for the router.
     pub fn services(&self) -> Vec<Arc<dyn AnyService>> {
         self.services.clone()
+    }
+
+    /// Connects the gateway with the router of all services, and with the key that callers sign with; `open` says that any will do.
+    pub fn connect(&self, router: &Arc<Router>, authority: String, key: AccessKey, open: bool) {
+        let services = Arc::new(RoutedServices::new(router, authority));
+        let callers = KnownCallers { key, open, roles: self.roles(), authorizer: self.authorizer() };
+        self.gateway.set_backends(Backends::new(self.roles(), services, Arc::new(callers), self.records.clone()));
     }
 
     /// The console.

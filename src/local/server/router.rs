@@ -1,8 +1,9 @@
 //! Routes a request to its service, applies the conditions, and writes the call log.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
+use async_trait::async_trait;
 use http::{HeaderMap, HeaderValue};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -11,7 +12,7 @@ use super::access::Guard;
 use super::call_log::{CallLog, LoggedCall, timestamp};
 use crate::local::context::conditions::Conditions;
 use crate::local::context::link::Link;
-use crate::local::context::ports::Authorizer;
+use crate::local::context::ports::{Authorizer, Services};
 use crate::local::protocol::operation::{MAX_BODY, Operation};
 use crate::local::protocol::service::{AnyService, ServiceCall};
 use crate::local::protocol::wire::{ApiError, Caller, Protocol, Request, Response};
@@ -186,9 +187,8 @@ impl Router {
             Some(scope) => format!("\"{}\" is not a service of the local cloud", scope.service),
             None => format!("{} {} is not signed for an AWS service", request.method, request.path),
         };
-        let mut served: Vec<&str> = self.services.iter().map(|service| service.name()).collect();
-        served.sort_unstable();
-        let error = ApiError::new(400, "UnknownServiceException", format!("{asked}. It serves {}.", served.join(", ")));
+        let served = self.served().join(", ");
+        let error = ApiError::new(400, "UnknownServiceException", format!("{asked}. It serves {served}."));
         let protocol = if is_form(&request.headers) { Protocol::Query("") } else { Protocol::AwsJson10 };
         let response = protocol.error(&error, &entry.request_id).with_header("x-amzn-errortype", &error.code);
         let response = entry.set_request_id(response);
@@ -196,15 +196,64 @@ impl Router {
         response
     }
 
+    /// The service that requests are signed for by a name.
+    fn service(&self, name: &str) -> Option<&Arc<dyn AnyService>> {
+        // Both versions of the API Gateway API have this signing name; the second one is served.
+        let name = if name == "apigateway" { "apigatewayv2" } else { name };
+        self.services.iter().find(|service| service.name() == name)
+    }
+
+    /// The names of the services, in order.
+    fn served(&self) -> Vec<&'static str> {
+        let mut served: Vec<_> = self.services.iter().map(|service| service.name()).collect();
+        served.sort_unstable();
+        served
+    }
+
     /// The service of a request: the one it is signed for, else the one that its form suggests.
     fn service_of(&self, request: &Request) -> Option<&Arc<dyn AnyService>> {
-        let name = match scope(&request.headers, &request.query) {
-            // Both versions of the API Gateway API have this signing name; the second one is served.
-            Some(scope) if scope.service == "apigateway" => "apigatewayv2".to_owned(),
-            Some(scope) => scope.service,
-            None => service_by_form(request)?.to_owned(),
-        };
-        self.services.iter().find(|service| service.name() == name)
+        match scope(&request.headers, &request.query) {
+            Some(scope) => self.service(&scope.service),
+            None => self.service(service_by_form(request)?),
+        }
+    }
+}
+
+/// The services of a router, for one of them that calls the others. (It does not keep the router.)
+pub struct RoutedServices {
+    router: Weak<Router>,
+    authority: String,
+}
+
+impl RoutedServices {
+    /// `authority` is the cloud's host and port.
+    pub fn new(router: &Arc<Router>, authority: String) -> Self {
+        Self { router: Arc::downgrade(router), authority }
+    }
+}
+
+#[async_trait]
+impl Services for RoutedServices {
+    fn protocol(&self, service: &str) -> Option<(Protocol, Option<&'static str>)> {
+        let router = self.router.upgrade()?;
+        let service = router.service(service)?;
+        Some((service.protocol(), service.target()))
+    }
+
+    fn names(&self) -> Vec<String> {
+        let router = self.router.upgrade();
+        router.iter().flat_map(|router| router.served()).map(str::to_owned).collect()
+    }
+
+    fn authority(&self) -> String {
+        self.authority.clone()
+    }
+
+    async fn answer(&self, request: Request) -> Response {
+        match self.router.upgrade() {
+            Some(router) => router.answer(request).await,
+            None => Response::empty(503),
+        }
     }
 }
 
