@@ -41,7 +41,10 @@ impl Provider for Integration {
                     .create_integration()
                     .api_id(&props.api_id)
                     .integration_type(match props.integration_type {
+                        IntegrationType::Aws => sdk::IntegrationType::Aws,
                         IntegrationType::AwsProxy => sdk::IntegrationType::AwsProxy,
+                        IntegrationType::Http => sdk::IntegrationType::Http,
+                        IntegrationType::HttpProxy => sdk::IntegrationType::HttpProxy,
                         IntegrationType::Mock => sdk::IntegrationType::Mock,
                     })
                     .set_integration_uri(props.integration_uri.clone())
@@ -106,6 +109,9 @@ fn live(api: &str, integration: sdk::Integration) -> Live {
     let props = Props {
         api_id: api.to_owned(),
         integration_type: match integration.integration_type {
+            Some(sdk::IntegrationType::Aws) => IntegrationType::Aws,
+            Some(sdk::IntegrationType::Http) => IntegrationType::Http,
+            Some(sdk::IntegrationType::HttpProxy) => IntegrationType::HttpProxy,
             Some(sdk::IntegrationType::Mock) => IntegrationType::Mock,
             _ => IntegrationType::AwsProxy,
         },

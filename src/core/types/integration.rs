@@ -54,10 +54,22 @@ pub(crate) struct Props {
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) enum IntegrationType {
+    #[serde(rename = "AWS")]
+    Aws,
     #[serde(rename = "AWS_PROXY")]
     AwsProxy,
+    #[serde(rename = "HTTP")]
+    Http,
+    #[serde(rename = "HTTP_PROXY")]
+    HttpProxy,
     #[serde(rename = "MOCK")]
     Mock,
+}
+
+/// Whether integrations with these properties pass on what they are given and what they answer: then nothing is made of
+/// their responses.
+pub(crate) fn is_proxy(properties: &Value) -> bool {
+    matches!(properties["IntegrationType"].as_str(), Some("AWS_PROXY" | "HTTP_PROXY"))
 }
 
 pub(crate) fn post() -> String {
@@ -110,7 +122,7 @@ impl Kind for Integration {
     }
 
     fn deleted_after(&self) -> &'static [&'static str] {
-        &[names::ROUTE]
+        &[names::INTEGRATION_RESPONSE, names::ROUTE]
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
