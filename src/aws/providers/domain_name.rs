@@ -14,8 +14,17 @@ use crate::core::types::{Created, Desired, Health, Live, Owner, tags, to_value};
 #[async_trait]
 impl Provider for DomainName {
     async fn list(&self, aws: &Aws, discovery: &Discovery, _: &[Live]) -> Result<Vec<Live>, ResourceError> {
-        let found = list(aws).await?;
         let search = discovery.wait().await;
+        // Hardly any stack has one: they are listed only where the template does, or a tag says so.
+        let is_asked = search.names.contains_key(TYPE)
+            || match discovery.tagged(aws).await {
+                Ok(tagged) => tagged.has(TYPE),
+                Err(_) => search.names.is_empty(),
+            };
+        if !is_asked {
+            return Ok(Vec::new());
+        }
+        let found = list(aws).await?;
         let is_wanted = |live: &Live| live.owner == Owner::Stack || search.includes(TYPE, &live.physical_id);
         Ok(found.into_iter().filter(is_wanted).collect())
     }

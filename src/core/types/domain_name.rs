@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::iam_permissions::{Permissions, Roles, Subject, apigateway, tagging};
+use super::iam_permissions::{Permissions, Subject, apigateway, tagging};
 use super::tags::Tags;
 use super::{
     Action, Attribute, Kind, Naming, PlanView, StepEffects, StepView, canonical, names, tags,
@@ -129,13 +129,10 @@ impl Kind for DomainName {
         }
     }
 
-    fn permissions_to_list(&self, scope: &Scope, _: Roles, permissions: &mut Permissions) {
-        permissions.allow("apigateway", &["GET"], apigateway(scope, "domainnames"));
-    }
-
     fn permissions(&self, it: &Subject<'_>, permissions: &mut Permissions) {
         let path = format!("domainnames/{}", it.name());
         let one = apigateway(it.scope, &path);
+        permissions.allow("apigateway", &["GET"], apigateway(it.scope, "domainnames"));
         if it.creates {
             permissions.allow("apigateway", &["POST", "TagResource"], apigateway(it.scope, "domainnames"));
             permissions.allow("apigateway", &["DELETE"], one.as_str());
