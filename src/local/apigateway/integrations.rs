@@ -213,13 +213,9 @@ fn check_service(uri: &str, role: Option<&str>) -> Result<(), ApiError> {
 }
 
 /// The key is `$default`, or a regular expression between slashes (developer guide, "Set up WebSocket API integration
-/// responses").
+/// responses"); whether others are refused is not documented.
 fn check_response(config: &IntegrationResponseConfig) -> Result<(), ApiError> {
-    let key = &config.integration_response_key;
-    let is_pattern = key.len() > 2 && key.starts_with('/') && key.ends_with('/');
-    if key != "$default" && !is_pattern {
-        return Err(bad_request(format!("Invalid IntegrationResponseKey specified: {key}")));
-    }
+    rules::length("integrationResponseKey", &config.integration_response_key, 1, 128)?;
     check_handling(config.content_handling_strategy.as_deref())?;
     check_templates("responseTemplates", &config.response_templates)
 }
