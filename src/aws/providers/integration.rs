@@ -50,6 +50,7 @@ impl Provider for Integration {
                     .set_integration_uri(props.integration_uri.clone())
                     .integration_method(&props.integration_method)
                     .connection_type(sdk::ConnectionType::from(props.connection_type.as_str()))
+                    .set_connection_id(props.connection_id.clone())
                     .set_credentials_arn(props.credentials_arn.clone())
                     .set_content_handling_strategy(
                         props.content_handling_strategy.as_deref().map(sdk::ContentHandlingStrategy::from),
@@ -118,6 +119,7 @@ fn live(api: &str, integration: sdk::Integration) -> Live {
         integration_uri: integration.integration_uri,
         integration_method: filled(integration.integration_method, post),
         connection_type: filled(integration.connection_type.map(|kind| kind.as_str().to_owned()), internet),
+        connection_id: integration.connection_id.filter(|id| !id.is_empty()),
         credentials_arn: integration.credentials_arn.filter(|arn| !arn.is_empty()),
         content_handling_strategy: integration.content_handling_strategy.map(|strategy| strategy.as_str().to_owned()),
         description: description.to_owned(),

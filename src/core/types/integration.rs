@@ -33,6 +33,9 @@ pub(crate) struct Props {
     pub(crate) integration_method: String,
     #[serde(default = "internet")]
     pub(crate) connection_type: String,
+    /// A VPC link of version 1 of the API, where the type is `VPC_LINK`. CloudFormation's reference has it for HTTP APIs
+    /// alone; AWS's knowledge center shows it for WebSocket APIs ("Pass a connectionId ... to VPC Link integration").
+    pub(crate) connection_id: Option<String>,
     pub(crate) credentials_arn: Option<String>,
     pub(crate) content_handling_strategy: Option<String>,
     #[serde(default)]
@@ -133,11 +136,6 @@ impl Kind for Integration {
     fn never(&self) -> &'static [Never] {
         &[
             Never {
-                properties: &["ConnectionId"],
-                why: "it names the VPC link of a private integration, which only HTTP APIs have",
-                help: "remove it, and reach into the VPC from a function",
-            },
-            Never {
                 properties: &["IntegrationSubtype"],
                 why: "it names an AWS service's operation, which only HTTP APIs call by themselves",
                 help: "remove it, and call the service from a function",
@@ -149,7 +147,7 @@ impl Kind for Integration {
             },
             Never {
                 properties: &["TlsConfig"],
-                why: "it is for private integrations, which only HTTP APIs have",
+                why: "it is for the private integrations of HTTP APIs",
                 help: "remove it",
             },
         ]

@@ -37,7 +37,7 @@ pub(super) fn check(type_name: &str, properties: &Value) -> Vec<Refusal> {
         managed_policy::TYPE => {
             problems.extend(length(&[&properties["PolicyDocument"]], 6_144, "PolicyDocument").map(Refusal::from));
         }
-        integration::TYPE => problems.extend(uri(properties).into_iter().chain(connection(properties).map(Refusal::from))),
+        integration::TYPE => problems.extend(uri(properties).into_iter().chain(connection(properties))),
         api_mapping::TYPE => problems.extend(mapping_key(properties).map(Refusal::from)),
         route::TYPE => {
             problems.extend(authorization(properties).into_iter().chain(parameters(properties).map(Refusal::from)));
@@ -189,12 +189,14 @@ fn uri(properties: &Value) -> Option<Refusal> {
     }
 }
 
-/// VPC links are "supported only for HTTP APIs" (CloudFormation's reference of the type, ConnectionId).
-fn connection(properties: &Value) -> Option<Problem> {
+/// CreateIntegration, ConnectionId: the VPC link of a private integration.
+fn connection(properties: &Value) -> Option<Refusal> {
     let path = Path::default().key("ConnectionType");
-    (text(properties, "ConnectionType")? == "VPC_LINK").then(|| {
-        let problem = Problem::new(path.clone(), "only HTTP APIs have VPC links").kind(ProblemKind::Unsupported);
-        problem.help("remove it, and reach into the VPC from a function").depending_on_values([path])
+    let has_id = properties.get("ConnectionId").is_some_and(|id| !id.is_null());
+    (text(properties, "ConnectionType")? == "VPC_LINK" && !has_id).then(|| {
+        let what = "an integration with the connection type VPC_LINK needs a ConnectionId";
+        let problem = Problem::new(path.clone(), what).kind(ProblemKind::Missing).depending_on_values([path]);
+        Refusal::missing(problem.help("ConnectionId: !Ref VPCLINK, an AWS::ApiGateway::VpcLink"))
     })
 }
 
