@@ -18,7 +18,7 @@ use crate::local::protocol::wire::{ApiError, Protocol, Request, Response};
 const MOST_OF_A_PAGE: usize = 100;
 const PAGE: usize = 50;
 
-/// The tags of the account's tables, functions and log groups. It has no state of its own.
+/// The tags of the account's tables, functions, log groups and domain names. It has no state of its own.
 pub struct Tagging {
     sources: Vec<Arc<dyn TaggedResources>>,
 }

@@ -184,6 +184,10 @@ fn unsupported(type_name: &str, kinds: &[&'static dyn Kind]) -> Problem {
             .kind(ProblemKind::Unsupported)
             .help("deploy it with another tool, in a stack of its own; supported types: docs/template.md");
     }
+    if let Some((why, help)) = aws_types::refused(type_name) {
+        let what = format!("resource type \"{type_name}\" is not supported: {why}");
+        return Problem::new(path, what).kind(ProblemKind::Unsupported).help(help);
+    }
     if aws_types::contains(type_name) {
         return Problem::new(path, format!("resource type \"{type_name}\" is not supported yet"))
             .kind(ProblemKind::Unsupported)

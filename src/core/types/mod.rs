@@ -4,19 +4,23 @@
 
 pub mod alias;
 pub mod api;
+pub mod api_mapping;
 pub mod authorizer;
 pub mod cloud_control;
 pub mod constraints;
 pub mod cost;
 pub mod deployment;
+pub mod domain_name;
 mod effects;
 pub mod foreign_permission;
 pub mod function;
 pub mod iam_permissions;
 pub mod inline_policy;
 pub mod integration;
+pub mod integration_response;
 pub mod log_group;
 pub mod managed_policy;
+pub mod model;
 mod names;
 pub mod ownership_marker;
 mod part;
@@ -56,12 +60,16 @@ use crate::core::words::{DeletionPolicy, Path, Problem, Scope, deserialize};
 /// What is preferred: an API before what its calls need, functions before their roles.
 #[rustfmt::skip]
 pub static TYPES: &[&dyn Kind] = &[
+    &api_mapping::ApiMapping,
+    &domain_name::DomainName,
     &stage::Stage,
+    &integration_response::IntegrationResponse,
     &route_response::RouteResponse,
     &route::Route,
     &deployment::Deployment,
     &integration::Integration,
     &authorizer::Authorizer,
+    &model::Model,
     &foreign_permission::ForeignPermission,
     &api::Api,
     &permission::Permission,
@@ -217,6 +225,11 @@ pub trait Kind: Send + Sync + 'static {
 
     /// Properties that lead to another part of the same API.
     fn references(&self) -> &'static [Reference] {
+        &[]
+    }
+
+    /// Other parts of the same API that properties name: it waits for them as for references.
+    fn needs_by_name(&self) -> &'static [NamedPart] {
         &[]
     }
 
@@ -503,6 +516,16 @@ pub struct Reference {
     pub prefix: &'static str,
     /// The type of what it leads to.
     pub to: &'static str,
+}
+
+/// A property with the name of another part of the same API, or a map of such names.
+#[derive(Debug, Clone, Copy)]
+pub struct NamedPart {
+    pub property: &'static str,
+    /// The type of what it names.
+    pub to: &'static str,
+    /// The property of that type which is the name.
+    pub name: &'static str,
 }
 
 /// Properties that CloudFormation has for other resources of the type, those of HTTP APIs above all.

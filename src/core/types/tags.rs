@@ -22,6 +22,10 @@ pub const DELETION_POLICY: &str = "wschat:deletion-policy";
 /// the stack. The rest of the key is the statement's id; the value is the function and the statement's deletion policy.
 pub const PERMISSION: &str = "wschat:permission:";
 
+/// The prefix of tags of an API, one for each domain name that its stages are mapped to. The rest of the key is the
+/// domain, `@` for the `*` of a wildcard.
+pub const DOMAIN: &str = "wschat:domain:";
+
 /// Tags by key.
 pub type Tags = BTreeMap<String, String>;
 

@@ -93,8 +93,10 @@ pub fn update_response(state: &mut State, call: &ControlCall<'_>) -> Answer {
     config.template_selection_expression = config.template_selection_expression.filter(|text| !text.is_empty());
     check_response(&config)?;
     let key = &config.integration_response_key;
-    let others = integration.responses.iter().filter(|(id, _)| *id != call.id(2));
-    if others.into_iter().any(|(_, other)| other.integration_response_key == *key) {
+    let is_taken = |(id, other): (&String, &IntegrationResponseConfig)| {
+        other.integration_response_key == *key && id != call.id(2)
+    };
+    if integration.responses.iter().any(is_taken) {
         return Err(rules::conflict(format!("IntegrationResponse with key {key} already exists for this Integration")));
     }
     let answer = Response::json(200, &response_representation(call.id(2), &config));
@@ -213,13 +215,9 @@ fn check_service(uri: &str, role: Option<&str>) -> Result<(), ApiError> {
 }
 
 /// The key is `$default`, or a regular expression between slashes (developer guide, "Set up WebSocket API integration
-/// responses").
+/// responses"); whether others are refused is not documented.
 fn check_response(config: &IntegrationResponseConfig) -> Result<(), ApiError> {
-    let key = &config.integration_response_key;
-    let is_pattern = key.len() > 2 && key.starts_with('/') && key.ends_with('/');
-    if key != "$default" && !is_pattern {
-        return Err(bad_request(format!("Invalid IntegrationResponseKey specified: {key}")));
-    }
+    rules::length("integrationResponseKey", &config.integration_response_key, 1, 128)?;
     check_handling(config.content_handling_strategy.as_deref())?;
     check_templates("responseTemplates", &config.response_templates)
 }

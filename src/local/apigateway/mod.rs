@@ -61,7 +61,7 @@ use self::integration::Backends;
 use self::model::State;
 use self::throttle::Throttles;
 use super::context::CloudContext;
-use crate::local::context::ports::{Apis, Functions, LogSink};
+use crate::local::context::ports::{Apis, Functions, LogSink, Tagged, TaggedResources};
 use crate::local::context::store::PersistedState;
 use crate::local::protocol::wire::{ApiError, Request};
 
@@ -150,6 +150,20 @@ impl ApiGateway {
 impl Apis for ApiGateway {
     fn apis(&self) -> Vec<(String, String)> {
         self.state().apis.iter().map(|(id, api)| (id.clone(), api.region.clone())).collect()
+    }
+}
+
+/// Domain names; wschat finds APIs and stages by lists.
+impl TaggedResources for ApiGateway {
+    fn tagged(&self, region: &str) -> Result<Vec<Tagged>, ApiError> {
+        let state = self.state();
+        let here = state.domains.iter().filter(|(_, domain)| domain.region == region);
+        let tagged = here.filter(|(_, domain)| !domain.tags.is_empty()).map(|(name, domain)| Tagged {
+            type_name: "apigateway:domainnames".to_owned(),
+            arn: format!("arn:aws:apigateway:{region}::/domainnames/{name}"),
+            tags: domain.tags.clone(),
+        });
+        Ok(tagged.collect())
     }
 }
 

@@ -66,6 +66,7 @@ impl Cloud {
         all.extend(self.roles().await);
         all.extend(self.policies().await);
         all.extend(self.apis().await);
+        all.extend(self.domains().await);
         for type_name in RECORDED {
             all.extend(self.records(type_name).await.into_iter().map(|record| recorded(type_name, record)));
         }
@@ -227,6 +228,11 @@ impl Cloud {
                 let path = format!("/v2/apis/{id}/{what}?maxResults=500");
                 list(&self.get("apigateway", &path).await, "items")
             };
+            let mut integrations = below("integrations").await;
+            for one in &mut integrations {
+                let path = format!("integrations/{}/integrationresponses", one["integrationId"].as_str().unwrap());
+                one["responses"] = sorted_by(below(&path).await, "integrationResponseKey").into();
+            }
             let mut routes = below("routes").await;
             for route in &mut routes {
                 let responses = below(&format!("routes/{}/routeresponses", route["routeId"].as_str().unwrap())).await;
@@ -236,13 +242,30 @@ impl Cloud {
                 "kind": "api",
                 "name": api["name"],
                 "routes": sorted_by(routes, "routeKey"),
-                "integrations": sorted_by(below("integrations").await, "integrationUri"),
+                "integrations": sorted_by(integrations, "integrationUri"),
+                "models": sorted_by(below("models").await, "name"),
                 "deployments": below("deployments").await,
                 "stages": sorted_by(below("stages").await, "stageName"),
                 "description": api,
             }));
         }
         apis
+    }
+
+    async fn domains(&self) -> Vec<Value> {
+        let mut domains = Vec::new();
+        for domain in list(&self.get("apigateway", "/v2/domainnames?maxResults=500").await, "items") {
+            let name = domain["domainName"].as_str().unwrap();
+            let path = format!("/v2/domainnames/{name}/apimappings?maxResults=500");
+            let mappings = list(&self.get("apigateway", &path).await, "items");
+            domains.push(json!({
+                "kind": "domain name",
+                "name": name,
+                "mappings": sorted_by(mappings, "apiMappingKey"),
+                "description": domain,
+            }));
+        }
+        domains
     }
 
     /// The properties of everything of a type that Cloud Control keeps.
@@ -354,18 +377,30 @@ fn sorted_by(mut values: Vec<Value>, member: &str) -> Vec<Value> {
     values
 }
 
-/// Collects names for the ids of an API and of all its parts.
+/// Collects names for the ids of an API and of all its parts, and for what AWS assigns to a domain name.
 fn name_ids(one: &Value, names: &mut Vec<(String, String)>) {
     let mut name = |id: &Value, name: String| names.push((id.as_str().unwrap().to_owned(), name));
+    if one["kind"] == "domain name" {
+        let configuration = &one["description"]["domainNameConfigurations"][0];
+        name(&configuration["apiGatewayDomainName"], "ADDRESS".to_owned());
+        name(&configuration["hostedZoneId"], "ZONE".to_owned());
+        for mapping in list(one, "mappings") {
+            name(&mapping["apiMappingId"], "MAPPING".to_owned());
+        }
+    }
     if one["kind"] != "api" {
         return;
+    }
+    for model in list(one, "models") {
+        name(&model["modelId"], "MODEL".to_owned());
     }
     name(&one["description"]["apiId"], "API".to_owned());
     for (kind, id) in [("routes", "routeId"), ("integrations", "integrationId"), ("deployments", "deploymentId")] {
         for (position, part) in one[kind].as_array().unwrap().iter().enumerate() {
             name(&part[id], format!("{kind}/{position}"));
             for response in list(part, "responses") {
-                name(&response["routeResponseId"], "RESPONSE".to_owned());
+                let id = response.get("routeResponseId").unwrap_or(&response["integrationResponseId"]);
+                name(id, "RESPONSE".to_owned());
             }
         }
     }

@@ -80,6 +80,13 @@ impl Template {
     }
 }
 
+/// Writes a gateway without functions into a cloud's folder (`tests/fixtures/gateway`).
+pub fn gateway(cloud: &Cloud) -> Template {
+    let template = Template::of("tests/fixtures/gateway/template.yaml");
+    template.save(cloud);
+    template
+}
+
 /// Writes the echo template and its code into a cloud's folder.
 pub fn echo(cloud: &Cloud) -> Template {
     let template = Template::echo();
@@ -172,6 +179,7 @@ pub fn apps() -> Vec<App> {
         shipped("node-chat", "examples/node-chat/template.yaml"),
         shipped("python-chat", "examples/python-chat/template.yaml"),
         App::services(),
+        shipped("gateway", "tests/fixtures/gateway/template.yaml"),
     ];
     let given = std::env::var_os("WSCHAT_TEMPLATES").unwrap_or_default();
     for template in std::env::split_paths(&given).filter(|path| !path.as_os_str().is_empty()) {
@@ -196,7 +204,8 @@ impl App {
                 copy(code, &cloud.folder());
                 fs::copy(&self.template, cloud.folder().join("template.yaml")).unwrap();
             }
-            None => chat_without_handlers(&cloud),
+            None if self.name == "chat" => chat_without_handlers(&cloud),
+            None => drop(fs::copy(&self.template, cloud.folder().join("template.yaml")).unwrap()),
         }
         cloud
     }
