@@ -15,6 +15,7 @@ mod faults;
 mod hints;
 mod hostile;
 mod iam;
+mod integrations;
 mod killed;
 mod live_traffic;
 mod local_cloud;

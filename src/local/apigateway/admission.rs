@@ -17,12 +17,7 @@ use crate::local::protocol::wire::{Caller, Request};
 ///
 /// # Errors
 /// [`Refused`] with 403.
-pub fn by_signature(
-    callers: &dyn Callers,
-    signed: &Signed<'_>,
-    region: &str,
-    route_arn: &str,
-) -> Result<(), Refused> {
+pub fn by_signature(callers: &dyn Callers, signed: &Signed<'_>, region: &str, route_arn: &str) -> Result<(), Refused> {
     let refused = |message, why: &str| {
         Err(Refused::new(StatusCode::FORBIDDEN, message, Cause::NotSigned { why: why.to_owned() }))
     };

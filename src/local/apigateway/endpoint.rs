@@ -57,19 +57,22 @@ pub async fn send(
     }
     let sent = sent.body(Full::new(request.body)).map_err(|error| error.to_string())?;
     let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let stream = TcpStream::connect((bare, port)).await.map_err(|error| format!("{host}:{port} cannot be reached: {error}"))?;
+    let stream =
+        TcpStream::connect((bare, port)).await.map_err(|error| format!("{host}:{port} cannot be reached: {error}"))?;
     if !secure {
         return exchange(stream, sent).await;
     }
     let name = ServerName::try_from(bare.to_owned()).map_err(|error| error.to_string())?;
     let connector = TlsConnector::from(Arc::new(trust(roots)?));
-    let stream = connector.connect(name, stream).await.map_err(|error| format!("no TLS with {host}:{port}: {error}"))?;
+    let stream =
+        connector.connect(name, stream).await.map_err(|error| format!("no TLS with {host}:{port}: {error}"))?;
     exchange(stream, sent).await
 }
 
 /// The URI with path parameters and query string.
 fn address(uri: &str, request: &IntegrationRequest) -> Result<Uri, String> {
-    let encode = |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
+    let encode =
+        |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
     let mut address = uri.to_owned();
     for (name, value) in &request.path {
         address = address.replace(&format!("{{{name}}}"), &encode(value));

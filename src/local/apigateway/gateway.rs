@@ -82,7 +82,8 @@ impl ApiGateway {
         let header_case = request.extensions().get::<HeaderCase>();
         let headers = forwarded_headers(request.headers(), header_case, peer, self.context.port);
         let query = query(request.uri().query().unwrap_or_default());
-        let signed = Signed { path: request.uri().path(), query: &query, headers: &headers };
+        let path = request.uri().path().to_owned();
+        let signed = Signed { path: &path, query: &query, headers: &headers };
         let sub_protocol = match self.connect(&state, &mut origin, signed).await {
             Ok(returned) => chosen_protocol(&returned.headers),
             Err(refused) => return refused,
@@ -187,9 +188,11 @@ impl ApiGateway {
             return Ok(ProxyResponse { status: 200, headers: Members::new(), body: None });
         };
         let variables = &stage.config.stage_variables;
-        let backends = || self.backends.get().ok_or_else(|| failed(Cause::NoIntegration { route: "$connect".to_owned() }));
+        let backends =
+            || self.backends.get().ok_or_else(|| failed(Cause::NoIntegration { route: "$connect".to_owned() }));
         if route.config.authorization_type == "AWS_IAM" {
-            let route_arn = format!("arn:aws:execute-api:{region}:{ACCOUNT}:{}/{}/$connect", origin.api_id, origin.stage);
+            let route_arn =
+                format!("arn:aws:execute-api:{region}:{ACCOUNT}:{}/{}/$connect", origin.api_id, origin.stage);
             admission::by_signature(backends()?.callers.as_ref(), &signed, region, &route_arn)?;
         }
         if let Some((id, authorizer)) = &route.authorizer {
@@ -440,9 +443,8 @@ fn served_at(state: &State, host: &str, path: &[String]) -> Option<(String, Stri
     match state.mapped(host, path) {
         Some((api, stage, [])) => serves(&api, &stage).is_some().then_some((api, stage)),
         Some(_) => None,
-        None => target(host, path).filter(|(api, stage)| {
-            serves(api, stage).is_some_and(|api| !api.config.disable_execute_api_endpoint)
-        }),
+        None => target(host, path)
+            .filter(|(api, stage)| serves(api, stage).is_some_and(|api| !api.config.disable_execute_api_endpoint)),
     }
 }
 

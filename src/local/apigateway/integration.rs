@@ -114,11 +114,7 @@ impl RouteCall<'_> {
     ///
     /// # Errors
     /// The [`Cause`] of a failure; the client is told its kind.
-    pub async fn run(
-        self,
-        integration: &Integration,
-        request: &mut ClientRequest<'_>,
-    ) -> Result<ProxyResponse, Cause> {
+    pub async fn run(self, integration: &Integration, request: &mut ClientRequest<'_>) -> Result<ProxyResponse, Cause> {
         let config = &integration.config;
         if config.integration_type == "AWS_PROXY" {
             let event = self.event.clone();
@@ -145,7 +141,10 @@ impl RouteCall<'_> {
                 let error = invoked.function_error.map(|_| message(&invoked.payload));
                 // Only a response that is made for errors takes one.
                 let taken = error.as_deref().is_none_or(|error| {
-                    integration.responses.values().any(|response| mapping::matches(&response.integration_response_key, error))
+                    integration
+                        .responses
+                        .values()
+                        .any(|response| mapping::matches(&response.integration_response_key, error))
                 });
                 if !taken {
                     return Err(failed(function, &invoked));
@@ -208,7 +207,8 @@ impl RouteCall<'_> {
         }
         let limit = timeout_of(config);
         let id = request.begin_invocation(function);
-        let Ok(answer) = tokio::time::timeout(limit, functions.invoke(function, &id, payload, request.id())).await else {
+        let Ok(answer) = tokio::time::timeout(limit, functions.invoke(function, &id, payload, request.id())).await
+        else {
             tracing::warn!(function, ?limit, "the integration timed out");
             return Err(Cause::TimedOut { function: named(), limit });
         };

@@ -90,7 +90,8 @@ fn walk<'v>(document: &'v Value, steps: &[Step], budget: &mut usize) -> Result<V
 }
 
 fn spend(budget: &mut usize, count: usize) -> Result<(), String> {
-    *budget = budget.checked_sub(count).ok_or_else(|| format!("a JSONPath passes through more than {MAX_VISITED} values"))?;
+    *budget =
+        budget.checked_sub(count).ok_or_else(|| format!("a JSONPath passes through more than {MAX_VISITED} values"))?;
     Ok(())
 }
 
@@ -254,7 +255,9 @@ impl Parser {
 
     fn name(&mut self) -> Result<Step, String> {
         let mut name = String::new();
-        while let Some(letter) = self.peek().filter(|letter| !letter.is_whitespace() && !".[]()=<>!&|,".contains(*letter)) {
+        while let Some(letter) =
+            self.peek().filter(|letter| !letter.is_whitespace() && !".[]()=<>!&|,".contains(*letter))
+        {
             name.push(letter);
             self.next += 1;
         }
@@ -383,11 +386,15 @@ impl Parser {
             Some('\'' | '"') => Ok(Operand::Literal(self.quoted()?.into())),
             _ => {
                 let mut word = String::new();
-                while let Some(letter) = self.peek().filter(|letter| letter.is_alphanumeric() || "+-.".contains(*letter)) {
+                while let Some(letter) =
+                    self.peek().filter(|letter| letter.is_alphanumeric() || "+-.".contains(*letter))
+                {
                     word.push(letter);
                     self.next += 1;
                 }
-                serde_json::from_str(&word).map(Operand::Literal).map_err(|_| format!("\"{word}\" is no value in a filter"))
+                serde_json::from_str(&word)
+                    .map(Operand::Literal)
+                    .map_err(|_| format!("\"{word}\" is no value in a filter"))
             }
         }
     }
@@ -416,7 +423,9 @@ impl Parser {
     fn integer(&mut self) -> Option<i64> {
         self.blanks();
         let mut text = String::new();
-        while let Some(letter) = self.peek().filter(|letter| letter.is_ascii_digit() || *letter == '-' && text.is_empty()) {
+        while let Some(letter) =
+            self.peek().filter(|letter| letter.is_ascii_digit() || *letter == '-' && text.is_empty())
+        {
             text.push(letter);
             self.next += 1;
         }

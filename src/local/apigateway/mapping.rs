@@ -131,8 +131,8 @@ impl RouteRequest {
             Ok(vec![
                 ("input", vtl::Value::Object("input")),
                 ("util", vtl::Value::Object("util")),
-                ("context", heap.from_json(&context)?),
-                ("stageVariables", heap.from_json(&json!(self.variables))?),
+                ("context", heap.add_json(&context)?),
+                ("stageVariables", heap.add_json(&json!(self.variables))?),
             ])
         })
     }
@@ -161,7 +161,7 @@ pub fn request(integration: &IntegrationConfig, request: &RouteRequest) -> Resul
                 key: key.to_owned(),
                 error: error.to_string(),
             })?;
-            let overrides = rendered.variable("context")["requestOverride"].take();
+            let overrides = overrides(&rendered, "requestOverride");
             for kind in ["header", "querystring", "path"] {
                 for (name, value) in overrides[kind].as_object().into_iter().flatten() {
                     let name = format!("{kind}.{name}");
@@ -190,10 +190,15 @@ pub fn request(integration: &IntegrationConfig, request: &RouteRequest) -> Resul
     Ok(made)
 }
 
+/// What a template set in `$context.requestOverride` or `$context.responseOverride`.
+fn overrides(rendered: &vtl::Rendered, name: &str) -> Value {
+    rendered.variable("context").get(name).cloned().unwrap_or_default()
+}
+
 impl IntegrationRequest {
     /// Sets `header.NAME`, `querystring.NAME` or `path.NAME`.
     fn set(&mut self, place: &str, value: String) -> Result<(), String> {
-        let pairs = match place.split_once('.') {
+        let (pairs, name) = match place.split_once('.') {
             Some(("header", name)) => {
                 let header = name.parse::<HeaderName>().ok().zip(HeaderValue::from_str(&value).ok());
                 let (name, value) = header.ok_or("it cannot stand in a header")?;
@@ -204,7 +209,6 @@ impl IntegrationRequest {
             Some(("path", name)) => (&mut self.path, name),
             _ => return Err("it is no header, query string or path of a request".to_owned()),
         };
-        let (pairs, name) = pairs;
         pairs.retain(|(known, _)| known != name);
         pairs.push((name.to_owned(), value));
         Ok(())
@@ -261,8 +265,7 @@ pub fn response<'r>(
         };
         let place = name.strip_prefix("route.response.").unwrap_or(name);
         let name = place.strip_prefix("header.").unwrap_or(place);
-        set_header(&mut mapped.headers, name, value)
-            .ok_or_else(|| wrong("it cannot stand in a header".to_owned()))?;
+        set_header(&mut mapped.headers, name, value).ok_or_else(|| wrong("it cannot stand in a header".to_owned()))?;
     }
     let expression = chosen.template_selection_expression.as_deref();
     if let Some((key, template)) = choose(&chosen.response_templates, expression, variable) {
@@ -271,7 +274,7 @@ pub fn response<'r>(
             key: key.to_owned(),
             error: error.to_string(),
         })?;
-        let overrides = rendered.variable("context")["responseOverride"].take();
+        let overrides = overrides(&rendered, "responseOverride");
         if let Some(status) = text(&overrides["status"]).and_then(|status| status.parse().ok()) {
             mapped.status = status;
         }
@@ -388,10 +391,10 @@ impl vtl::Host for Variables<'_> {
                 heap.new_text(&found.to_string())?
             }
             ("input", "path", [_]) => match self.find(&given)? {
-                Some(found) => heap.from_json(&found)?,
+                Some(found) => heap.add_json(&found)?,
                 None => vtl::Value::Null,
             },
-            ("input", "params", []) => heap.from_json(&self.parameters)?,
+            ("input", "params", []) => heap.add_json(&self.parameters)?,
             ("input", "params", [_]) => {
                 let places = ["path", "querystring", "header"];
                 let exact = places.iter().find_map(|place| self.parameters[place].get(&*given));
@@ -401,21 +404,22 @@ impl vtl::Host for Variables<'_> {
                     headers.find(|(name, _)| name.eq_ignore_ascii_case(&given)).map(|(_, value)| value)
                 };
                 match exact.or_else(any_case) {
-                    Some(value) => heap.from_json(value)?,
+                    Some(value) => heap.add_json(value)?,
                     None => vtl::Value::Null,
                 }
             }
             ("util", "escapeJavaScript", [_]) => heap.new_text(&escaped(&given))?,
             ("util", "parseJson", [_]) => {
                 let json: Value = serde_json::from_str(&given).map_err(|error| format!("parseJson: {error}"))?;
-                heap.from_json(&json)?
+                heap.add_json(&json)?
             }
             ("util", "urlEncode", [_]) => {
                 let encoded: String = form_urlencoded::byte_serialize(given.as_bytes()).collect();
                 heap.new_text(&encoded)?
             }
             ("util", "urlDecode", [_]) => {
-                let decoded = percent_encoding::percent_decode_str(&given.replace('+', " ")).decode_utf8_lossy().into_owned();
+                let decoded =
+                    percent_encoding::percent_decode_str(&given.replace('+', " ")).decode_utf8_lossy().into_owned();
                 heap.new_text(&decoded)?
             }
             ("util", "base64Encode", [_]) => heap.new_text(&STANDARD.encode(given.as_bytes()))?,

@@ -44,14 +44,8 @@ fn the_variables_of_the_mapping_template_reference() {
         ("$input.params().querystring.keySet()", "[user, tag]"),
         ("#foreach($k in $input.params().keySet())$k #end", "path querystring header "),
         // The single quotes that escapeJavaScript escapes are no JSON: the reference's own remedy.
-        (
-            r#""$util.escapeJavaScript($input.path('$.pets[1].type')).replaceAll("\\'","'")""#,
-            r#""it's \"cat\"""#,
-        ),
-        (
-            "#set($o = $util.parseJson('{\"key2\": {\"arr\": [1,2,3]}}'))$o.key2.arr[0]",
-            "1",
-        ),
+        (r#""$util.escapeJavaScript($input.path('$.pets[1].type')).replaceAll("\\'","'")""#, r#""it's \"cat\"""#),
+        ("#set($o = $util.parseJson('{\"key2\": {\"arr\": [1,2,3]}}'))$o.key2.arr[0]", "1"),
         ("$util.urlEncode('a b&c=ü') $util.urlDecode('a+b%26')", "a+b%26c%3D%C3%BC a b&"),
         ("$util.base64Encode('hi') $util.base64Decode('aGk=')", "aGk= hi"),
     ] {
@@ -93,7 +87,10 @@ fn a_template_is_selected_or_the_message_passes() {
     for (members, expected) in [
         (json!({}), own()),
         (json!({ "requestTemplates": { "$default": "d" } }), "d".to_owned()),
-        (json!({ "requestTemplates": { "$default": "d" }, "templateSelectionExpression": "\\$default" }), "d".to_owned()),
+        (
+            json!({ "requestTemplates": { "$default": "d" }, "templateSelectionExpression": "\\$default" }),
+            "d".to_owned(),
+        ),
         (json!({ "requestTemplates": { "200": "x" }, "templateSelectionExpression": "200" }), "x".to_owned()),
         (json!({ "requestTemplates": { "application/json": "x" } }), "x".to_owned()),
         (
@@ -107,7 +104,10 @@ fn a_template_is_selected_or_the_message_passes() {
         (json!({ "requestTemplates": { "x": "s" }, "templateSelectionExpression": "y" }), own()),
         (json!({ "passthroughBehavior": "WHEN_NO_TEMPLATES" }), own()),
         // A proxy has no templates.
-        (json!({ "integrationType": "HTTP_PROXY", "requestTemplates": { "$default": "d" }, "passthroughBehavior": "NEVER" }), own()),
+        (
+            json!({ "integrationType": "HTTP_PROXY", "requestTemplates": { "$default": "d" }, "passthroughBehavior": "NEVER" }),
+            own(),
+        ),
     ] {
         assert_eq!(body_of(members.clone()), Ok(expected), "{members}");
     }
@@ -117,7 +117,8 @@ fn a_template_is_selected_or_the_message_passes() {
     ] {
         assert!(matches!(body_of(members.clone()), Err(Cause::NoTemplate { .. })), "{members}");
     }
-    let Err(Cause::Template { key, error, .. }) = body_of(json!({ "requestTemplates": { "$default": "a\n#if(" } })) else {
+    let Err(Cause::Template { key, error, .. }) = body_of(json!({ "requestTemplates": { "$default": "a\n#if(" } }))
+    else {
         panic!("the template is wrong")
     };
     assert_eq!(key, "$default");
@@ -179,7 +180,11 @@ fn a_response_is_selected_by_status_or_error_and_mapped() {
         // The whole status must match.
         (json!([keyed("/20/", "no"), keyed("$default", "else")]), backend(200, "x"), (200, "else")),
         (json!([{ "integrationResponseKey": "$default" }]), backend(200, "x"), (200, "x")),
-        (json!([keyed("$default", "$input.path('$.a') $context.connectionId")]), backend(200, r#"{"a":1}"#), (200, "1 L0SM9cOFvHcCIhw=")),
+        (
+            json!([keyed("$default", "$input.path('$.a') $context.connectionId")]),
+            backend(200, r#"{"a":1}"#),
+            (200, "1 L0SM9cOFvHcCIhw="),
+        ),
         (json!([keyed("$default", "#set($context.responseOverride.status = 403)no")]), backend(200, ""), (403, "no")),
         (
             json!([{ "integrationResponseKey": "$default", "templateSelectionExpression": "${integration.response.statuscode}",
@@ -234,7 +239,9 @@ fn headers_of_a_response_are_mapped() {
 
 #[test]
 fn content_in_base64_is_made_binary_for_the_integration() {
-    let config = integration(json!({ "contentHandlingStrategy": "CONVERT_TO_BINARY", "requestTemplates": { "$default": "aGk=" } }));
+    let config = integration(
+        json!({ "contentHandlingStrategy": "CONVERT_TO_BINARY", "requestTemplates": { "$default": "aGk=" } }),
+    );
     assert_eq!(request(&config, &asked()).unwrap().body, "hi");
     let config = integration(json!({ "contentHandlingStrategy": "CONVERT_TO_BINARY" }));
     assert!(matches!(request(&config, &asked()), Err(Cause::NotBase64 { .. })));

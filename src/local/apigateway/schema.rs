@@ -58,7 +58,8 @@ impl<'s> Validator<'s> {
     fn referred(&self, reference: &Value) -> Result<&'s Value, Invalid> {
         let pointer = reference.as_str().and_then(|text| text.strip_prefix('#'));
         let pointer = pointer.and_then(|pointer| self.root.pointer(pointer));
-        pointer.ok_or_else(|| Invalid::Schema(format!("it refers to {reference}, and only to its own parts is supported")))
+        pointer
+            .ok_or_else(|| Invalid::Schema(format!("it refers to {reference}, and only to its own parts is supported")))
     }
 
     fn check_kind(&self, rules: &Map<String, Value>, value: &Value, at: &str) -> Result<(), Invalid> {
@@ -154,7 +155,9 @@ impl<'s> Validator<'s> {
             let schema = match rules.get("items") {
                 Some(Value::Array(schemas)) => match schemas.get(place) {
                     Some(schema) => Some(schema),
-                    None if additional == Some(&Value::Bool(false)) => return wrong(&at, "is one item too many".to_owned()),
+                    None if additional == Some(&Value::Bool(false)) => {
+                        return wrong(&at, "is one item too many".to_owned());
+                    }
                     None => additional.filter(|schema| schema.is_object()),
                 },
                 schema => schema,
@@ -241,7 +244,9 @@ fn check_number(rules: &Map<String, Value>, number: f64, at: &str) -> Result<(),
         return wrong(at, format!("must not be above {maximum}"));
     }
     match bound("multipleOf") {
-        Some(step) if step > 0.0 && (number / step).fract() != 0.0 => wrong(at, format!("must be a multiple of {step}")),
+        Some(step) if step > 0.0 && (number / step).fract() != 0.0 => {
+            wrong(at, format!("must be a multiple of {step}"))
+        }
         _ => Ok(()),
     }
 }
@@ -266,14 +271,17 @@ fn check_bound(
     what: &str,
 ) -> Result<(), Invalid> {
     match rules.get(name).and_then(Value::as_u64) {
-        Some(bound) if !holds(count as u64, bound) => wrong(at, format!("must have {how} {bound} {what}, and has {count}")),
+        Some(bound) if !holds(count as u64, bound) => {
+            wrong(at, format!("must have {how} {bound} {what}, and has {count}"))
+        }
         _ => Ok(()),
     }
 }
 
 fn is_match(pattern: &str, text: &str) -> Result<bool, Invalid> {
     let compiled = RegexBuilder::new(pattern).size_limit(256 * 1024).build();
-    let compiled = compiled.map_err(|error| Invalid::Schema(format!("the pattern {pattern} is not supported: {error}")))?;
+    let compiled =
+        compiled.map_err(|error| Invalid::Schema(format!("the pattern {pattern} is not supported: {error}")))?;
     Ok(compiled.is_match(text))
 }
 
@@ -327,16 +335,14 @@ mod tests {
             (json!({ "anyOf": [{ "type": "string" }, { "minimum": 5 }] }), json!("a"), json!(4)),
             (json!({ "oneOf": [{ "minimum": 1 }, { "minimum": 5 }] }), json!(2), json!(6)),
             (json!({ "not": { "type": "string" } }), json!(1), json!("a")),
-            (
-                json!({ "$ref": "#/definitions/d", "definitions": { "d": { "type": "string" } } }),
-                json!("a"),
-                json!(1),
-            ),
+            (json!({ "$ref": "#/definitions/d", "definitions": { "d": { "type": "string" } } }), json!("a"), json!(1)),
         ] {
             assert_eq!(validate(&schema, &matching), Ok(()), "{schema} {matching}");
             assert!(matches!(validate(&schema, &other), Err(Invalid::Value(_))), "{schema} {other}");
         }
-        for schema in [json!({ "$ref": "#" }), json!({ "$ref": "https://x/y" }), json!(1), json!({ "pattern": "(?<=a)" })] {
+        for schema in
+            [json!({ "$ref": "#" }), json!({ "$ref": "https://x/y" }), json!(1), json!({ "pattern": "(?<=a)" })]
+        {
             assert!(matches!(validate(&schema, &json!("a")), Err(Invalid::Schema(_))), "{schema}");
         }
     }

@@ -100,7 +100,11 @@ pub async fn send(
     }
     let (region, service) = (target.region, target.service);
     let scope = format!("{access_key}/20260101/{region}/{service}/aws4_request");
-    set(&mut headers, "authorization", &format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"));
+    set(
+        &mut headers,
+        "authorization",
+        &format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"),
+    );
     let method = method.filter(|_| !target.is_action).and_then(|method| method.parse().ok()).unwrap_or(Method::POST);
     let caller = Caller { access_key: Some(access_key.to_owned()), region: target.region.to_owned() };
     let answer = services.answer(Request { method, path, query, headers, body, caller }).await;
@@ -159,7 +163,7 @@ fn from_form(form: Vec<(String, String)>, path: &str, authority: String) -> (Str
             }
             Some((kind, place)) => {
                 let Some((number, place)) = place.split_once('.') else { continue };
-                let entry = &mut attributes.entry(format!("{kind}.{number}")).or_insert_with(|| json!({}));
+                let entry = attributes.entry(format!("{kind}.{number}")).or_insert_with(|| json!({}));
                 entry[place.strip_prefix("Value.").unwrap_or(place)] = value.into();
             }
         }
@@ -171,7 +175,10 @@ fn from_form(form: Vec<(String, String)>, path: &str, authority: String) -> (Str
             Some((_, Some(value))) => value,
             _ => entry,
         };
-        members.entry(format!("{kind}s")).or_insert_with(|| json!({}))[name] = value;
+        let named = members.entry(format!("{kind}s")).or_insert_with(|| json!({}));
+        if let Some(named) = named.as_object_mut() {
+            named.insert(name, value);
+        }
     }
     if path != "/" && !members.contains_key("QueueUrl") {
         members.insert("QueueUrl".to_owned(), format!("http://{authority}{path}").into());
@@ -240,9 +247,8 @@ mod tests {
 
     #[test]
     fn a_uri_names_a_service_and_an_operation_or_a_path() {
-        let read = |uri| {
-            Target::read(uri).map(|target| (target.region, target.service, target.is_action, target.operation))
-        };
+        let read =
+            |uri| Target::read(uri).map(|target| (target.region, target.service, target.is_action, target.operation));
         assert_eq!(
             read("arn:aws:apigateway:eu-west-1:dynamodb:action/PutItem"),
             Some(("eu-west-1", "dynamodb", true, "PutItem"))

@@ -65,7 +65,9 @@ impl Signed<'_> {
                 at: parameter("X-Amz-Date")?,
                 signed_headers: parameter("X-Amz-SignedHeaders")?,
                 value,
-                expires: Some(parameter("X-Amz-Expires").and_then(|seconds| seconds.parse().ok()).unwrap_or(MAX_EXPIRES)),
+                expires: Some(
+                    parameter("X-Amz-Expires").and_then(|seconds| seconds.parse().ok()).unwrap_or(MAX_EXPIRES),
+                ),
             });
         }
         let authorization = self.header("authorization")?;
@@ -87,7 +89,10 @@ impl Signed<'_> {
     }
 
     fn header(&self, name: &str) -> Option<String> {
-        self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim().to_owned())
+        self.headers
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.trim().to_owned())
     }
 
     /// Checks a signature with the secret of its access key.
@@ -210,12 +215,17 @@ mod tests {
         assert_eq!(signed.check(&signature, SECRET, at("20260102T031900Z")), Ok(()));
         assert_eq!(signed.check(&signature, SECRET, at("20260102T032000Z")), Err(Wrong::Expired));
         let query = Pairs::new();
-        assert_eq!(Signed { query: &query, ..signed }.check(&signature, SECRET, at("20260102T031900Z")), Err(Wrong::Different));
+        assert_eq!(
+            Signed { query: &query, ..signed }.check(&signature, SECRET, at("20260102T031900Z")),
+            Err(Wrong::Different)
+        );
     }
 
     #[test]
     fn a_handshake_without_a_signature_has_none() {
-        for headers in [&[][..], &[("Authorization", "Bearer x")], &[("Authorization", "AWS4-HMAC-SHA256 Credential=a")]] {
+        for headers in
+            [&[][..], &[("Authorization", "Bearer x")], &[("Authorization", "AWS4-HMAC-SHA256 Credential=a")]]
+        {
             let (headers, query) = (pairs(headers), Pairs::new());
             assert!(Signed { path: "/", query: &query, headers: &headers }.signature().is_none());
         }

@@ -149,7 +149,7 @@ fn owned(tags: &Tags, mut overview: Value) -> Value {
 fn stage_overview(api: &Api, name: &str, stage: &Stage, url: &str) -> Value {
     let snapshot = api.served(name).map(|(_, snapshot)| snapshot);
     let routes = snapshot.iter().flat_map(|snapshot| &snapshot.routes).map(|(key, route)| {
-        let integration = route.integration.as_ref();
+        let integration = route.integration.as_ref().map(|one| &one.config);
         let uri = integration.and_then(|one| one.integration_uri.as_deref()).unwrap_or_default();
         let uri = with_variables(uri, &stage.config.stage_variables);
         json!({

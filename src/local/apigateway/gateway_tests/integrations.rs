@@ -131,7 +131,9 @@ impl Records for OneKey {
     fn of_type(&self, region: &str, type_name: &str) -> Vec<(String, Value)> {
         assert_eq!(region, "us-east-1");
         let records = match type_name {
-            "ApiGateway::ApiKey" => vec![("k1", json!({ "Value": "opens" })), ("k2", json!({})), ("k3", json!({ "Enabled": false }))],
+            "ApiGateway::ApiKey" => {
+                vec![("k1", json!({ "Value": "opens" })), ("k2", json!({})), ("k3", json!({ "Enabled": false }))]
+            }
             "ApiGateway::UsagePlanKey" => vec![("x", json!({ "KeyId": "k1", "UsagePlanId": "p" }))],
             "ApiGateway::UsagePlan" => vec![("p", json!({ "ApiStages": [{ "ApiId": "the API", "Stage": "prod" }] }))],
             other => panic!("{other}"),
@@ -166,7 +168,10 @@ impl Services for OneOfEach {
         let authorization = request.headers["authorization"].to_str().unwrap().to_owned();
         let _ = self.0.send(request);
         if authorization.contains("/sns/") {
-            return Response::xml(200, "<PublishResponse><PublishResult><MessageId>7</MessageId></PublishResult></PublishResponse>".into());
+            return Response::xml(
+                200,
+                "<PublishResponse><PublishResult><MessageId>7</MessageId></PublishResult></PublishResponse>".into(),
+            );
         }
         Response::json(200, &json!({ "MessageId": "5" }))
     }
@@ -220,7 +225,10 @@ async fn a_template_that_fails_is_an_internal_error_with_its_place_in_the_log() 
     assert_eq!(answer["message"], "Internal server error");
     assert!(answer["connectionId"].is_string() && answer["requestId"].is_string());
     let why = cloud.why().await;
-    assert!(why.starts_with("The request template \"$default\" of the integration failed at line 2, column 24: "), "{why}");
+    assert!(
+        why.starts_with("The request template \"$default\" of the integration failed at line 2, column 24: "),
+        "{why}"
+    );
 }
 
 /// An endpoint that answers with what it was sent.
@@ -254,8 +262,7 @@ async fn endpoint() -> String {
 async fn an_http_proxy_sends_the_message_and_answers_with_the_response() {
     let endpoint = endpoint().await;
     let proxy = |path: &str, more: Value| {
-        let mut integration =
-            json!({ "integrationType": "HTTP_PROXY", "integrationMethod": "PUT", "integrationUri": format!("{endpoint}{path}") });
+        let mut integration = json!({ "integrationType": "HTTP_PROXY", "integrationMethod": "PUT", "integrationUri": format!("{endpoint}{path}") });
         integration.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         Custom::new(integration)
     };
@@ -302,7 +309,8 @@ async fn an_http_integration_maps_both_ways() {
         .response("/4\\d\\d/", "missing")
         .response("$default", "sent $input.path('$.body')")
     };
-    let (cloud, _) = Cloud::of(vec![("$connect", custom("/missing")), ("$default", custom("/ok")), ("m", custom("/missing"))]).await;
+    let (cloud, _) =
+        Cloud::of(vec![("$connect", custom("/missing")), ("$default", custom("/ok")), ("m", custom("/missing"))]).await;
     assert_eq!(cloud.refused("prod").await.0, 404);
     let (cloud, _) = Cloud::of(vec![("$default", custom("/ok")), ("m", custom("/missing"))]).await;
     let mut client = cloud.connect().await;
@@ -324,14 +332,24 @@ async fn a_service_is_called_as_the_integrations_role() {
     let form = "Action=SendMessage&MessageBody=$util.urlEncode($input.json('$.text'))";
     let (cloud, mut requests) = Cloud::of(vec![
         ("put", to_service("dynamodb:action/PutItem", "trusted", put).response("/2\\d\\d/", "stored")),
-        ("queue", to_service("sqs:path/000000000000/q", "trusted", form).response("$default", "$input.path('$.SendMessageResponse.SendMessageResult.MessageId')")),
-        ("topic", to_service("sns:action/Publish", "trusted", "TopicArn=t&Action=Publish&Message=m").response("$default", "$input.path('$').PublishResponse.PublishResult.MessageId")),
+        (
+            "queue",
+            to_service("sqs:path/000000000000/q", "trusted", form)
+                .response("$default", "$input.path('$.SendMessageResponse.SendMessageResult.MessageId')"),
+        ),
+        (
+            "topic",
+            to_service("sns:action/Publish", "trusted", "TopicArn=t&Action=Publish&Message=m")
+                .response("$default", "$input.path('$').PublishResponse.PublishResult.MessageId"),
+        ),
         ("start", to_service("states:action/StartExecution", "trusted", "{}")),
         ("locked", to_service("dynamodb:action/PutItem", "other", "{}")),
     ])
     .await;
     let mut client = cloud.connect().await;
-    let asked = async |client: &mut Client, action: &str| ask(client, &json!({ "action": action, "text": "a&b" }).to_string()).await;
+    let asked = async |client: &mut Client, action: &str| {
+        ask(client, &json!({ "action": action, "text": "a&b" }).to_string()).await
+    };
 
     assert_eq!(asked(&mut client, "put").await, "stored");
     let request = requests.recv().await.unwrap();
@@ -392,7 +410,8 @@ async fn a_function_gets_what_the_template_makes_and_its_error_selects_the_respo
 #[tokio::test]
 async fn a_message_is_held_against_the_routes_model() {
     let (cloud, _) = Cloud::of(vec![("other", Custom::mock(r#"{"statusCode": 200}"#))]).await;
-    let schema = json!({ "type": "object", "required": ["question"], "properties": { "question": { "maxLength": 3 } } });
+    let schema =
+        json!({ "type": "object", "required": ["question"], "properties": { "question": { "maxLength": 3 } } });
     let model = json!({ "name": "ask", "contentType": "application/json", "schema": schema.to_string() });
     cloud.control("POST", &cloud.below("models"), model).await;
     let mut custom = Custom::mock(r#"{"statusCode": 200}"#).response("$default", "fine");
@@ -406,7 +425,10 @@ async fn a_message_is_held_against_the_routes_model() {
         let answer: Value = serde_json::from_str(&ask(&mut client, message).await).unwrap();
         assert_eq!(answer["message"], "Invalid request body");
     }
-    assert_eq!(cloud.why().await, "The message does not match the model ask: $ lacks the required property \"question\".");
+    assert_eq!(
+        cloud.why().await,
+        "The message does not match the model ask: $ lacks the required property \"question\"."
+    );
 }
 
 #[tokio::test]
@@ -434,7 +456,13 @@ fn signed_by(cloud: &Cloud, secret: &str) -> String {
     let hash = |text: &str| hex::encode(Sha256::digest(text.as_bytes()));
     let canonical = format!("GET\n/{}/prod\n{query}\nhost:{host}\n\nhost\n{}", cloud.api, hash(""));
     let mut key = format!("AWS4{secret}").into_bytes();
-    for part in [&at[..8], "us-east-1", "execute-api", "aws4_request", &format!("AWS4-HMAC-SHA256\n{at}\n{scope}\n{}", hash(&canonical))] {
+    for part in [
+        &at[..8],
+        "us-east-1",
+        "execute-api",
+        "aws4_request",
+        &format!("AWS4-HMAC-SHA256\n{at}\n{scope}\n{}", hash(&canonical)),
+    ] {
         let mut mac = Hmac::<Sha256>::new_from_slice(&key).unwrap();
         mac.update(part.as_bytes());
         key = mac.finalize().into_bytes().to_vec();
@@ -465,9 +493,18 @@ async fn a_route_that_requires_an_api_key_takes_those_of_its_usage_plans() {
     let (status, body) = cloud.refused("prod").await;
     assert_eq!((status, &body["message"]), (403, &json!("Forbidden")));
 
-    let check = |given: Option<&str>, stage: &str| admission::by_api_key(&OneKey, "us-east-1", given, ("the API", stage)).is_ok();
+    let check = |given: Option<&str>, stage: &str| {
+        admission::by_api_key(&OneKey, "us-east-1", given, ("the API", stage)).is_ok()
+    };
     assert!(check(Some("opens"), "prod"));
-    for (given, stage) in [(None, "prod"), (Some(""), "prod"), (Some("other"), "prod"), (Some("opens"), "dev"), (Some("k2"), "prod"), (Some("k3"), "prod")] {
+    for (given, stage) in [
+        (None, "prod"),
+        (Some(""), "prod"),
+        (Some("other"), "prod"),
+        (Some("opens"), "dev"),
+        (Some("k2"), "prod"),
+        (Some("k3"), "prod"),
+    ] {
         assert!(!check(given, stage), "{given:?} {stage}");
     }
 }

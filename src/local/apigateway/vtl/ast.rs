@@ -79,11 +79,22 @@ pub enum Expression {
     Interpolated(Vec<Node>),
     Reference(Reference),
     List(Vec<Expression>),
-    Range { at: usize, from: Box<Expression>, to: Box<Expression> },
-    Map { at: usize, entries: Vec<(Expression, Expression)> },
+    Range {
+        at: usize,
+        from: Box<Expression>,
+        to: Box<Expression>,
+    },
+    Map {
+        at: usize,
+        entries: Vec<(Expression, Expression)>,
+    },
     Not(Box<Expression>),
     /// Operands of operators that bind equally strongly, evaluated from the left. (Flat, so that a long sum is no deep tree.)
-    Chain { at: usize, first: Box<Expression>, rest: Vec<(Operator, Expression)> },
+    Chain {
+        at: usize,
+        first: Box<Expression>,
+        rest: Vec<(Operator, Expression)>,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

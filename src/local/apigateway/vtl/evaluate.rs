@@ -202,10 +202,13 @@ impl Evaluator<'_> {
             (Value::List(list), Part::Index { at, index }) => {
                 let index = self.expression(index)?;
                 let length = self.heap.items(list).len();
-                let place = methods::position(&index, length)
-                    .and_then(|place| self.heap.items_mut(list)?.get_mut(place))
-                    .ok_or_else(|| Fault::new(*at, format!("the list has {length} items, and none at this index")))?;
-                *place = value;
+                let items = self.heap.items_mut(list);
+                match methods::position(&index, length).zip(items).and_then(|(place, items)| items.get_mut(place)) {
+                    Some(place) => *place = value,
+                    None => {
+                        return Err(Fault::new(*at, format!("the list has {length} items, and none at this index")));
+                    }
+                }
             }
             _ => return Err(fault(format!("${} has nothing here that could be set", target.name))),
         }
@@ -374,7 +377,8 @@ impl Evaluator<'_> {
             Operator::Greater => ordered(&left, &right, |order| order.is_gt()),
             Operator::GreaterOrEqual => ordered(&left, &right, |order| order.is_ge()),
             Operator::Add if matches!(left, Value::Text(_)) || matches!(right, Value::Text(_)) => {
-                let (left, right) = (self.heap.text_of(&left).map_err(fault)?, self.heap.text_of(&right).map_err(fault)?);
+                let (left, right) =
+                    (self.heap.text_of(&left).map_err(fault)?, self.heap.text_of(&right).map_err(fault)?);
                 self.take(at, left.len() + right.len())?;
                 Value::text(format!("{left}{right}"))
             }

@@ -166,7 +166,8 @@ fn substring(text: &str, from: &Value, to: Option<&Value>, heap: &mut Heap) -> R
     let from = bound(from);
     let to = to.map_or(Some(units.len()), bound);
     let part = from.zip(to).and_then(|(from, to)| units.get(from..to));
-    let part = part.ok_or_else(|| format!("substring is given a range out of the text, which has {} letters", units.len()))?;
+    let part =
+        part.ok_or_else(|| format!("substring is given a range out of the text, which has {} letters", units.len()))?;
     heap.new_text(&String::from_utf16_lossy(part))
 }
 
@@ -348,7 +349,6 @@ fn on_map(map: usize, name: &str, arguments: &[Value], heap: &mut Heap) -> Retur
 
 /// Methods of numbers, and the static ones by which templates parse text: `#set($Integer = 0)`, `$Integer.parseInt("7")`.
 fn on_number(value: &Value, name: &str, arguments: &[Value], heap: &Heap) -> Returned {
-    #[expect(clippy::cast_possible_truncation, reason = "as Java's intValue() does")]
     let truncated = |value: &Value| value.as_number().map_or(0, |number| number as i64);
     Ok(Some(match (name, arguments) {
         ("intValue" | "longValue", []) => match value {
@@ -362,7 +362,9 @@ fn on_number(value: &Value, name: &str, arguments: &[Value], heap: &Heap) -> Ret
         }
         ("parseInt" | "parseLong", [text]) => {
             let text = heap.text_of(text)?;
-            Value::Integer(text.parse().map_err(|_| format!("{name} is given \"{text}\", which is not a whole number"))?)
+            Value::Integer(
+                text.parse().map_err(|_| format!("{name} is given \"{text}\", which is not a whole number"))?,
+            )
         }
         ("parseDouble" | "parseFloat", [text]) => Value::Float(parse_double(name, &heap.text_of(text)?)?),
         ("valueOf", [text]) => {

@@ -104,13 +104,7 @@ pub trait Host {
     ///
     /// # Errors
     /// Why it failed.
-    fn call(
-        &self,
-        object: &str,
-        method: &str,
-        arguments: &[Value],
-        heap: &mut Heap,
-    ) -> Result<Option<Value>, String>;
+    fn call(&self, object: &str, method: &str, arguments: &[Value], heap: &mut Heap) -> Result<Option<Value>, String>;
 }
 
 /// What a template gave.

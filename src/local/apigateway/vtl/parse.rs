@@ -115,8 +115,8 @@ impl Parser {
             Some('$') => {
                 if let Some(reference) = self.reference()? {
                     flush(text, nodes);
-                    let written = || self.letters[begin..self.next].iter().map(|(letter, _)| *letter).collect();
-                    let escaped = (count % 2 == 1).then(written);
+                    let written = self.letters[begin..self.next].iter().map(|(letter, _)| *letter);
+                    let escaped = (count % 2 == 1).then(|| written.collect());
                     nodes.push(Node::Output(Output { reference, backslashes: count, escaped }));
                     return Ok(());
                 }
@@ -475,7 +475,10 @@ impl Parser {
             _ => match self.word().as_str() {
                 "true" => Ok(Expression::Bool(true)),
                 "false" => Ok(Expression::Bool(false)),
-                _ => Err(Fault::new(at, "a value is missing: a reference, a text in quotes, a number, true, false, [ or {")),
+                _ => Err(Fault::new(
+                    at,
+                    "a value is missing: a reference, a text in quotes, a number, true, false, [ or {",
+                )),
             },
         }
     }
@@ -565,8 +568,7 @@ impl Parser {
         if self.peek(0) != Some('u') {
             return None;
         }
-        let digits: Option<String> =
-            (1..=4).map(|ahead| self.peek(ahead).filter(char::is_ascii_hexdigit)).collect();
+        let digits: Option<String> = (1..=4).map(|ahead| self.peek(ahead).filter(char::is_ascii_hexdigit)).collect();
         let letter = char::from_u32(u32::from_str_radix(&digits?, 16).ok()?)?;
         self.next += 5;
         Some(letter)

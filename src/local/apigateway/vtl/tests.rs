@@ -14,13 +14,7 @@ impl Host for Tools {
         if name == "name" { heap.new_text("tool") } else { Ok(Value::Null) }
     }
 
-    fn call(
-        &self,
-        _object: &str,
-        method: &str,
-        arguments: &[Value],
-        heap: &mut Heap,
-    ) -> Result<Option<Value>, String> {
+    fn call(&self, _object: &str, method: &str, arguments: &[Value], heap: &mut Heap) -> Result<Option<Value>, String> {
         match (method, arguments) {
             ("twice", [text]) => {
                 let text = heap.text_of(text)?;
@@ -50,13 +44,12 @@ fn given() -> Json {
 
 /// Evaluates with the members of `given` as variables, within limits.
 fn within(limits: Limits, template: &str) -> Result<String, Error> {
-    let names =
-        ["name", "count", "price", "yes", "no", "nothing", "customer", "list", "numbers", "empty", "odd-key"];
+    let names = ["name", "count", "price", "yes", "no", "nothing", "customer", "list", "numbers", "empty", "odd-key"];
     let given = given();
     let rendered = render(template, &Tools, limits, |heap| {
-        let mut variables = vec![("tool", Value::Object("tool")), ("given", heap.from_json(&given)?)];
+        let mut variables = vec![("tool", Value::Object("tool")), ("given", heap.add_json(&given)?)];
         for name in names {
-            variables.push((name, heap.from_json(&given[name])?));
+            variables.push((name, heap.add_json(&given[name])?));
         }
         Ok(variables)
     })?;
@@ -250,7 +243,10 @@ fn loops() {
         ("#foreach( $i in [1..3] )$i#end", "123"),
         ("#foreach( $key in $customer.keySet() )$key #end", "name address tags "),
         ("#foreach( $v in {'a': 1, 'b': 2} )$v#end", "12"),
-        ("#foreach( $e in $customer.address.entrySet() )$e.key=$e.value $e.getKey() $e#end", "city=Oslo city city=Oslo"),
+        (
+            "#foreach( $e in $customer.address.entrySet() )$e.key=$e.value $e.getKey() $e#end",
+            "city=Oslo city city=Oslo",
+        ),
         ("#foreach( $i in [1..5] )#if( $i > 2 )#break#end$i#end.", "12."),
         ("#foreach( $a in [1..2] )#foreach( $b in [1..2] )$foreach.parent.count$b #end#end", "11 12 21 22 "),
         ("#foreach( $a in $list )#if($foreach.first)<#end$a#if($foreach.last)>#end#end", "<onetwothree>"),
@@ -268,7 +264,10 @@ fn macros_and_blocks() {
     table(&[
         // "Velocimacros", "Define"
         ("#macro( d )<tr></tr>#end#d()#d()", "<tr></tr><tr></tr>"),
-        ("#macro( row $color $list )#foreach( $i in $list )[$color $i]#end#end#row( \"blue\" ['a','b'] )", "[blue a][blue b]"),
+        (
+            "#macro( row $color $list )#foreach( $i in $list )[$color $i]#end#end#row( \"blue\" ['a','b'] )",
+            "[blue a][blue b]",
+        ),
         ("#macro( two $a $b )$a-$b#end#two( 1, 2 )#two( 1 )$a", "1-21-"),
         ("#define( $block )Hello $who#end#set( $who = 'World!' )$block", "Hello World!"),
         ("#define( $b )\n$name\n#end\n<$b>", "<Vera\n>"),
@@ -278,7 +277,11 @@ fn macros_and_blocks() {
 
 #[test]
 fn methods() {
-    let value = |expression: &str| evaluate(&format!("#set($s = ' a,b,,c, ')#set($l = [1, 'x'])#set($m = {{'k': 1}})#set($i = 0)#set($x = {expression})$x"));
+    let value = |expression: &str| {
+        evaluate(&format!(
+            "#set($s = ' a,b,,c, ')#set($l = [1, 'x'])#set($m = {{'k': 1}})#set($i = 0)#set($x = {expression})$x"
+        ))
+    };
     for (expression, expected) in [
         ("$s.length()", "9"),
         ("$s.trim()", "a,b,,c,"),
@@ -371,10 +374,10 @@ fn mistakes_are_placed_and_named() {
 
 #[test]
 fn what_a_template_takes_is_bounded() {
-    let limits = Limits { output: 10_000, memory: 100_000, steps: 50_000, ..Limits::API_GATEWAY };
+    let limits = Limits { output: 10_000, memory: 1_000_000, steps: 50_000, ..Limits::API_GATEWAY };
     for (template, message) in [
         ("#foreach($i in [1..1001])x#end", "runs more than 1000 times"),
-        ("#foreach($i in [1..900])#foreach($j in [1..900])#set($x = 1)#end#end", "steps"),
+        ("#set($r = [1..900])#foreach($i in $r)#foreach($j in $r)#set($x = 1)#end#end", "steps"),
         ("#foreach($i in [1..900])0123456789ABCDEF#end", "the output is longer"),
         ("#set($x = 'ab')#foreach($i in [1..30])#set($x = $x + $x)#end", "too much memory"),
         ("#set($x = [1..99999999999])", "too much memory"),
@@ -383,7 +386,10 @@ fn what_a_template_takes_is_bounded() {
         ("#set($l = [1])#foreach($i in [1..40])#set($l = [$l, $l])#end$l", "the output is longer"),
         ("#macro(m)#m()#end#m()", "a macro calls itself"),
         ("#define($b)$b#end$b", "nests too deeply"),
-        ("#set($s = 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa')#foreach($i in [1..9])#set($s = $s.replaceAll('', $s))#end", "memory"),
+        (
+            "#set($s = 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa')#foreach($i in [1..9])#set($s = $s.replaceAll('', $s))#end",
+            "memory",
+        ),
     ] {
         let error = within(limits, template).unwrap_err();
         assert!(error.message.contains(message), "{template}: {error}");
@@ -406,12 +412,56 @@ fn what_a_template_takes_is_bounded() {
 /// Parts of templates, well formed and not.
 fn parts() -> impl Strategy<Value = String> {
     let part = prop_oneof![
-        Just("$"), Just("#"), Just("\\"), Just("{"), Just("}"), Just("("), Just(")"), Just("["), Just("]"), Just("\""),
-        Just("'"), Just("!"), Just("."), Just(".."), Just(","), Just("name"), Just("$name"), Just("$list"), Just("$customer"),
-        Just("#set($x = "), Just("#if("), Just("#elseif("), Just("#else"), Just("#end"), Just("#foreach($i in "), Just("#break"),
-        Just("#stop"), Just("#macro(m $a)"), Just("#m("), Just("#define($d)"), Just("##"), Just("#*"), Just("*#"), Just("#[["),
-        Just("]]#"), Just(" "), Just("\n"), Just("1"), Just("-"), Just("+"), Just("=="), Just("&&"), Just(".size()"),
-        Just(".substring("), Just(".put('a', "), Just(".add("), Just(".replaceAll("), Just("ü"), Just("\u{1F600}"), Just("${"),
+        Just("$"),
+        Just("#"),
+        Just("\\"),
+        Just("{"),
+        Just("}"),
+        Just("("),
+        Just(")"),
+        Just("["),
+        Just("]"),
+        Just("\""),
+        Just("'"),
+        Just("!"),
+        Just("."),
+        Just(".."),
+        Just(","),
+        Just("name"),
+        Just("$name"),
+        Just("$list"),
+        Just("$customer"),
+        Just("#set($x = "),
+        Just("#if("),
+        Just("#elseif("),
+        Just("#else"),
+        Just("#end"),
+        Just("#foreach($i in "),
+        Just("#break"),
+        Just("#stop"),
+        Just("#macro(m $a)"),
+        Just("#m("),
+        Just("#define($d)"),
+        Just("##"),
+        Just("#*"),
+        Just("*#"),
+        Just("#[["),
+        Just("]]#"),
+        Just(" "),
+        Just("\n"),
+        Just("1"),
+        Just("-"),
+        Just("+"),
+        Just("=="),
+        Just("&&"),
+        Just(".size()"),
+        Just(".substring("),
+        Just(".put('a', "),
+        Just(".add("),
+        Just(".replaceAll("),
+        Just("ü"),
+        Just("\u{1F600}"),
+        Just("${"),
     ];
     prop::collection::vec(part, 0..40).prop_map(|parts| parts.concat())
 }
@@ -436,7 +486,7 @@ proptest! {
     fn json_from_json_is_the_same(number in any::<i64>(), text in ".{0,20}") {
         let json = json!({ "a": [number, { "b": text }, null, true] });
         let mut heap = Heap::new(Limits::API_GATEWAY);
-        let value = heap.from_json(&json).unwrap();
+        let value = heap.add_json(&json).unwrap();
         prop_assert_eq!(heap.to_json(&value).unwrap(), json);
     }
 }

@@ -49,7 +49,6 @@ impl Value {
 
     pub fn as_number(&self) -> Option<f64> {
         match self {
-            #[expect(clippy::cast_precision_loss, reason = "as Java compares numbers of two kinds")]
             Self::Integer(number) => Some(*number as f64),
             Self::Float(number) => Some(*number),
             _ => None,
@@ -186,7 +185,7 @@ impl Heap {
     }
 
     /// A JSON document as a value.
-    pub fn from_json(&mut self, json: &Json) -> Result<Value, String> {
+    pub fn add_json(&mut self, json: &Json) -> Result<Value, String> {
         Ok(match json {
             Json::Null => Value::Null,
             Json::Bool(truth) => Value::Bool(*truth),
@@ -196,11 +195,11 @@ impl Heap {
             },
             Json::String(text) => self.new_text(text)?,
             Json::Array(items) => {
-                let items = items.iter().map(|item| self.from_json(item)).collect::<Result<_, _>>()?;
+                let items = items.iter().map(|item| self.add_json(item)).collect::<Result<_, _>>()?;
                 self.add_list(items, true)?
             }
             Json::Object(members) => {
-                let entry = |(name, value): (&String, &Json)| Ok((Rc::from(name.as_str()), self.from_json(value)?));
+                let entry = |(name, value): (&String, &Json)| Ok((Rc::from(name.as_str()), self.add_json(value)?));
                 let entries = members.iter().map(entry).collect::<Result<_, String>>()?;
                 self.new_map(entries)?
             }
