@@ -114,9 +114,6 @@ fn check(api: &Api, own: Option<&str>, config: &RouteConfig) -> Result<(), ApiEr
     } else if config.authorization_type == "AWS_IAM" && key != "$connect" {
         return Err(bad_request("Currently, authorization is restricted to the $connect route only"));
     }
-    if config.api_key_required {
-        return Err(rules::unsupported("A route that requires an API key"));
-    }
     for model in config.request_models.values() {
         if !api.models.iter().any(|(id, known)| known.name == *model || id == model) {
             return Err(bad_request(format!("Invalid model identifier specified: {model}")));

@@ -85,7 +85,11 @@ pub async fn send(
             query.clear();
         }
         Protocol::Query(_) => {
-            let mut form = parameters_of_form(&headers, &query, &body, target).unwrap_or_default();
+            let mut form = query.clone();
+            // A message that passes as it is may be JSON, which is no form.
+            if !matches!(body.trim_ascii_start().first(), Some(b'{' | b'[' | b'"')) {
+                form.extend(form_urlencoded::parse(body.trim_ascii()).into_owned());
+            }
             if target.is_action {
                 form.retain(|(name, _)| name != "Action");
                 form.insert(0, ("Action".to_owned(), target.operation.to_owned()));

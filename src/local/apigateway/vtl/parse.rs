@@ -219,8 +219,9 @@ impl Parser {
                 self.open()?;
                 let variable = self.variable("#foreach names a variable first: #foreach($item in $list)")?;
                 self.blanks();
+                let place = self.at();
                 if self.word() != "in" {
-                    return Err(Fault::new(self.at(), "#foreach needs \"in\" after its variable"));
+                    return Err(Fault::new(place, "#foreach needs \"in\" after its variable"));
                 }
                 let items = self.expression()?;
                 self.close("#foreach")?;
