@@ -325,120 +325,136 @@ macro_rules! deployed {
 
 #[tokio::test]
 async fn models_responses_and_parameters() {
-    check_of(template::gateway, &[
-        (
-            "a model's schema",
-            |it| it.set("Question.Schema.properties.question.maxLength", json!(100)),
-            deployed!["apigatewayv2.UpdateModel"],
-        ),
-        ("a schema as text", |it| {
-            it.set("Question.Schema", json!("{\"type\": \"object\", \"required\": [\"question\"]}"));
-        }, deployed!["apigatewayv2.UpdateModel"]),
-        (
-            "a model's description removed",
-            |it| drop(it.remove("Question.Description")),
-            deployed!["apigatewayv2.UpdateModel"],
-        ),
-        (
-            "a model's name",
-            |it| {
-                it.set("Question.Name", json!("Asked"));
-                it.set("AskRoute.RequestModels", json!({"ask": "Asked"}));
-                it.set("AskResponse.ResponseModels", json!({"$default": "Asked"}));
-            },
-            deployed![
-                "apigatewayv2.CreateModel", "apigatewayv2.DeleteModel", "apigatewayv2.UpdateRoute",
-                "apigatewayv2.UpdateRouteResponse"
-            ],
-        ),
-        (
-            "no models",
-            |it| {
-                it.remove("Question");
-                it.remove("AskRoute.RequestModels");
-                it.remove("AskRoute.ModelSelectionExpression");
-                it.remove("AskResponse.ResponseModels");
-            },
-            deployed!["apigatewayv2.DeleteModel", "apigatewayv2.UpdateRoute", "apigatewayv2.UpdateRouteResponse"],
-        ),
-        (
-            "a parameter required, one removed",
-            |it| it.set("ConnectRoute.RequestParameters", json!({"route.request.header.Origin": {"Required": true}})),
-            deployed!["apigatewayv2.DeleteRouteRequestParameter", "apigatewayv2.UpdateRoute"],
-        ),
-        (
-            "templates: one changed, one removed",
-            |it| it.set("AskAnswer.ResponseTemplates", json!({"$default": "{}"})),
-            deployed!["apigatewayv2.UpdateIntegrationResponse"],
-        ),
-        (
-            "no selection of a template",
-            |it| drop(it.remove("AskAnswer.TemplateSelectionExpression")),
-            deployed!["apigatewayv2.UpdateIntegrationResponse"],
-        ),
-        (
-            "another key of a response",
-            |it| it.set("BackendFine.IntegrationResponseKey", json!("/200/")),
-            deployed!["apigatewayv2.CreateIntegrationResponse", "apigatewayv2.DeleteIntegrationResponse"],
-        ),
-        (
-            "no content handling",
-            |it| drop(it.remove("BackendFailed.ContentHandlingStrategy")),
-            deployed!["apigatewayv2.CreateIntegrationResponse", "apigatewayv2.DeleteIntegrationResponse"],
-        ),
-        (
-            "a response removed",
-            |it| drop(it.remove("AskAnswer")),
-            deployed!["apigatewayv2.DeleteIntegrationResponse"],
-        ),
-        (
-            "another backend",
-            |it| it.set("Backend.IntegrationUri", json!("https://other.example.com/frames")),
-            deployed![
-                "apigatewayv2.CreateIntegration", "apigatewayv2.CreateIntegrationResponse",
-                "apigatewayv2.CreateIntegrationResponse", "apigatewayv2.DeleteIntegration", "apigatewayv2.UpdateRoute"
-            ],
-        ),
-    ])
+    check_of(
+        template::gateway,
+        &[
+            (
+                "a model's schema",
+                |it| it.set("Question.Schema.properties.question.maxLength", json!(100)),
+                deployed!["apigatewayv2.UpdateModel"],
+            ),
+            (
+                "a schema as text",
+                |it| {
+                    it.set("Question.Schema", json!("{\"type\": \"object\", \"required\": [\"question\"]}"));
+                },
+                deployed!["apigatewayv2.UpdateModel"],
+            ),
+            (
+                "a model's description removed",
+                |it| drop(it.remove("Question.Description")),
+                deployed!["apigatewayv2.UpdateModel"],
+            ),
+            (
+                "a model's name",
+                |it| {
+                    it.set("Question.Name", json!("Asked"));
+                    it.set("AskRoute.RequestModels", json!({"ask": "Asked"}));
+                    it.set("AskResponse.ResponseModels", json!({"$default": "Asked"}));
+                },
+                deployed![
+                    "apigatewayv2.CreateModel",
+                    "apigatewayv2.DeleteModel",
+                    "apigatewayv2.UpdateRoute",
+                    "apigatewayv2.UpdateRouteResponse"
+                ],
+            ),
+            (
+                "no models",
+                |it| {
+                    it.remove("Question");
+                    it.remove("AskRoute.RequestModels");
+                    it.remove("AskRoute.ModelSelectionExpression");
+                    it.remove("AskResponse.ResponseModels");
+                },
+                deployed!["apigatewayv2.DeleteModel", "apigatewayv2.UpdateRoute", "apigatewayv2.UpdateRouteResponse"],
+            ),
+            (
+                "a parameter required, one removed",
+                |it| {
+                    it.set("ConnectRoute.RequestParameters", json!({"route.request.header.Origin": {"Required": true}}))
+                },
+                deployed!["apigatewayv2.DeleteRouteRequestParameter", "apigatewayv2.UpdateRoute"],
+            ),
+            (
+                "templates: one changed, one removed",
+                |it| it.set("AskAnswer.ResponseTemplates", json!({"$default": "{}"})),
+                deployed!["apigatewayv2.UpdateIntegrationResponse"],
+            ),
+            (
+                "no selection of a template",
+                |it| drop(it.remove("AskAnswer.TemplateSelectionExpression")),
+                deployed!["apigatewayv2.UpdateIntegrationResponse"],
+            ),
+            (
+                "another key of a response",
+                |it| it.set("BackendFine.IntegrationResponseKey", json!("/200/")),
+                deployed!["apigatewayv2.CreateIntegrationResponse", "apigatewayv2.DeleteIntegrationResponse"],
+            ),
+            (
+                "no content handling",
+                |it| drop(it.remove("BackendFailed.ContentHandlingStrategy")),
+                deployed!["apigatewayv2.CreateIntegrationResponse", "apigatewayv2.DeleteIntegrationResponse"],
+            ),
+            (
+                "a response removed",
+                |it| drop(it.remove("AskAnswer")),
+                deployed!["apigatewayv2.DeleteIntegrationResponse"],
+            ),
+            (
+                "another backend",
+                |it| it.set("Backend.IntegrationUri", json!("https://other.example.com/frames")),
+                deployed![
+                    "apigatewayv2.CreateIntegration",
+                    "apigatewayv2.CreateIntegrationResponse",
+                    "apigatewayv2.CreateIntegrationResponse",
+                    "apigatewayv2.DeleteIntegration",
+                    "apigatewayv2.UpdateRoute"
+                ],
+            ),
+        ],
+    )
     .await;
 }
 
 #[tokio::test]
 async fn domain_names() {
-    check_of(template::gateway, &[
-        ("a domain's tags", |it| drop(it.remove("Domain.Tags")), &["apigatewayv2.UntagResource"]),
-        (
-            "another certificate",
-            |it| {
-                let arn = json!("arn:aws:acm:us-east-1:123456789012:certificate/two");
-                it.set("Domain.DomainNameConfigurations.0.CertificateArn", arn);
-            },
-            &["apigatewayv2.UpdateDomainName"],
-        ),
-        (
-            "a mapping removed",
-            |it| drop(it.remove("Chat")),
-            &["apigatewayv2.DeleteApiMapping"],
-        ),
-        (
-            "another path",
-            |it| it.set("Chat.ApiMappingKey", json!("talk")),
-            &["apigatewayv2.CreateApiMapping", "apigatewayv2.DeleteApiMapping", "apigatewayv2.TagResource"],
-        ),
-        (
-            "no domain",
-            |it| {
-                for gone in ["Domain", "Root", "Chat"] {
-                    it.remove(gone);
-                }
-                it.0["Outputs"].as_object_mut().unwrap().remove("Address");
-            },
-            &[
-                "apigatewayv2.DeleteApiMapping", "apigatewayv2.DeleteApiMapping", "apigatewayv2.DeleteDomainName",
-                "apigatewayv2.UntagResource", "apigatewayv2.UntagResource"
-            ],
-        ),
-    ])
+    check_of(
+        template::gateway,
+        &[
+            ("a domain's tags", |it| drop(it.remove("Domain.Tags")), &["apigatewayv2.UntagResource"]),
+            (
+                "another certificate",
+                |it| {
+                    let arn = json!("arn:aws:acm:us-east-1:123456789012:certificate/two");
+                    it.set("Domain.DomainNameConfigurations.0.CertificateArn", arn);
+                },
+                &["apigatewayv2.UpdateDomainName"],
+            ),
+            ("a mapping removed", |it| drop(it.remove("Chat")), &["apigatewayv2.DeleteApiMapping"]),
+            (
+                "another path",
+                |it| it.set("Chat.ApiMappingKey", json!("talk")),
+                &["apigatewayv2.CreateApiMapping", "apigatewayv2.DeleteApiMapping", "apigatewayv2.TagResource"],
+            ),
+            (
+                "no domain",
+                |it| {
+                    for gone in ["Domain", "Root", "Chat"] {
+                        it.remove(gone);
+                    }
+                    it.0["Outputs"].as_object_mut().unwrap().remove("Address");
+                },
+                &[
+                    "apigatewayv2.DeleteApiMapping",
+                    "apigatewayv2.DeleteApiMapping",
+                    "apigatewayv2.DeleteDomainName",
+                    "apigatewayv2.UntagResource",
+                    "apigatewayv2.UntagResource",
+                ],
+            ),
+        ],
+    )
     .await;
 }
 

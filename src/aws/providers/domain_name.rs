@@ -148,7 +148,10 @@ fn live(aws: &Aws, domain: sdk::DomainName) -> Live {
         domain_name_configurations: there.into_iter().map(configuration).collect(),
         mutual_tls_authentication: domain
             .mutual_tls_authentication
-            .map(|tls| MutualTls { truststore_uri: text(tls.truststore_uri), truststore_version: text(tls.truststore_version) })
+            .map(|tls| MutualTls {
+                truststore_uri: text(tls.truststore_uri),
+                truststore_version: text(tls.truststore_version),
+            })
             .filter(|tls| tls.truststore_uri.is_some()),
         routing_mode: domain.routing_mode.map_or_else(mappings_only, |mode| mode.as_str().to_owned()),
         tags: tags::settable(tags.clone()),

@@ -17,12 +17,10 @@ impl Provider for IntegrationResponse {
         let search = discovery.wait().await;
         // Nothing is made of what a proxy answers: its responses are looked at only where the template has any, and go
         // with it anyway.
-        let asked = parents.iter().filter(|integration| {
-            search.integration_responses || !is_proxy(&integration.properties)
-        });
-        let found = asked.map(|integration| {
-            list(aws, integration.parent.as_deref().unwrap_or_default(), &integration.physical_id)
-        });
+        let asked =
+            parents.iter().filter(|integration| search.integration_responses || !is_proxy(&integration.properties));
+        let found = asked
+            .map(|integration| list(aws, integration.parent.as_deref().unwrap_or_default(), &integration.physical_id));
         Ok(futures_util::future::try_join_all(found).await?.into_iter().flatten().collect())
     }
 
@@ -85,14 +83,17 @@ impl Provider for IntegrationResponse {
         let aws = cx.aws;
         let props: Props = live.read()?;
         gone_is_fine(
-            aws.call(AwsCall::new("apigatewayv2", "DeleteIntegrationResponse").repeatable().lane(&props.api_id), || {
-                aws.apigateway
-                    .delete_integration_response()
-                    .api_id(&props.api_id)
-                    .integration_id(&props.integration_id)
-                    .integration_response_id(&live.physical_id)
-                    .send()
-            })
+            aws.call(
+                AwsCall::new("apigatewayv2", "DeleteIntegrationResponse").repeatable().lane(&props.api_id),
+                || {
+                    aws.apigateway
+                        .delete_integration_response()
+                        .api_id(&props.api_id)
+                        .integration_id(&props.integration_id)
+                        .integration_response_id(&live.physical_id)
+                        .send()
+                },
+            )
             .await,
         )?;
         Ok(())

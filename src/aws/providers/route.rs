@@ -79,14 +79,17 @@ impl Provider for Route {
         .await?;
         for name in from.request_parameters.keys().filter(|name| !to.request_parameters.contains_key(*name)) {
             gone_is_fine(
-                aws.call(AwsCall::new("apigatewayv2", "DeleteRouteRequestParameter").repeatable().lane(&to.api_id), || {
-                    aws.apigateway
-                        .delete_route_request_parameter()
-                        .api_id(&to.api_id)
-                        .route_id(&live.physical_id)
-                        .request_parameter_key(name)
-                        .send()
-                })
+                aws.call(
+                    AwsCall::new("apigatewayv2", "DeleteRouteRequestParameter").repeatable().lane(&to.api_id),
+                    || {
+                        aws.apigateway
+                            .delete_route_request_parameter()
+                            .api_id(&to.api_id)
+                            .route_id(&live.physical_id)
+                            .request_parameter_key(name)
+                            .send()
+                    },
+                )
                 .await,
             )?;
         }

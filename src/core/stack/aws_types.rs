@@ -11,10 +11,8 @@ pub fn contains(type_name: &str) -> bool {
 }
 
 /// Types that are not supported: why, and what to do instead.
-const REFUSED: &[(&str, &str, &str)] = &[
-    ("AWS::Route53::RecordSet", RECORDS, RECORD_BY_HAND),
-    ("AWS::Route53::RecordSetGroup", RECORDS, RECORD_BY_HAND),
-];
+const REFUSED: &[(&str, &str, &str)] =
+    &[("AWS::Route53::RecordSet", RECORDS, RECORD_BY_HAND), ("AWS::Route53::RecordSetGroup", RECORDS, RECORD_BY_HAND)];
 
 const RECORDS: &str = "AWS Cloud Control cannot make DNS records";
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::iam_permissions::{ANY, Permissions, Subject, apigateway, tagging};
 use super::{
-    Action, Attribute, Kind, Live, Names, NamedPart, PlanView, StepEffects, StepView, Within, canonical, names, tags,
+    Action, Attribute, Kind, Live, NamedPart, Names, PlanView, StepEffects, StepView, Within, canonical, names, tags,
 };
 use crate::core::words::{Problem, Scope};
 

@@ -5,9 +5,7 @@ use serde_json::Value;
 
 use super::iam_permissions::{Permissions, Subject, apigateway, tagging};
 use super::tags::Tags;
-use super::{
-    Action, Attribute, Kind, Naming, PlanView, StepEffects, StepView, canonical, names, tags,
-};
+use super::{Action, Attribute, Kind, Naming, PlanView, StepEffects, StepView, canonical, names, tags};
 use crate::core::words::{Problem, Scope};
 
 pub const TYPE: &str = names::DOMAIN_NAME;

@@ -134,7 +134,10 @@ fn check(config: &DomainConfig) -> Result<(), ApiError> {
     let name = &config.domain_name;
     rules::length("domainName", name, 1, 512)?;
     let is_label = |label: &str| {
-        !label.is_empty() && label.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || "-*".contains(letter))
+        !label.is_empty()
+            && label
+                .chars()
+                .all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || "-*".contains(letter))
     };
     if !name.contains('.') || !name.split('.').all(is_label) {
         return Err(bad_request(format!("Invalid domain name identifier specified {name}")));
@@ -166,9 +169,7 @@ fn check_mapping(
     }
     let key = &config.api_mapping_key;
     if !key.chars().all(|letter| letter.is_ascii_alphanumeric() || "$-_.+!*'(),".contains(letter)) {
-        return Err(bad_request(
-            "An ApiMapping key may contain only letters, numbers and one of $-_.+!*'(),",
-        ));
+        return Err(bad_request("An ApiMapping key may contain only letters, numbers and one of $-_.+!*'(),"));
     }
     if domain.mappings.iter().any(|(id, other)| other.api_mapping_key == *key && own != Some(id)) {
         return Err(rules::conflict("ApiMapping key already exists for this domain name"));

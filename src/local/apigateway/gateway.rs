@@ -415,9 +415,8 @@ fn served_at(state: &State, host: &str, path: &[String]) -> Option<(String, Stri
     match state.mapped(host, path) {
         Some((api, stage, [])) => serves(&api, &stage).is_some().then_some((api, stage)),
         Some(_) => None,
-        None => target(host, path).filter(|(api, stage)| {
-            serves(api, stage).is_some_and(|api| !api.config.disable_execute_api_endpoint)
-        }),
+        None => target(host, path)
+            .filter(|(api, stage)| serves(api, stage).is_some_and(|api| !api.config.disable_execute_api_endpoint)),
     }
 }
 

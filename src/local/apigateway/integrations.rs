@@ -93,9 +93,8 @@ pub fn update_response(state: &mut State, call: &ControlCall<'_>) -> Answer {
     config.template_selection_expression = config.template_selection_expression.filter(|text| !text.is_empty());
     check_response(&config)?;
     let key = &config.integration_response_key;
-    let is_taken = |(id, other): (&String, &IntegrationResponseConfig)| {
-        other.integration_response_key == *key && id != call.id(2)
-    };
+    let is_taken =
+        |(id, other): (&String, &IntegrationResponseConfig)| other.integration_response_key == *key && id != call.id(2);
     if integration.responses.iter().any(is_taken) {
         return Err(rules::conflict(format!("IntegrationResponse with key {key} already exists for this Integration")));
     }
@@ -158,9 +157,7 @@ fn check(config: &IntegrationConfig, call: &ControlCall<'_>) -> Result<(), ApiEr
 
 fn check_handling(strategy: Option<&str>) -> Result<(), ApiError> {
     match strategy {
-        Some(strategy) => {
-            rules::one_of("contentHandlingStrategy", strategy, &["CONVERT_TO_BINARY", "CONVERT_TO_TEXT"])
-        }
+        Some(strategy) => rules::one_of("contentHandlingStrategy", strategy, &["CONVERT_TO_BINARY", "CONVERT_TO_TEXT"]),
         None => Ok(()),
     }
 }

@@ -6,7 +6,8 @@ use super::model::State;
 use super::required_permissions::{on_path, on_tags};
 use super::rules::Answer;
 use super::{
-    ApiGateway, ControlCall, NAME, account, apis, authorizers, deployments, domains, integrations, models, routes, stages, tags,
+    ApiGateway, ControlCall, NAME, account, apis, authorizers, deployments, domains, integrations, models, routes,
+    stages, tags,
 };
 use crate::local::protocol::operation::OperationEffect;
 use crate::local::protocol::service::Permissions::Needs;

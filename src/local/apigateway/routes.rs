@@ -146,8 +146,9 @@ fn check(api: &Api, own: Option<&str>, config: &RouteConfig) -> Result<(), ApiEr
 fn check_parameters(config: &RouteConfig) -> Result<(), ApiError> {
     for name in config.request_parameters.keys() {
         let place = name.strip_prefix("route.request.").unwrap_or_default();
-        let is_place =
-            ["header.", "querystring."].iter().any(|kind| place.strip_prefix(kind).is_some_and(|name| !name.is_empty()));
+        let is_place = ["header.", "querystring."]
+            .iter()
+            .any(|kind| place.strip_prefix(kind).is_some_and(|name| !name.is_empty()));
         if !is_place {
             return Err(bad_request(format!(
                 "Invalid mapping expression specified: Validation Result: warnings : [], errors : [Invalid mapping \

@@ -362,16 +362,25 @@ async fn a_domain_leads_to_the_stages_that_are_mapped() {
     assert_eq!(cloud.call("POST", "domainnames", domain).await, (409, json!(taken)));
     let mappings = "domainnames/ws.example.com/apimappings";
     for (body, status, words) in [
-        (json!({ "apiId": "none", "stage": "prod" }), 404, "NotFoundException: Invalid API identifier specified 000000000000:none"),
+        (
+            json!({ "apiId": "none", "stage": "prod" }),
+            404,
+            "NotFoundException: Invalid API identifier specified 000000000000:none",
+        ),
         (json!({ "apiId": api, "stage": "none" }), 400, "BadRequestException: Invalid stage identifier specified"),
-        (json!({ "apiId": api, "stage": "prod", "apiMappingKey": "/" }), 400, "BadRequestException: An ApiMapping key may contain only letters, numbers and one of $-_.+!*'(),"),
+        (
+            json!({ "apiId": api, "stage": "prod", "apiMappingKey": "/" }),
+            400,
+            "BadRequestException: An ApiMapping key may contain only letters, numbers and one of $-_.+!*'(),",
+        ),
     ] {
         assert_eq!(cloud.call("POST", mappings, body).await, (status, json!(words)));
     }
     let mapping = cloud.made(mappings, json!({ "apiId": api, "stage": "prod", "apiMappingKey": "chat" })).await;
     let twice = cloud.call("POST", mappings, json!({ "apiId": api, "stage": "prod", "apiMappingKey": "chat" })).await;
     assert_eq!(twice, (409, json!("ConflictException: ApiMapping key already exists for this domain name")));
-    let found = cloud.gateway.state().mapped("ws.example.com.localhost:4579", &["chat".to_owned()]).map(|found| found.1);
+    let found =
+        cloud.gateway.state().mapped("ws.example.com.localhost:4579", &["chat".to_owned()]).map(|found| found.1);
     assert_eq!(found, Some("prod".to_owned()));
 
     let tags = "tags/arn%3Aaws%3Aapigateway%3Aus-east-1%3A%3A%2Fdomainnames%2Fws.example.com";

@@ -54,7 +54,8 @@ pub fn create(expansion: &mut Expansion<'_>, tags: &Value) {
     let properties = json!({ "DomainName": name, "DomainNameConfigurations": [configuration], "Tags": tags });
     add(expansion, &id, "AWS::ApiGatewayV2::DomainName", properties, &place);
     expansion.note(made(&id).key("DomainName"), &place.key("DomainName"));
-    expansion.note(made(&id).key("DomainNameConfigurations").index(0).key("CertificateArn"), &place.key("CertificateArn"));
+    expansion
+        .note(made(&id).key("DomainNameConfigurations").index(0).key("CertificateArn"), &place.key("CertificateArn"));
     expansion.note(made(&id).key("Tags"), &expansion.place("Tags"));
     expansion.references.insert((expansion.logical_id.to_owned(), "DomainName".to_owned()), id.clone());
     mappings(expansion, &domain, &id, &place);
@@ -78,7 +79,9 @@ fn mappings(expansion: &mut Expansion<'_>, domain: &Value, id: &str, place: &Pat
         let mut part = String::new();
         match &path {
             Value::Null => {}
-            Value::String(path) if path.chars().all(|letter| letter.is_ascii_alphanumeric() || "/-_".contains(letter)) => {
+            Value::String(path)
+                if path.chars().all(|letter| letter.is_ascii_alphanumeric() || "/-_".contains(letter)) =>
+            {
                 part = path.replace(['-', '_', '/'], "");
                 mapping["ApiMappingKey"] = path.trim_matches('/').into();
             }

@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::Refusal;
 use crate::core::iam::managed::{Known, PREFIX, all_names, known, name_of};
 use crate::core::types::{
-    alias, api_mapping, authorizer, function, inline_policy, integration, managed_policy, permission, role, route, route_response,
-    stage, table,
+    alias, api_mapping, authorizer, function, inline_policy, integration, managed_policy, permission, role, route,
+    route_response, stage, table,
 };
 use crate::core::words::runtimes::{self, LONGEST_ENVIRONMENT, RESERVED_VARIABLES};
 use crate::core::words::{Path, Problem, ProblemKind, Token};
@@ -165,7 +165,9 @@ fn uri(properties: &Value) -> Option<Refusal> {
             let problem = Problem::new(Path::default(), what).kind(ProblemKind::Missing);
             let example = match type_of {
                 "AWS_PROXY" => "IntegrationUri: !GetAtt FUNCTION.Arn",
-                "AWS" => "IntegrationUri: !Sub arn:${AWS::Partition}:apigateway:${AWS::Region}:SERVICE:action/OPERATION",
+                "AWS" => {
+                    "IntegrationUri: !Sub arn:${AWS::Partition}:apigateway:${AWS::Region}:SERVICE:action/OPERATION"
+                }
                 _ => "IntegrationUri: https://HOST/PATH",
             };
             Some(Refusal::missing(problem.help(example).depending_on_values([kind])))
