@@ -6,6 +6,7 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use serde_json::Value;
 
 use crate::core::iam::need::Need;
 use crate::local::protocol::wire::{ApiError, Request};
@@ -86,10 +87,71 @@ pub trait Functions: Send + Sync {
         gateway_request: &str,
     ) -> Result<Invoked, ApiError>;
 
+    /// Accepts an event for a function, which is invoked in the background, with retries (`Invoke` with the type `Event`).
+    ///
+    /// # Errors
+    /// The error of the `Invoke` API: no such function, not yet active, too large.
+    fn invoke_async(&self, function_arn: &str, payload: Bytes) -> Result<(), ApiError>;
+
     fn exists(&self, function_arn: &str) -> bool;
 
     /// Whether the function's resource policy lets `service` (`apigateway.amazonaws.com`) invoke it for `source_arn`.
     fn permits(&self, function_arn: &str, service: &str, source_arn: &str) -> bool;
+}
+
+/// SQS, as services deliver to it.
+pub trait Queues: Send + Sync {
+    /// Sends a message to a queue. `service` (`events.amazonaws.com`) sends it for `source_arn`, and the queue's policy must allow
+    /// that.
+    ///
+    /// # Errors
+    /// SQS's refusal: no such queue, not allowed, no group for a FIFO queue.
+    fn deliver(
+        &self,
+        queue_arn: &str,
+        body: &str,
+        group: Option<&str>,
+        service: &str,
+        source_arn: &str,
+    ) -> Result<(), ApiError>;
+}
+
+/// SNS, as services deliver to it.
+pub trait Topics: Send + Sync {
+    /// Publishes a message to a topic. `service` sends it for `source_arn`, and the topic's policy must allow that.
+    ///
+    /// # Errors
+    /// SNS's refusal: no such topic, not allowed.
+    fn deliver(&self, topic_arn: &str, message: &str, service: &str, source_arn: &str) -> Result<(), ApiError>;
+}
+
+/// A service of the local cloud that has the resources of some CloudFormation types. Cloud Control has none of them itself: it
+/// creates, reads and changes the service's own.
+pub trait TypedResources: Send + Sync {
+    /// The types: `AWS::Events::Rule`.
+    fn types(&self) -> &'static [&'static str];
+
+    /// Creates a resource and gives its identifier. `properties` are as in a template, checked against the type's schema.
+    ///
+    /// # Errors
+    /// The service's refusal.
+    fn create(&self, region: &str, type_name: &str, properties: &Value) -> Result<String, ApiError>;
+
+    /// All properties of a resource, those that the service gave it among them; `None` where there is none.
+    fn read(&self, region: &str, type_name: &str, identifier: &str) -> Option<Value>;
+
+    /// Gives a resource other properties: those that are missing get their defaults.
+    ///
+    /// # Errors
+    /// The service's refusal.
+    fn update(&self, region: &str, type_name: &str, identifier: &str, properties: &Value) -> Result<(), ApiError>;
+
+    /// # Errors
+    /// The service's refusal.
+    fn delete(&self, region: &str, type_name: &str, identifier: &str) -> Result<(), ApiError>;
+
+    /// The identifiers of all resources of a type.
+    fn list(&self, region: &str, type_name: &str) -> Vec<String>;
 }
 
 /// A service whose resources carry tags, as the Resource Groups Tagging API uses it.
