@@ -10,7 +10,7 @@ const MAX_DEPTH: usize = 64;
 
 /// A pattern that was read.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Pattern(Node);
+pub struct EventPattern(Node);
 
 /// What holds of an object: of each of the fields, and of one of the alternatives of each `$or`.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -51,20 +51,20 @@ enum Comparison {
     GreaterOrEqual,
 }
 
-impl Pattern {
+impl EventPattern {
     /// Reads a pattern from JSON text.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        Self::read(&serde_json::from_str(text).map_err(|error| error.to_string())?)
+    pub fn read(text: &str) -> Result<Self, String> {
+        Self::of(&serde_json::from_str(text).map_err(|error| error.to_string())?)
     }
 
-    /// Reads a pattern.
+    /// A pattern that is JSON already.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn read(pattern: &Value) -> Result<Self, String> {
+    pub fn of(pattern: &Value) -> Result<Self, String> {
         let Value::Object(fields) = pattern else { return Err("Filter is not an object".to_owned()) };
         if fields.is_empty() {
             return Err("Empty event patterns are not allowed".to_owned());
@@ -355,7 +355,7 @@ mod tests {
     use super::*;
 
     fn matches(pattern: &Value, event: &Value) -> bool {
-        Pattern::read(pattern).unwrap().matches(event)
+        EventPattern::of(pattern).unwrap().matches(event)
     }
 
     #[test]
@@ -467,7 +467,7 @@ mod tests {
             (r#"{"a": [{"wildcard": "a**"}]}"#, "Consecutive"),
             (r#"{"$or": [{"a": ["b"]}]}"#, "at least 2"),
         ] {
-            let error = Pattern::parse(pattern).unwrap_err();
+            let error = EventPattern::read(pattern).unwrap_err();
             assert!(error.contains(why), "{pattern}: {error}");
         }
     }
@@ -507,7 +507,7 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_makes_it_panic(pattern in json(), event in json()) {
-            if let Ok(pattern) = Pattern::read(&pattern) {
+            if let Ok(pattern) = EventPattern::of(&pattern) {
                 pattern.matches(&event);
             }
         }
