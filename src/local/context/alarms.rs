@@ -29,8 +29,10 @@ pub struct Alarm {
     pub zone: TimeZone,
     /// The first time of a rate, in milliseconds since the epoch.
     pub start: i64,
-    /// From when on it is in force, in milliseconds since the epoch. One with another such time is another schedule.
-    pub since: i64,
+    /// The first moment at which it may be due, in milliseconds since the epoch.
+    pub from: i64,
+    /// One with another version is another schedule.
+    pub version: i64,
     /// Until when it is in force, in milliseconds since the epoch.
     pub until: Option<i64>,
 }
@@ -75,7 +77,7 @@ fn millis(duration: Duration) -> i64 {
 struct AlarmClock {
     opened: i64,
     minute: i64,
-    /// By id: since when the schedule is in force, and when it is due.
+    /// By id: the schedule's version, and when it is due.
     due: HashMap<String, (i64, Option<i64>)>,
 }
 
@@ -85,10 +87,10 @@ impl AlarmClock {
         let mut ringing = Vec::new();
         let mut due = HashMap::new();
         for alarm in alarms {
-            let known = self.due.get(&alarm.id).filter(|(since, _)| *since == alarm.since);
+            let known = self.due.get(&alarm.id).filter(|(version, _)| *version == alarm.version);
             let mut time = match known {
                 Some((_, time)) => *time,
-                None => self.next(&alarm, (alarm.since - 1).max(self.opened)),
+                None => self.next(&alarm, (alarm.from - 1).max(self.opened)),
             };
             if let Some(reached) = time.filter(|time| *time <= now) {
                 if now - reached <= MAX_DELAY {
@@ -98,7 +100,7 @@ impl AlarmClock {
                 }
                 time = self.next(&alarm, now);
             }
-            due.insert(alarm.id, (alarm.since, time));
+            due.insert(alarm.id, (alarm.version, time));
         }
         self.due = due;
         (ringing, self.due.values().filter_map(|(_, time)| *time).min())
@@ -117,13 +119,14 @@ mod tests {
     use super::*;
     use crate::core::events::schedule::MINUTE;
 
-    fn alarm(id: &str, expression: &str, start: i64, since: i64) -> Alarm {
+    fn alarm(id: &str, expression: &str, start: i64, from: i64) -> Alarm {
         Alarm {
             id: id.to_owned(),
             schedule: Schedule::of_scheduler(expression).unwrap(),
             zone: TimeZone::UTC,
             start,
-            since,
+            from,
+            version: from,
             until: None,
         }
     }

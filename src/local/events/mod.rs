@@ -1,21 +1,21 @@
 //! EventBridge: event buses, rules with patterns and schedules, and the delivery of events to their targets.
 //!
-//! `operations` is the table; `buses`, `rules` and `put_events` have the functions. `model` is what is kept, `delivery` brings an
+//! `operations` is the table; `buses`, `rules` and `put_events` have the functions. `model` is what is kept, `targets` brings an
 //! event to a target, `resources` is what Cloud Control sees. The languages are pure: `core::events`.
 //!
 //! Targets are functions, queues, topics, log groups and other buses of this cloud. A target of another service is kept, and an
 //! event for it is logged as not delivered.
 
 mod buses;
-pub mod delivery;
 mod model;
 mod operations;
 mod put_events;
 mod required_permissions;
 mod resources;
 mod rules;
+pub mod targets;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::io;
 use std::sync::Arc;
@@ -24,8 +24,8 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use self::delivery::Delivery;
 use self::model::{DEFAULT_BUS, State};
+use self::targets::Targets;
 use super::context::CloudContext;
 use crate::core::events::schedule::Schedule;
 use crate::local::context::alarms::{self, Alarm, Scheduled};
@@ -41,7 +41,7 @@ type Answer = Result<Value, ApiError>;
 /// The service.
 pub struct Events {
     state: PersistedState<State>,
-    delivery: Arc<Delivery>,
+    targets: Arc<Targets>,
     /// Schedules have changed.
     changed: Arc<Notify>,
 }
@@ -51,9 +51,9 @@ impl Events {
     ///
     /// # Errors
     /// When they cannot be read.
-    pub fn open(context: &CloudContext, delivery: Arc<Delivery>) -> io::Result<Arc<Self>> {
+    pub fn open(context: &CloudContext, targets: Arc<Targets>) -> io::Result<Arc<Self>> {
         let state = PersistedState::open(context.store.clone(), FILE, unsaved)?;
-        let events = Arc::new(Self { state, delivery, changed: Arc::default() });
+        let events = Arc::new(Self { state, targets, changed: Arc::default() });
         alarms::keep(&events, Arc::clone(&events.changed), context.conditions.rate_minute);
         Ok(events)
     }
@@ -67,8 +67,8 @@ impl Scheduled for Events {
             let schedule = Schedule::of_rule(rule.schedule.as_deref()?).ok()?;
             let id = model::rule_arn(region, bus, name);
             // The first time of a rate is an interval after the rule's beginning.
-            let (start, since) = (rule.since, rule.since + 1);
-            Some(Alarm { id, schedule, zone: TimeZone::UTC, start, since, until: None })
+            let (start, from) = (rule.since, rule.since + 1);
+            Some(Alarm { id, schedule, zone: TimeZone::UTC, start, from, version: start, until: None })
         });
         alarms.collect()
     }

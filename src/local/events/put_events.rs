@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::delivery::Sender;
 use super::model::{self, Rule};
+use super::targets::Sender;
 use super::{Answer, Events, bus_name, invalid, text};
 use crate::core::events::input;
 use crate::core::events::pattern::EventPattern;
@@ -126,8 +126,8 @@ impl Events {
                 continue;
             }
             let payload = input::of_target(target, event, known);
-            let sender = Sender { service: "events.amazonaws.com", arn: &arn };
-            self.delivery.deliver(target, &payload, sender);
+            let sender = Sender { service: Some("events.amazonaws.com"), arn: arn.clone() };
+            self.targets.deliver(target.clone(), payload, sender);
         }
     }
 }

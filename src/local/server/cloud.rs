@@ -22,12 +22,15 @@ use crate::local::console::{self, Console};
 use crate::local::context::CloudContext;
 use crate::local::context::ports::{Apis, Authorizer, Roles, SdkInstaller};
 use crate::local::dynamodb::DynamoDb;
+use crate::local::events::Events;
+use crate::local::events::targets::Targets;
 use crate::local::iam::Iam;
 use crate::local::lambda::Lambda;
 use crate::local::logs::Logs;
 use crate::local::protocol::operation::Operation;
 use crate::local::protocol::service::{AnyService, Service};
 use crate::local::protocol::wire::{Request, Response};
+use crate::local::scheduler::Scheduler;
 use crate::local::sts::Sts;
 use crate::local::tagging::Tagging;
 
@@ -46,10 +49,12 @@ pub fn operations() -> Vec<&'static Operation> {
         .chain(of::<CloudControl>())
         .chain(of::<CloudFormation>())
         .chain(of::<DynamoDb>())
+        .chain(of::<Events>())
         .chain(of::<Management>())
         .chain(of::<Iam>())
         .chain(of::<Lambda>())
         .chain(of::<Logs>())
+        .chain(of::<Scheduler>())
         .chain(of::<Sts>())
         .chain(of::<Arc<Tagging>>())
         .collect()
@@ -90,17 +95,30 @@ impl Cloud {
                 logs: logs.clone(),
             },
         )?;
+        let targets = Targets { functions: lambda.clone(), logs: logs.clone(), others: Vec::new() };
+        let targets = Arc::new(targets);
+        let events = Events::open(context, Arc::clone(&targets))?;
+        let scheduler = Scheduler::open(context, iam.clone(), targets, events.clone())?;
         let cloudcontrol = CloudControl::open(context)?;
-        let tagging = Tagging::new(vec![cloudcontrol.clone(), dynamodb.clone(), lambda.clone(), logs.clone()]);
+        let tagging = Tagging::new(vec![
+            cloudcontrol.clone(),
+            dynamodb.clone(),
+            events.clone(),
+            lambda.clone(),
+            logs.clone(),
+            scheduler.clone(),
+        ]);
         let services: Vec<Arc<dyn AnyService>> = vec![
             gateway.clone(),
             cloudcontrol.clone(),
             CloudFormation::open(context)?,
             dynamodb,
+            events,
             Arc::new(Management::new(gateway.clone())),
             iam.clone(),
             lambda.clone(),
             logs,
+            scheduler,
             Sts::open(context, iam.clone())?,
             Arc::new(Arc::new(tagging)),
         ];
@@ -194,8 +212,8 @@ mod tests {
 
     #[test]
     fn operations_that_change_something_are_marked_and_not_sent_by_get() {
-        const READING: [&str; 9] =
-            ["BatchGet", "Describe", "Filter", "Get", "List", "Query", "Scan", "Search", "TransactGet"];
+        const READING: [&str; 10] =
+            ["BatchGet", "Describe", "Filter", "Get", "List", "Query", "Scan", "Search", "Test", "TransactGet"];
         for operation in operations() {
             let Operation { service, name, method, .. } = *operation;
             let reads = READING.iter().any(|verb| name.starts_with(verb));
@@ -221,10 +239,12 @@ mod tests {
         check::<CloudControl>(&[]);
         check::<CloudFormation>(&[]);
         check::<DynamoDb>(&["GetRecords"]);
+        check::<Events>(&[]);
         check::<Management>(&[]);
         check::<Iam>(&[]);
         check::<Lambda>(&["DownloadFunctionCode"]);
         check::<Logs>(&[]);
+        check::<Scheduler>(&[]);
         check::<Arc<Tagging>>(&[]);
         check::<Sts>(&["GetCallerIdentity", "GetSessionToken"]);
         let presigned: Vec<_> = operations().into_iter().filter(|operation| operation.presigned).collect();
