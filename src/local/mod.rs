@@ -27,5 +27,7 @@ pub mod lock;
 pub mod logs;
 pub mod protocol;
 pub mod server;
+pub mod sns;
+pub mod sqs;
 pub mod sts;
 pub mod tagging;

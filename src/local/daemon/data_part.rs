@@ -15,13 +15,24 @@ pub enum DataPart {
     Iam,
     Lambda,
     Logs,
+    Sns,
+    Sqs,
     /// The access key, the console's key and the certificates.
     Keys,
 }
 
 impl DataPart {
-    pub const ALL: [Self; 7] =
-        [Self::ApiGateway, Self::CloudControl, Self::DynamoDb, Self::Iam, Self::Lambda, Self::Logs, Self::Keys];
+    pub const ALL: [Self; 9] = [
+        Self::ApiGateway,
+        Self::CloudControl,
+        Self::DynamoDb,
+        Self::Iam,
+        Self::Lambda,
+        Self::Logs,
+        Self::Sns,
+        Self::Sqs,
+        Self::Keys,
+    ];
 
     /// The name in `wschat local reset --only`.
     pub fn name(self) -> &'static str {
@@ -32,6 +43,8 @@ impl DataPart {
             Self::Iam => "iam",
             Self::Lambda => "lambda",
             Self::Logs => "logs",
+            Self::Sns => "sns",
+            Self::Sqs => "sqs",
             Self::Keys => "keys",
         }
     }
@@ -45,6 +58,8 @@ impl DataPart {
             "iam.json" | "iam-sessions.json" => Some(Self::Iam),
             "lambda.json" | "lambda" => Some(Self::Lambda),
             "logs.json" | "logs" => Some(Self::Logs),
+            "sns.json" => Some(Self::Sns),
+            "sqs.json" | "sqs-messages" => Some(Self::Sqs),
             "access-key.json" | "console-key.json" => Some(Self::Keys),
             _ if name.starts_with("dynamodb-") => Some(Self::DynamoDb),
             _ if name.ends_with(".pem") => Some(Self::Keys),

@@ -20,11 +20,13 @@ use crate::local::cloudcontrol::CloudControl;
 use crate::local::cloudformation::CloudFormation;
 use crate::local::console::{self, Console};
 use crate::local::context::CloudContext;
-use crate::local::context::ports::{Apis, Authorizer, Roles, SdkInstaller};
+use crate::local::context::ports::{Apis, Authorizer, DeliveryTarget, EventSource, Roles, SdkInstaller};
 use crate::local::dynamodb::DynamoDb;
 use crate::local::iam::Iam;
 use crate::local::lambda::Lambda;
 use crate::local::logs::Logs;
+use crate::local::sns::Sns;
+use crate::local::sqs::Sqs;
 use crate::local::protocol::operation::Operation;
 use crate::local::protocol::service::{AnyService, Service};
 use crate::local::protocol::wire::{Request, Response};
@@ -50,6 +52,8 @@ pub fn operations() -> Vec<&'static Operation> {
         .chain(of::<Iam>())
         .chain(of::<Lambda>())
         .chain(of::<Logs>())
+        .chain(of::<Sns>())
+        .chain(of::<Sqs>())
         .chain(of::<Sts>())
         .chain(of::<Arc<Tagging>>())
         .collect()
@@ -60,6 +64,7 @@ pub struct Cloud {
     services: Vec<Arc<dyn AnyService>>,
     lambda: Arc<Lambda>,
     gateway: Arc<ApiGateway>,
+    sqs: Arc<Sqs>,
     console: Arc<Console>,
     roles: Arc<dyn Roles>,
     authorizer: Option<Arc<dyn Authorizer>>,
@@ -90,8 +95,21 @@ impl Cloud {
                 logs: logs.clone(),
             },
         )?;
-        let cloudcontrol = CloudControl::open(context)?;
-        let tagging = Tagging::new(vec![cloudcontrol.clone(), dynamodb.clone(), lambda.clone(), logs.clone()]);
+        let sqs = Sqs::open(context)?;
+        let sns = Sns::open(context, lambda.clone(), sqs.clone())?;
+        lambda.connect(
+            vec![Arc::downgrade(&sqs) as Weak<dyn EventSource>],
+            vec![Arc::downgrade(&sqs) as Weak<dyn DeliveryTarget>, Arc::downgrade(&sns) as Weak<dyn DeliveryTarget>],
+        );
+        let cloudcontrol = CloudControl::open(context, vec![sqs.clone(), sns.clone()])?;
+        let tagging = Tagging::new(vec![
+            cloudcontrol.clone(),
+            dynamodb.clone(),
+            lambda.clone(),
+            logs.clone(),
+            sns.clone(),
+            sqs.clone(),
+        ]);
         let services: Vec<Arc<dyn AnyService>> = vec![
             gateway.clone(),
             cloudcontrol.clone(),
@@ -101,10 +119,12 @@ impl Cloud {
             iam.clone(),
             lambda.clone(),
             logs,
+            sns,
+            sqs.clone(),
             Sts::open(context, iam.clone())?,
             Arc::new(Arc::new(tagging)),
         ];
-        Ok(Self { services, lambda, gateway, console, roles: iam, authorizer })
+        Ok(Self { services, lambda, gateway, sqs, console, roles: iam, authorizer })
     }
 
     /// All services, for the router.
@@ -146,6 +166,7 @@ impl Cloud {
         if timeout(ENVIRONMENTS_TIMEOUT, self.lambda.shutdown()).await.is_err() {
             tracing::warn!("some execution environments did not end in time");
         }
+        self.sqs.save();
     }
 }
 
@@ -225,6 +246,8 @@ mod tests {
         check::<Iam>(&[]);
         check::<Lambda>(&["DownloadFunctionCode"]);
         check::<Logs>(&[]);
+        check::<Sns>(&[]);
+        check::<Sqs>(&[]);
         check::<Arc<Tagging>>(&[]);
         check::<Sts>(&["GetCallerIdentity", "GetSessionToken"]);
         let presigned: Vec<_> = operations().into_iter().filter(|operation| operation.presigned).collect();
