@@ -29,5 +29,7 @@ pub mod logs;
 pub mod protocol;
 pub mod scheduler;
 pub mod server;
+pub mod sns;
+pub mod sqs;
 pub mod sts;
 pub mod tagging;

@@ -9,6 +9,7 @@ mod assumable;
 mod authorizer;
 pub mod cloud_control;
 mod deployment;
+mod event_source_mapping;
 mod foreign_permission;
 mod function;
 mod inline_policy;
@@ -45,6 +46,7 @@ pub static PROVIDERS: &[&dyn Provider] = &[
     &crate::core::types::api::Api,
     &crate::core::types::authorizer::Authorizer,
     &crate::core::types::deployment::Deployment,
+    &crate::core::types::event_source_mapping::EventSourceMapping,
     &crate::core::types::foreign_permission::ForeignPermission,
     &crate::core::types::function::Function,
     &crate::core::types::inline_policy::InlinePolicy,

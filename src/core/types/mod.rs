@@ -10,6 +10,7 @@ pub mod constraints;
 pub mod cost;
 pub mod deployment;
 mod effects;
+pub mod event_source_mapping;
 pub mod foreign_permission;
 pub mod function;
 pub mod iam_permissions;
@@ -65,6 +66,7 @@ pub static TYPES: &[&dyn Kind] = &[
     &foreign_permission::ForeignPermission,
     &api::Api,
     &permission::Permission,
+    &event_source_mapping::EventSourceMapping,
     &alias::Alias,
     &version::Version,
     &function::Function,

@@ -59,6 +59,8 @@ pub struct Eventual {
     pub function_updating: Duration,
     /// A request to Cloud Control from `IN_PROGRESS` to its end.
     pub resource_changing: Duration,
+    /// An event source mapping from `Creating`, `Updating` or `Deleting` to its end.
+    pub mapping_changing: Duration,
 }
 
 /// Checks that are off by default.
@@ -128,6 +130,7 @@ struct EventualSeconds {
     function_pending: f64,
     function_updating: f64,
     resource_changing: f64,
+    mapping_changing: f64,
 }
 
 impl Default for EventualSeconds {
@@ -140,6 +143,7 @@ impl Default for EventualSeconds {
             function_pending: delay,
             function_updating: delay,
             resource_changing: delay,
+            mapping_changing: delay,
         }
     }
 }
@@ -161,6 +165,7 @@ impl Default for Conditions {
                 function_pending: DEFAULT_DELAY,
                 function_updating: DEFAULT_DELAY,
                 resource_changing: DEFAULT_DELAY,
+                mapping_changing: DEFAULT_DELAY,
             },
             strict: Strict::default(),
             lenient: Lenient::default(),
@@ -231,6 +236,7 @@ impl Conditions {
                 function_pending: seconds(file.eventual_s.function_pending)?,
                 function_updating: seconds(file.eventual_s.function_updating)?,
                 resource_changing: seconds(file.eventual_s.resource_changing)?,
+                mapping_changing: seconds(file.eventual_s.mapping_changing)?,
             },
             strict: file.strict,
             lenient: file.lenient,

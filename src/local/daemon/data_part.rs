@@ -17,12 +17,14 @@ pub enum DataPart {
     Lambda,
     Logs,
     Scheduler,
+    Sns,
+    Sqs,
     /// The access key, the console's key and the certificates.
     Keys,
 }
 
 impl DataPart {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::ApiGateway,
         Self::CloudControl,
         Self::DynamoDb,
@@ -31,6 +33,8 @@ impl DataPart {
         Self::Lambda,
         Self::Logs,
         Self::Scheduler,
+        Self::Sns,
+        Self::Sqs,
         Self::Keys,
     ];
 
@@ -45,6 +49,8 @@ impl DataPart {
             Self::Lambda => "lambda",
             Self::Logs => "logs",
             Self::Scheduler => "scheduler",
+            Self::Sns => "sns",
+            Self::Sqs => "sqs",
             Self::Keys => "keys",
         }
     }
@@ -60,6 +66,8 @@ impl DataPart {
             "lambda.json" | "lambda" => Some(Self::Lambda),
             "logs.json" | "logs" => Some(Self::Logs),
             "scheduler.json" => Some(Self::Scheduler),
+            "sns.json" => Some(Self::Sns),
+            "sqs.json" | "sqs-messages" => Some(Self::Sqs),
             "access-key.json" | "console-key.json" => Some(Self::Keys),
             _ if name.starts_with("dynamodb-") => Some(Self::DynamoDb),
             _ if name.ends_with(".pem") => Some(Self::Keys),

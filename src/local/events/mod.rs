@@ -20,6 +20,7 @@ pub(crate) mod tests;
 use std::io;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -29,7 +30,7 @@ use self::targets::Targets;
 use super::context::CloudContext;
 use crate::core::events::schedule::Schedule;
 use crate::local::context::alarms::{self, Alarm, Scheduled};
-use crate::local::context::ports::{Tagged, TaggedResources};
+use crate::local::context::ports::{Delivery, DeliveryTarget, Tagged, TaggedResources};
 use crate::local::context::store::PersistedState;
 use crate::local::protocol::wire::ApiError;
 
@@ -87,6 +88,40 @@ impl Scheduled for Events {
             "detail": {},
         });
         self.invoke(region, bus, name, &event, 0);
+    }
+}
+
+/// For what becomes of asynchronous invocations, which functions can send to a bus.
+#[async_trait]
+impl DeliveryTarget for Events {
+    fn service(&self) -> &'static str {
+        "events"
+    }
+
+    async fn deliver(&self, arn: &str, message: Delivery) -> Result<(), ApiError> {
+        let (region, bus) = arn
+            .strip_prefix("arn:aws:events:")
+            .and_then(|rest| rest.split_once(':'))
+            .and_then(|(region, rest)| Some((region, rest.split_once(":event-bus/")?.1)))
+            .ok_or_else(|| not_found(format!("{arn} is no event bus.")))?;
+        self.state.now().bus(region, bus)?;
+        let detail: Value = serde_json::from_str(&message.body).unwrap_or(Value::String(message.body));
+        let request = &detail["requestContext"];
+        let end = if request["condition"] == "Success" { "Success" } else { "Failure" };
+        // (Lambda developer guide, "Capturing records of Lambda asynchronous invocations".)
+        let event = json!({
+            "version": "0",
+            "id": put_events::event_id(),
+            "detail-type": format!("Lambda Function Invocation Result - {end}"),
+            "source": "lambda",
+            "account": super::context::ACCOUNT,
+            "time": super::context::clock::iso8601(super::context::clock::now_millis()),
+            "region": region,
+            "resources": [arn, request["functionArn"]],
+            "detail": detail,
+        });
+        self.publish(region, bus, &event, 0);
+        Ok(())
     }
 }
 

@@ -20,13 +20,15 @@ use crate::local::cloudcontrol::CloudControl;
 use crate::local::cloudformation::CloudFormation;
 use crate::local::console::{self, Console};
 use crate::local::context::CloudContext;
-use crate::local::context::ports::{Apis, Authorizer, Roles, SdkInstaller};
+use crate::local::context::ports::{Apis, Authorizer, DeliveryTarget, EventSource, Roles, SdkInstaller};
 use crate::local::dynamodb::DynamoDb;
 use crate::local::events::Events;
 use crate::local::events::targets::Targets;
 use crate::local::iam::Iam;
 use crate::local::lambda::Lambda;
 use crate::local::logs::Logs;
+use crate::local::sns::Sns;
+use crate::local::sqs::Sqs;
 use crate::local::protocol::operation::Operation;
 use crate::local::protocol::service::{AnyService, Service};
 use crate::local::protocol::wire::{Request, Response};
@@ -55,6 +57,8 @@ pub fn operations() -> Vec<&'static Operation> {
         .chain(of::<Lambda>())
         .chain(of::<Logs>())
         .chain(of::<Scheduler>())
+        .chain(of::<Sns>())
+        .chain(of::<Sqs>())
         .chain(of::<Sts>())
         .chain(of::<Arc<Tagging>>())
         .collect()
@@ -65,6 +69,7 @@ pub struct Cloud {
     services: Vec<Arc<dyn AnyService>>,
     lambda: Arc<Lambda>,
     gateway: Arc<ApiGateway>,
+    sqs: Arc<Sqs>,
     console: Arc<Console>,
     roles: Arc<dyn Roles>,
     authorizer: Option<Arc<dyn Authorizer>>,
@@ -95,11 +100,28 @@ impl Cloud {
                 logs: logs.clone(),
             },
         )?;
-        let targets = Targets { functions: lambda.clone(), logs: logs.clone(), others: Vec::new() };
-        let targets = Arc::new(targets);
+        let sqs = Sqs::open(context)?;
+        let sns = Sns::open(context, lambda.clone(), sqs.clone())?;
+        let targets = Arc::new(Targets {
+            functions: lambda.clone(),
+            logs: logs.clone(),
+            others: vec![sqs.clone(), sns.clone()],
+        });
         let events = Events::open(context, Arc::clone(&targets))?;
         let scheduler = Scheduler::open(context, iam.clone(), targets, events.clone())?;
-        let cloudcontrol = CloudControl::open(context)?;
+        lambda.connect(
+            vec![
+                Arc::downgrade(&dynamodb) as Weak<dyn EventSource>,
+                Arc::downgrade(&sqs) as Weak<dyn EventSource>,
+            ],
+            vec![
+                Arc::downgrade(&events) as Weak<dyn DeliveryTarget>,
+                Arc::downgrade(&sqs) as Weak<dyn DeliveryTarget>,
+                Arc::downgrade(&sns) as Weak<dyn DeliveryTarget>,
+            ],
+        );
+        let cloudcontrol =
+            CloudControl::open(context, vec![events.clone(), scheduler.clone(), sqs.clone(), sns.clone()])?;
         let tagging = Tagging::new(vec![
             cloudcontrol.clone(),
             dynamodb.clone(),
@@ -107,6 +129,8 @@ impl Cloud {
             lambda.clone(),
             logs.clone(),
             scheduler.clone(),
+            sns.clone(),
+            sqs.clone(),
         ]);
         let services: Vec<Arc<dyn AnyService>> = vec![
             gateway.clone(),
@@ -119,10 +143,12 @@ impl Cloud {
             lambda.clone(),
             logs,
             scheduler,
+            sns,
+            sqs.clone(),
             Sts::open(context, iam.clone())?,
             Arc::new(Arc::new(tagging)),
         ];
-        Ok(Self { services, lambda, gateway, console, roles: iam, authorizer })
+        Ok(Self { services, lambda, gateway, sqs, console, roles: iam, authorizer })
     }
 
     /// All services, for the router.
@@ -164,6 +190,7 @@ impl Cloud {
         if timeout(ENVIRONMENTS_TIMEOUT, self.lambda.shutdown()).await.is_err() {
             tracing::warn!("some execution environments did not end in time");
         }
+        self.sqs.save();
     }
 }
 
@@ -245,6 +272,8 @@ mod tests {
         check::<Lambda>(&["DownloadFunctionCode"]);
         check::<Logs>(&[]);
         check::<Scheduler>(&[]);
+        check::<Sns>(&[]);
+        check::<Sqs>(&[]);
         check::<Arc<Tagging>>(&[]);
         check::<Sts>(&["GetCallerIdentity", "GetSessionToken"]);
         let presigned: Vec<_> = operations().into_iter().filter(|operation| operation.presigned).collect();
