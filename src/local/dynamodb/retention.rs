@@ -63,3 +63,42 @@ impl StreamRecords {
 pub fn first_number(time: i64) -> i64 {
     time.saturating_mul(1000)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: i64 = 24 * 60 * 60 * 1000;
+
+    /// Writes a record of a table at a time, in milliseconds since the epoch.
+    fn write(records: &StreamRecords, table: &str, time: i64) {
+        let sql = "INSERT INTO _stream_records (table_name, event_name, keys_json, sequence_number, shard_id, created_at)
+                   VALUES (?1, 'INSERT', '{}', ?2, 's', ?3)";
+        let values = rusqlite::params![table, first_number(time).to_string(), time / 1000];
+        lock(&records.connection).execute(sql, values).unwrap();
+    }
+
+    /// The tables of all records, in the order of their writing.
+    fn tables(records: &StreamRecords) -> String {
+        let connection = lock(&records.connection);
+        let mut found = connection.prepare("SELECT table_name FROM _stream_records ORDER BY id").unwrap();
+        let rows = found.query_map([], |row| row.get::<_, String>(0)).unwrap();
+        rows.map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn records_go_after_a_day_and_with_their_stream() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tables.sqlite");
+        let _engine = dynoxide::Database::new(&path.to_string_lossy()).unwrap();
+        let records = StreamRecords::open(&path).unwrap();
+        let now = 100 * DAY;
+        for (table, age) in [("a", DAY + 1000), ("b", DAY - 1000), ("c", 1000), ("b", 0)] {
+            write(&records, table, now - age);
+        }
+        records.remove_old(now).unwrap();
+        assert_eq!(tables(&records), "bcb");
+        records.remove_of_table("b", now).unwrap();
+        assert_eq!(tables(&records), "cb");
+    }
+}
