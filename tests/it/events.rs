@@ -85,7 +85,12 @@ async fn a_schedule_sends_a_heartbeat() {
     let beat: Value = serde_json::from_str(&hears(&mut client, is_beat).await).unwrap();
     let event = &beat["beat"];
     assert_eq!((&event["source"], &event["detail-type"]), (&"aws.events".into(), &"Scheduled Event".into()));
-    assert!(event["resources"][0].as_str().unwrap().starts_with("arn:aws:events:us-east-1:000000000000:rule/app-Heartbeat-"));
+    assert!(
+        event["resources"][0]
+            .as_str()
+            .unwrap()
+            .starts_with("arn:aws:events:us-east-1:000000000000:rule/app-Heartbeat-")
+    );
     hears(&mut client, is_beat).await;
 
     // Another input, by one call that changes the rule.

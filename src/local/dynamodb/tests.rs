@@ -3,6 +3,7 @@ use http::{HeaderMap, HeaderValue, Method};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::local::context::clock::now_millis;
 use crate::local::context::conditions::Conditions;
 use crate::local::context::store::Store;
 use crate::local::protocol::service::{AnyService, Service};

@@ -118,8 +118,8 @@ fn described(region: &str, name: &str, bus: &Bus) -> Value {
 
 pub fn list_tags_for_resource(events: &Events, region: &str, input: &Value) -> Answer {
     let arn = required(input, "ResourceARN")?;
-    let tags = events.state.change(|state| Ok(tags_of(state, region, arn)?.clone()))?;
-    Ok(json!({ "Tags": tags }))
+    let mut state = State::clone(&events.state.now());
+    Ok(json!({ "Tags": tags_of(&mut state, region, arn)? }))
 }
 
 pub fn tag_resource(events: &Events, region: &str, input: &Value) -> Answer {
