@@ -63,12 +63,7 @@ impl Provider for EventSourceMapping {
             .await
     }
 
-    fn settle_reading(
-        &self,
-        found: &mut Vec<Live>,
-        _: &Scope,
-        search: &super::Search,
-    ) {
+    fn settle_reading(&self, found: &mut Vec<Live>, _: &Scope, search: &super::Search) {
         // Others' mappings stand in the way only of those of the template: of the same source and function.
         let in_template = search.names.contains_key(TYPE);
         found.retain(|live| live.type_name != TYPE || live.owner == crate::core::types::Owner::Stack || in_template);
@@ -101,7 +96,10 @@ impl Provider for EventSourceMapping {
                 Err(error) => error,
             };
             if is_about_role(&error) && begun.elapsed() < PATIENCE {
-                (cx.note)(format!("waits until the function's role may read its source, {} s", begun.elapsed().as_secs()));
+                (cx.note)(format!(
+                    "waits until the function's role may read its source, {} s",
+                    begun.elapsed().as_secs()
+                ));
                 tokio::time::sleep(Duration::from_millis(500)).await;
                 continue;
             }
@@ -133,7 +131,8 @@ impl Provider for EventSourceMapping {
         let differs = |property: &str| seen.get(property) != desired.properties.get(property);
         if WRITTEN.iter().any(|one| differs(one)) {
             let request = change(aws, id, &to, &differs);
-            aws.call(AwsCall::new("lambda", "UpdateEventSourceMapping").repeatable(), || request.clone().send()).await?;
+            aws.call(AwsCall::new("lambda", "UpdateEventSourceMapping").repeatable(), || request.clone().send())
+                .await?;
             until_settled(cx, id).await?;
         }
         let arn = arn(aws.scope(), id);
@@ -234,9 +233,7 @@ async fn live(
 ) -> Result<Option<Live>, ResourceError> {
     let id = uuid_of(&one);
     let arn = arn(aws.scope(), &id);
-    let answer = aws
-        .call(AwsCall::new("lambda", "ListTags"), || aws.lambda.list_tags().resource(&arn).send())
-        .await;
+    let answer = aws.call(AwsCall::new("lambda", "ListTags"), || aws.lambda.list_tags().resource(&arn).send()).await;
     let all: Tags = match answer {
         Ok(answer) => answer.tags.unwrap_or_default().into_iter().collect(),
         Err(error) if error.is(Meaning::NotFound) => return Ok(None),

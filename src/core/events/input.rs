@@ -196,10 +196,16 @@ mod tests {
         for (template, expected) in [
             (r#""<room> has <size>""#, r#""the \"lobby\" has 7""#),
             (r#"{"room": <room>, "size": <size>}"#, r#"{"room": "the \"lobby\"", "size": 7}"#),
-            (r#"{"who": <who>, "text": "it is <who>"}"#, r#"{"who": {"name":"ada"}, "text": "it is {\"name\":\"ada\"}"}"#),
+            (
+                r#"{"who": <who>, "text": "it is <who>"}"#,
+                r#"{"who": {"name":"ada"}, "text": "it is {\"name\":\"ada\"}"}"#,
+            ),
             (r#"{"x": <gone>, "y": "<gone>"}"#, r#"{"x": "", "y": ""}"#),
             (r#"{"a": "\"<size>\"", "b": <size>}"#, r#"{"a": "\"7\"", "b": 7}"#),
-            (r#"{"rule": <aws.events.rule-name>, "arn": "<aws.events.rule-arn>"}"#, r#"{"rule": "r", "arn": "arn:rule/r"}"#),
+            (
+                r#"{"rule": <aws.events.rule-name>, "arn": "<aws.events.rule-arn>"}"#,
+                r#"{"rule": "r", "arn": "arn:rule/r"}"#,
+            ),
             (r#""1 < 2 and 3 > 2""#, r#""1 < 2 and 3 > 2""#),
             (r#"<aws.events.event>"#, r#"{"detail-type":"Joined","resources":["a","b"]}"#),
         ] {
@@ -215,7 +221,10 @@ mod tests {
             (json!({ "Input": "{" }), "JSON syntax error"),
             (json!({ "InputPath": "detail" }), "Invalid JsonPath: detail"),
             (json!({ "InputPath": "$.detail.*" }), "Invalid JsonPath"),
-            (json!({ "InputTransformer": { "InputPathsMap": { "a": "$[?(@.b)]" }, "InputTemplate": "<a>" } }), "Invalid JsonPath"),
+            (
+                json!({ "InputTransformer": { "InputPathsMap": { "a": "$[?(@.b)]" }, "InputTemplate": "<a>" } }),
+                "Invalid JsonPath",
+            ),
         ] {
             let error = check(&target).unwrap_err();
             assert!(error.contains(why), "{target}: {error}");

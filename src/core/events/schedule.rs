@@ -74,9 +74,9 @@ impl Schedule {
         match kind {
             "cron" => Cron::read(inside).map(Self::Cron),
             "rate" => Rate::read(inside).map(|(rate, _)| Self::Rate(rate)),
-            "at" => at(inside)
-                .map(Self::At)
-                .ok_or_else(|| format!("\"{inside}\" is not a time as yyyy-mm-ddThh:mm:ss")),
+            "at" => {
+                at(inside).map(Self::At).ok_or_else(|| format!("\"{inside}\" is not a time as yyyy-mm-ddThh:mm:ss"))
+            }
             _ => Err("it must be at(...), rate(...) or cron(...)".to_owned()),
         }
     }

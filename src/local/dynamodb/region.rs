@@ -185,7 +185,8 @@ impl Region {
 
     /// The table of a stream that is enabled. The ARN is the engine's.
     fn table_of_stream(&self, arn: &str) -> Result<String, ApiError> {
-        let table = arn.split(":table/").nth(1).and_then(|path| path.split_once("/stream/")).map_or("", |(table, _)| table);
+        let table =
+            arn.split(":table/").nth(1).and_then(|path| path.split_once("/stream/")).map_or("", |(table, _)| table);
         let streams = self.run_as_is("ListStreams", &json!({ "TableName": table }))?;
         if streams["Streams"][0]["StreamArn"] == arn {
             return Ok(table.to_owned());

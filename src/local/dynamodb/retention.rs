@@ -72,7 +72,8 @@ mod tests {
 
     /// Writes a record of a table at a time, in milliseconds since the epoch.
     fn write(records: &StreamRecords, table: &str, time: i64) {
-        let sql = "INSERT INTO _stream_records (table_name, event_name, keys_json, sequence_number, shard_id, created_at)
+        let sql =
+            "INSERT INTO _stream_records (table_name, event_name, keys_json, sequence_number, shard_id, created_at)
                    VALUES (?1, 'INSERT', '{}', ?2, 's', ?3)";
         let values = rusqlite::params![table, first_number(time).to_string(), time / 1000];
         lock(&records.connection).execute(sql, values).unwrap();

@@ -597,7 +597,9 @@ async fn a_stream_is_a_source_of_events() {
     let shard = db.shards(&arn).await.unwrap().remove(0);
     let put = |id: &'static str| call(&db, "PutItem", json!({ "TableName": "chat", "Item": item(id) }));
     let ids = |events: &[crate::local::context::ports::SourceEvent]| -> Vec<String> {
-        let id = |event: &crate::local::context::ports::SourceEvent| event.event["dynamodb"]["Keys"]["id"]["S"].as_str().unwrap().to_owned();
+        let id = |event: &crate::local::context::ports::SourceEvent| {
+            event.event["dynamodb"]["Keys"]["id"]["S"].as_str().unwrap().to_owned()
+        };
         events.iter().map(id).collect()
     };
     // It waits for what comes.

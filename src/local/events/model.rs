@@ -126,7 +126,8 @@ impl State {
 
     /// All rules: region, bus, name, rule.
     pub fn rules(&self) -> impl Iterator<Item = (&str, &str, &str, &Rule)> {
-        let buses = self.regions.iter().flat_map(|(region, buses)| buses.iter().map(move |(bus, it)| (region, bus, it)));
+        let buses =
+            self.regions.iter().flat_map(|(region, buses)| buses.iter().map(move |(bus, it)| (region, bus, it)));
         buses.flat_map(|(region, bus, it)| {
             it.rules.iter().map(move |(name, rule)| (region.as_str(), bus.as_str(), name.as_str(), rule))
         })

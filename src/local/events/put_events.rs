@@ -99,7 +99,10 @@ impl Events {
         let Ok(bus_state) = self.state.now().bus(region, bus) else { return };
         for (name, rule) in &bus_state.rules {
             let pattern = rule.pattern.as_deref().filter(|_| rule.is_enabled());
-            if pattern.and_then(|pattern| EventPattern::read(pattern).ok()).is_some_and(|pattern| pattern.matches(event)) {
+            if pattern
+                .and_then(|pattern| EventPattern::read(pattern).ok())
+                .is_some_and(|pattern| pattern.matches(event))
+            {
                 self.send(region, bus, name, rule, event, hops);
             }
         }
@@ -121,7 +124,9 @@ impl Events {
                 if hops < MAX_HOPS {
                     self.publish(region, other, event, hops + 1);
                 } else {
-                    tracing::warn!("{arn}: the event is not sent on to {target_arn}: it has passed through {hops} buses");
+                    tracing::warn!(
+                        "{arn}: the event is not sent on to {target_arn}: it has passed through {hops} buses"
+                    );
                 }
                 continue;
             }

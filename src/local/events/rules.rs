@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use super::model::{self, DEFAULT_BUS, DISABLED, ENABLED, Rule};
 use super::{Answer, ApiError, Events, bus_name, buses, check_name, invalid, page, required, text};
+use crate::core::events::input;
 use crate::core::events::pattern::EventPattern;
 use crate::core::events::schedule::Schedule;
-use crate::core::events::input;
 use crate::local::context::clock::now_millis;
 
 /// How many targets a rule has at most. (EventBridge quotas.)
@@ -187,7 +187,9 @@ pub fn check_targets(targets: &[Value]) -> Result<(), ApiError> {
         check_name(id, &member("id"), 64, false)?;
         let arn = text(target, "Arn").ok_or_else(|| super::missing(&member("arn")))?;
         if !arn.starts_with("arn:") {
-            return Err(invalid(format!("Parameter {arn} is not valid. Reason: Provided Arn is not in correct format.")));
+            return Err(invalid(format!(
+                "Parameter {arn} is not valid. Reason: Provided Arn is not in correct format."
+            )));
         }
         input::check(target).map_err(|why| invalid(format!("{why} for target {id}.")))?;
     }

@@ -66,8 +66,10 @@ impl Targets {
                     && self.functions.exists(arn)
                     && !self.functions.permits(arn, service, &sender.arn)
                 {
-                    let message =
-                        format!("its policy does not allow lambda:InvokeFunction for {service} with the source {}", sender.arn);
+                    let message = format!(
+                        "its policy does not allow lambda:InvokeFunction for {service} with the source {}",
+                        sender.arn
+                    );
                     return Err(ApiError::new(403, "AccessDeniedException", message));
                 }
                 self.functions.send_event(arn, json(payload))

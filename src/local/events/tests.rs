@@ -6,7 +6,9 @@ use bytes::Bytes;
 
 use super::*;
 use crate::local::context::conditions::Conditions;
-use crate::local::context::ports::{ControlledResources, Delivery, DeliveryTarget, Functions, Invoked, LogEvent, LogSink};
+use crate::local::context::ports::{
+    ControlledResources, Delivery, DeliveryTarget, Functions, Invoked, LogEvent, LogSink,
+};
 use crate::local::context::store::Store;
 use crate::local::lock::lock;
 use crate::local::protocol::service::AnyService;
@@ -61,7 +63,8 @@ impl DeliveryTarget for Delivered {
     }
 
     async fn deliver(&self, arn: &str, message: Delivery) -> Result<(), ApiError> {
-        let more: Vec<String> = message.group.into_iter().chain(message.by.map(|(service, _)| service.to_owned())).collect();
+        let more: Vec<String> =
+            message.group.into_iter().chain(message.by.map(|(service, _)| service.to_owned())).collect();
         lock(&self.0).push((arn.to_owned(), format!("{} {}", message.body, more.join(" ")).trim().to_owned()));
         Ok(())
     }
@@ -143,7 +146,9 @@ async fn an_event_goes_to_the_targets_of_the_rules_that_it_fits() {
         { "Id": "q", "Arn": QUEUE, "InputPath": "$.detail.room", "SqsParameters": { "MessageGroupId": "g" } },
     ]);
     fixture.rule("lobby", json!({ "EventPattern": OF_LOBBY }), targets).await;
-    fixture.rule("off", json!({ "EventPattern": OF_LOBBY, "State": "DISABLED" }), json!([{ "Id": "f", "Arn": FUNCTION }])).await;
+    fixture
+        .rule("off", json!({ "EventPattern": OF_LOBBY, "State": "DISABLED" }), json!([{ "Id": "f", "Arn": FUNCTION }]))
+        .await;
     fixture.put(joined("kitchen")).await;
     let answer = fixture.put(joined("lobby")).await;
     let mut delivered = fixture.delivered.at_least(2).await;
@@ -185,7 +190,9 @@ async fn an_event_goes_from_bus_to_bus_but_not_for_ever() {
 #[tokio::test]
 async fn a_rate_invokes_its_targets_until_it_is_disabled() {
     let fixture = Fixture::new();
-    fixture.rule("beat", json!({ "ScheduleExpression": "rate(1 minute)" }), json!([{ "Id": "f", "Arn": FUNCTION }])).await;
+    fixture
+        .rule("beat", json!({ "ScheduleExpression": "rate(1 minute)" }), json!([{ "Id": "f", "Arn": FUNCTION }]))
+        .await;
     let delivered = fixture.delivered.at_least(2).await;
     let event: Value = serde_json::from_str(&delivered[0].1).unwrap();
     let rule = "arn:aws:events:eu-west-1:000000000000:rule/beat";
@@ -205,7 +212,8 @@ async fn rules_are_described_listed_changed_and_deleted_and_kept() {
     // What a rule has already stays: its targets and tags.
     fixture.ask("PutRule", json!({ "Name": "lobby", "ScheduleExpression": "rate(5 minutes)" })).await.unwrap();
 
-    let again = Fixture { events: Events::open(&context(&fixture.folder), targets(&fixture.delivered)).unwrap(), ..fixture };
+    let again =
+        Fixture { events: Events::open(&context(&fixture.folder), targets(&fixture.delivered)).unwrap(), ..fixture };
     let arn = "arn:aws:events:eu-west-1:000000000000:rule/lobby";
     let described = again.ask("DescribeRule", json!({ "Name": "lobby" })).await.unwrap();
     let expected = json!({
@@ -230,7 +238,10 @@ async fn rules_are_described_listed_changed_and_deleted_and_kept() {
     again.ask("RemoveTargets", json!({ "Rule": "lobby", "Ids": ["f", "q"] })).await.unwrap();
     again.ask("DeleteRule", json!({ "Name": "lobby" })).await.unwrap();
     let gone = again.ask("DescribeRule", json!({ "Name": "lobby" })).await.unwrap_err();
-    assert_eq!((&*gone.code, gone.message.as_str()), ("ResourceNotFoundException", "Rule lobby does not exist on EventBus default."));
+    assert_eq!(
+        (&*gone.code, gone.message.as_str()),
+        ("ResourceNotFoundException", "Rule lobby does not exist on EventBus default.")
+    );
 }
 
 #[tokio::test]
@@ -240,10 +251,25 @@ async fn what_aws_refuses_is_refused() {
     fixture.ask("CreateEventBus", json!({ "Name": "chat" })).await.unwrap();
     let six: Vec<Value> = (0..6).map(|id| json!({ "Id": id.to_string(), "Arn": FUNCTION })).collect();
     for (operation, input, code, message) in [
-        ("PutRule", json!({ "Name": "a" }), "ValidationException", "Parameter(s) EventPattern or ScheduleExpression must be specified."),
+        (
+            "PutRule",
+            json!({ "Name": "a" }),
+            "ValidationException",
+            "Parameter(s) EventPattern or ScheduleExpression must be specified.",
+        ),
         ("PutRule", json!({ "EventPattern": OF_LOBBY }), "ValidationException", "Value null at 'name'"),
-        ("PutRule", json!({ "Name": "a b", "EventPattern": OF_LOBBY }), "ValidationException", "regular expression pattern"),
-        ("PutRule", json!({ "Name": "a", "EventPattern": "{" }), "InvalidEventPatternException", "Event pattern is not valid. Reason: "),
+        (
+            "PutRule",
+            json!({ "Name": "a b", "EventPattern": OF_LOBBY }),
+            "ValidationException",
+            "regular expression pattern",
+        ),
+        (
+            "PutRule",
+            json!({ "Name": "a", "EventPattern": "{" }),
+            "InvalidEventPatternException",
+            "Event pattern is not valid. Reason: ",
+        ),
         (
             "PutRule",
             json!({ "Name": "a", "ScheduleExpression": "rate(5 minute)" }),
@@ -262,16 +288,31 @@ async fn what_aws_refuses_is_refused() {
             "ResourceNotFoundException",
             "Event bus none does not exist.",
         ),
-        ("PutTargets", json!({ "Rule": "x", "Targets": [] }), "ResourceNotFoundException", "Rule x does not exist on EventBus default."),
+        (
+            "PutTargets",
+            json!({ "Rule": "x", "Targets": [] }),
+            "ResourceNotFoundException",
+            "Rule x does not exist on EventBus default.",
+        ),
         ("PutTargets", json!({ "Rule": "r", "Targets": six }), "LimitExceededException", "exceeds the maximum"),
-        ("PutTargets", json!({ "Rule": "r", "Targets": [{ "Id": "a" }] }), "ValidationException", "'targets.1.member.arn'"),
+        (
+            "PutTargets",
+            json!({ "Rule": "r", "Targets": [{ "Id": "a" }] }),
+            "ValidationException",
+            "'targets.1.member.arn'",
+        ),
         (
             "PutTargets",
             json!({ "Rule": "r", "Targets": [{ "Id": "a", "Arn": FUNCTION, "Input": "{" }] }),
             "ValidationException",
             "JSON syntax error in input",
         ),
-        ("CreateEventBus", json!({ "Name": "chat" }), "ResourceAlreadyExistsException", "Event bus chat already exists."),
+        (
+            "CreateEventBus",
+            json!({ "Name": "chat" }),
+            "ResourceAlreadyExistsException",
+            "Event bus chat already exists.",
+        ),
         ("DeleteEventBus", json!({ "Name": "default" }), "ValidationException", "Cannot delete event bus default."),
         ("PutEvents", json!({ "Entries": [] }), "ValidationException", "'entries'"),
     ] {
@@ -328,7 +369,10 @@ async fn cloud_control_sees_the_services_own_rules() {
     let schedule = json!({ "Name": "lobby", "ScheduleExpression": "cron(0 12 * * ? *)" });
     events.update(REGION, rule, &arn, &schedule).unwrap();
     let described = fixture.ask("DescribeRule", json!({ "Name": "lobby" })).await.unwrap();
-    assert!(described["EventPattern"].is_null() && described["ScheduleExpression"] == "cron(0 12 * * ? *)", "{described}");
+    assert!(
+        described["EventPattern"].is_null() && described["ScheduleExpression"] == "cron(0 12 * * ? *)",
+        "{described}"
+    );
     assert!(events.read(REGION, rule, &arn).unwrap()["Targets"].is_null());
     assert_eq!(events.list(REGION, rule), [arn.as_str()]);
     events.delete(REGION, rule, &arn).unwrap();
@@ -338,7 +382,10 @@ async fn cloud_control_sees_the_services_own_rules() {
     let properties = json!({ "Name": "chat", "Policy": { "Statement": [] }, "Tags": [{ "Key": "a", "Value": "b" }] });
     assert_eq!(events.create(REGION, bus, &properties).unwrap(), "chat");
     assert_eq!(events.read(REGION, bus, "chat").unwrap()["Policy"], properties["Policy"]);
-    assert_eq!(fixture.ask("DescribeEventBus", json!({ "Name": "chat" })).await.unwrap()["Policy"], r#"{"Statement":[]}"#);
+    assert_eq!(
+        fixture.ask("DescribeEventBus", json!({ "Name": "chat" })).await.unwrap()["Policy"],
+        r#"{"Statement":[]}"#
+    );
     events.delete(REGION, bus, "chat").unwrap();
     assert!(events.read(REGION, bus, "chat").is_none());
 }

@@ -197,7 +197,11 @@ impl Lambda {
     /// Tells the mapping's destination for failures, if it has one, which events are not handled.
     async fn give_up(&self, mapping: &Mapping, shard: &str, batch: &Batch, reason: Reason, failure: Option<&Failure>) {
         let source = mapping.source();
-        tracing::warn!("{} events of {source} are given up: {} does not handle them", batch.events.len(), mapping.function_arn);
+        tracing::warn!(
+            "{} events of {source} are given up: {} does not handle them",
+            batch.events.len(),
+            mapping.function_arn
+        );
         let Some(reference) = Reference::from_arn(&mapping.function_arn) else { return };
         if let Some(destination) = mapping.on_failure() {
             let record = record(mapping, shard, batch, reason, failure);
@@ -348,7 +352,13 @@ mod tests {
     }
 
     /// The ids and failures of what is tried again, or of what is given up.
-    fn after(settings: Value, ids_of: &str, failures: u32, first_failed: usize, whole: bool) -> (bool, Vec<(String, u32)>) {
+    fn after(
+        settings: Value,
+        ids_of: &str,
+        failures: u32,
+        first_failed: usize,
+        whole: bool,
+    ) -> (bool, Vec<(String, u32)>) {
         let shown = |batch: &Batch| (ids(&batch.events), batch.failures);
         match next(&mapping(settings), Batch { events: events(ids_of), failures }, first_failed, whole) {
             Next::Retry(batches) => (true, batches.iter().map(shown).collect()),

@@ -112,7 +112,9 @@ pub fn change_tags(scheduler: &Scheduler, region: &str, name: &str, change: impl
 /// The group whose ARN is in the path: only groups have tags.
 fn named(call: &ServiceCall) -> Result<&str, ApiError> {
     let arn = call.id(0);
-    arn.rsplit_once(":schedule-group/").map(|(_, name)| name).ok_or_else(|| invalid(format!("Invalid resource ARN: {arn}.")))
+    arn.rsplit_once(":schedule-group/")
+        .map(|(_, name)| name)
+        .ok_or_else(|| invalid(format!("Invalid resource ARN: {arn}.")))
 }
 
 /// The tags in an input.

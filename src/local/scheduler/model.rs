@@ -131,8 +131,10 @@ impl State {
 
     /// All schedules.
     pub fn schedules(&self) -> impl Iterator<Item = (ScheduleId, &Schedule)> {
-        let groups =
-            self.regions.iter().flat_map(|(region, groups)| groups.iter().map(move |(name, group)| (region, name, group)));
+        let groups = self
+            .regions
+            .iter()
+            .flat_map(|(region, groups)| groups.iter().map(move |(name, group)| (region, name, group)));
         groups.flat_map(|(region, group, it)| {
             it.schedules.iter().map(move |(name, schedule)| {
                 let id = ScheduleId { region: region.clone(), group: group.clone(), name: name.clone() };
@@ -178,7 +180,8 @@ impl Schedule {
     /// Whether it will not be due again after `after`, in milliseconds since the epoch.
     pub fn is_over(&self, id: &ScheduleId, after: i64) -> bool {
         let Some(alarm) = self.alarm(id) else { return false };
-        let (Ok(start), Ok(after)) = (Timestamp::from_millisecond(alarm.start), Timestamp::from_millisecond(after)) else {
+        let (Ok(start), Ok(after)) = (Timestamp::from_millisecond(alarm.start), Timestamp::from_millisecond(after))
+        else {
             return false;
         };
         let calendar = Calendar { zone: &alarm.zone, start, minute: schedule::MINUTE };

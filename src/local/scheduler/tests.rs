@@ -86,7 +86,10 @@ async fn a_rate_begins_at_once_and_goes_on() {
     fixture.ask("POST", "/schedules/beat", schedule("rate(1 minute)")).await.unwrap();
     let delivered = fixture.delivered.at_least(3).await;
     let event: Value = serde_json::from_str(&delivered[0].1).unwrap();
-    assert_eq!((delivered[0].0.as_str(), &event["source"], &event["detail"]), (FUNCTION, &json!("aws.scheduler"), &json!("{}")));
+    assert_eq!(
+        (delivered[0].0.as_str(), &event["source"], &event["detail"]),
+        (FUNCTION, &json!("aws.scheduler"), &json!("{}"))
+    );
     let arn = "arn:aws:scheduler:eu-west-1:000000000000:schedule/default/beat";
     assert_eq!(event["resources"], json!([arn]));
 }
@@ -147,7 +150,10 @@ async fn schedules_are_read_changed_listed_and_deleted() {
     let arn = "arn:aws:scheduler:eu-west-1:000000000000:schedule/chat/noon";
     assert_eq!(made["ScheduleArn"], arn);
     let read = fixture.ask("GET", "/schedules/noon?groupName=chat", json!({})).await.unwrap();
-    assert_eq!((&read["Arn"], &read["StartDate"], &read["State"]), (&json!(arn), &json!(1_900_000_000.0), &json!("ENABLED")));
+    assert_eq!(
+        (&read["Arn"], &read["StartDate"], &read["State"]),
+        (&json!(arn), &json!(1_900_000_000.0), &json!("ENABLED"))
+    );
     assert_eq!(read["Target"]["RetryPolicy"]["MaximumRetryAttempts"], 185);
     assert_eq!(fixture.ask("GET", "/schedules/noon", json!({})).await.unwrap_err().code, "ResourceNotFoundException");
     input["State"] = "DISABLED".into();
@@ -180,7 +186,11 @@ async fn what_aws_refuses_is_refused() {
         (with("/FlexibleTimeWindow/Mode", json!("ON")), "ValidationException", "[OFF, FLEXIBLE]"),
         (with("/FlexibleTimeWindow/Mode", json!("FLEXIBLE")), "ValidationException", "MaximumWindowInMinutes"),
         (with("/Target/Arn", json!("f")), "ValidationException", "Provided Arn is not in correct format."),
-        (with("/Target/RoleArn", json!("arn:aws:iam::000000000000:role/other")), "ValidationException", "must allow AWS EventBridge Scheduler"),
+        (
+            with("/Target/RoleArn", json!("arn:aws:iam::000000000000:role/other")),
+            "ValidationException",
+            "must allow AWS EventBridge Scheduler",
+        ),
         (zone("Europe/Atlantis"), "ValidationException", "Europe/Atlantis"),
     ] {
         let error = fixture.ask("POST", "/schedules/s", input.clone()).await.unwrap_err();

@@ -27,12 +27,12 @@ use crate::local::events::targets::Targets;
 use crate::local::iam::Iam;
 use crate::local::lambda::Lambda;
 use crate::local::logs::Logs;
-use crate::local::sns::Sns;
-use crate::local::sqs::Sqs;
 use crate::local::protocol::operation::Operation;
 use crate::local::protocol::service::{AnyService, Service};
 use crate::local::protocol::wire::{Request, Response};
 use crate::local::scheduler::Scheduler;
+use crate::local::sns::Sns;
+use crate::local::sqs::Sqs;
 use crate::local::sts::Sts;
 use crate::local::tagging::Tagging;
 
@@ -102,18 +102,12 @@ impl Cloud {
         )?;
         let sqs = Sqs::open(context)?;
         let sns = Sns::open(context, lambda.clone(), sqs.clone())?;
-        let targets = Arc::new(Targets {
-            functions: lambda.clone(),
-            logs: logs.clone(),
-            others: vec![sqs.clone(), sns.clone()],
-        });
+        let targets =
+            Arc::new(Targets { functions: lambda.clone(), logs: logs.clone(), others: vec![sqs.clone(), sns.clone()] });
         let events = Events::open(context, Arc::clone(&targets))?;
         let scheduler = Scheduler::open(context, iam.clone(), targets, events.clone())?;
         lambda.connect(
-            vec![
-                Arc::downgrade(&dynamodb) as Weak<dyn EventSource>,
-                Arc::downgrade(&sqs) as Weak<dyn EventSource>,
-            ],
+            vec![Arc::downgrade(&dynamodb) as Weak<dyn EventSource>, Arc::downgrade(&sqs) as Weak<dyn EventSource>],
             vec![
                 Arc::downgrade(&events) as Weak<dyn DeliveryTarget>,
                 Arc::downgrade(&sqs) as Weak<dyn DeliveryTarget>,

@@ -87,9 +87,8 @@ impl ControlledResources for Sqs {
     }
 
     fn list(&self, region: &str, _type_name: &str) -> Vec<String> {
-        self.queues.read(|queues| {
-            queues.of_region(region).map(|(name, _)| self.url(&QueueId::new(region, name))).collect()
-        })
+        self.queues
+            .read(|queues| queues.of_region(region).map(|(name, _)| self.url(&QueueId::new(region, name))).collect())
     }
 }
 
@@ -108,6 +107,7 @@ fn attributes_of(properties: &Value) -> BTreeMap<String, String> {
 
 fn tags_of(properties: &Value) -> BTreeMap<String, String> {
     let tags = properties["Tags"].as_array().into_iter().flatten();
-    let pair = |tag: &Value| Some((tag["Key"].as_str()?.to_owned(), tag["Value"].as_str().unwrap_or_default().to_owned()));
+    let pair =
+        |tag: &Value| Some((tag["Key"].as_str()?.to_owned(), tag["Value"].as_str().unwrap_or_default().to_owned()));
     tags.filter_map(pair).collect()
 }

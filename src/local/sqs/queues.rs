@@ -193,7 +193,9 @@ impl Sqs {
 fn check_name(name: &str, fifo: bool) -> Result<(), ApiError> {
     let stem = if fifo { name.strip_suffix(".fifo") } else { Some(name) };
     let Some(stem) = stem else {
-        return Err(error::invalid("The name of a FIFO queue can only include alphanumeric characters, hyphens, or underscores, must end with .fifo suffix and be 1 to 80 in length."));
+        return Err(error::invalid(
+            "The name of a FIFO queue can only include alphanumeric characters, hyphens, or underscores, must end with .fifo suffix and be 1 to 80 in length.",
+        ));
     };
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if stem.is_empty() || name.len() > 80 || !stem.chars().all(plain) {
