@@ -11,6 +11,7 @@ mod authorizer;
 pub mod cloud_control;
 mod deployment;
 mod domain_name;
+mod event_source_mapping;
 mod foreign_permission;
 mod function;
 mod inline_policy;
@@ -51,6 +52,7 @@ pub static PROVIDERS: &[&dyn Provider] = &[
     &crate::core::types::authorizer::Authorizer,
     &crate::core::types::deployment::Deployment,
     &crate::core::types::domain_name::DomainName,
+    &crate::core::types::event_source_mapping::EventSourceMapping,
     &crate::core::types::foreign_permission::ForeignPermission,
     &crate::core::types::function::Function,
     &crate::core::types::inline_policy::InlinePolicy,

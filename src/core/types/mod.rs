@@ -12,6 +12,7 @@ pub mod cost;
 pub mod deployment;
 pub mod domain_name;
 mod effects;
+pub mod event_source_mapping;
 pub mod foreign_permission;
 pub mod function;
 pub mod iam_permissions;
@@ -73,6 +74,7 @@ pub static TYPES: &[&dyn Kind] = &[
     &foreign_permission::ForeignPermission,
     &api::Api,
     &permission::Permission,
+    &event_source_mapping::EventSourceMapping,
     &alias::Alias,
     &version::Version,
     &function::Function,

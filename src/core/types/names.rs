@@ -16,4 +16,5 @@ pub const ROLE: &str = "AWS::IAM::Role";
 pub const ROUTE: &str = "AWS::ApiGatewayV2::Route";
 pub const ROUTE_RESPONSE: &str = "AWS::ApiGatewayV2::RouteResponse";
 pub const STAGE: &str = "AWS::ApiGatewayV2::Stage";
+pub const TABLE: &str = "AWS::DynamoDB::Table";
 pub const VERSION: &str = "AWS::Lambda::Version";

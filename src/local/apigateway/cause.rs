@@ -90,6 +90,11 @@ pub enum Cause {
         service: String,
         served: Vec<String>,
     },
+    /// The policies of the integration's role do not let it invoke the function.
+    RoleDenied {
+        role: String,
+        function: String,
+    },
     /// A handshake of a route with IAM authorization.
     NotSigned {
         why: String,
@@ -230,6 +235,7 @@ impl Cause {
             | Self::TimedOut { function, .. }
             | Self::Malformed { function, .. }
             | Self::MalformedAuthorization { function, .. }
+            | Self::RoleDenied { function, .. }
             | Self::Unauthorized { function }
             | Self::Denied { function, .. } => Some(function),
             Self::NotServed { .. }
@@ -359,6 +365,10 @@ impl Cause {
                 "It must exist, and its AssumeRolePolicyDocument must allow sts:AssumeRole for the service \
                  apigateway.amazonaws.com."
                     .to_owned(),
+            ),
+            Self::RoleDenied { role, function } => (
+                format!("The integration's role {role} may not invoke {}.", name_of(function)),
+                "Allow lambda:InvokeFunction on it in the policies of the role.".to_owned(),
             ),
             Self::NotSigned { why } => (
                 why.clone(),

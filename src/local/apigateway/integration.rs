@@ -24,6 +24,7 @@ use super::rules::Members;
 use super::schema::{self, Invalid};
 use super::service_call::{self, Target};
 use super::{endpoint, selection};
+use crate::core::iam::need::Need;
 use crate::local::context::ports::{Callers, Functions, Invoked, Records, Roles, Services};
 use crate::local::lock::lock;
 
@@ -49,6 +50,18 @@ impl Backends {
         records: Arc<dyn Records>,
     ) -> Self {
         Self { roles, services, callers, records, sessions: Mutex::default() }
+    }
+
+    /// Checks that the gateway can assume a role, and that its policies let it invoke a function.
+    fn may_invoke(&self, role: &str, function: &str) -> Result<(), Cause> {
+        if !self.roles.assumable(role, "apigateway.amazonaws.com") {
+            return Err(Cause::NoRole { role: role.to_owned() });
+        }
+        let region = function.split(':').nth(3).unwrap_or_default();
+        match self.roles.refused(role, region, &[Need::new("lambda:InvokeFunction", function)]) {
+            Some(_) => Err(Cause::RoleDenied { role: role.to_owned(), function: function.to_owned() }),
+            None => Ok(()),
+        }
     }
 
     /// The access key of a session of a role.
@@ -199,6 +212,10 @@ impl RouteCall<'_> {
         let (functions, source_arn) = (self.functions, self.source_arn);
         let named = || function.to_owned();
         // With credentials the gateway invokes as that role, and the function's resource policy is not checked.
+        let role = config.credentials_arn.as_deref().zip(self.backends);
+        if let Some((role, backends)) = role {
+            backends.may_invoke(role, function)?;
+        }
         let permitted =
             config.credentials_arn.is_some() || functions.permits(function, "apigateway.amazonaws.com", source_arn);
         if !permitted {

@@ -68,17 +68,20 @@ pub async fn send(
     let mut body = body;
     let mut wrapped = None;
     match protocol {
-        Protocol::AwsJson10 | Protocol::AwsJson11 => {
+        Protocol::AwsJson10 | Protocol::AwsJson10Query(_) | Protocol::AwsJson11 => {
             let named = headers.contains_key("x-amz-target");
-            let form = parameters_of_form(&headers, &query, &body, target);
-            if target.is_action && !named && !(form.is_some() && target.service == "sqs") {
-                set(&mut headers, "x-amz-target", &format!("{}{}", targets.unwrap_or_default(), target.operation));
-            } else if let Some(form) = form.filter(|_| !named) {
-                // A queue's older protocol is a form.
+            // The older protocol of queues is a form.
+            let form = match protocol {
+                Protocol::AwsJson10Query(_) if !named => parameters_of_form(&headers, &query, &body, target),
+                _ => None,
+            };
+            if let Some(form) = form {
                 let (action, members) = from_form(form, &path, services.authority());
                 set(&mut headers, "x-amz-target", &format!("{}{action}", targets.unwrap_or_default()));
                 body = Value::Object(members).to_string().into();
                 wrapped = Some(action);
+            } else if target.is_action && !named {
+                set(&mut headers, "x-amz-target", &format!("{}{}", targets.unwrap_or_default(), target.operation));
             }
             set(&mut headers, "content-type", protocol.content_type());
             path = "/".to_owned();

@@ -17,6 +17,10 @@ struct NoFunctions;
 
 #[async_trait]
 impl Functions for NoFunctions {
+    fn send_event(&self, _function_arn: &str, _payload: Bytes) -> Result<(), ApiError> {
+        Ok(())
+    }
+
     async fn invoke(
         &self,
         _function_arn: &str,

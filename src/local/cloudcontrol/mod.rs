@@ -1,5 +1,6 @@
 //! AWS Cloud Control API: keeps every resource of a type that the local cloud does not run as a record: created, read, changed,
-//! listed and deleted as AWS does it, with the attributes that AWS would mint. Nothing of them runs.
+//! listed and deleted as AWS does it, with the attributes that AWS would mint. Nothing of them runs. Of types that another service
+//! of this cloud has (`ports::ControlledResources`), it is a view: they have one state, the service's.
 //!
 //! A request is answered at once and takes effect a moment later, as on AWS; its token tells how it went.
 
@@ -17,7 +18,7 @@ use serde_json::Value;
 use self::records::{Records, Request};
 use crate::core::schemas::schema;
 use crate::local::context::CloudContext;
-use crate::local::context::ports::{Records as Kept, Tagged, TaggedResources};
+use crate::local::context::ports::{ControlledResources, Records as Kept, Tagged, TaggedResources};
 use crate::local::context::store::PersistedState;
 use crate::local::protocol::wire::ApiError;
 
@@ -25,10 +26,11 @@ use crate::local::protocol::wire::ApiError;
 const FILE: &str = "cloudcontrol";
 
 /// The service.
-#[derive(Debug)]
 pub struct CloudControl {
     context: CloudContext,
     state: PersistedState<Records>,
+    /// The services that have resources of their own: those are not kept here.
+    served: Vec<Arc<dyn ControlledResources>>,
 }
 
 /// The input of every operation.
@@ -57,13 +59,18 @@ pub struct Filter {
 type Answer = Result<Value, ApiError>;
 
 impl CloudControl {
-    /// Opens the service with its persisted records.
+    /// Opens the service with its persisted records, over the services that have resources of their own.
     ///
     /// # Errors
     /// When they cannot be read.
-    pub fn open(context: &CloudContext) -> io::Result<Arc<Self>> {
+    pub fn open(context: &CloudContext, served: Vec<Arc<dyn ControlledResources>>) -> io::Result<Arc<Self>> {
         let state = PersistedState::open(context.store.clone(), FILE, unsaved)?;
-        Ok(Arc::new(Self { context: context.clone(), state }))
+        Ok(Arc::new(Self { context: context.clone(), state, served }))
+    }
+
+    /// The service that has the resources of a type; `None` for what is a record here.
+    fn server_of(&self, type_name: &str) -> Option<&dyn ControlledResources> {
+        self.served.iter().find(|service| service.types().contains(&type_name)).map(|service| &**service)
     }
 }
 

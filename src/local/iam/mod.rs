@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use super::context::{ACCOUNT, CloudContext};
 use crate::core::iam::document::{trusts_principal, trusts_service};
+use crate::core::iam::need::Need;
 use crate::local::context::clock::{iso8601, now_millis};
 use crate::local::context::ports::{Credentials, Roles};
 use crate::local::context::store::PersistedState;
@@ -259,6 +260,11 @@ impl Roles for Iam {
         let sessions = lock(&self.sessions);
         let session = sessions.iter().find(|session| session.access_key == access_key_id)?;
         (!session.secret.is_empty()).then(|| session.secret.clone())
+    }
+
+    fn refused<'a>(&self, role_arn: &str, region: &str, needs: &'a [Need]) -> Option<&'a Need> {
+        let is_checked = self.context.conditions.strict.iam;
+        is_checked.then(|| self.first_refused(role_arn, region, needs)).flatten()
     }
 }
 

@@ -11,6 +11,8 @@ use time::macros::format_description;
 use uuid::Uuid;
 
 use super::error;
+use super::event_invoke_config::EventInvokeConfig;
+use super::mappings::Mapping;
 use super::name::{FunctionId, LATEST, Reference};
 use super::packages::CodeArchive;
 use super::policy::Policy;
@@ -25,6 +27,9 @@ const FILE: &str = "lambda";
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct State {
     regions: BTreeMap<String, BTreeMap<String, Function>>,
+    /// Event source mappings by region, then by UUID. They outlive their functions.
+    #[serde(default)]
+    pub(super) mappings: BTreeMap<String, BTreeMap<String, Mapping>>,
 }
 
 /// One function with its versions, aliases, policies and tags.
@@ -40,6 +45,9 @@ pub struct Function {
     pub policies: BTreeMap<String, Policy>,
     pub tags: BTreeMap<String, String>,
     pub reserved_concurrency: Option<u32>,
+    /// By qualifier, `$LATEST` for the function's own.
+    #[serde(default)]
+    pub event_invoke_configs: BTreeMap<String, EventInvokeConfig>,
     /// The description of `$LATEST` when the newest version was published: the version may have its own description.
     #[serde(default)]
     pub published_description: Option<String>,

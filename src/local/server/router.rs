@@ -173,7 +173,7 @@ impl Router {
                 (protocol.error(&error, &entry.request_id), code)
             }
         };
-        if matches!(protocol, Protocol::AwsJson10 | Protocol::AwsJson11) {
+        if matches!(protocol, Protocol::AwsJson10 | Protocol::AwsJson10Query(_) | Protocol::AwsJson11) {
             let content_type = HeaderValue::from_static(protocol.content_type());
             response.headers.insert(http::header::CONTENT_TYPE, content_type);
         }
@@ -336,6 +336,7 @@ pub fn decode_query(text: &[u8]) -> Vec<(String, String)> {
 fn service_by_form(request: &Request) -> Option<&'static str> {
     if let Some(target) = request.headers.get("x-amz-target").and_then(|target| target.to_str().ok()) {
         return match target.split_once(['_', '.'])?.0 {
+            "AmazonSQS" => Some("sqs"),
             "CloudApiService" => Some("cloudcontrolapi"),
             "DynamoDB" => Some("dynamodb"),
             "Logs" => Some("logs"),
@@ -360,6 +361,7 @@ fn service_by_form(request: &Request) -> Option<&'static str> {
         "2010-05-08" => Some("iam"),
         "2011-06-15" => Some("sts"),
         "2010-05-15" => Some("cloudformation"),
+        "2010-03-31" => Some("sns"),
         _ => None,
     }
 }

@@ -128,6 +128,7 @@ pub const SWIFT: &str = r#"
     function_pending = 0.002
     function_updating = 0.002
     resource_changing = 0.002
+    mapping_changing = 0.002
 "#;
 
 /// A cloud with fast conditions and the echo template in its folder; nothing is deployed.

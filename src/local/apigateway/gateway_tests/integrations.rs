@@ -150,7 +150,7 @@ impl Services for OneOfEach {
     fn protocol(&self, service: &str) -> Option<(Protocol, Option<&'static str>)> {
         match service {
             "dynamodb" => Some((Protocol::AwsJson10, Some("DynamoDB_20120810."))),
-            "sqs" => Some((Protocol::AwsJson10, Some("AmazonSQS."))),
+            "sqs" => Some((Protocol::AwsJson10Query(&[]), Some("AmazonSQS."))),
             "sns" => Some((Protocol::Query("x"), None)),
             _ => None,
         }
