@@ -197,3 +197,74 @@ async fn http_integrations_call_an_endpoint_of_this_machine() {
     client.close().await;
     cloud.down();
 }
+
+#[tokio::test]
+async fn frames_go_into_a_queue_and_come_out_of_it_without_a_function() {
+    let cloud = Cloud::start().conditions(STRICT).go();
+    let api = json!({ "Ref": "Api" });
+    let integration = |operation: &str, template: Value, content_type: Option<&str>| {
+        let mut parameters = json!({});
+        if let Some(content_type) = content_type {
+            parameters["integration.request.header.Content-Type"] = format!("'{content_type}'").into();
+        }
+        json!({ "Type": "AWS::ApiGatewayV2::Integration", "Properties": {
+            "ApiId": api, "IntegrationType": "AWS", "IntegrationMethod": "POST",
+            "IntegrationUri": { "Fn::Sub": format!("arn:aws:apigateway:${{AWS::Region}}:sqs:{operation}") },
+            "CredentialsArn": { "Fn::GetAtt": ["Role", "Arn"] }, "PassthroughBehavior": "NEVER",
+            "TemplateSelectionExpression": "\\$default", "RequestTemplates": { "$default": template }, "RequestParameters": parameters,
+        } })
+    };
+    let answer = |integration: &str, template: &str| {
+        json!({ "Type": "AWS::ApiGatewayV2::IntegrationResponse", "Properties": {
+            "ApiId": api, "IntegrationId": { "Ref": integration }, "IntegrationResponseKey": "/2\\d\\d/",
+            "ResponseTemplates": { "$default": template }, "TemplateSelectionExpression": "\\$default",
+        } })
+    };
+    let route = |key: &str, integration: &str| {
+        json!({ "Type": "AWS::ApiGatewayV2::Route", "Properties": {
+            "ApiId": api, "RouteKey": key, "Target": { "Fn::Sub": format!("integrations/${{{integration}}}") },
+            "RouteResponseSelectionExpression": "$default",
+        } })
+    };
+    let response = |route: &str| {
+        json!({ "Type": "AWS::ApiGatewayV2::RouteResponse", "Properties": {
+            "ApiId": api, "RouteId": { "Ref": route }, "RouteResponseKey": "$default",
+        } })
+    };
+    let form = "#set($from = $context.connectionId)\nAction=SendMessage&MessageBody=$util.urlEncode($input.json('$.text'))\
+                &MessageAttribute.1.Name=from&MessageAttribute.1.Value.DataType=String&MessageAttribute.1.Value.StringValue=$util.urlEncode($from)";
+    let template = json!({ "Resources": {
+        "Api": { "Type": "AWS::ApiGatewayV2::Api", "Properties": {
+            "Name": "queue", "ProtocolType": "WEBSOCKET", "RouteSelectionExpression": "$request.body.action",
+        } },
+        "Queue": { "Type": "AWS::SQS::Queue", "Properties": { "QueueName": "frames" } },
+        "Role": { "Type": "AWS::IAM::Role", "Properties": {
+            "AssumeRolePolicyDocument": { "Version": "2012-10-17", "Statement": [{
+                "Effect": "Allow", "Principal": { "Service": "apigateway.amazonaws.com" }, "Action": "sts:AssumeRole",
+            }] },
+            "Policies": [{ "PolicyName": "queue", "PolicyDocument": { "Version": "2012-10-17", "Statement": [{
+                "Effect": "Allow", "Action": ["sqs:SendMessage", "sqs:ReceiveMessage"], "Resource": { "Fn::GetAtt": ["Queue", "Arn"] },
+            }] } }],
+        } },
+        "Send": integration("path/${AWS::AccountId}/${Queue.QueueName}", form.into(), Some("application/x-www-form-urlencoded")),
+        "SendAnswer": answer("Send", "kept: #if($input.path('$.SendMessageResponse.SendMessageResult.MessageId') != '')yes#{else}no#end"),
+        "Receive": integration("action/ReceiveMessage", json!({ "Fn::Sub": "{\"QueueUrl\": \"${Queue}\", \"WaitTimeSeconds\": 5, \"MessageAttributeNames\": [\"All\"]}" }), None),
+        "ReceiveAnswer": answer("Receive", "#set($m = $input.path('$.Messages[0]'))$m.Body from $m.MessageAttributes.from.StringValue.length()"),
+        "SendRoute": route("send", "Send"),
+        "SendResponse": response("SendRoute"),
+        "ReceiveRoute": route("receive", "Receive"),
+        "ReceiveResponse": response("ReceiveRoute"),
+        "Stage": { "Type": "AWS::ApiGatewayV2::Stage", "Properties": { "ApiId": api, "StageName": "live", "AutoDeploy": true } },
+    } });
+    fs::write(cloud.folder().join("template.json"), template.to_string()).unwrap();
+    let uri = cloud.up().uri();
+    cloud.up().changes_nothing();
+    let mut client = Client::connect(&uri).await;
+    client.say(r#"{"action": "send", "text": "a&b"}"#).await;
+    assert_eq!(client.hear().await, "kept: yes");
+    client.say(r#"{"action": "receive"}"#).await;
+    assert_eq!(client.hear().await, "\"a&b\" from 16");
+    client.close().await;
+    cloud.down();
+    same(&cloud.inventory().await, &Inventory::new());
+}
