@@ -595,7 +595,7 @@ async fn a_key_schema_is_changed_only_with_permission_to_lose_the_data() {
     let position = |call: &str| calls.iter().position(|made| made == call).unwrap();
     assert!(position("dynamodb.CreateTable") < position("dynamodb.DeleteTable"), "{calls:?}");
     assert_up_to_date(&cloud);
-    same(&cloud.inventory().await, &first_deployment(&template).await);
+    same(&cloud.inventory().await, &first_deployment(template::echo, &template).await);
 }
 
 #[tokio::test]
@@ -610,7 +610,7 @@ async fn a_renamed_logical_id_is_another_resource() {
     template.save(&cloud);
     cloud.up();
     assert_up_to_date(&cloud);
-    same(&cloud.inventory().await, &first_deployment(&template).await);
+    same(&cloud.inventory().await, &first_deployment(template::echo, &template).await);
 }
 
 #[tokio::test]
@@ -624,7 +624,7 @@ async fn expiry_changes_as_often_as_dynamodb_allows() {
     template.save(&cloud);
     assert_eq!(cloud.up().mutations(), ["dynamodb.UpdateTimeToLive"]);
     assert_up_to_date(&cloud);
-    same(&cloud.inventory().await, &first_deployment(&template).await);
+    same(&cloud.inventory().await, &first_deployment(template::echo, &template).await);
 
     // That is once an hour. Another attribute takes two changes: off for the old one, on for the new.
     template.set("Rows.TimeToLiveSpecification.AttributeName", json!("until"));

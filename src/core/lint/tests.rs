@@ -894,15 +894,8 @@ fn properties_of_other_api_types_are_refused_with_the_reason() {
             "Integration",
             "ApiId: a, IntegrationType: MOCK",
             "TlsConfig: {}",
-            "it is for private integrations, which only HTTP APIs have",
+            "it is for private integrations of HTTP APIs",
             "remove it",
-        ),
-        (
-            "Integration",
-            "ApiId: a, IntegrationType: MOCK",
-            "ConnectionId: c",
-            "it names the VPC link of a private integration, which only HTTP APIs have",
-            "remove it, and reach into the VPC from a function",
         ),
         (
             "Route",

@@ -147,7 +147,7 @@ impl Kind for Integration {
             },
             Never {
                 properties: &["TlsConfig"],
-                why: "it is for the private integrations of HTTP APIs",
+                why: "it is for private integrations of HTTP APIs",
                 help: "remove it",
             },
         ]

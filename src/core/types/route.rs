@@ -43,7 +43,6 @@ pub(crate) struct Props {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct ParameterConstraints {
-    #[serde(default)]
     pub(crate) required: bool,
 }
 
