@@ -42,11 +42,11 @@ fn changing(run: &Run) -> Vec<String> {
 async fn they_come_stay_change_and_go() {
     let cloud = cloud();
     let run = cloud.up();
-    let line = "Kept as records only, the local cloud does not run them: DeadLetters (SQS Queue), Greeting (SSM Parameter), \
-                Heartbeat (Events Rule), Messages (SQS Queue), News (SNS Topic), Users (Cognito UserPool)\n";
+    let line = "Kept as records only, the local cloud does not run them: Greeting (SSM Parameter), Heartbeat (Events Rule), \
+                Users (Cognito UserPool)\n";
     assert!(run.stderr.contains(line), "{}", run.stderr);
     let outputs = &run.stderr;
-    assert!(outputs.contains("Queue = https://sqs.us-east-1.amazonaws.com/000000000000/app-Messages-"), "{outputs}");
+    assert!(outputs.contains(&format!("Queue = http://localhost:{}/000000000000/app-Messages-", cloud.port())), "{outputs}");
     assert!(outputs.contains("Rule = app-Heartbeat-"), "{outputs}");
 
     // What AWS has and the template does not state is no change.

@@ -3,7 +3,6 @@
 
 mod deletion_policy;
 pub mod deserialize;
-pub mod event_pattern;
 pub mod naming;
 mod problem;
 mod reach;

@@ -12,7 +12,7 @@ use super::name::{FunctionId, Reference};
 use super::state::{State, now};
 use super::tags;
 use crate::core::iam::need::Need;
-use crate::core::words::event_pattern::EventPattern;
+use crate::core::events::pattern::EventPattern;
 use crate::local::context::CloudContext;
 use crate::local::context::ports::Position;
 use crate::local::protocol::service::ServiceCall;
@@ -34,6 +34,23 @@ pub struct Mapping {
     /// The last event of each shard that was handled.
     #[serde(default)]
     pub positions: BTreeMap<String, String>,
+}
+
+/// A filter of events.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Filter {
+    pub pattern: EventPattern,
+    /// What it says of a message's body, if it does: whether that is JSON.
+    pub body_is_json: Option<bool>,
+}
+
+impl Filter {
+    /// # Errors
+    /// What is wrong with the pattern.
+    pub fn read(pattern: &str) -> Result<Self, String> {
+        let json: Value = serde_json::from_str(pattern).map_err(|error| error.to_string())?;
+        Ok(Self { pattern: EventPattern::of(&json)?, body_is_json: json.get("body").map(Value::is_object) })
+    }
 }
 
 /// The members that callers set at `CreateEventSourceMapping` (service model, botocore).
@@ -121,11 +138,11 @@ impl Mapping {
         self.settings.get("ScalingConfig")?["MaximumConcurrency"].as_u64()?.try_into().ok()
     }
 
-    /// The patterns of which an event must match one; none where all events are wanted.
-    pub fn filters(&self) -> Vec<EventPattern> {
+    /// The filters of which an event must pass one; none where all events are wanted.
+    pub fn filters(&self) -> Vec<Filter> {
         let filters = self.settings.get("FilterCriteria").and_then(|criteria| criteria["Filters"].as_array());
         let patterns = filters.into_iter().flatten().filter_map(|filter| filter["Pattern"].as_str());
-        patterns.filter_map(|pattern| EventPattern::read(pattern).ok()).collect()
+        patterns.filter_map(|pattern| Filter::read(pattern).ok()).collect()
     }
 
     /// Where reading a shard goes on.
@@ -342,7 +359,7 @@ impl Lambda {
                     Value::String(text) => text.is_empty(),
                     _ => false,
                 };
-                if is_empty { settings.remove(&member) } else { settings.insert(member, value) };
+                if is_empty { settings.shift_remove(&member) } else { settings.insert(member, value) };
             }
             let settings = with_defaults(&service, settings);
             check(&service, &settings)?;
@@ -544,7 +561,7 @@ fn check(service: &str, settings: &Map<String, Value>) -> Result<(), ApiError> {
         return Err(error::invalid("Unsupported DestinationConfig parameter for given event source mapping type."));
     }
     let filters = settings.get("FilterCriteria").and_then(|criteria| criteria["Filters"].as_array());
-    let is_pattern = |filter: &Value| filter["Pattern"].as_str().is_some_and(|text| EventPattern::read(text).is_ok());
+    let is_pattern = |filter: &Value| filter["Pattern"].as_str().is_some_and(|text| Filter::read(text).is_ok());
     if !filters.into_iter().flatten().all(is_pattern) {
         return Err(error::invalid("Invalid filter pattern definition."));
     }

@@ -15,19 +15,18 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::Lambda;
-use super::mappings::{Mapping, not_permitted};
+use super::mappings::{Filter, Mapping, not_permitted};
 use super::name::Reference;
 use super::spec::InvokeRequest;
-use crate::core::words::event_pattern::EventPattern;
-use crate::local::context::ports::{DeliveryTarget, EventSource, Invoked, SourceEvent};
+use crate::local::context::ports::{DeliveryTarget, EventSource, Invoked, Position, SourceEvent};
 use crate::local::lock::lock;
 use crate::local::protocol::wire::ApiError;
 
 /// How long a poll waits for events: the longest that a queue allows.
-const LONG_POLL: Duration = Duration::from_secs(20);
+pub(super) const LONG_POLL: Duration = Duration::from_secs(20);
 
 /// The pause after a source or a function that cannot be used.
-const PAUSE: Duration = Duration::from_secs(1);
+pub(super) const PAUSE: Duration = Duration::from_secs(1);
 
 /// How many batches of a queue are handled at once where no mapping says so: Lambda begins with five.
 const AT_ONCE: usize = 5;
@@ -86,7 +85,7 @@ impl Pollers {
         lock(&self.results).get(&(region.to_owned(), uuid.to_owned())).cloned()
     }
 
-    fn note(&self, region: &str, uuid: &str, result: &str) {
+    pub(super) fn note(&self, region: &str, uuid: &str, result: &str) {
         lock(&self.results).insert((region.to_owned(), uuid.to_owned()), result.to_owned());
     }
 
@@ -113,7 +112,7 @@ pub(super) enum Outcome {
 /// Why a batch failed.
 #[derive(Debug, PartialEq)]
 pub(super) struct Failure {
-    /// The `condition` of a destination's record.
+    /// What the function answered, if it was invoked.
     pub invoked: Option<Invoked>,
     pub why: String,
 }
@@ -186,9 +185,14 @@ impl Lambda {
             }
             // Nothing closes the semaphore.
             let Ok(turn) = Arc::clone(&turns).acquire_owned().await else { return };
-            let batch = tokio::select! {
-                batch = gather(&mapping, &*source) => batch,
+            let first = tokio::select! {
+                first = receive(&mapping, &*source, size(&mapping), LONG_POLL) => first,
                 _ = changed.changed() => continue,
+            };
+            // What has been received is handled, whatever changes meanwhile.
+            let batch = match first {
+                Ok(first) => fill(&mapping, &*source, first).await,
+                Err(error) => Err(error),
             };
             match batch {
                 Ok(batch) if batch.is_empty() => {}
@@ -297,35 +301,50 @@ impl Lambda {
     }
 }
 
-/// The next batch of a queue: what is there, and with a batching window what comes until it ends or the batch is full.
-async fn gather(mapping: &Mapping, source: &dyn EventSource) -> Result<Vec<SourceEvent>, ApiError> {
-    let size = mapping.number("BatchSize").and_then(|size| usize::try_from(size).ok()).unwrap_or(1).max(1);
+/// The largest batch of a mapping.
+pub(super) fn size(mapping: &Mapping) -> usize {
+    mapping.number("BatchSize").and_then(|size| usize::try_from(size).ok()).unwrap_or(1).max(1)
+}
+
+/// What is in a queue, or comes within a time.
+async fn receive(
+    mapping: &Mapping,
+    source: &dyn EventSource,
+    most: usize,
+    wait: Duration,
+) -> Result<Vec<SourceEvent>, ApiError> {
+    source.receive(mapping.source(), "", &Position::Newest, most, wait).await
+}
+
+/// A batch that has begun, with what comes until the batching window ends or it is full.
+async fn fill(
+    mapping: &Mapping,
+    source: &dyn EventSource,
+    mut batch: Vec<SourceEvent>,
+) -> Result<Vec<SourceEvent>, ApiError> {
     let window = mapping.number("MaximumBatchingWindowInSeconds").and_then(|window| u64::try_from(window).ok());
-    let position = mapping.position("");
-    let receive = |most: usize, wait: Duration| source.receive(mapping.source(), "", &position, most, wait);
-    let mut batch = receive(size, LONG_POLL).await?;
     let until = Instant::now() + Duration::from_secs(window.unwrap_or_default());
-    while !batch.is_empty() && batch.len() < size && Instant::now() < until {
-        batch.extend(receive(size - batch.len(), until - Instant::now()).await?);
+    while !batch.is_empty() && batch.len() < size(mapping) && Instant::now() < until {
+        batch.extend(receive(mapping, source, size(mapping) - batch.len(), until - Instant::now()).await?);
     }
     Ok(batch)
 }
 
 /// The events that a mapping wants, and the others.
 pub(super) fn filtered(mapping: &Mapping, batch: Vec<SourceEvent>) -> (Vec<SourceEvent>, Vec<SourceEvent>) {
-    let patterns = mapping.filters();
-    batch.into_iter().partition(|event| is_wanted(&patterns, &event.event))
+    let filters = mapping.filters();
+    batch.into_iter().partition(|event| is_wanted(&filters, &event.event))
 }
 
-/// Whether one of the patterns matches an event, if there are any. A body is held against a pattern as JSON where both are
+/// Whether one of the filters passes an event, if there are any. A body is held against a pattern as JSON where both are
 /// JSON, as text where both are not, and does not match where one of them is.
-fn is_wanted(patterns: &[EventPattern], event: &Value) -> bool {
-    patterns.is_empty()
-        || patterns.iter().any(|pattern| {
-            let Some(wanted) = pattern.member("body") else { return pattern.matches(event) };
+fn is_wanted(filters: &[Filter], event: &Value) -> bool {
+    filters.is_empty()
+        || filters.iter().any(|Filter { pattern, body_is_json }| {
+            let Some(is_json) = body_is_json else { return pattern.matches(event) };
             let body = event["body"].as_str().unwrap_or_default();
             let parsed = serde_json::from_str::<Value>(body).ok().filter(Value::is_object);
-            match (wanted.is_object(), parsed) {
+            match (is_json, parsed) {
                 (true, Some(parsed)) => {
                     let mut event = event.clone();
                     event["body"] = parsed;
@@ -409,7 +428,7 @@ mod tests {
 
     #[test]
     fn bodies_are_filtered_by_what_they_are() {
-        let patterns = |pattern: &str| vec![EventPattern::read(pattern).unwrap()];
+        let patterns = |pattern: &str| vec![Filter::read(pattern).unwrap()];
         for (pattern, body, expected) in [
             (r#"{"body": {"kind": ["chat"]}}"#, r#"{"kind": "chat"}"#, true),
             (r#"{"body": {"kind": ["chat"]}}"#, r#"{"kind": "other"}"#, false),

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::error::{self, invalid};
 use super::operations::Answer;
 use super::{Sns, Subscription, TopicId};
-use crate::core::words::event_pattern::EventPattern;
+use crate::core::events::pattern::EventPattern;
 use crate::local::context::clock::now_millis;
 use crate::local::context::ports::{Delivery, DeliveryTarget};
 use crate::local::protocol::query::{Query, Xml};

@@ -9,7 +9,7 @@ use super::error::{self, invalid};
 use super::operations::Answer;
 use super::topics::{entries, map, page, topic_of};
 use super::{Sns, Subscription, Topic, TopicId};
-use crate::core::words::event_pattern::EventPattern;
+use crate::core::events::pattern::EventPattern;
 use crate::local::context::ACCOUNT;
 use crate::local::protocol::query::{Query, Xml};
 use crate::local::protocol::wire::ApiError;

@@ -50,6 +50,15 @@ const WITH_DATA: &[&str] = &[
     "AWS::Timestream::Table",
 ];
 
+/// Types that the local cloud runs: their services are there.
+const RUN_LOCALLY: &[&str] = &[
+    "AWS::SNS::Subscription",
+    "AWS::SNS::Topic",
+    "AWS::SNS::TopicInlinePolicy",
+    "AWS::SQS::Queue",
+    "AWS::SQS::QueueInlinePolicy",
+];
+
 /// ARNs that follow from a name: type, the attribute that is one, service, what stands before the name. (Service
 /// Authorization Reference, "Resource types".) References to them need not wait for AWS.
 const ARNS: &[(&str, &str, &str, &str)] = &[
@@ -415,7 +424,7 @@ impl Kind for CloudControlled {
     }
 
     fn is_record_locally(&self) -> bool {
-        true
+        !RUN_LOCALLY.contains(&self.schema.type_name)
     }
 
     fn permissions(&self, it: &Subject<'_>, permissions: &mut Permissions) {
