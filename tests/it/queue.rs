@@ -106,3 +106,26 @@ fn mappings_are_read_in_two_round_trips() {
     let names: Vec<String> = calls.iter().map(|call| call.name.to_string()).collect();
     assert!(rounds <= 2, "{rounds} round trips deep: {names:#?}");
 }
+
+#[test]
+fn what_lambda_would_refuse_is_said_before_any_call() {
+    let cloud = App::queue().fast();
+    let said = |change: &dyn Fn(&mut Template)| {
+        let mut template = Template::of("tests/fixtures/queue/template.yaml");
+        change(&mut template);
+        template.save_as(&cloud, "template.yaml");
+        let run = cloud.wschat(&["validate"]).exits(1);
+        run.stdout + &run.stderr
+    };
+    for (property, value, expected) in [
+        ("Work.VisibilityTimeout", json!(9), "the visibility timeout of Work (9 s) is less than the timeout of Worker (10 s)"),
+        ("WorkMapping.BatchSize", json!(11), "set MaximumBatchingWindowInSeconds"),
+        ("WorkMapping.BatchSize", json!(0), "BatchSize"),
+        ("WorkMapping.FilterCriteria", json!({ "Filters": [{ "Pattern": "{\"body\": \"x\"}" }] }), "the pattern is none"),
+        ("WorkMapping.FunctionResponseTypes", json!(["ReportFailures"]), "ReportBatchItemFailures"),
+        ("WorkMapping.Batchsize", json!(1), "did you mean \"BatchSize\"?"),
+    ] {
+        let said = said(&|template| template.set(property, value.clone()));
+        assert!(said.contains(expected), "{property}: {said}");
+    }
+}
