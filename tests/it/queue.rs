@@ -100,8 +100,7 @@ fn one_property_of_a_mapping_is_one_call() {
 fn mappings_are_read_in_two_round_trips() {
     let cloud = App::queue().fast();
     cloud.through().run(&["up", "--yes"]).run.ok();
-    let ProxiedRun { run, calls, rounds } =
-        cloud.through().in_rounds(Duration::from_millis(500)).run(&["up", "--yes"]);
+    let ProxiedRun { run, calls, rounds } = cloud.through().in_rounds(Duration::from_millis(500)).run(&["up", "--yes"]);
     run.ok().changes_nothing();
     let names: Vec<String> = calls.iter().map(|call| call.name.to_string()).collect();
     assert!(rounds <= 2, "{rounds} round trips deep: {names:#?}");
@@ -118,10 +117,18 @@ fn what_lambda_would_refuse_is_said_before_any_call() {
         run.stdout + &run.stderr
     };
     for (property, value, expected) in [
-        ("Work.VisibilityTimeout", json!(9), "the visibility timeout of Work (9 s) is less than the timeout of Worker (10 s)"),
+        (
+            "Work.VisibilityTimeout",
+            json!(9),
+            "the visibility timeout of Work (9 s) is less than the timeout of Worker (10 s)",
+        ),
         ("WorkMapping.BatchSize", json!(11), "set MaximumBatchingWindowInSeconds"),
         ("WorkMapping.BatchSize", json!(0), "BatchSize"),
-        ("WorkMapping.FilterCriteria", json!({ "Filters": [{ "Pattern": "{\"body\": \"x\"}" }] }), "the pattern is none"),
+        (
+            "WorkMapping.FilterCriteria",
+            json!({ "Filters": [{ "Pattern": "{\"body\": \"x\"}" }] }),
+            "the pattern is none",
+        ),
         ("WorkMapping.FunctionResponseTypes", json!(["ReportFailures"]), "ReportBatchItemFailures"),
         ("WorkMapping.Batchsize", json!(1), "did you mean \"BatchSize\"?"),
     ] {

@@ -41,7 +41,8 @@ impl Provider for EventSourceMapping {
             return Ok(Vec::new());
         }
         // The tags of those that are known are asked for in the same round trip.
-        let uuids = known.iter().flatten().map(|uuid| async move { Ok::<_, CallError>((*uuid, tags_of(aws, uuid).await?)) });
+        let uuids =
+            known.iter().flatten().map(|uuid| async move { Ok::<_, CallError>((*uuid, tags_of(aws, uuid).await?)) });
         let (found, known_tags) = tokio::join!(describe(aws, None, None), try_join_all(uuids));
         let found = match found {
             Ok(found) => found,
@@ -107,7 +108,10 @@ impl Provider for EventSourceMapping {
                 Err(error) => error,
             };
             if is_about_role(&error) && begun.elapsed() < PATIENCE {
-                (cx.note)(format!("waits until the function's role may read its source, {} s", begun.elapsed().as_secs()));
+                (cx.note)(format!(
+                    "waits until the function's role may read its source, {} s",
+                    begun.elapsed().as_secs()
+                ));
                 tokio::time::sleep(Duration::from_millis(500)).await;
                 continue;
             }
@@ -139,7 +143,8 @@ impl Provider for EventSourceMapping {
         let differs = |property: &str| seen.get(property) != desired.properties.get(property);
         if WRITTEN.iter().any(|one| differs(one)) {
             let request = change(aws, id, &to, &differs);
-            aws.call(AwsCall::new("lambda", "UpdateEventSourceMapping").repeatable(), || request.clone().send()).await?;
+            aws.call(AwsCall::new("lambda", "UpdateEventSourceMapping").repeatable(), || request.clone().send())
+                .await?;
             until_settled(cx, id).await?;
         }
         let arn = arn(aws.scope(), id);
@@ -249,8 +254,7 @@ async fn live(
 /// The tags of a mapping; `None` where it is gone.
 async fn tags_of(aws: &Aws, uuid: &str) -> Result<Option<Tags>, CallError> {
     let arn = arn(aws.scope(), uuid);
-    let answer =
-        aws.call(AwsCall::new("lambda", "ListTags"), || aws.lambda.list_tags().resource(&arn).send()).await;
+    let answer = aws.call(AwsCall::new("lambda", "ListTags"), || aws.lambda.list_tags().resource(&arn).send()).await;
     match answer {
         Ok(answer) => Ok(Some(answer.tags.unwrap_or_default().into_iter().collect())),
         Err(error) if error.is(Meaning::NotFound) => Ok(None),

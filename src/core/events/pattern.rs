@@ -33,13 +33,22 @@ enum Matcher {
     Exists(bool),
     /// None of these.
     AnythingBut(Vec<Matcher>),
-    Prefix { text: String, ignore_case: bool },
-    Suffix { text: String, ignore_case: bool },
+    Prefix {
+        text: String,
+        ignore_case: bool,
+    },
+    Suffix {
+        text: String,
+        ignore_case: bool,
+    },
     IsIgnoringCase(String),
     /// The texts between the `*`.
     Wildcard(Vec<String>),
     Numeric(Vec<(Comparison, f64)>),
-    Cidr { address: IpAddr, bits: u8 },
+    Cidr {
+        address: IpAddr,
+        bits: u8,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -87,11 +96,14 @@ impl Node {
         for (name, rule) in fields {
             match rule {
                 // A field can have this name too: then its values are no objects.
-                Value::Array(items) if name == "$or" && items.iter().all(|item| item.is_object() && !is_operator(item)) => {
+                Value::Array(items)
+                    if name == "$or" && items.iter().all(|item| item.is_object() && !is_operator(item)) =>
+                {
                     if items.len() < 2 {
                         return Err("There must have at least 2 Objects in $or relationship.".to_owned());
                     }
-                    let alternatives = items.iter().filter_map(Value::as_object).map(|item| Self::read(item, depth + 1));
+                    let alternatives =
+                        items.iter().filter_map(Value::as_object).map(|item| Self::read(item, depth + 1));
                     node.alternatives.push(alternatives.collect::<Result<_, _>>()?);
                 }
                 Value::Array(items) if items.is_empty() => return Err("Empty arrays are not allowed".to_owned()),
@@ -481,7 +493,8 @@ mod tests {
             "[ab*]{0,3}".prop_map(Value::from),
         ];
         leaf.prop_recursive(3, 20, 4, |inner| {
-            let name = prop_oneof!["[ab]", Just("$or".to_owned()), Just("prefix".to_owned()), Just("exists".to_owned())];
+            let name =
+                prop_oneof!["[ab]", Just("$or".to_owned()), Just("prefix".to_owned()), Just("exists".to_owned())];
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
                 prop::collection::btree_map(name, inner, 0..3)

@@ -281,7 +281,11 @@ impl Kind for EventSourceMapping {
             let Some(text) = filter["Pattern"].as_str().filter(|text| !Token::is_in(text)) else { continue };
             if let Err(why) = EventPattern::read(text) {
                 let path = below("FilterCriteria").key("Filters").index(index).key("Pattern");
-                refuse(path, format!("the pattern is none: {why}"), "its leaves are lists: {\"body\": {\"kind\": [\"chat\"]}}");
+                refuse(
+                    path,
+                    format!("the pattern is none: {why}"),
+                    "its leaves are lists: {\"body\": {\"kind\": [\"chat\"]}}",
+                );
             }
         }
         let source = properties["EventSourceArn"].as_str().unwrap_or_default();
@@ -292,7 +296,11 @@ impl Kind for EventSourceMapping {
         };
         if service == "sqs" && number("BatchSize") > 10 && (is_fifo || number("MaximumBatchingWindowInSeconds") == 0) {
             let help = if is_fifo { "a FIFO queue's have 10 at most" } else { "set MaximumBatchingWindowInSeconds" };
-            refuse(below("BatchSize"), "Lambda takes more than 10 messages only where it may wait for them".to_owned(), help);
+            refuse(
+                below("BatchSize"),
+                "Lambda takes more than 10 messages only where it may wait for them".to_owned(),
+                help,
+            );
         }
         if is_stream(service) && properties["StartingPosition"].is_null() {
             let problem = Problem::new(Path::default(), format!("missing property \"StartingPosition\" of {TYPE}"))

@@ -71,7 +71,9 @@ impl Body {
         for arn in destinations.flatten().filter_map(|one| one.destination.as_deref()).filter(|arn| !arn.is_empty()) {
             let service = arn.split(':').nth(2).unwrap_or_default();
             if !["events", "lambda", "s3", "sns", "sqs"].contains(&service) {
-                return Err(error::invalid(format!("The provided destination config DestinationConfig is invalid: {arn}")));
+                return Err(error::invalid(format!(
+                    "The provided destination config DestinationConfig is invalid: {arn}"
+                )));
             }
         }
         Ok(())
@@ -96,7 +98,8 @@ impl EventInvokeConfig {
     }
 
     fn described(&self, reference: &Reference) -> Value {
-        let destination = |arn: &Option<String>| arn.as_ref().map_or_else(|| json!({}), |arn| json!({ "Destination": arn }));
+        let destination =
+            |arn: &Option<String>| arn.as_ref().map_or_else(|| json!({}), |arn| json!({ "Destination": arn }));
         let mut members = json!({
             "LastModified": self.modified as f64 / 1000.0,
             "FunctionArn": reference.id.qualified_arn(reference.qualifier.as_deref().unwrap_or(LATEST)),

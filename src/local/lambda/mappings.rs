@@ -11,8 +11,8 @@ use super::error;
 use super::name::{FunctionId, Reference};
 use super::state::{State, now};
 use super::tags;
-use crate::core::iam::need::Need;
 use crate::core::events::pattern::EventPattern;
+use crate::core::iam::need::Need;
 use crate::local::context::CloudContext;
 use crate::local::context::ports::Position;
 use crate::local::protocol::service::ServiceCall;
@@ -323,9 +323,9 @@ impl Lambda {
                 && source.is_none_or(|source| mapping.source() == source)
                 && uuid.as_str() > after
         };
-        let found: Vec<String> = self.registry.read(|state| {
-            state.mappings().filter(wanted).map(|(_, uuid, _)| uuid.clone()).take(size + 1).collect()
-        });
+        let found: Vec<String> = self
+            .registry
+            .read(|state| state.mappings().filter(wanted).map(|(_, uuid, _)| uuid.clone()).take(size + 1).collect());
         let page = found.iter().take(size).filter_map(|uuid| self.described(region, uuid).ok());
         let mut answer = json!({ "EventSourceMappings": page.collect::<Vec<_>>() });
         if found.len() > size {
@@ -359,7 +359,11 @@ impl Lambda {
                     Value::String(text) => text.is_empty(),
                     _ => false,
                 };
-                if is_empty { settings.shift_remove(&member) } else { settings.insert(member, value) };
+                if is_empty {
+                    settings.shift_remove(&member)
+                } else {
+                    settings.insert(member, value)
+                };
             }
             let settings = with_defaults(&service, settings);
             check(&service, &settings)?;
@@ -417,7 +421,9 @@ impl Lambda {
         })?;
         let service = mapping.service();
         let Some(source) = self.pollers.source(service) else {
-            tracing::warn!("an event source mapping of {service} is kept and never polled: the local cloud has no {service}");
+            tracing::warn!(
+                "an event source mapping of {service} is kept and never polled: the local cloud has no {service}"
+            );
             return Ok(());
         };
         source.check(mapping.source(), timeout).map_err(error::invalid)?;
@@ -439,7 +445,9 @@ pub(super) fn not_permitted(service: &str, source: &str, action: &str) -> String
     let action = action.split_once(':').map_or(action, |(_, name)| name);
     match service {
         "sqs" => format!("The function execution role does not have permissions to call {action} on SQS"),
-        _ => format!("Cannot access stream {source}. Please ensure the role can perform the {action} Action on your stream in IAM."),
+        _ => format!(
+            "Cannot access stream {source}. Please ensure the role can perform the {action} Action on your stream in IAM."
+        ),
     }
 }
 
@@ -514,7 +522,9 @@ fn check(service: &str, settings: &Map<String, Value>) -> Result<(), ApiError> {
         let is_fifo =
             settings.get("EventSourceArn").and_then(Value::as_str).is_some_and(|source| source.ends_with(".fifo"));
         if is_fifo && number("BatchSize") > 10 {
-            return Err(error::invalid("1 validation error detected: BatchSize must be less than or equal to 10 for FIFO queues."));
+            return Err(error::invalid(
+                "1 validation error detected: BatchSize must be less than or equal to 10 for FIFO queues.",
+            ));
         }
         if is_fifo && number("MaximumBatchingWindowInSeconds") > 0 {
             return Err(error::invalid("Batching window is not supported for FIFO queues."));
@@ -533,9 +543,7 @@ fn check(service: &str, settings: &Map<String, Value>) -> Result<(), ApiError> {
             "StartingPosition",
         ];
         if let Some(member) = of_streams.into_iter().find(|member| settings.contains_key(*member)) {
-            return Err(error::invalid(format!(
-                "Unsupported {member} parameter for given event source mapping type."
-            )));
+            return Err(error::invalid(format!("Unsupported {member} parameter for given event source mapping type.")));
         }
     }
     if is_stream(service) {
@@ -588,8 +596,12 @@ fn taken(service: &str, source: &str, function: &FunctionId, uuid: &str) -> ApiE
     let update = format!("Please update or delete the existing mapping with UUID {uuid}");
     error::conflict(match service {
         "sqs" => {
-            format!("An event source mapping with SQS arn (\" {source} \") and function (\" {name} \") already exists. {update}")
+            format!(
+                "An event source mapping with SQS arn (\" {source} \") and function (\" {name} \") already exists. {update}"
+            )
         }
-        _ => format!("The event source arn (\" {source} \") and function (\" {name} \") provided already exists. {update}"),
+        _ => format!(
+            "The event source arn (\" {source} \") and function (\" {name} \") provided already exists. {update}"
+        ),
     })
 }

@@ -130,9 +130,7 @@ impl Lambda {
         self.pollers.changed.send_modify(|count| *count += 1);
         let wanted: Vec<(String, String, String)> = self.registry.read(|state| {
             let wanted = state.mappings().filter(|(.., mapping)| mapping.is_wanted());
-            wanted
-                .map(|(region, uuid, mapping)| (region.clone(), uuid.clone(), mapping.service().to_owned()))
-                .collect()
+            wanted.map(|(region, uuid, mapping)| (region.clone(), uuid.clone(), mapping.service().to_owned())).collect()
         });
         for (region, uuid, service) in wanted {
             let Some(source) = self.pollers.source(&service) else { continue };
@@ -217,9 +215,9 @@ impl Lambda {
         let Some(reference) = Reference::from_arn(&mapping.function_arn) else {
             return Some("the function's ARN is none".to_owned());
         };
-        let role = self.registry.read(|state| {
-            state.version(&reference).map(|(_, _, version)| version.deployment.settings.role.clone())
-        });
+        let role = self
+            .registry
+            .read(|state| state.version(&reference).map(|(_, _, version)| version.deployment.settings.role.clone()));
         let Ok(role) = role else { return Some(format!("Function not found: {}", mapping.function_arn)) };
         let action = self.refused_to(&role, region, mapping.source(), source.actions())?;
         Some(not_permitted(mapping.service(), mapping.source(), &action))
@@ -227,7 +225,14 @@ impl Lambda {
 
     /// Invokes the function with the events of a queue that its mapping wants, and deletes those that it has handled. (Those that
     /// no filter wants are deleted, too: developer guide, "Control which events Lambda sends to your function".)
-    async fn handle(&self, region: &str, uuid: &str, mapping: &Mapping, source: &dyn EventSource, batch: Vec<SourceEvent>) {
+    async fn handle(
+        &self,
+        region: &str,
+        uuid: &str,
+        mapping: &Mapping,
+        source: &dyn EventSource,
+        batch: Vec<SourceEvent>,
+    ) {
         let (wanted, others) = filtered(mapping, batch);
         if !others.is_empty() {
             source.delete(mapping.source(), &others).await;

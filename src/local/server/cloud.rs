@@ -25,11 +25,11 @@ use crate::local::dynamodb::DynamoDb;
 use crate::local::iam::Iam;
 use crate::local::lambda::Lambda;
 use crate::local::logs::Logs;
-use crate::local::sns::Sns;
-use crate::local::sqs::Sqs;
 use crate::local::protocol::operation::Operation;
 use crate::local::protocol::service::{AnyService, Service};
 use crate::local::protocol::wire::{Request, Response};
+use crate::local::sns::Sns;
+use crate::local::sqs::Sqs;
 use crate::local::sts::Sts;
 use crate::local::tagging::Tagging;
 

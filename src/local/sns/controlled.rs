@@ -127,19 +127,18 @@ impl ControlledResources for Sns {
         }
         let attributes = attributes_of(properties, OF_TOPIC);
         super::topics::check(&attributes)?;
-        let inline: Vec<Subscription> = properties["Subscription"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .map(|one| subscription_of(one, true))
-            .collect();
+        let inline: Vec<Subscription> =
+            properties["Subscription"].as_array().into_iter().flatten().map(|one| subscription_of(one, true)).collect();
         self.state.change(|state| {
             let topic = state.topic_mut(&id)?;
             topic.attributes.retain(|name, _| !OF_TOPIC.contains(&name.as_str()));
             topic.attributes.extend(attributes);
             topic.tags = tags_of(properties);
             let stays = |one: &Subscription| {
-                !one.is_inline || inline.iter().any(|wanted| (&wanted.protocol, &wanted.endpoint) == (&one.protocol, &one.endpoint))
+                !one.is_inline
+                    || inline
+                        .iter()
+                        .any(|wanted| (&wanted.protocol, &wanted.endpoint) == (&one.protocol, &one.endpoint))
             };
             topic.subscriptions.retain(|_, one| stays(one));
             Ok(())
@@ -226,9 +225,12 @@ fn attributes_of(properties: &Value, names: &[&str]) -> BTreeMap<String, String>
 fn typed(attributes: &BTreeMap<String, String>) -> Map<String, Value> {
     let value = |name: &str, text: &str| match name {
         "ContentBasedDeduplication" | "FifoTopic" | "RawMessageDelivery" => (text == "true").into(),
-        "ArchivePolicy" | "DataProtectionPolicy" | "DeliveryPolicy" | "FilterPolicy" | "RedrivePolicy" | "ReplayPolicy" => {
-            serde_json::from_str(text).unwrap_or_else(|_| text.into())
-        }
+        "ArchivePolicy"
+        | "DataProtectionPolicy"
+        | "DeliveryPolicy"
+        | "FilterPolicy"
+        | "RedrivePolicy"
+        | "ReplayPolicy" => serde_json::from_str(text).unwrap_or_else(|_| text.into()),
         "MaximumMessageSize" => text.parse::<i64>().map_or_else(|_| text.into(), Value::from),
         _ => text.into(),
     };
@@ -237,6 +239,7 @@ fn typed(attributes: &BTreeMap<String, String>) -> Map<String, Value> {
 
 fn tags_of(properties: &Value) -> BTreeMap<String, String> {
     let tags = properties["Tags"].as_array().into_iter().flatten();
-    let pair = |tag: &Value| Some((tag["Key"].as_str()?.to_owned(), tag["Value"].as_str().unwrap_or_default().to_owned()));
+    let pair =
+        |tag: &Value| Some((tag["Key"].as_str()?.to_owned(), tag["Value"].as_str().unwrap_or_default().to_owned()));
     tags.filter_map(pair).collect()
 }

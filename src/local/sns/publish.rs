@@ -81,7 +81,8 @@ impl Subscription {
             return true;
         };
         if self.attributes.get("FilterPolicyScope").is_some_and(|scope| scope == "MessageBody") {
-            return serde_json::from_str(message.text_for(&self.protocol)).is_ok_and(|body: Value| policy.matches(&body));
+            return serde_json::from_str(message.text_for(&self.protocol))
+                .is_ok_and(|body: Value| policy.matches(&body));
         }
         policy.matches(&message.attributes_for_filters())
     }
@@ -128,9 +129,8 @@ impl Sns {
                 Err(error) => Err(error),
             };
             match published {
-                Ok((message, sequence)) => successful.push(
-                    Xml::new().text("Id", id).text("MessageId", message).optional("SequenceNumber", sequence),
-                ),
+                Ok((message, sequence)) => successful
+                    .push(Xml::new().text("Id", id).text("MessageId", message).optional("SequenceNumber", sequence)),
                 Err(error) => failed.push(
                     Xml::new()
                         .text("Id", id)
@@ -350,7 +350,9 @@ fn attributes(query: &Query, prefix: &str) -> Result<Vec<(String, String, String
             return Err(ApiError::new(
                 400,
                 "ParameterValueInvalid",
-                format!("The message attribute '{name}' must contain non-empty message attribute value and a supported type."),
+                format!(
+                    "The message attribute '{name}' must contain non-empty message attribute value and a supported type."
+                ),
             ));
         }
     }

@@ -17,8 +17,7 @@ use crate::local::protocol::wire::ApiError;
 /// What a subscription is called before it is confirmed.
 const PENDING: &str = "PendingConfirmation";
 
-const PROTOCOLS: &[&str] =
-    &["application", "email", "email-json", "firehose", "http", "https", "lambda", "sms", "sqs"];
+const PROTOCOLS: &[&str] = &["application", "email", "email-json", "firehose", "http", "https", "lambda", "sms", "sqs"];
 
 /// The attributes that callers can set (API reference, `SetSubscriptionAttributes`).
 const SETTABLE: &[&str] = &[
@@ -76,9 +75,7 @@ impl Sns {
             };
             if let Some((id, there)) = subscriptions.iter().find(|(_, there)| same(there)) {
                 if there.attributes != subscription.attributes && !subscription.attributes.is_empty() {
-                    return Err(invalid(
-                        "Attributes Reason: Subscription already exists with different attributes",
-                    ));
+                    return Err(invalid("Attributes Reason: Subscription already exists with different attributes"));
                 }
                 return Ok(id.clone());
             }
@@ -137,12 +134,7 @@ impl Sns {
     }
 
     /// Sets attributes of a subscription; an empty one is taken away.
-    pub(super) fn set(
-        &self,
-        topic: &TopicId,
-        id: &str,
-        attributes: BTreeMap<String, String>,
-    ) -> Result<(), ApiError> {
+    pub(super) fn set(&self, topic: &TopicId, id: &str, attributes: BTreeMap<String, String>) -> Result<(), ApiError> {
         check(&attributes)?;
         self.state.change(|state| {
             let found = state.topic_mut(topic).ok().and_then(|topic| topic.subscriptions.get_mut(id));

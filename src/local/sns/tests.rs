@@ -78,7 +78,8 @@ impl Fixture {
         let fake = Arc::new(Fake::default());
         let sns = Sns::open(&context, fake.clone(), fake.clone()).unwrap();
         let fixture = Self { sns, fake, context, _folder: folder };
-        let made = fixture.ask("CreateTopic", &[("Name", "t"), ("Tags.member.1.Key", "a"), ("Tags.member.1.Value", "b")]);
+        let made =
+            fixture.ask("CreateTopic", &[("Name", "t"), ("Tags.member.1.Key", "a"), ("Tags.member.1.Value", "b")]);
         assert_eq!(texts(&made.await.unwrap(), "TopicArn"), [TOPIC]);
         fixture
     }
@@ -132,14 +133,20 @@ async fn a_function_gets_an_event_and_a_queue_an_envelope_or_the_message_itself(
     let record = &event["Records"][0];
     assert_eq!((to.as_str(), record["EventSubscriptionArn"].as_str()), (FUNCTION, Some(function.as_str())));
     let sns = &record["Sns"];
-    assert_eq!((&sns["Message"], &sns["Subject"], sns["MessageId"].as_str()), (&json!("hello"), &json!("greeting"), Some(id.as_str())));
+    assert_eq!(
+        (&sns["Message"], &sns["Subject"], sns["MessageId"].as_str()),
+        (&json!("hello"), &json!("greeting"), Some(id.as_str()))
+    );
     assert_eq!(sns["MessageAttributes"], json!({ "kind": { "Type": "String", "Value": "chat" } }));
     assert!(sns["SigningCertUrl"].is_string() && sns["SigningCertURL"].is_null());
 
     let queued = fixture.queued();
     let find = |arn: &str| queued.iter().find(|(to, _)| to == arn).map(|(_, delivery)| delivery.clone()).unwrap();
     let envelope: Value = serde_json::from_str(&find(QUEUE).body).unwrap();
-    assert_eq!((&envelope["Type"], &envelope["Message"], &envelope["TopicArn"]), (&json!("Notification"), &json!("hello"), &json!(TOPIC)));
+    assert_eq!(
+        (&envelope["Type"], &envelope["Message"], &envelope["TopicArn"]),
+        (&json!("Notification"), &json!("hello"), &json!(TOPIC))
+    );
     assert_eq!(find(QUEUE).by, Some(("sns.amazonaws.com", TOPIC.to_owned())));
     let message = find(&raw);
     assert_eq!((message.body.as_str(), message.attributes[0].0.as_str()), ("hello", "kind"));
@@ -148,7 +155,9 @@ async fn a_function_gets_an_event_and_a_queue_an_envelope_or_the_message_itself(
 #[tokio::test]
 async fn filter_policies_decide_who_gets_what() {
     let fixture = Fixture::new().await;
-    fixture.subscribe("sqs", QUEUE, &[("FilterPolicy", r#"{"kind": ["chat"], "size": [{"numeric": [">", 3]}]}"#)]).await;
+    fixture
+        .subscribe("sqs", QUEUE, &[("FilterPolicy", r#"{"kind": ["chat"], "size": [{"numeric": [">", 3]}]}"#)])
+        .await;
     let body = format!("{QUEUE}-body");
     let scope = [("FilterPolicy", r#"{"room": {"name": ["a"]}}"#), ("FilterPolicyScope", "MessageBody")];
     fixture.subscribe("sqs", &body, &scope).await;

@@ -120,9 +120,9 @@ impl Sns {
     }
 
     pub(super) fn list_topics(&self, query: &Query) -> Answer {
-        let arns = self.state.read(|state| -> Vec<String> {
-            state.of_region(&query.caller.region).map(|(id, _)| id.arn()).collect()
-        });
+        let arns = self
+            .state
+            .read(|state| -> Vec<String> { state.of_region(&query.caller.region).map(|(id, _)| id.arn()).collect() });
         let (page, next) = page(query, arns)?;
         let items = page.into_iter().map(|arn| Xml::new().text("TopicArn", arn));
         Ok(Xml::new().list("Topics", items).optional("NextToken", next))
@@ -181,8 +181,14 @@ fn attributes(id: &TopicId, topic: &Topic) -> BTreeMap<String, String> {
 /// The policy that every topic begins with: its account may do everything with it.
 fn default_policy(id: &TopicId) -> String {
     let actions = [
-        "GetTopicAttributes", "SetTopicAttributes", "AddPermission", "RemovePermission", "DeleteTopic", "Subscribe",
-        "ListSubscriptionsByTopic", "Publish",
+        "GetTopicAttributes",
+        "SetTopicAttributes",
+        "AddPermission",
+        "RemovePermission",
+        "DeleteTopic",
+        "Subscribe",
+        "ListSubscriptionsByTopic",
+        "Publish",
     ];
     serde_json::json!({
         "Version": "2008-10-17",
@@ -202,9 +208,8 @@ fn default_policy(id: &TopicId) -> String {
 /// # Errors
 /// `InvalidParameter` for the first attribute that is none.
 pub fn check(attributes: &BTreeMap<String, String>) -> Result<(), ApiError> {
-    let is_known = |name: &&String| {
-        SETTABLE.contains(&name.as_str()) || FEEDBACK.iter().any(|ending| name.ends_with(ending))
-    };
+    let is_known =
+        |name: &&String| SETTABLE.contains(&name.as_str()) || FEEDBACK.iter().any(|ending| name.ends_with(ending));
     match attributes.keys().find(|name| !is_known(name)) {
         Some(unknown) => Err(invalid(format!("Attributes Reason: Unknown attribute {unknown}"))),
         None => Ok(()),

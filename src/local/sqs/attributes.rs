@@ -23,14 +23,8 @@ const FLAGS: &[(&str, Option<&str>)] =
     &[("ContentBasedDeduplication", None), ("FifoQueue", None), ("SqsManagedSseEnabled", Some("true"))];
 
 /// Texts: documents, keys, and what FIFO queues have.
-const TEXTS: &[&str] = &[
-    "DeduplicationScope",
-    "FifoThroughputLimit",
-    "KmsMasterKeyId",
-    "Policy",
-    "RedriveAllowPolicy",
-    "RedrivePolicy",
-];
+const TEXTS: &[&str] =
+    &["DeduplicationScope", "FifoThroughputLimit", "KmsMasterKeyId", "Policy", "RedriveAllowPolicy", "RedrivePolicy"];
 
 /// Those that only a FIFO queue has.
 const OF_FIFO: &[&str] = &["ContentBasedDeduplication", "DeduplicationScope", "FifoQueue", "FifoThroughputLimit"];
@@ -126,9 +120,11 @@ impl Queue {
             }
         }
         if self.flag("FifoQueue") {
-            for (name, default) in
-                [("ContentBasedDeduplication", "false"), ("DeduplicationScope", "queue"), ("FifoThroughputLimit", "perQueue")]
-            {
+            for (name, default) in [
+                ("ContentBasedDeduplication", "false"),
+                ("DeduplicationScope", "queue"),
+                ("FifoThroughputLimit", "perQueue"),
+            ] {
                 all.insert(name.to_owned(), default.to_owned());
             }
         }

@@ -26,7 +26,8 @@ impl ControlledResources for Sqs {
             let id = id.ok_or_else(super::error::no_queue)?;
             let (queue, _) = self.queue(&id)?;
             if queue.attributes.contains_key("Policy") {
-                let message = format!("Resource of type '{POLICY}' with identifier '{}' already exists.", self.url(&id));
+                let message =
+                    format!("Resource of type '{POLICY}' with identifier '{}' already exists.", self.url(&id));
                 return Err(ApiError::new(400, "AlreadyExists", message));
             }
             self.set_policy(&id, &properties["PolicyDocument"])?;
@@ -146,6 +147,7 @@ fn attributes_of(properties: &Value) -> BTreeMap<String, String> {
 
 fn tags_of(properties: &Value) -> BTreeMap<String, String> {
     let tags = properties["Tags"].as_array().into_iter().flatten();
-    let pair = |tag: &Value| Some((tag["Key"].as_str()?.to_owned(), tag["Value"].as_str().unwrap_or_default().to_owned()));
+    let pair =
+        |tag: &Value| Some((tag["Key"].as_str()?.to_owned(), tag["Value"].as_str().unwrap_or_default().to_owned()));
     tags.filter_map(pair).collect()
 }

@@ -70,7 +70,8 @@ impl Attribute {
 impl Message {
     /// Its size against the queue's limit: body and attributes, in bytes.
     pub fn size(&self) -> usize {
-        let of = |(name, attribute): (&String, &Attribute)| name.len() + attribute.data_type.len() + attribute.bytes().len();
+        let of =
+            |(name, attribute): (&String, &Attribute)| name.len() + attribute.data_type.len() + attribute.bytes().len();
         self.body.len() + self.attributes.iter().map(of).sum::<usize>()
     }
 
@@ -98,7 +99,8 @@ impl Message {
     pub fn event(&self, arn: &str) -> Value {
         let attributes = self.attributes.iter().map(|(name, attribute)| {
             let mut shown = json!({ "stringListValues": [], "binaryListValues": [], "dataType": attribute.data_type });
-            for (member, value) in [("stringValue", &attribute.string_value), ("binaryValue", &attribute.binary_value)] {
+            for (member, value) in [("stringValue", &attribute.string_value), ("binaryValue", &attribute.binary_value)]
+            {
                 if let Some(value) = value {
                     shown[member] = value.as_str().into();
                 }
@@ -160,7 +162,8 @@ mod tests {
         let attributes = BTreeMap::from([("kind".to_owned(), attribute("String", "chat"))]);
         let bytes = b"\0\0\0\x04kind\0\0\0\x06String\x01\0\0\0\x04chat";
         assert_eq!(md5_of_attributes(&attributes), md5_of(bytes));
-        let binary = Attribute { data_type: "Binary".to_owned(), string_value: None, binary_value: Some("AAE=".to_owned()) };
+        let binary =
+            Attribute { data_type: "Binary".to_owned(), string_value: None, binary_value: Some("AAE=".to_owned()) };
         let bytes = b"\0\0\0\x01b\0\0\0\x06Binary\x02\0\0\0\x02\0\x01";
         assert_eq!(md5_of_attributes(&BTreeMap::from([("b".to_owned(), binary)])), md5_of(bytes));
     }

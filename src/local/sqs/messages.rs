@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::error;
 use super::message::{Attribute, Message, md5_of, md5_of_attributes};
 use super::operations::{Answer, Entry, Input};
-use super::queue::{Receiving, Received};
+use super::queue::{Received, Receiving};
 use super::{LiveQueue, Queue, QueueId, Sqs};
 use crate::local::context::clock::now_millis;
 use crate::local::lock::lock;
@@ -65,11 +65,8 @@ impl Sqs {
             answer["MD5OfMessageAttributes"] = md5_of_attributes(&draft.attributes).into();
         }
         if let Some(trace) = &draft.trace {
-            let attribute = Attribute {
-                data_type: "String".to_owned(),
-                string_value: Some(trace.clone()),
-                binary_value: None,
-            };
+            let attribute =
+                Attribute { data_type: "String".to_owned(), string_value: Some(trace.clone()), binary_value: None };
             let one = BTreeMap::from([("AWSTraceHeader".to_owned(), attribute)]);
             answer["MD5OfMessageSystemAttributes"] = md5_of_attributes(&one).into();
         }
@@ -162,7 +159,8 @@ impl Sqs {
         self.queue(&id)?;
         let size: usize = input.entries.iter().map(|entry| entry.message_body.as_ref().map_or(0, String::len)).sum();
         if size > MAX_BATCH {
-            let message = format!("Batch requests cannot be longer than {MAX_BATCH} bytes. You have sent {size} bytes.");
+            let message =
+                format!("Batch requests cannot be longer than {MAX_BATCH} bytes. You have sent {size} bytes.");
             return Err(error::batch("BatchRequestTooLong", message));
         }
         let sender = sender(caller);
@@ -191,12 +189,8 @@ impl Sqs {
         let wait = Duration::from_secs(u64::try_from(wait).unwrap_or_default());
         let most = usize::try_from(most).unwrap_or(1).min(MOST);
         let received = self.receive(&id, most, Some(visibility), wait).await?;
-        let system: HashSet<&str> = input
-            .attribute_names
-            .iter()
-            .chain(&input.message_system_attribute_names)
-            .map(String::as_str)
-            .collect();
+        let system: HashSet<&str> =
+            input.attribute_names.iter().chain(&input.message_system_attribute_names).map(String::as_str).collect();
         let messages: Vec<Value> =
             received.iter().map(|message| shown(message, &system, &input.message_attribute_names)).collect();
         Ok(if messages.is_empty() { json!({}) } else { json!({ "Messages": messages }) })
@@ -363,7 +357,9 @@ fn check(draft: &Draft) -> Result<(), ApiError> {
     // What XML 1.0 can have.
     let allowed = |c: char| matches!(c, '\u{9}' | '\u{a}' | '\u{d}' | '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
     if !draft.body.chars().all(allowed) {
-        return Err(error::invalid_contents("Invalid characters found. Valid unicode characters are #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF"));
+        return Err(error::invalid_contents(
+            "Invalid characters found. Valid unicode characters are #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF",
+        ));
     }
     if draft.attributes.len() > 10 {
         return Err(error::invalid(format!(
@@ -378,14 +374,20 @@ fn check(draft: &Draft) -> Result<(), ApiError> {
             return Err(error::invalid(format!("The message attribute name '{name}' is invalid.")));
         }
         if !["String", "Number", "Binary"].contains(&kind) {
-            return Err(error::invalid(format!("The type of message (user) attribute '{name}' is invalid. You must use only the following supported type prefixes: Binary, Number, String.")));
+            return Err(error::invalid(format!(
+                "The type of message (user) attribute '{name}' is invalid. You must use only the following supported type prefixes: Binary, Number, String."
+            )));
         }
         if attribute.bytes().is_empty() {
-            return Err(error::invalid(format!("The message (user) attribute '{name}' must contain a non-empty value of type '{kind}'.")));
+            return Err(error::invalid(format!(
+                "The message (user) attribute '{name}' must contain a non-empty value of type '{kind}'."
+            )));
         }
         let text = attribute.string_value.as_deref().unwrap_or_default();
         if kind == "Number" && text.parse::<f64>().is_err() {
-            return Err(error::invalid(format!("Can't cast the value of message (user) attribute '{name}' to a number.")));
+            return Err(error::invalid(format!(
+                "Can't cast the value of message (user) attribute '{name}' to a number."
+            )));
         }
     }
     Ok(())
@@ -430,8 +432,7 @@ fn in_batch(entries: Vec<Entry>, mut run: impl FnMut(Entry) -> Answer) -> Answer
         return Err(error::batch("EmptyBatchRequest", "There should be at least one entry in the request."));
     }
     if entries.len() > MOST {
-        let message =
-            format!("Maximum number of entries per request are {MOST}. You have sent {}.", entries.len());
+        let message = format!("Maximum number of entries per request are {MOST}. You have sent {}.", entries.len());
         return Err(error::batch("TooManyEntriesInBatchRequest", message));
     }
     let plain = |id: &str| {

@@ -152,7 +152,9 @@ impl Sqs {
         let Some((arn, _)) = attributes::redrive(policy) else { return Ok(()) };
         let target = QueueId::from_arn(&arn);
         let why = match target {
-            Some(target) if self.queues.read(|queues| queues.get(&target).is_none()) => "Dead letter target does not exist.",
+            Some(target) if self.queues.read(|queues| queues.get(&target).is_none()) => {
+                "Dead letter target does not exist."
+            }
             Some(target) if target.is_fifo() != id.is_fifo() => {
                 "Dead-letter queue must be same type of queue as the source."
             }
@@ -212,7 +214,9 @@ impl Sqs {
 fn check_name(name: &str, fifo: bool) -> Result<(), ApiError> {
     let stem = if fifo { name.strip_suffix(".fifo") } else { Some(name) };
     let Some(stem) = stem else {
-        return Err(error::invalid("The name of a FIFO queue can only include alphanumeric characters, hyphens, or underscores, must end with .fifo suffix and be 1 to 80 in length."));
+        return Err(error::invalid(
+            "The name of a FIFO queue can only include alphanumeric characters, hyphens, or underscores, must end with .fifo suffix and be 1 to 80 in length.",
+        ));
     };
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if stem.is_empty() || name.len() > 80 || !stem.chars().all(plain) {

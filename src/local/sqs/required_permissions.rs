@@ -9,7 +9,10 @@ use crate::local::protocol::service::ServiceCall;
 pub fn on_queue(call: &ServiceCall) -> Vec<Need> {
     let input: Input = call.request.json().unwrap_or_default();
     let name = call.operation.name;
-    vec![Need::new(format!("sqs:{}", name.strip_suffix("Batch").unwrap_or(name)), arn(call, &input)).with_tags(input.tags)]
+    vec![
+        Need::new(format!("sqs:{}", name.strip_suffix("Batch").unwrap_or(name)), arn(call, &input))
+            .with_tags(input.tags),
+    ]
 }
 
 /// `CreateQueue`, and `TagQueue` for its tags.

@@ -77,7 +77,10 @@ async fn a_message_is_sent_received_with_what_was_asked_for_and_deleted() {
     assert!(ask(&sqs, "ReceiveMessage", json!({ "QueueUrl": URL })).await.unwrap()["Messages"].is_null(), "in flight");
     let all = ask(&sqs, "GetQueueAttributes", json!({ "QueueUrl": URL, "AttributeNames": ["All"] })).await.unwrap();
     let all = &all["Attributes"];
-    assert_eq!((&all["ApproximateNumberOfMessagesNotVisible"], &all["ApproximateNumberOfMessages"]), (&json!("1"), &json!("0")));
+    assert_eq!(
+        (&all["ApproximateNumberOfMessagesNotVisible"], &all["ApproximateNumberOfMessages"]),
+        (&json!("1"), &json!("0"))
+    );
     assert_eq!((&all["QueueArn"], &all["VisibilityTimeout"]), (&json!(ARN), &json!("30")));
     let input = json!({ "QueueUrl": URL, "ReceiptHandle": message["ReceiptHandle"] });
     ask(&sqs, "DeleteMessage", input.clone()).await.unwrap();
@@ -135,7 +138,10 @@ async fn what_is_received_too_often_goes_to_the_dead_letter_queue() {
     assert!(bodies(&sqs, URL).await.is_empty());
     let input = json!({ "QueueUrl": dead, "MessageSystemAttributeNames": ["All"] });
     let message = ask(&sqs, "ReceiveMessage", input).await.unwrap()["Messages"][0].clone();
-    assert_eq!((message["MessageId"].as_str(), &message["Attributes"]["DeadLetterQueueSourceArn"]), (Some(id.as_str()), &json!(ARN)));
+    assert_eq!(
+        (message["MessageId"].as_str(), &message["Attributes"]["DeadLetterQueueSourceArn"]),
+        (Some(id.as_str()), &json!(ARN))
+    );
 }
 
 #[tokio::test]
@@ -202,14 +208,22 @@ async fn what_sqs_refuses_is_refused_with_its_codes() {
     let (sqs, _folder) = queue(json!({})).await;
     for (operation, input, code) in [
         ("GetQueueUrl", json!({ "QueueName": "none" }), "AWS.SimpleQueueService.NonExistentQueue"),
-        ("SendMessage", json!({ "QueueUrl": "http://x/000000000000/none", "MessageBody": "x" }), "AWS.SimpleQueueService.NonExistentQueue"),
+        (
+            "SendMessage",
+            json!({ "QueueUrl": "http://x/000000000000/none", "MessageBody": "x" }),
+            "AWS.SimpleQueueService.NonExistentQueue",
+        ),
         ("SendMessage", json!({ "QueueUrl": URL }), "MissingRequiredParameter"),
         ("SendMessage", json!({ "QueueUrl": URL, "MessageBody": "\u{0}" }), "InvalidMessageContents"),
         ("DeleteMessage", json!({ "QueueUrl": URL, "ReceiptHandle": "x" }), "ReceiptHandleIsInvalid"),
         ("CreateQueue", json!({ "QueueName": "a b" }), "InvalidParameterValue"),
         ("CreateQueue", json!({ "QueueName": "q", "Attributes": { "DelaySeconds": "9" } }), "QueueAlreadyExists"),
         ("CreateQueue", json!({ "QueueName": "r", "Attributes": { "Delay": "9" } }), "InvalidAttributeName"),
-        ("SetQueueAttributes", json!({ "QueueUrl": URL, "Attributes": { "DelaySeconds": "901" } }), "InvalidAttributeValue"),
+        (
+            "SetQueueAttributes",
+            json!({ "QueueUrl": URL, "Attributes": { "DelaySeconds": "901" } }),
+            "InvalidAttributeValue",
+        ),
         ("ReceiveMessage", json!({ "QueueUrl": URL, "MaxNumberOfMessages": 11 }), "InvalidParameterValue"),
     ] {
         let refused = ask(&sqs, operation, input.clone()).await.unwrap_err();
@@ -226,7 +240,10 @@ async fn cloud_control_sees_the_queue_itself() {
     let read = |identifier: &str| ControlledResources::read(&*sqs, "eu-west-1", "AWS::SQS::Queue", identifier);
     assert_eq!(read(by_aws_url), read(URL));
     let properties = read(URL).unwrap();
-    assert_eq!((&properties["DelaySeconds"], &properties["QueueUrl"], &properties["Arn"]), (&json!(3), &json!(URL), &json!(ARN)));
+    assert_eq!(
+        (&properties["DelaySeconds"], &properties["QueueUrl"], &properties["Arn"]),
+        (&json!(3), &json!(URL), &json!(ARN))
+    );
     let wanted = json!({ "QueueName": "q", "VisibilityTimeout": 7, "Tags": [{ "Key": "a", "Value": "b" }] });
     ControlledResources::update(&*sqs, "eu-west-1", "AWS::SQS::Queue", URL, &wanted).unwrap();
     let properties = read(URL).unwrap();
@@ -252,11 +269,8 @@ async fn a_service_sends_only_where_the_queues_policy_lets_it() {
     let (sqs, _folder) = queue(json!({})).await;
     let topic = "arn:aws:sns:eu-west-1:000000000000:t";
     let deliver = || {
-        let delivery = Delivery {
-            body: "x".to_owned(),
-            by: Some(("sns.amazonaws.com", topic.to_owned())),
-            ..Delivery::default()
-        };
+        let delivery =
+            Delivery { body: "x".to_owned(), by: Some(("sns.amazonaws.com", topic.to_owned())), ..Delivery::default() };
         DeliveryTarget::deliver(&*sqs, ARN, delivery)
     };
     assert_eq!(deliver().await.unwrap_err().code, "AccessDenied");
@@ -283,7 +297,10 @@ async fn lambda_gets_messages_in_its_form_and_deletes_them() {
     let events = EventSource::receive(&*sqs, ARN, "", &position, 10, Duration::ZERO).await.unwrap();
     let event = &events[0].event;
     assert_eq!((event["messageId"].as_str(), &event["body"]), (Some(id.as_str()), &json!("hello")));
-    assert_eq!((&event["eventSource"], &event["eventSourceARN"], &event["awsRegion"]), (&json!("aws:sqs"), &json!(ARN), &json!("eu-west-1")));
+    assert_eq!(
+        (&event["eventSource"], &event["eventSourceARN"], &event["awsRegion"]),
+        (&json!("aws:sqs"), &json!(ARN), &json!("eu-west-1"))
+    );
     assert_eq!(event["attributes"]["ApproximateReceiveCount"], "1");
     EventSource::delete(&*sqs, ARN, &events).await;
     let all = sqs.attributes_of(&QueueId::from_arn(ARN).unwrap()).unwrap();

@@ -227,7 +227,8 @@ impl Cloud {
         for mut mapping in list(&all, "EventSourceMappings") {
             let arn = mapping["EventSourceMappingArn"].as_str().unwrap().replace(':', "%3A");
             let tags = self.get("lambda", &format!("/2017-03-31/tags/{arn}")).await["Tags"].take();
-            let last = |member: &str| mapping[member].as_str().unwrap_or_default().rsplit(':').next().unwrap().to_owned();
+            let last =
+                |member: &str| mapping[member].as_str().unwrap_or_default().rsplit(':').next().unwrap().to_owned();
             let name = format!("{} to {}", last("EventSourceArn"), last("FunctionArn"));
             for minted in ["UUID", "EventSourceMappingArn"] {
                 mapping.as_object_mut().unwrap().remove(minted);

@@ -40,7 +40,9 @@ impl Fake {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), wait).await.unwrap_or_else(|_| panic!("{:?}", lock(&self.deleted)));
+        tokio::time::timeout(Duration::from_secs(20), wait)
+            .await
+            .unwrap_or_else(|_| panic!("{:?}", lock(&self.deleted)));
         let mut deleted = lock(&self.deleted).clone();
         deleted.sort();
         deleted
@@ -219,7 +221,11 @@ async fn what_lambda_refuses_of_a_mapping_is_refused() {
         (json!({ "BatchSize": 0 }), "ValidationException", "batchSize"),
         (json!({ "BatchSize": 11 }), "InvalidParameterValueException", "Maximum batch window"),
         (json!({ "MaximumRetryAttempts": 1 }), "InvalidParameterValueException", "Unsupported MaximumRetryAttempts"),
-        (json!({ "FilterCriteria": { "Filters": [{ "Pattern": "x" }] } }), "InvalidParameterValueException", "filter pattern"),
+        (
+            json!({ "FilterCriteria": { "Filters": [{ "Pattern": "x" }] } }),
+            "InvalidParameterValueException",
+            "filter pattern",
+        ),
         (json!({ "EventSourceArn": STREAM }), "InvalidParameterValueException", "startingPosition"),
         (json!({ "EventSourceArn": STREAM, "StartingPosition": "FIRST" }), "ValidationException", "startingPosition"),
     ] {
@@ -271,7 +277,9 @@ async fn what_no_filter_wants_is_deleted_without_an_invocation() {
     fake.send(&["other", "wanted"]);
     assert_eq!(fake.deleted(2).await, ["other", "wanted"]);
     let logged = cloud.logged();
-    assert!(logged.iter().any(|line| line.contains("batch wanted")) && !logged.iter().any(|line| line.contains("other")));
+    assert!(
+        logged.iter().any(|line| line.contains("batch wanted")) && !logged.iter().any(|line| line.contains("other"))
+    );
 }
 
 #[tokio::test]
@@ -288,7 +296,10 @@ async fn an_event_that_fails_goes_to_its_destination_and_the_dead_letters() {
     assert_eq!(to, QUEUE);
     let context = &record["requestContext"];
     assert_eq!((&context["condition"], &context["approximateInvokeCount"]), (&json!("RetriesExhausted"), &json!(2)));
-    assert_eq!((&record["requestPayload"]["do"], &record["responsePayload"]["errorMessage"]), (&json!("fail"), &json!("as asked")));
+    assert_eq!(
+        (&record["requestPayload"]["do"], &record["responsePayload"]["errorMessage"]),
+        (&json!("fail"), &json!("as asked"))
+    );
     assert_eq!(record["responseContext"]["functionError"], "Unhandled");
     while lock(&fake.delivered).len() < 2 {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -307,7 +318,10 @@ async fn an_event_that_fails_goes_to_its_destination_and_the_dead_letters() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let record: Value = serde_json::from_str(&lock(&fake.delivered)[2].1.body).unwrap();
-    assert_eq!((&record["requestContext"]["condition"], &record["responsePayload"]), (&json!("Success"), &json!({ "a": 1 })));
+    assert_eq!(
+        (&record["requestContext"]["condition"], &record["responsePayload"]),
+        (&json!("Success"), &json!({ "a": 1 }))
+    );
     let listed = cloud.get(&format!("{config}/list")).await.unwrap();
     assert_eq!(listed["FunctionEventInvokeConfigs"].as_array().unwrap().len(), 1);
     cloud.call(Method::DELETE, config, Value::Null).await.unwrap();
