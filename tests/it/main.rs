@@ -11,6 +11,7 @@ mod chat;
 mod client;
 mod conditions;
 mod drift;
+mod events;
 mod faults;
 mod hints;
 mod hostile;

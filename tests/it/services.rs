@@ -42,8 +42,8 @@ fn changing(run: &Run) -> Vec<String> {
 async fn they_come_stay_change_and_go() {
     let cloud = cloud();
     let run = cloud.up();
-    let line = "Kept as records only, the local cloud does not run them: Greeting (SSM Parameter), Heartbeat (Events Rule), \
-                Users (Cognito UserPool)\n";
+    let line =
+        "Kept as records only, the local cloud does not run them: Greeting (SSM Parameter), Users (Cognito UserPool)\n";
     assert!(run.stderr.contains(line), "{}", run.stderr);
     let outputs = &run.stderr;
     assert!(

@@ -1,4 +1,7 @@
-//! The languages of EventBridge: which events a pattern matches (`pattern`). Lambda's event source mappings filter with the same
-//! patterns, and SNS's subscriptions with nearly the same.
+//! The languages of EventBridge: when a schedule is due (`schedule`, `cron`), which events a pattern matches (`pattern`), and what
+//! of an event a target gets (`input`). Lambda's event source mappings filter with the same patterns.
 
+pub mod cron;
+pub mod input;
 pub mod pattern;
+pub mod schedule;

@@ -81,6 +81,12 @@ impl EventPattern {
         Node::read(fields, 0).map(Self)
     }
 
+    /// Whether it asks for an object under a name, or for a value; `None` where it asks for nothing there.
+    pub fn asks_for_object(&self, name: &str) -> Option<bool> {
+        let rule = self.0.fields.iter().find(|(known, _)| known == name).map(|(_, rule)| rule)?;
+        Some(matches!(rule, Rule::Object(_)))
+    }
+
     /// Whether an event fits.
     pub fn matches(&self, event: &Value) -> bool {
         self.0.matches(event)

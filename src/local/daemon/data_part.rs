@@ -12,9 +12,11 @@ pub enum DataPart {
     ApiGateway,
     CloudControl,
     DynamoDb,
+    Events,
     Iam,
     Lambda,
     Logs,
+    Scheduler,
     Sns,
     Sqs,
     /// The access key, the console's key and the certificates.
@@ -22,13 +24,15 @@ pub enum DataPart {
 }
 
 impl DataPart {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::ApiGateway,
         Self::CloudControl,
         Self::DynamoDb,
+        Self::Events,
         Self::Iam,
         Self::Lambda,
         Self::Logs,
+        Self::Scheduler,
         Self::Sns,
         Self::Sqs,
         Self::Keys,
@@ -40,9 +44,11 @@ impl DataPart {
             Self::ApiGateway => "apigateway",
             Self::CloudControl => "cloudcontrol",
             Self::DynamoDb => "dynamodb",
+            Self::Events => "events",
             Self::Iam => "iam",
             Self::Lambda => "lambda",
             Self::Logs => "logs",
+            Self::Scheduler => "scheduler",
             Self::Sns => "sns",
             Self::Sqs => "sqs",
             Self::Keys => "keys",
@@ -55,9 +61,11 @@ impl DataPart {
         match name {
             "apigatewayv2.json" => Some(Self::ApiGateway),
             "cloudcontrol.json" => Some(Self::CloudControl),
+            "events.json" => Some(Self::Events),
             "iam.json" | "iam-sessions.json" => Some(Self::Iam),
             "lambda.json" | "lambda" => Some(Self::Lambda),
             "logs.json" | "logs" => Some(Self::Logs),
+            "scheduler.json" => Some(Self::Scheduler),
             "sns.json" => Some(Self::Sns),
             "sqs.json" | "sqs-messages" => Some(Self::Sqs),
             "access-key.json" | "console-key.json" => Some(Self::Keys),

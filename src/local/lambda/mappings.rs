@@ -31,27 +31,13 @@ pub struct Mapping {
     until: i64,
     pub modified: i64,
     pub tags: BTreeMap<String, String>,
-    /// The last event of each shard that was handled.
+    /// The last event of each shard that was handled; where none was, since when its events are wanted.
     #[serde(default)]
     pub positions: BTreeMap<String, String>,
 }
 
-/// A filter of events.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Filter {
-    pub pattern: EventPattern,
-    /// What it says of a message's body, if it does: whether that is JSON.
-    pub body_is_json: Option<bool>,
-}
-
-impl Filter {
-    /// # Errors
-    /// What is wrong with the pattern.
-    pub fn read(pattern: &str) -> Result<Self, String> {
-        let json: Value = serde_json::from_str(pattern).map_err(|error| error.to_string())?;
-        Ok(Self { pattern: EventPattern::of(&json)?, body_is_json: json.get("body").map(Value::is_object) })
-    }
-}
+/// What stands before a time among `positions`, which else are ids of events.
+const SINCE: &str = "since:";
 
 /// The members that callers set at `CreateEventSourceMapping` (service model, botocore).
 const SETTINGS: &[&str] = &[
@@ -138,17 +124,18 @@ impl Mapping {
         self.settings.get("ScalingConfig")?["MaximumConcurrency"].as_u64()?.try_into().ok()
     }
 
-    /// The filters of which an event must pass one; none where all events are wanted.
-    pub fn filters(&self) -> Vec<Filter> {
+    /// The patterns of which an event must match one; none where all events are wanted.
+    pub fn filters(&self) -> Vec<EventPattern> {
         let filters = self.settings.get("FilterCriteria").and_then(|criteria| criteria["Filters"].as_array());
         let patterns = filters.into_iter().flatten().filter_map(|filter| filter["Pattern"].as_str());
-        patterns.filter_map(|pattern| Filter::read(pattern).ok()).collect()
+        patterns.filter_map(|pattern| EventPattern::read(pattern).ok()).collect()
     }
 
     /// Where reading a shard goes on.
     pub fn position(&self, shard: &str) -> Position {
         if let Some(last) = self.positions.get(shard) {
-            return Position::After(last.clone());
+            let since = last.strip_prefix(SINCE).and_then(|time| time.parse().ok());
+            return since.map_or_else(|| Position::After(last.clone()), Position::Since);
         }
         match self.text("StartingPosition") {
             Some("TRIM_HORIZON") => Position::Oldest,
@@ -157,6 +144,26 @@ impl Mapping {
                 Position::Since((seconds.unwrap_or_default() * 1000.0) as i64)
             }
             _ => Position::Newest,
+        }
+    }
+
+    /// The time of a position, as `positions` has it.
+    pub fn since(time: i64) -> String {
+        format!("{SINCE}{time}")
+    }
+
+    /// One that is enabled, for tests.
+    #[cfg(test)]
+    pub fn in_test(function_arn: &str, settings: Map<String, Value>) -> Self {
+        Self {
+            function_arn: function_arn.to_owned(),
+            settings,
+            enabled: true,
+            passing: String::new(),
+            until: 0,
+            modified: 0,
+            tags: BTreeMap::new(),
+            positions: BTreeMap::new(),
         }
     }
 
@@ -547,6 +554,9 @@ fn check(service: &str, settings: &Map<String, Value>) -> Result<(), ApiError> {
         }
     }
     if is_stream(service) {
+        if number("TumblingWindowInSeconds") > 0 {
+            return Err(error::invalid("The local cloud has no tumbling windows (TumblingWindowInSeconds)."));
+        }
         let position = settings.get("StartingPosition").and_then(Value::as_str);
         let rule = "Member must satisfy enum value set: [LATEST, AT_TIMESTAMP, TRIM_HORIZON]";
         match position {
@@ -569,7 +579,7 @@ fn check(service: &str, settings: &Map<String, Value>) -> Result<(), ApiError> {
         return Err(error::invalid("Unsupported DestinationConfig parameter for given event source mapping type."));
     }
     let filters = settings.get("FilterCriteria").and_then(|criteria| criteria["Filters"].as_array());
-    let is_pattern = |filter: &Value| filter["Pattern"].as_str().is_some_and(|text| Filter::read(text).is_ok());
+    let is_pattern = |filter: &Value| filter["Pattern"].as_str().is_some_and(|text| EventPattern::read(text).is_ok());
     if !filters.into_iter().flatten().all(is_pattern) {
         return Err(error::invalid("Invalid filter pattern definition."));
     }

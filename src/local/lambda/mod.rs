@@ -42,6 +42,7 @@ mod runtime;
 mod runtime_api;
 mod sandbox;
 mod settings;
+mod shards;
 mod spec;
 mod state;
 mod tags;

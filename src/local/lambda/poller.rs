@@ -15,9 +15,10 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::Lambda;
-use super::mappings::{Filter, Mapping, not_permitted};
+use super::mappings::{Mapping, not_permitted};
 use super::name::Reference;
 use super::spec::InvokeRequest;
+use crate::core::events::pattern::EventPattern;
 use crate::local::context::ports::{DeliveryTarget, EventSource, Invoked, Position, SourceEvent};
 use crate::local::lock::lock;
 use crate::local::protocol::wire::ApiError;
@@ -291,19 +292,6 @@ impl Lambda {
             }),
         }
     }
-
-    /// Polls the shards of a stream, which are read in order, until something changes.
-    async fn poll_shards(
-        &self,
-        region: &str,
-        uuid: &str,
-        mapping: &Mapping,
-        _source: &Arc<dyn EventSource>,
-        changed: &mut watch::Receiver<u64>,
-    ) {
-        self.pollers.note(region, uuid, &format!("PROBLEM: {} is not polled yet", mapping.service()));
-        let _ = changed.changed().await;
-    }
 }
 
 /// The largest batch of a mapping.
@@ -337,19 +325,19 @@ async fn fill(
 
 /// The events that a mapping wants, and the others.
 pub(super) fn filtered(mapping: &Mapping, batch: Vec<SourceEvent>) -> (Vec<SourceEvent>, Vec<SourceEvent>) {
-    let filters = mapping.filters();
-    batch.into_iter().partition(|event| is_wanted(&filters, &event.event))
+    let patterns = mapping.filters();
+    batch.into_iter().partition(|event| is_wanted(&patterns, &event.event))
 }
 
-/// Whether one of the filters passes an event, if there are any. A body is held against a pattern as JSON where both are
+/// Whether one of the patterns matches an event, if there are any. A body is held against a pattern as JSON where both are
 /// JSON, as text where both are not, and does not match where one of them is.
-fn is_wanted(filters: &[Filter], event: &Value) -> bool {
-    filters.is_empty()
-        || filters.iter().any(|Filter { pattern, body_is_json }| {
-            let Some(is_json) = body_is_json else { return pattern.matches(event) };
+fn is_wanted(patterns: &[EventPattern], event: &Value) -> bool {
+    patterns.is_empty()
+        || patterns.iter().any(|pattern| {
+            let Some(of_object) = pattern.asks_for_object("body") else { return pattern.matches(event) };
             let body = event["body"].as_str().unwrap_or_default();
             let parsed = serde_json::from_str::<Value>(body).ok().filter(Value::is_object);
-            match (is_json, parsed) {
+            match (of_object, parsed) {
                 (true, Some(parsed)) => {
                     let mut event = event.clone();
                     event["body"] = parsed;
@@ -433,7 +421,7 @@ mod tests {
 
     #[test]
     fn bodies_are_filtered_by_what_they_are() {
-        let patterns = |pattern: &str| vec![Filter::read(pattern).unwrap()];
+        let patterns = |pattern: &str| vec![EventPattern::read(pattern).unwrap()];
         for (pattern, body, expected) in [
             (r#"{"body": {"kind": ["chat"]}}"#, r#"{"kind": "chat"}"#, true),
             (r#"{"body": {"kind": ["chat"]}}"#, r#"{"kind": "other"}"#, false),

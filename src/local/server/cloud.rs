@@ -22,12 +22,15 @@ use crate::local::console::{self, Console};
 use crate::local::context::CloudContext;
 use crate::local::context::ports::{Apis, Authorizer, DeliveryTarget, EventSource, Roles, SdkInstaller};
 use crate::local::dynamodb::DynamoDb;
+use crate::local::events::Events;
+use crate::local::events::targets::Targets;
 use crate::local::iam::Iam;
 use crate::local::lambda::Lambda;
 use crate::local::logs::Logs;
 use crate::local::protocol::operation::Operation;
 use crate::local::protocol::service::{AnyService, Service};
 use crate::local::protocol::wire::{Request, Response};
+use crate::local::scheduler::Scheduler;
 use crate::local::sns::Sns;
 use crate::local::sqs::Sqs;
 use crate::local::sts::Sts;
@@ -48,10 +51,12 @@ pub fn operations() -> Vec<&'static Operation> {
         .chain(of::<CloudControl>())
         .chain(of::<CloudFormation>())
         .chain(of::<DynamoDb>())
+        .chain(of::<Events>())
         .chain(of::<Management>())
         .chain(of::<Iam>())
         .chain(of::<Lambda>())
         .chain(of::<Logs>())
+        .chain(of::<Scheduler>())
         .chain(of::<Sns>())
         .chain(of::<Sqs>())
         .chain(of::<Sts>())
@@ -97,16 +102,27 @@ impl Cloud {
         )?;
         let sqs = Sqs::open(context)?;
         let sns = Sns::open(context, lambda.clone(), sqs.clone())?;
+        let targets =
+            Arc::new(Targets { functions: lambda.clone(), logs: logs.clone(), others: vec![sqs.clone(), sns.clone()] });
+        let events = Events::open(context, Arc::clone(&targets))?;
+        let scheduler = Scheduler::open(context, iam.clone(), targets, events.clone())?;
         lambda.connect(
-            vec![Arc::downgrade(&sqs) as Weak<dyn EventSource>],
-            vec![Arc::downgrade(&sqs) as Weak<dyn DeliveryTarget>, Arc::downgrade(&sns) as Weak<dyn DeliveryTarget>],
+            vec![Arc::downgrade(&dynamodb) as Weak<dyn EventSource>, Arc::downgrade(&sqs) as Weak<dyn EventSource>],
+            vec![
+                Arc::downgrade(&events) as Weak<dyn DeliveryTarget>,
+                Arc::downgrade(&sqs) as Weak<dyn DeliveryTarget>,
+                Arc::downgrade(&sns) as Weak<dyn DeliveryTarget>,
+            ],
         );
-        let cloudcontrol = CloudControl::open(context, vec![sqs.clone(), sns.clone()])?;
+        let cloudcontrol =
+            CloudControl::open(context, vec![events.clone(), scheduler.clone(), sqs.clone(), sns.clone()])?;
         let tagging = Tagging::new(vec![
             cloudcontrol.clone(),
             dynamodb.clone(),
+            events.clone(),
             lambda.clone(),
             logs.clone(),
+            scheduler.clone(),
             sns.clone(),
             sqs.clone(),
         ]);
@@ -115,10 +131,12 @@ impl Cloud {
             cloudcontrol.clone(),
             CloudFormation::open(context)?,
             dynamodb,
+            events,
             Arc::new(Management::new(gateway.clone())),
             iam.clone(),
             lambda.clone(),
             logs,
+            scheduler,
             sns,
             sqs.clone(),
             Sts::open(context, iam.clone())?,
@@ -215,8 +233,8 @@ mod tests {
 
     #[test]
     fn operations_that_change_something_are_marked_and_not_sent_by_get() {
-        const READING: [&str; 9] =
-            ["BatchGet", "Describe", "Filter", "Get", "List", "Query", "Scan", "Search", "TransactGet"];
+        const READING: [&str; 10] =
+            ["BatchGet", "Describe", "Filter", "Get", "List", "Query", "Scan", "Search", "Test", "TransactGet"];
         for operation in operations() {
             let Operation { service, name, method, .. } = *operation;
             let reads = READING.iter().any(|verb| name.starts_with(verb));
@@ -242,10 +260,12 @@ mod tests {
         check::<CloudControl>(&[]);
         check::<CloudFormation>(&[]);
         check::<DynamoDb>(&["GetRecords"]);
+        check::<Events>(&[]);
         check::<Management>(&[]);
         check::<Iam>(&[]);
         check::<Lambda>(&["DownloadFunctionCode"]);
         check::<Logs>(&[]);
+        check::<Scheduler>(&[]);
         check::<Sns>(&[]);
         check::<Sqs>(&[]);
         check::<Arc<Tagging>>(&[]);

@@ -52,11 +52,15 @@ const WITH_DATA: &[&str] = &[
 
 /// Types that the local cloud runs: their services are there.
 const RUN_LOCALLY: &[&str] = &[
+    "AWS::Events::EventBus",
+    "AWS::Events::Rule",
     "AWS::SNS::Subscription",
     "AWS::SNS::Topic",
     "AWS::SNS::TopicInlinePolicy",
     "AWS::SQS::Queue",
     "AWS::SQS::QueueInlinePolicy",
+    "AWS::Scheduler::Schedule",
+    "AWS::Scheduler::ScheduleGroup",
 ];
 
 /// ARNs that follow from a name: type, the attribute that is one, service, what stands before the name. (Service
