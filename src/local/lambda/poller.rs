@@ -134,7 +134,10 @@ impl Lambda {
             wanted.map(|(region, uuid, mapping)| (region.clone(), uuid.clone(), mapping.service().to_owned())).collect()
         });
         for (region, uuid, service) in wanted {
-            let Some(source) = self.pollers.source(&service) else { continue };
+            let Some(source) = self.pollers.source(&service) else {
+                self.pollers.note(&region, &uuid, &format!("PROBLEM: the local cloud has no {service}"));
+                continue;
+            };
             let key = (region.clone(), uuid.clone(), String::new());
             if !lock(&self.pollers.running).insert(key.clone()) {
                 continue;

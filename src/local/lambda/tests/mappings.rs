@@ -239,6 +239,8 @@ async fn what_lambda_refuses_of_a_mapping_is_refused() {
     // What is not polled here is kept.
     let stream = cloud.map(json!({ "EventSourceArn": STREAM, "StartingPosition": "LATEST" })).await.unwrap();
     assert_eq!((&stream["BatchSize"], &stream["ParallelizationFactor"]), (&json!(100), &json!(1)));
+    let stream = cloud.get(&Cloud::path(&stream)).await.unwrap();
+    assert_eq!(stream["LastProcessingResult"], "PROBLEM: the local cloud has no kinesis");
 }
 
 #[tokio::test]
