@@ -26,6 +26,7 @@ mod inspect;
 mod interpreters;
 mod invoke;
 mod launch;
+mod mapping;
 mod mappings;
 mod name;
 mod operations;
@@ -237,10 +238,10 @@ impl TaggedResources for Lambda {
             arn: id.arn(),
             tags: function.tags.clone(),
         };
-        let of_mapping = |(_, uuid, mapping): (&String, &String, &mappings::Mapping)| Tagged {
+        let of_mapping = |(_, uuid, one): (&String, &String, &mapping::Mapping)| Tagged {
             type_name: "lambda:event-source-mapping".to_owned(),
-            arn: mappings::arn(region, uuid),
-            tags: mapping.tags.clone(),
+            arn: mapping::arn(region, uuid),
+            tags: one.tags.clone(),
         };
         Ok(self.registry.read(|state| {
             let mappings = state.mappings().filter(|(home, ..)| *home == region).map(of_mapping);

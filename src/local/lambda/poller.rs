@@ -15,7 +15,8 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::Lambda;
-use super::mappings::{Mapping, not_permitted};
+use super::mapping::Mapping;
+use super::mappings::not_permitted;
 use super::name::Reference;
 use super::spec::InvokeRequest;
 use crate::core::events::pattern::EventPattern;

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::Lambda;
 use super::error;
-use super::mappings;
+use super::mapping;
 use super::name::{FunctionId, Reference};
 use super::state::State;
 use crate::local::protocol::service::ServiceCall;
@@ -108,7 +108,7 @@ pub fn check(tags: &BTreeMap<String, String>) -> Result<(), ApiError> {
 
 /// The function or event source mapping that an ARN names.
 fn tagged(request: &Request, arn: &str) -> Result<Tagged, ApiError> {
-    if let Some(uuid) = mappings::uuid_in(arn) {
+    if let Some(uuid) = mapping::uuid_in(arn) {
         return Ok(Tagged::Mapping(request.caller.region.clone(), uuid.to_owned()));
     }
     if Reference::from_arn(arn).is_none() {

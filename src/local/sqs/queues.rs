@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::attributes::{self, COMPUTED};
 use super::error;
-use super::operations::{Answer, Input};
+use super::input::Input;
+use super::operations::Answer;
 use super::{Queue, QueueId, Sqs};
 use crate::local::context::ACCOUNT;
 use crate::local::context::clock::now_millis;
@@ -215,7 +216,8 @@ fn check_name(name: &str, fifo: bool) -> Result<(), ApiError> {
     let stem = if fifo { name.strip_suffix(".fifo") } else { Some(name) };
     let Some(stem) = stem else {
         return Err(error::invalid(
-            "The name of a FIFO queue can only include alphanumeric characters, hyphens, or underscores, must end with .fifo suffix and be 1 to 80 in length.",
+            "The name of a FIFO queue can only include alphanumeric characters, hyphens, or underscores, must end \
+             with .fifo suffix and be 1 to 80 in length.",
         ));
     };
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
