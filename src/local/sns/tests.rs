@@ -264,6 +264,27 @@ async fn what_sns_refuses_is_refused() {
 }
 
 #[tokio::test]
+async fn another_service_publishes_only_where_the_topics_policy_lets_it() {
+    let fixture = Fixture::new().await;
+    fixture.subscribe("sqs", QUEUE, &[("RawMessageDelivery", "true")]).await;
+    let rule = "arn:aws:events:us-east-1:000000000000:rule/r";
+    let deliver = async || {
+        let by = Some(("events.amazonaws.com", rule.to_owned()));
+        let delivery = Delivery { body: "tick".to_owned(), by, ..Delivery::default() };
+        DeliveryTarget::deliver(&*fixture.sns, TOPIC, delivery).await
+    };
+    assert_eq!(deliver().await.unwrap_err().code, "AuthorizationError");
+    let policy = json!({ "PolicyDocument": { "Statement": [{ "Effect": "Allow", "Principal": { "Service": "events.amazonaws.com" },
+        "Action": "sns:Publish", "Resource": TOPIC, "Condition": { "ArnEquals": { "aws:SourceArn": rule } } }] }, "TopicArn": TOPIC });
+    let made = ControlledResources::create(&*fixture.sns, "us-east-1", "AWS::SNS::TopicInlinePolicy", &policy).unwrap();
+    assert_eq!(made, TOPIC);
+    deliver().await.unwrap();
+    assert_eq!(fixture.queued()[0].1.body, "tick");
+    ControlledResources::delete(&*fixture.sns, "us-east-1", "AWS::SNS::TopicInlinePolicy", TOPIC).unwrap();
+    assert!(deliver().await.is_err());
+}
+
+#[tokio::test]
 async fn cloud_control_sees_topics_and_subscriptions_themselves() {
     let fixture = Fixture::new().await;
     let sns = &*fixture.sns;
