@@ -35,9 +35,12 @@ impl Provider for EventSourceMapping {
         let search = discovery.wait().await;
         let known = tagged.map(|tagged| tagged.all.iter().filter_map(|(arn, _)| uuid_in(arn)).collect::<Vec<_>>());
         let is_known = |uuid: &str| known.as_ref().is_some_and(|known| known.contains(&uuid));
-        // Most stacks have none, and their readings need not ask. Whoever reads without a template looks at all.
-        let may_have = search.names.is_empty() || search.names.contains_key(TYPE);
-        if !may_have && known.as_ref().is_none_or(Vec::is_empty) {
+        // Most stacks have none, and their readings need not ask: the tags say so where the template does not.
+        let may_have = match &known {
+            Some(known) => !known.is_empty(),
+            None => search.names.is_empty(),
+        };
+        if !may_have && !search.names.contains_key(TYPE) {
             return Ok(Vec::new());
         }
         // The tags of those that are known are asked for in the same round trip.
