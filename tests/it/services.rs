@@ -46,7 +46,10 @@ async fn they_come_stay_change_and_go() {
         "Kept as records only, the local cloud does not run them: Greeting (SSM Parameter), Users (Cognito UserPool)\n";
     assert!(run.stderr.contains(line), "{}", run.stderr);
     let outputs = &run.stderr;
-    assert!(outputs.contains("Queue = https://sqs.us-east-1.amazonaws.com/000000000000/app-Messages-"), "{outputs}");
+    assert!(
+        outputs.contains(&format!("Queue = http://localhost:{}/000000000000/app-Messages-", cloud.port())),
+        "{outputs}"
+    );
     assert!(outputs.contains("Rule = app-Heartbeat-"), "{outputs}");
 
     // What AWS has and the template does not state is no change.

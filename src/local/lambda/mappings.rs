@@ -367,7 +367,7 @@ impl Lambda {
                     _ => false,
                 };
                 if is_empty {
-                    settings.remove(&member)
+                    settings.shift_remove(&member)
                 } else {
                     settings.insert(member, value)
                 };

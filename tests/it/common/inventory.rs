@@ -66,6 +66,7 @@ impl Cloud {
         all.extend(self.roles().await);
         all.extend(self.policies().await);
         all.extend(self.apis().await);
+        all.extend(self.mappings().await);
         for type_name in RECORDED {
             all.extend(self.records(type_name).await.into_iter().map(|record| recorded(type_name, record)));
         }
@@ -219,6 +220,24 @@ impl Cloud {
         policies
     }
 
+    /// Event source mappings, called by their source and function: ids differ from cloud to cloud.
+    async fn mappings(&self) -> Vec<Value> {
+        let all = self.get("lambda", "/2015-03-31/event-source-mappings").await;
+        let mut mappings = Vec::new();
+        for mut mapping in list(&all, "EventSourceMappings") {
+            let arn = mapping["EventSourceMappingArn"].as_str().unwrap().replace(':', "%3A");
+            let tags = self.get("lambda", &format!("/2017-03-31/tags/{arn}")).await["Tags"].take();
+            let last =
+                |member: &str| mapping[member].as_str().unwrap_or_default().rsplit(':').next().unwrap().to_owned();
+            let name = format!("{} to {}", last("EventSourceArn"), last("FunctionArn"));
+            for minted in ["UUID", "EventSourceMappingArn"] {
+                mapping.as_object_mut().unwrap().remove(minted);
+            }
+            mappings.push(json!({ "kind": "mapping", "name": name, "description": mapping, "tags": tags }));
+        }
+        mappings
+    }
+
     async fn apis(&self) -> Vec<Value> {
         let mut apis = Vec::new();
         for api in list(&self.get("apigateway", "/v2/apis?maxResults=500").await, "items") {
@@ -264,6 +283,12 @@ impl Cloud {
     async fn logs(&self, operation: &str, body: Value) -> Value {
         let headers = [("x-amz-target", format!("Logs_20140328.{operation}")), ("content-type", JSON_1_1.to_owned())];
         self.ask("logs", "POST", "/", &headers, body.to_string()).await
+    }
+
+    /// A call of SQS.
+    pub async fn sqs(&self, operation: &str, body: Value) -> Value {
+        let headers = [("x-amz-target", format!("AmazonSQS.{operation}")), ("content-type", JSON_1_0.to_owned())];
+        self.ask("sqs", "POST", "/", &headers, body.to_string()).await
     }
 
     async fn get(&self, service: &str, path: &str) -> Value {

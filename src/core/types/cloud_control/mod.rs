@@ -56,7 +56,9 @@ const RUN_LOCALLY: &[&str] = &[
     "AWS::Events::Rule",
     "AWS::SNS::Subscription",
     "AWS::SNS::Topic",
+    "AWS::SNS::TopicInlinePolicy",
     "AWS::SQS::Queue",
+    "AWS::SQS::QueueInlinePolicy",
     "AWS::Scheduler::Schedule",
     "AWS::Scheduler::ScheduleGroup",
 ];
