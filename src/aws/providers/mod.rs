@@ -18,6 +18,8 @@ mod log_group;
 mod managed_policy;
 mod pages;
 mod permission;
+mod provisioning;
+mod recorded;
 mod role;
 mod route;
 mod route_response;
@@ -105,6 +107,9 @@ pub struct Search {
     /// Physical names that the template gives, by type: read even if others own them. Every type of the template is a key;
     /// without a template there is none.
     pub names: BTreeMap<&'static str, BTreeSet<String>>,
+    /// Cloud Control's identifiers of what the template describes, by type, where they follow from it: read even if others own
+    /// that.
+    pub identifiers: BTreeMap<&'static str, BTreeSet<String>>,
     /// Functions that are the stack's although they need not be there: those that an earlier reading of this run has
     /// seen, and those of the template whose names wschat makes.
     pub functions: BTreeSet<String>,

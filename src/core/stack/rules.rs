@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::Value;
 
 use super::edges::{Edge, check_cycles, waits_for};
-use super::{Resource, Scope, Token, identities, references};
+use super::{Resource, Scope, Token, identities, recorders, references};
 use crate::core::types::{self, Kind, Part, ResourceView, StackView, Within};
 use crate::core::words::{Path, Problem, ProblemKind};
 
@@ -18,6 +18,7 @@ pub(super) fn apply(
 ) {
     freeze(resources, edges);
     parents(resources, scope, edges, problems);
+    recorders::assign(resources, scope, edges, problems);
     conflicts(resources, problems);
     identities::check(resources, problems);
     references::check(resources, problems);

@@ -92,6 +92,9 @@ fn made_arn(schema: &Schema, region: &str, model: &Value, id: &str) -> String {
     if schema.type_name == "AWS::S3::Bucket" {
         return format!("arn:aws:s3:::{name}");
     }
+    if schema.type_name == "AWS::ApiGateway::RestApi" {
+        return format!("arn:aws:apigateway:{region}::/restapis/{id}");
+    }
     let service =
         schema.actions("create").iter().find_map(|action| action.split_once(':')).map_or("aws", |(service, _)| service);
     let short = schema.type_name.rsplit("::").next().unwrap_or_default().to_lowercase();

@@ -225,6 +225,12 @@ impl TaggedResources for Lambda {
         };
         Ok(self.registry.read(|state| state.functions(region).map(tagged).collect()))
     }
+
+    fn retag(&self, arn: &str, set: &BTreeMap<String, String>, removed: &[String]) -> Result<bool, ApiError> {
+        let Some(Reference { id, qualifier: None }) = Reference::from_arn(arn) else { return Ok(false) };
+        self.retag_function(&id, set.clone(), removed)?;
+        Ok(true)
+    }
 }
 
 impl Reference {

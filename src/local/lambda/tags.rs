@@ -29,13 +29,25 @@ impl Lambda {
         if given.tags.is_empty() {
             return Err(error::invalid("An error occurred and the request cannot be processed."));
         }
+        self.retag_function(&id, given.tags, &[])?;
+        Ok(Response::empty(204))
+    }
+
+    /// Sets and removes tags of a function.
+    pub(super) fn retag_function(
+        &self,
+        id: &FunctionId,
+        set: BTreeMap<String, String>,
+        removed: &[String],
+    ) -> Result<(), ApiError> {
         self.registry.change(|state| {
-            let function = state.function_mut(&id)?;
+            let function = state.function_mut(id)?;
             let mut tags = function.tags.clone();
-            tags.extend(given.tags);
+            tags.extend(set);
+            tags.retain(|key, _| !removed.contains(key));
             check(&tags)?;
             function.tags = tags;
-            Ok(Response::empty(204))
+            Ok(())
         })
     }
 
@@ -43,18 +55,14 @@ impl Lambda {
         let request = &call.request;
         let arn = call.id(0);
         let id = tagged(request, arn)?;
-        let mut keys = request.query.iter().filter(|(name, _)| name == "tagKeys").map(|(_, key)| key).peekable();
-        if keys.peek().is_none() {
+        let keys = request.query.iter().filter(|(name, _)| name == "tagKeys").map(|(_, key)| key.clone());
+        let keys: Vec<String> = keys.collect();
+        if keys.is_empty() {
             let missing = "Value null at 'tagKeys' failed to satisfy constraint: Member must not be null";
             return Err(error::validation(&[missing.to_owned()]));
         }
-        self.registry.change(|state| {
-            let function = state.function_mut(&id)?;
-            for key in keys {
-                function.tags.remove(key);
-            }
-            Ok(Response::empty(204))
-        })
+        self.retag_function(&id, BTreeMap::new(), &keys)?;
+        Ok(Response::empty(204))
     }
 
     pub(super) fn list_tags(&self, call: &ServiceCall) -> Result<Response, ApiError> {
