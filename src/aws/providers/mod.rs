@@ -11,6 +11,7 @@ pub mod cloud_control;
 mod deployment;
 mod foreign_permission;
 mod function;
+mod gateway_account;
 mod inline_policy;
 mod integration;
 pub mod limits;
@@ -49,6 +50,7 @@ pub static PROVIDERS: &[&dyn Provider] = &[
     &crate::core::types::deployment::Deployment,
     &crate::core::types::foreign_permission::ForeignPermission,
     &crate::core::types::function::Function,
+    &crate::core::types::gateway_account::Account,
     &crate::core::types::inline_policy::InlinePolicy,
     &crate::core::types::integration::Integration,
     &crate::core::types::log_group::LogGroup,

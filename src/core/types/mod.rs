@@ -12,6 +12,7 @@ pub mod deployment;
 mod effects;
 pub mod foreign_permission;
 pub mod function;
+pub mod gateway_account;
 pub mod iam_permissions;
 pub mod inline_policy;
 pub mod integration;
@@ -69,6 +70,7 @@ pub static TYPES: &[&dyn Kind] = &[
     &version::Version,
     &function::Function,
     &inline_policy::InlinePolicy,
+    &gateway_account::Account,
     &role::Role,
     &managed_policy::ManagedPolicy,
     &table::Table,
@@ -358,6 +360,11 @@ pub trait Kind: Send + Sync + 'static {
     /// the whole account; `None` where it writes none.
     fn logs_by(&self, _properties: &Value) -> Option<Path> {
         None
+    }
+
+    /// Whether it sets that role: what writes logs with it waits for it.
+    fn sets_log_role(&self) -> bool {
+        false
     }
 
     /// The log group of what the code of a live resource prints, and what it takes to read that.

@@ -119,6 +119,8 @@ fn attribute(schema: &Schema, region: &str, model: &Value, path: &str, id: &str)
         ("AWS::SQS::Queue", "QueueUrl") => {
             return Some(format!("https://sqs.{region}.amazonaws.com/{ACCOUNT}/{name}").into());
         }
+        // (SNS API reference, `Subscribe`.)
+        ("AWS::SNS::Subscription", "Arn") => return Some(format!("{}:{id}", model["TopicArn"].as_str()?).into()),
         ("AWS::SecretsManager::Secret", "Id") => return Some(made_arn(schema, region, model, id).into()),
         ("AWS::S3::Bucket", "DomainName") => return Some(format!("{name}.s3.amazonaws.com").into()),
         ("AWS::S3::Bucket", "RegionalDomainName") => return Some(format!("{name}.s3.{region}.amazonaws.com").into()),
