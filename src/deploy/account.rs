@@ -52,7 +52,8 @@ pub async fn read(aws: &Aws, stack: &Stack) -> Result<Option<Account>, CallError
 /// Such a plan: which stage, by which property, and what to do.
 pub fn check(plan: &Plan, account: Option<&Account>, region: &str) -> Result<(), NoLogRole> {
     let changes = |action: Action| matches!(action, Action::Create | Action::Replace | Action::Update);
-    let sets_role = plan.steps.iter().any(|step| changes(step.action) && step.kind().is_some_and(|kind| kind.sets_log_role()));
+    let sets_role =
+        plan.steps.iter().any(|step| changes(step.action) && step.kind().is_some_and(|kind| kind.sets_log_role()));
     if sets_role || account.is_none_or(Account::may_log) {
         return Ok(());
     }

@@ -47,7 +47,8 @@ pub async fn read(aws: &Aws, discovery: &Discovery) -> Result<Vec<Live>, ReadErr
     }
     found.extend(others.recorded(aws, &found).await?);
     let unexplained = [tags::UNTAGGED, cloud_control_record::UNRECORDED];
-    let is_unexplained = |live: &&mut Live| unexplained.iter().any(|owner| live.owner == Owner::Other((*owner).to_owned()));
+    let is_unexplained =
+        |live: &&mut Live| unexplained.iter().any(|owner| live.owner == Owner::Other((*owner).to_owned()));
     for live in found.iter_mut().filter(is_unexplained) {
         if let Some(stack) = cloudformation_stack(aws, &live.physical_id).await {
             live.owner = Owner::Other(format!("the CloudFormation stack \"{stack}\""));

@@ -127,10 +127,7 @@ impl Tagging {
                 Err(error) => (error.status, error.message),
             };
             let code = if status < 500 { "InvalidParameterException" } else { "InternalServiceException" };
-            failed.insert(
-                arn.clone(),
-                json!({ "StatusCode": status, "ErrorCode": code, "ErrorMessage": message }),
-            );
+            failed.insert(arn.clone(), json!({ "StatusCode": status, "ErrorCode": code, "ErrorMessage": message }));
         }
         Ok(json!({ "FailedResourcesMap": failed }))
     }

@@ -102,7 +102,9 @@ async fn what_a_template_does_not_have_any_more_goes() {
     let cloud = cloud();
     cloud.up();
     up_with(&cloud, |template| {
-        for gone in ["News", "NewsMail", "Users", "Client", "HeartbeatPermission", "Heartbeat", "Greeting", "MessagesPolicy"] {
+        for gone in
+            ["News", "NewsMail", "Users", "Client", "HeartbeatPermission", "Heartbeat", "Greeting", "MessagesPolicy"]
+        {
             template.remove(gone);
         }
         for variable in ["TOPIC", "USERS", "CLIENT", "GREETING"] {
@@ -354,7 +356,8 @@ fn nothing_that_could_record_them_is_said() {
     alone.save(&cloud);
     let run = cloud.wschat(&["validate"]).exits(1);
     let said = run.stdout.clone() + &run.stderr;
-    let expected = "AWS::S3::BucketPolicy cannot be tagged, and no other resource of the template has tags that could record it";
+    let expected =
+        "AWS::S3::BucketPolicy cannot be tagged, and no other resource of the template has tags that could record it";
     assert!(said.contains(expected), "{said}");
 }
 

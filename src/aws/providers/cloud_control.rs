@@ -13,9 +13,7 @@ use serde_json::Value;
 use tokio::sync::OnceCell;
 
 pub use super::provisioning::Unread;
-use super::provisioning::{
-    SERVICE, change, end, finished, identifier, last_part, read, under_way, unregistered,
-};
+use super::provisioning::{SERVICE, change, end, finished, identifier, last_part, read, under_way, unregistered};
 use super::recorded::{self, Early};
 use super::{Context, Discovery, Provider, ResourceError, Search, tagged};
 use crate::aws::client::{Aws, AwsCall, CallError, Meaning};

@@ -76,7 +76,8 @@ async fn set(cx: Context<'_>, desired: &Desired) -> Result<(), ResourceError> {
             Ok(()) => return Ok(()),
             Err(error) => error,
         };
-        let is_fresh = || role.as_ref().is_some_and(|role| cx.aws.propagation.age(role).is_some_and(|age| age < ASSUMABLE));
+        let is_fresh =
+            || role.as_ref().is_some_and(|role| cx.aws.propagation.age(role).is_some_and(|age| age < ASSUMABLE));
         let is_early = error.is(Meaning::Refused) && error.message.to_lowercase().contains("role");
         if !is_early || !is_fresh() || begun.elapsed() > ASSUMABLE {
             return Err(error.into());

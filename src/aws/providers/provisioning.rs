@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::wait::{self, PollPolicy};
 use super::{Context, ResourceError};
 use crate::aws::client::{Aws, AwsCall, CallError, Meaning};
-use crate::core::types::cloud_control::{self, CloudControlled, IDENTIFIER, kind, roles_in};
+use crate::core::types::cloud_control::{self, CloudControlled, IDENTIFIER, roles_in};
 use crate::core::types::tags::{self, Tags};
 use crate::core::types::{Desired, Live, Owner};
 use crate::core::words::Scope;
@@ -65,7 +65,10 @@ async fn was_deleted(aws: &Aws, created: &ProgressEvent) -> Result<bool, CallErr
     }))
 }
 
-pub(super) async fn requests_like(aws: &Aws, filter: ResourceRequestStatusFilter) -> Result<Vec<ProgressEvent>, CallError> {
+pub(super) async fn requests_like(
+    aws: &Aws,
+    filter: ResourceRequestStatusFilter,
+) -> Result<Vec<ProgressEvent>, CallError> {
     super::pages::all(|from| {
         let filter = filter.clone();
         async move {
@@ -172,7 +175,11 @@ pub(super) fn is_finished(event: &ProgressEvent) -> bool {
 }
 
 /// The end of a request that was accepted.
-pub(super) async fn end(cx: Context<'_>, accepted: Option<ProgressEvent>, state: &str) -> Result<ProgressEvent, ResourceError> {
+pub(super) async fn end(
+    cx: Context<'_>,
+    accepted: Option<ProgressEvent>,
+    state: &str,
+) -> Result<ProgressEvent, ResourceError> {
     let accepted =
         accepted.ok_or_else(|| ResourceError::Failed("AWS Cloud Control gave no request token".to_owned()))?;
     match &accepted.request_token {

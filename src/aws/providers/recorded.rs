@@ -3,7 +3,7 @@
 //! The search by tags says early what is recorded, so that it is read with everything else. What counts is what the recorders'
 //! own readings say, since that search lags behind.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_sdk_cloudcontrol::types::{Operation, OperationStatus, ProgressEvent, ResourceRequestStatusFilter};
@@ -20,7 +20,7 @@ use crate::core::types::cloud_control::record::{
 };
 use crate::core::types::cloud_control::{CloudControlled, IDENTIFIER, kind};
 use crate::core::types::tags::{self, Tags};
-use crate::core::types::{self, Created, Desired, Health, Kind, Live, Owner};
+use crate::core::types::{self, Created, Desired, Health, Live, Owner};
 use crate::core::words::{DeletionPolicy, Scope};
 
 /// How far the clocks of both sides may differ.
@@ -83,7 +83,8 @@ fn wanted(search: &Search, scope: &Scope) -> BTreeSet<Identity> {
     let named = named.flat_map(|(kind, names)| {
         names.iter().filter_map(|name| Some((kind.schema.type_name, kind.identifier_of(scope, name)?)))
     });
-    let identified = search.identifiers.iter().flat_map(|(type_name, all)| all.iter().map(|one| (*type_name, one.clone())));
+    let identified =
+        search.identifiers.iter().flat_map(|(type_name, all)| all.iter().map(|one| (*type_name, one.clone())));
     named.chain(identified).collect()
 }
 
@@ -272,7 +273,9 @@ async fn created(
             _ => None,
         };
         let event = ended.as_ref().unwrap_or(event);
-        let Some(identifier) = event.identifier.as_deref().filter(|identifier| !identifier.is_empty()) else { continue };
+        let Some(identifier) = event.identifier.as_deref().filter(|identifier| !identifier.is_empty()) else {
+            continue;
+        };
         let has_failed = event.operation_status == Some(OperationStatus::Failed);
         let is_it = match sought {
             Sought::Identifier(wanted) => wanted == identifier && !has_failed,
@@ -422,36 +425,39 @@ async fn set(aws: &Aws, arn: &str, set: Tags, removed: Vec<String>) -> Result<()
     }
     let _one_at_a_time = if arn.contains(":s3:::") { Some(BUCKET.lock().await) } else { None };
     if !set.is_empty() {
-        let set: std::collections::HashMap<String, String> = set.into_iter().collect();
-        changed("TagResources", async || {
-            let answer = aws.call(AwsCall::new("tagging", "TagResources").repeatable(), || {
-                aws.tagging.tag_resources().resource_arn_list(arn).set_tags(Some(set.clone())).send()
-            });
-            Ok(answer.await?.failed_resources_map)
-        })
-        .await?;
+        change(aws, arn, Change::Set(set.into_iter().collect())).await?;
     }
     if !removed.is_empty() {
-        changed("UntagResources", async || {
-            let answer = aws.call(AwsCall::new("tagging", "UntagResources").repeatable(), || {
-                aws.tagging.untag_resources().resource_arn_list(arn).set_tag_keys(Some(removed.clone())).send()
-            });
-            Ok(answer.await?.failed_resources_map)
-        })
-        .await?;
+        change(aws, arn, Change::Remove(removed)).await?;
     }
     Ok(())
 }
 
-/// What the Tagging API says of resources that it could not tag.
-type Failures = Option<std::collections::HashMap<String, FailureInfo>>;
+/// A change of a resource's tags.
+enum Change {
+    Set(HashMap<String, String>),
+    Remove(Vec<String>),
+}
 
 /// Changes tags, and tries again what failed inside of AWS.
-async fn changed(operation: &str, change: impl AsyncFn() -> Result<Failures, CallError>) -> Result<(), CallError> {
+async fn change(aws: &Aws, arn: &str, change: Change) -> Result<(), CallError> {
     let mut tries = 0;
     loop {
         tries += 1;
-        let failures = change().await?;
+        let (operation, failures) = match &change {
+            Change::Set(tags) => {
+                let answer = aws.call(AwsCall::new("tagging", "TagResources").repeatable(), || {
+                    aws.tagging.tag_resources().resource_arn_list(arn).set_tags(Some(tags.clone())).send()
+                });
+                ("TagResources", answer.await?.failed_resources_map)
+            }
+            Change::Remove(keys) => {
+                let answer = aws.call(AwsCall::new("tagging", "UntagResources").repeatable(), || {
+                    aws.tagging.untag_resources().resource_arn_list(arn).set_tag_keys(Some(keys.clone())).send()
+                });
+                ("UntagResources", answer.await?.failed_resources_map)
+            }
+        };
         let Some(failure) = failures.unwrap_or_default().into_values().next() else { return Ok(()) };
         let error = failed(operation, failure);
         if tries == TRIES || !matches!(error.meaning, Meaning::Unknown | Meaning::Throttled) {

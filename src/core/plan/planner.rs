@@ -288,12 +288,10 @@ impl<'a> Planner<'a> {
 
     fn find(&self, kind: &'static dyn Kind, desired: &Desired) -> Option<usize> {
         let like = self.there.like(kind, desired).into_iter();
-        let fitting = like
-            .filter(|index| !self.taken.contains(index))
-            .filter(|index| {
-                let live = &self.live[*index];
-                !live.is_being_deleted() && !live.is_absent() && kind.is(desired, live)
-            });
+        let fitting = like.filter(|index| !self.taken.contains(index)).filter(|index| {
+            let live = &self.live[*index];
+            !live.is_being_deleted() && !live.is_absent() && kind.is(desired, live)
+        });
         let mut candidates: Vec<usize> = fitting.collect();
         // One of others stands in the way only where there is none of ours.
         candidates.sort_by_key(|index| self.live[*index].owner != Owner::Stack);

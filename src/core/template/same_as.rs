@@ -17,11 +17,7 @@ struct Several {
 
 /// (CloudFormation template reference: `AWS::SQS::QueueInlinePolicy`, `AWS::SNS::TopicInlinePolicy`.)
 const SEVERAL: &[Several] = &[
-    Several {
-        type_name: "AWS::SQS::QueuePolicy",
-        property: "Queues",
-        one: ("AWS::SQS::QueueInlinePolicy", "Queue"),
-    },
+    Several { type_name: "AWS::SQS::QueuePolicy", property: "Queues", one: ("AWS::SQS::QueueInlinePolicy", "Queue") },
     Several {
         type_name: "AWS::SNS::TopicPolicy",
         property: "Topics",
@@ -85,7 +81,8 @@ impl Template {
             }
             let written = self.origins.trace(&properties.key(several.property)).index(index);
             self.origins.note(path.key("Properties").key(property), written);
-            self.resources.insert(name, Resource { type_name: type_name.to_owned(), properties: rest, ..resource.clone() });
+            self.resources
+                .insert(name, Resource { type_name: type_name.to_owned(), properties: rest, ..resource.clone() });
         }
         // Who waits for the policy waits for all of it.
         for waiting in self.resources.values_mut() {
@@ -144,7 +141,10 @@ mod tests {
         assert_eq!(given("Policy"), json!(["AWS::SQS::QueueInlinePolicy", policy("A"), "A"]));
         assert_eq!(given("Policy3"), json!(["AWS::SQS::QueueInlinePolicy", policy("Policy2"), "A"]));
         assert_eq!(given("Policy2"), json!(["AWS::SQS::Queue", {}, ["Policy", "Policy3"]]));
-        assert_eq!(given("Topics"), json!(["AWS::SNS::TopicInlinePolicy", {"PolicyDocument": {}, "TopicArn": "t"}, null]));
+        assert_eq!(
+            given("Topics"),
+            json!(["AWS::SNS::TopicInlinePolicy", {"PolicyDocument": {}, "TopicArn": "t"}, null])
+        );
         assert_eq!(given("Role"), json!(["AWS::IAM::Policy", {"PolicyName": "p", "Roles": ["r"]}, null]));
         assert!(template.problems.is_empty());
     }

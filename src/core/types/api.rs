@@ -6,8 +6,8 @@ use serde_json::Value;
 use super::iam_permissions::{ANY, Permissions, Roles, Subject, apigateway, tagging};
 use super::tags::Tags;
 use super::{
-    Action, Attribute, Desired, Kind, Live, Never, Owner, Part, PlanView, RecorderArn, StepEffects,
-    StepView, canonical, names, tags,
+    Action, Attribute, Desired, Kind, Live, Never, Owner, Part, PlanView, RecorderArn, StepEffects, StepView,
+    canonical, names, tags,
 };
 use crate::core::words::{Problem, Scope};
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::iam_permissions::{ANY, Permissions, Roles, Subject};
+use super::iam_permissions::{ANY, Permissions, Roles, Subject, apigateway};
 use super::tags::Tags;
 use super::{
     Action, Attribute, Kind, Naming, Part, PlanView, ResourceView, StackView, StepEffects, StepView, names, tags,

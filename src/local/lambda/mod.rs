@@ -47,6 +47,7 @@ mod write_protection;
 
 pub use self::overview::FunctionOverview;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};

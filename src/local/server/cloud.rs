@@ -91,13 +91,8 @@ impl Cloud {
             },
         )?;
         let cloudcontrol = CloudControl::open(context)?;
-        let tagging = Tagging::new(vec![
-            cloudcontrol.clone(),
-            dynamodb.clone(),
-            gateway.clone(),
-            lambda.clone(),
-            logs.clone(),
-        ]);
+        let tagging =
+            Tagging::new(vec![cloudcontrol.clone(), dynamodb.clone(), gateway.clone(), lambda.clone(), logs.clone()]);
         let services: Vec<Arc<dyn AnyService>> = vec![
             gateway.clone(),
             cloudcontrol.clone(),

@@ -332,7 +332,8 @@ const RECORDED: [&str; 10] = [
 
 /// A record, called by its name; what AWS mints differs from cloud to cloud.
 fn recorded(type_name: &str, mut record: Value) -> Value {
-    let names = ["QueueName", "TopicName", "BucketName", "ClientName", "Bucket", "Queue", "Endpoint", "Name", "UserPoolName"];
+    let names =
+        ["QueueName", "TopicName", "BucketName", "ClientName", "Bucket", "Queue", "Endpoint", "Name", "UserPoolName"];
     let name = names.iter().find_map(|name| record[*name].as_str()).unwrap_or("without name").to_owned();
     for minted in ["UserPoolId", "Arn", "ProviderName", "ProviderURL", "ClientId", "ClientSecret"] {
         record.as_object_mut().unwrap().remove(minted);

@@ -18,11 +18,11 @@ use sha2::{Digest, Sha256};
 use self::name::Form;
 use super::constraints::Refusal;
 use super::iam_permissions::{Permissions, Subject};
-use record::{RECORD, RECORDED_ON};
 use super::tags::{self, Tags};
 use super::{Attribute, Desired, Kind, Live, Naming, Planning, RecorderArn, ResourceView};
 use crate::core::schemas::{self, Schema, Shape, project, value_at};
 use crate::core::words::{Path, Problem, Scope, Token};
+use record::{RECORD, RECORDED_ON};
 
 /// The attribute of a live resource that is Cloud Control's identifier of it.
 pub const IDENTIFIER: &str = "@Identifier";
@@ -91,7 +91,10 @@ const REFS: &[(&str, &str)] = &[
 /// Why types that Cloud Control has are not taken: the beginning of their names, a sentence without a full stop.
 const REFUSED: &[(&str, &str)] = &[
     ("AWS::CloudFormation::", "it belongs to CloudFormation itself, which wschat does not use"),
-    ("AWS::Lambda::ResourcePolicy", "it takes the place of all permissions of a function; describe AWS::Lambda::Permission resources"),
+    (
+        "AWS::Lambda::ResourcePolicy",
+        "it takes the place of all permissions of a function; describe AWS::Lambda::Permission resources",
+    ),
 ];
 
 /// `Ref` of a rule names its bus, too, where that is not the default one.
@@ -178,9 +181,8 @@ impl CloudControlled {
             false => all().collect(),
         };
         let (naming, form) = name::of(schema).unzip();
-        let is_given = |path: &String| {
-            schema.required.contains(path) && !schema.read_only.contains(path) && naming.is_none()
-        };
+        let is_given =
+            |path: &String| schema.required.contains(path) && !schema.read_only.contains(path) && naming.is_none();
         let identity: Vec<&'static str> = match schema.tags.is_none() && schema.identifier.iter().all(is_given) {
             true => schema.identifier.iter().map(String::as_str).collect(),
             false => Vec::new(),
@@ -410,7 +412,9 @@ impl Kind for CloudControlled {
         let mut seen: Map<String, Value> = Map::new();
         for (name, value) in live {
             match (desired.get(name), self.schema.properties.get(name)) {
-                _ if name == RECORD || self.is_tagged() && name == TAGS => drop(seen.insert(name.clone(), value.clone())),
+                _ if name == RECORD || self.is_tagged() && name == TAGS => {
+                    drop(seen.insert(name.clone(), value.clone()))
+                }
                 (Some(wanted), _) if self.create_only.contains(&name.as_str()) && is_same_name(value, wanted) => {
                     drop(seen.insert(name.clone(), wanted.clone()))
                 }
@@ -472,7 +476,9 @@ impl Kind for CloudControlled {
     }
 
     fn recorder_arn(&self) -> Option<RecorderArn> {
-        let is_arn = |path: &&String| path.as_str() == "Arn" || path.ends_with("Arn") && self.schema.identifier == [(*path).clone()];
+        let is_arn = |path: &&String| {
+            path.as_str() == "Arn" || path.ends_with("Arn") && self.schema.identifier == [(*path).clone()]
+        };
         if !self.is_tagged() || is_global(self.schema.type_name) {
             return None;
         }

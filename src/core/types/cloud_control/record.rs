@@ -223,7 +223,8 @@ pub fn recorder(desired: &Desired) -> Option<&str> {
 pub fn key(desired: &Desired, kind: &CloudControlled) -> String {
     let id: String = desired.logical_id.chars().take(MAX_ID).collect();
     let fixed: Vec<_> = kind.create_only.iter().map(|path| value_at(&desired.properties, path)).collect();
-    let identity = json!([kind.schema.type_name, desired.logical_id, fixed, kind.given_identifier(&desired.properties)]);
+    let identity =
+        json!([kind.schema.type_name, desired.logical_id, fixed, kind.given_identifier(&desired.properties)]);
     format!("{}{id}-{}", tags::RESOURCE, hex::encode(&Sha256::digest(identity.to_string())[..4]))
 }
 
@@ -409,7 +410,8 @@ mod tests {
         let properties = json!({"UserPoolId": "p", "ClientName": "web", "GenerateSecret": false, RECORD: {ON: "arn"}});
         let desired = Desired { logical_id: "Client".to_owned(), name: None, properties, code: None };
         let Sought::Marks(marks) = sought(&desired, kind) else { panic!("it is AWS's to name") };
-        let model = |pool: &str| json!({"UserPoolId": pool, "ClientName": "web", "ClientId": "c", "RefreshTokenValidity": 30});
+        let model =
+            |pool: &str| json!({"UserPoolId": pool, "ClientName": "web", "ClientId": "c", "RefreshTokenValidity": 30});
         assert!(has_marks(kind, &model("p"), &marks));
         assert!(!has_marks(kind, &model("q"), &marks));
     }
