@@ -17,6 +17,7 @@ pub mod targets;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
@@ -138,6 +139,17 @@ impl TaggedResources for Events {
         let buses = state.buses(region).into_iter();
         let buses = buses.map(|(name, bus)| of("events:event-bus", model::bus_arn(region, &name), &bus.tags));
         Ok(rules.chain(buses).collect())
+    }
+
+    fn retag(&self, arn: &str, set: &BTreeMap<String, String>, removed: &[String]) -> Result<bool, ApiError> {
+        if !arn.starts_with("arn:aws:events:") {
+            return Ok(false);
+        }
+        let region = arn.split(':').nth(3).unwrap_or_default();
+        self.state.change(|state| {
+            buses::retag(buses::tags_of(state, region, arn)?, set, removed);
+            Ok(true)
+        })
     }
 }
 
