@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::model::{self, Bus, DEFAULT_BUS, State, Tag, Tags};
-use super::{Answer, ApiError, Events, bus_name, check_name, invalid, not_found, page, required, text};
+use super::{Answer, ApiError, Events, bus_name, check_name, invalid, json_text, not_found, page, required, text};
 use crate::local::context::clock::now_millis;
 
 /// What a bus has beside its name and tags.
@@ -113,7 +113,7 @@ fn described(region: &str, name: &str, bus: &Bus) -> Value {
     });
     for (member, value) in &bus.settings {
         // A policy is JSON in a text.
-        described[member] = if member == "Policy" { super::rules::json_text(value).into() } else { value.clone() };
+        described[member] = if member == "Policy" { json_text(value).into() } else { value.clone() };
     }
     described
 }

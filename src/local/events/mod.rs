@@ -214,6 +214,14 @@ fn check_name(name: &str, member: &str, longest: usize, slashes: bool) -> Result
     )))
 }
 
+/// JSON text, given as such or as JSON.
+fn json_text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
 /// A page of a list under `member`, as `Limit` and `NextToken` ask for it.
 fn page(all: Vec<Value>, input: &Value, member: &str) -> Answer {
     let from = match text(input, "NextToken") {
