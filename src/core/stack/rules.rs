@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::Value;
 
 use super::edges::{Edge, check_cycles, waits_for};
-use super::{Resource, Scope, Token, identities, references};
+use super::{Resource, Scope, Token, identities, recorders, references};
 use crate::core::types::{self, Kind, Part, ResourceView, StackView, Within};
 use crate::core::words::{Path, Problem, ProblemKind};
 
@@ -17,7 +17,9 @@ pub(super) fn apply(
     problems: &mut Vec<Problem>,
 ) {
     freeze(resources, edges);
+    log_role_first(resources, edges);
     parents(resources, scope, edges, problems);
+    recorders::assign(resources, scope, edges, problems);
     conflicts(resources, problems);
     identities::check(resources, problems);
     references::check(resources, problems);
@@ -41,6 +43,23 @@ fn freeze(resources: &mut BTreeMap<String, Resource>, edges: &mut Vec<Edge>) {
                 let path = deployment.path.clone();
                 edges.push(Edge { from: deployment.logical_id.clone(), to: logical_id.clone(), path });
             }
+        }
+    }
+}
+
+/// What writes logs with the account's role waits for what sets that.
+fn log_role_first(resources: &mut BTreeMap<String, Resource>, edges: &mut Vec<Edge>) {
+    let setting: Vec<String> =
+        resources.values().filter(|one| one.kind.sets_log_role()).map(|one| one.logical_id.clone()).collect();
+    let Some(first) = setting.first() else { return };
+    for logging in resources.values_mut().filter(|one| one.kind.logs_by(&one.properties).is_some()) {
+        if waits_for(edges, first, &logging.logical_id) {
+            continue;
+        }
+        logging.soft.remove(first);
+        if logging.hard.insert(first.clone()) {
+            let (from, to) = (logging.logical_id.clone(), first.clone());
+            edges.push(Edge { from, to, path: logging.path.clone() });
         }
     }
 }

@@ -50,7 +50,7 @@ use self::connection::{Connections, Limits};
 use self::model::State;
 use self::throttle::Throttles;
 use super::context::CloudContext;
-use crate::local::context::ports::{Apis, Functions, LogSink};
+use crate::local::context::ports::{Apis, Functions, LogSink, Tagged, TaggedResources};
 use crate::local::context::store::PersistedState;
 use crate::local::protocol::wire::{ApiError, Request};
 
@@ -125,6 +125,22 @@ impl ApiGateway {
         self.connections.close_where(|origin| {
             state.apis.get(&origin.api_id).is_none_or(|api| !api.stages.contains_key(&origin.stage))
         });
+    }
+}
+
+impl TaggedResources for ApiGateway {
+    fn tagged(&self, region: &str) -> Result<Vec<Tagged>, ApiError> {
+        let state = self.state();
+        let here = state.apis.iter().filter(|(_, api)| api.region == region);
+        let all = here.flat_map(|(id, api)| {
+            let arn = format!("arn:aws:apigateway:{region}::/apis/{id}");
+            let stages = api.stages.iter().map({
+                let arn = arn.clone();
+                move |(name, stage)| (format!("{arn}/stages/{name}"), "apigateway:stages", stage.tags.clone())
+            });
+            std::iter::once((arn, "apigateway:apis", api.tags.clone())).chain(stages).collect::<Vec<_>>()
+        });
+        Ok(all.map(|(arn, type_name, tags)| Tagged { type_name: type_name.to_owned(), arn, tags }).collect())
     }
 }
 

@@ -54,6 +54,7 @@ mod write_protection;
 
 pub use self::overview::FunctionOverview;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
@@ -247,6 +248,10 @@ impl TaggedResources for Lambda {
             let mappings = state.mappings().filter(|(home, ..)| *home == region).map(of_mapping);
             state.functions(region).map(tagged).chain(mappings).collect()
         }))
+    }
+
+    fn retag(&self, arn: &str, set: &BTreeMap<String, String>, removed: &[String]) -> Result<bool, ApiError> {
+        self.retag_arn(arn, set.clone(), removed)
     }
 }
 

@@ -120,6 +120,7 @@ impl Cloud {
             cloudcontrol.clone(),
             dynamodb.clone(),
             events.clone(),
+            gateway.clone(),
             lambda.clone(),
             logs.clone(),
             scheduler.clone(),

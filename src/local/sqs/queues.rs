@@ -204,7 +204,7 @@ impl Sqs {
         Ok(json!({}))
     }
 
-    fn change(&self, id: &QueueId, change: impl FnOnce(&mut Queue)) -> Result<(), ApiError> {
+    pub(super) fn change(&self, id: &QueueId, change: impl FnOnce(&mut Queue)) -> Result<(), ApiError> {
         self.queues.change(|queues| {
             let queue = queues.regions.get_mut(&id.region).and_then(|queues| queues.get_mut(&id.name));
             queue.map(change).ok_or_else(error::no_queue)
