@@ -66,7 +66,7 @@ impl Lambda {
         removed: &[String],
     ) -> Result<bool, ApiError> {
         let region = arn.split(':').nth(3).unwrap_or_default();
-        let tagged = match (mappings::uuid_in(arn), Reference::from_arn(arn)) {
+        let tagged = match (mapping::uuid_in(arn), Reference::from_arn(arn)) {
             (Some(uuid), _) => Tagged::Mapping(region.to_owned(), uuid.to_owned()),
             (None, Some(Reference { id, qualifier: None })) => Tagged::Function(id),
             _ => return Ok(false),
