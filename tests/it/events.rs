@@ -50,7 +50,11 @@ async fn hears(client: &mut Client, is_it: impl Fn(&str) -> bool) -> String {
 
 #[tokio::test]
 async fn a_tables_stream_brings_messages_to_all_clients() {
-    let cloud = cloud(|template| template.set("Heartbeat.State", "DISABLED".into()));
+    let cloud = cloud(|template| {
+        for schedule in ["Heartbeat", "Pulse"] {
+            template.set(&format!("{schedule}.State"), "DISABLED".into());
+        }
+    });
     let run = cloud.up();
     assert!(!run.stderr.contains("records only"), "{}", run.stderr);
     let uri = run.uri();
@@ -81,7 +85,10 @@ async fn a_schedule_sends_a_heartbeat() {
     let cloud = cloud(|_| {});
     let uri = cloud.up().uri();
     let mut client = Client::connect(&uri).await;
-    let is_beat = |text: &str| text.starts_with("{\"beat\"");
+    // By Scheduler, as the schedule's role.
+    assert_eq!(hears(&mut client, |text| text.contains("pulse")).await, r#"{"beat": {"pulse": true}}"#);
+    // By a rule, with the event of AWS's own form.
+    let is_beat = |text: &str| text.contains("aws.events");
     let beat: Value = serde_json::from_str(&hears(&mut client, is_beat).await).unwrap();
     let event = &beat["beat"];
     assert_eq!((&event["source"], &event["detail-type"]), (&"aws.events".into(), &"Scheduled Event".into()));
@@ -94,9 +101,9 @@ async fn a_schedule_sends_a_heartbeat() {
     hears(&mut client, is_beat).await;
 
     // Another input, by one call that changes the rule.
-    save(&cloud, |template| template.set("Heartbeat.Targets.0.Input", r#"{"pulse": true}"#.into()));
+    save(&cloud, |template| template.set("Heartbeat.Targets.0.Input", r#"{"tick": true}"#.into()));
     let run = cloud.up();
     assert_eq!(by_the_deployer(&run), ["cloudcontrolapi.UpdateResource"]);
-    assert_eq!(hears(&mut client, |text| text.contains("pulse")).await, r#"{"beat": {"pulse": true}}"#);
+    assert_eq!(hears(&mut client, |text| text.contains("tick")).await, r#"{"beat": {"tick": true}}"#);
     assert!(by_the_deployer(&cloud.up()).is_empty());
 }

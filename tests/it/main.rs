@@ -28,6 +28,7 @@ mod mistakes;
 mod neighbours;
 mod no_outage;
 mod ownership;
+mod queue;
 mod round_trips;
 mod sam;
 mod sent_ahead;

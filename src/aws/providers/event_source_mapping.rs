@@ -7,11 +7,12 @@ use async_trait::async_trait;
 use aws_sdk_lambda::operation::create_event_source_mapping::builders::CreateEventSourceMappingFluentBuilder;
 use aws_sdk_lambda::types as sdk;
 use aws_smithy_types::DateTime;
+use futures_util::future::try_join_all;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::time::Instant;
 
 use super::tagged::to_ask;
-use super::{Context, Discovery, Provider, ResourceError, gone_is_fine, pages, wait};
+use super::{Context, Discovery, Provider, ResourceError, Search, gone_is_fine, pages, wait};
 use crate::aws::client::{Aws, AwsCall, CallError, Meaning};
 use crate::core::types::event_source_mapping::{
     DestinationConfig, DocumentDbConfig, Endpoints, EventSourceMapping, Filter, FilterCriteria, KafkaConfig,
@@ -20,7 +21,7 @@ use crate::core::types::event_source_mapping::{
     uuid_in,
 };
 use crate::core::types::tags::Tags;
-use crate::core::types::{Created, Desired, Health, Kind, Live, function, tags, to_value};
+use crate::core::types::{Created, Desired, Health, Kind, Live, Owner, function, tags, to_value};
 use crate::core::words::Scope;
 
 /// How long Lambda's word that the function's role may not read the source is doubted: a policy that this run attached
@@ -34,17 +35,26 @@ impl Provider for EventSourceMapping {
         let search = discovery.wait().await;
         let known = tagged.map(|tagged| tagged.all.iter().filter_map(|(arn, _)| uuid_in(arn)).collect::<Vec<_>>());
         let is_known = |uuid: &str| known.as_ref().is_some_and(|known| known.contains(&uuid));
-        // Most stacks have none, and their readings need not ask. Whoever reads without a template looks at all.
-        let may_have = search.names.is_empty() || search.names.contains_key(TYPE);
-        if !may_have && known.as_ref().is_none_or(Vec::is_empty) {
+        // Most stacks have none, and their readings need not ask: the tags say so where the template does not.
+        let may_have = match &known {
+            Some(known) => !known.is_empty(),
+            None => search.names.is_empty(),
+        };
+        if !may_have && !search.names.contains_key(TYPE) {
             return Ok(Vec::new());
         }
-        let found = match describe(aws, None, None).await {
+        // The tags of those that are known are asked for in the same round trip.
+        let uuids =
+            known.iter().flatten().map(|uuid| async move { Ok::<_, CallError>((*uuid, tags_of(aws, uuid).await?)) });
+        let (found, known_tags) = tokio::join!(describe(aws, None, None), try_join_all(uuids));
+        let found = match found {
             Ok(found) => found,
             // Who may not list them has not made any.
             Err(error) if error.is(Meaning::Denied) && !search.names.contains_key(TYPE) => return Ok(Vec::new()),
             Err(error) => return Err(error.into()),
         };
+        let known_tags: BTreeMap<&str, Option<Tags>> = known_tags?.into_iter().collect();
+        let known_tags = &known_tags;
         let functions: BTreeMap<String, String> = found.iter().map(|one| (uuid_of(one), function_of(one))).collect();
         let likely = |uuid: &str| {
             let name = functions.get(uuid).map_or("", |function| function::name_and_qualifier(function).0);
@@ -56,17 +66,22 @@ impl Provider for EventSourceMapping {
         let uuids: Vec<String> = functions.keys().cloned().collect();
         let asked = to_ask(&uuids, tagged, likely);
         stream::iter(found.into_iter().filter(|one| asked.contains(&uuid_of(one))).collect::<Vec<_>>())
-            .map(|one| async move { live(aws, one, likely).await })
+            .map(|one| async move {
+                match known_tags.get(uuid_of(&one).as_str()) {
+                    Some(tags) => Ok(tags.clone().map(|tags| described(aws, one, tags))),
+                    None => live(aws, one, likely).await,
+                }
+            })
             .buffer_unordered(8)
             .try_filter_map(|found| async move { Ok(found) })
             .try_collect()
             .await
     }
 
-    fn settle_reading(&self, found: &mut Vec<Live>, _: &Scope, search: &super::Search) {
+    fn settle_reading(&self, found: &mut Vec<Live>, _: &Scope, search: &Search) {
         // Others' mappings stand in the way only of those of the template: of the same source and function.
         let in_template = search.names.contains_key(TYPE);
-        found.retain(|live| live.type_name != TYPE || live.owner == crate::core::types::Owner::Stack || in_template);
+        found.retain(|live| live.type_name != TYPE || live.owner == Owner::Stack || in_template);
     }
 
     async fn find(&self, cx: Context<'_>, desired: &Desired) -> Result<Option<Live>, ResourceError> {
@@ -232,14 +247,26 @@ async fn live(
     likely: impl Fn(&str) -> bool,
 ) -> Result<Option<Live>, ResourceError> {
     let id = uuid_of(&one);
-    let arn = arn(aws.scope(), &id);
+    match tags_of(aws, &id).await {
+        Ok(tags) => Ok(tags.map(|tags| described(aws, one, tags))),
+        Err(error) if error.is(Meaning::Denied) && !likely(&id) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The tags of a mapping; `None` where it is gone.
+async fn tags_of(aws: &Aws, uuid: &str) -> Result<Option<Tags>, CallError> {
+    let arn = arn(aws.scope(), uuid);
     let answer = aws.call(AwsCall::new("lambda", "ListTags"), || aws.lambda.list_tags().resource(&arn).send()).await;
-    let all: Tags = match answer {
-        Ok(answer) => answer.tags.unwrap_or_default().into_iter().collect(),
-        Err(error) if error.is(Meaning::NotFound) => return Ok(None),
-        Err(error) if error.is(Meaning::Denied) && !likely(&id) => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
+    match answer {
+        Ok(answer) => Ok(Some(answer.tags.unwrap_or_default().into_iter().collect())),
+        Err(error) if error.is(Meaning::NotFound) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn described(aws: &Aws, one: sdk::EventSourceMappingConfiguration, all: Tags) -> Live {
+    let id = uuid_of(&one);
     let health = match one.state.as_deref() {
         Some("Deleting") => Health::Busy("DELETING".to_owned()),
         Some(state @ ("Creating" | "Enabling" | "Disabling" | "Updating")) => Health::Busy(state.to_owned()),
@@ -247,13 +274,13 @@ async fn live(
     };
     let mut props = properties(one);
     props.tags = tags::settable(all.clone());
-    Ok(Some(Live {
+    Live {
         logical_id: all.get(tags::LOGICAL_ID).cloned(),
         owner: tags::owner(&all, aws.scope()),
         deletion_policy: tags::deletion_policy(&all),
         attributes: created(aws.scope(), &id).attributes,
         ..Live::new(TYPE, &id, to_value(&props)).health(health)
-    }))
+    }
 }
 
 fn properties(one: sdk::EventSourceMappingConfiguration) -> Props {

@@ -14,6 +14,7 @@ mod domain_name;
 mod event_source_mapping;
 mod foreign_permission;
 mod function;
+mod gateway_account;
 mod inline_policy;
 mod integration;
 mod integration_response;
@@ -23,6 +24,8 @@ mod managed_policy;
 mod model;
 mod pages;
 mod permission;
+mod provisioning;
+mod recorded;
 mod role;
 mod route;
 mod route_response;
@@ -55,6 +58,7 @@ pub static PROVIDERS: &[&dyn Provider] = &[
     &crate::core::types::event_source_mapping::EventSourceMapping,
     &crate::core::types::foreign_permission::ForeignPermission,
     &crate::core::types::function::Function,
+    &crate::core::types::gateway_account::Account,
     &crate::core::types::inline_policy::InlinePolicy,
     &crate::core::types::integration::Integration,
     &crate::core::types::integration_response::IntegrationResponse,
@@ -115,6 +119,9 @@ pub struct Search {
     /// Physical names that the template gives, by type: read even if others own them. Every type of the template is a key;
     /// without a template there is none.
     pub names: BTreeMap<&'static str, BTreeSet<String>>,
+    /// Cloud Control's identifiers of what the template describes, by type, where they follow from it: read even if others own
+    /// that.
+    pub identifiers: BTreeMap<&'static str, BTreeSet<String>>,
     /// Functions that are the stack's although they need not be there: those that an earlier reading of this run has
     /// seen, and those of the template whose names wschat makes.
     pub functions: BTreeSet<String>,

@@ -1,7 +1,7 @@
 //! Event patterns: which events a rule, or a filter of Lambda's event source mappings, takes. (EventBridge user guide, "Comparison
 //! operators for use in event patterns"; Lambda developer guide, "Event filtering".)
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use serde_json::{Map, Value};
 

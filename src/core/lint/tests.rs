@@ -804,9 +804,9 @@ fn references_to_refused_parts_are_no_further_errors() {
             "AWS::Serverless::Api",
         ),
         (
-            "Client: { Type: AWS::Cognito::UserPoolClient }",
-            "!GetAtt Client.ClientId",
-            "\"AWS::Cognito::UserPoolClient\" is not supported: it cannot be tagged",
+            "Policy: { Type: AWS::Lambda::ResourcePolicy }",
+            "!GetAtt Policy.ResourceArn",
+            "\"AWS::Lambda::ResourcePolicy\" is not supported: it takes the place of all permissions",
         ),
     ] {
         let resources = resources.replace("FUNCTION", function);

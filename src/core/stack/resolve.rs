@@ -57,7 +57,7 @@ pub(super) fn survey_kinds(
     kinds: &[&'static dyn Kind],
 ) -> Survey {
     let context = expand::Context { partition: &scope.partition, region: &scope.region, parameters: given };
-    let template = expand::expand(template.without_upload(), context);
+    let template = expand::expand(template.without_upload(), context).with_single_policies();
     let (stack, problems) = resolve(&template, given, scope, kinds);
     Survey { template, stack, problems }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::Value;
 
 use super::edges::{Edge, check_cycles, waits_for};
-use super::{Resource, Scope, Token, identities, references};
+use super::{Resource, Scope, Token, identities, recorders, references};
 use crate::core::types::{self, Kind, NamedPart, Part, ResourceView, StackView, Within};
 use crate::core::words::{Path, Problem, ProblemKind};
 
@@ -18,7 +18,9 @@ pub(super) fn apply(
 ) {
     freeze(resources, edges);
     name_parts(resources, edges);
+    log_role_first(resources, edges);
     parents(resources, scope, edges, problems);
+    recorders::assign(resources, scope, edges, problems);
     conflicts(resources, problems);
     identities::check(resources, problems);
     references::check(resources, problems);
@@ -73,6 +75,23 @@ fn name_parts(resources: &mut BTreeMap<String, Resource>, edges: &mut Vec<Edge>)
         resource.soft.remove(&edge.to);
         if resource.hard.insert(edge.to.clone()) {
             edges.push(edge);
+        }
+    }
+}
+
+/// What writes logs with the account's role waits for what sets that.
+fn log_role_first(resources: &mut BTreeMap<String, Resource>, edges: &mut Vec<Edge>) {
+    let setting: Vec<String> =
+        resources.values().filter(|one| one.kind.sets_log_role()).map(|one| one.logical_id.clone()).collect();
+    let Some(first) = setting.first() else { return };
+    for logging in resources.values_mut().filter(|one| one.kind.logs_by(&one.properties).is_some()) {
+        if waits_for(edges, first, &logging.logical_id) {
+            continue;
+        }
+        logging.soft.remove(first);
+        if logging.hard.insert(first.clone()) {
+            let (from, to) = (logging.logical_id.clone(), first.clone());
+            edges.push(Edge { from, to, path: logging.path.clone() });
         }
     }
 }

@@ -3,14 +3,20 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::constraints::{self, Refusal};
 use super::iam_permissions::{ANY, Permissions, Subject};
 use super::tags::Tags;
 use super::{
-    Action, Attribute, Desired, Kind, Live, Names, PlanView, StepEffects, StepView, function, names, tags, to_value,
+    Action, Attribute, Desired, Kind, Live, Names, PlanView, ResourceView, StackView, StepEffects, StepView, function,
+    names, tags, to_value,
 };
-use crate::core::words::{Problem, Scope, deserialize};
+use crate::core::events::pattern::EventPattern;
+use crate::core::words::{Path, Problem, ProblemKind, Scope, Token, deserialize};
 
 pub const TYPE: &str = "AWS::Lambda::EventSourceMapping";
+
+/// The type of the sources whose properties are looked at.
+const QUEUE: &str = "AWS::SQS::Queue";
 
 /// An event source mapping. Its physical id is the UUID that Lambda mints.
 pub struct EventSourceMapping;
@@ -262,6 +268,70 @@ impl Kind for EventSourceMapping {
         let mut props: Props = deserialize::read(properties)?;
         props.settle();
         Ok(to_value(&props))
+    }
+
+    fn refuses(&self, properties: &Value) -> Vec<Refusal> {
+        let mut refusals = constraints::check(TYPE, properties);
+        let mut refuse = |path: Path, what: String, help: &str| {
+            refusals.push(Problem::new(path, what).help(help).into());
+        };
+        let below = |property: &str| Path::default().key(property);
+        let filters = properties["FilterCriteria"]["Filters"].as_array().into_iter().flatten();
+        for (index, filter) in filters.enumerate() {
+            let Some(text) = filter["Pattern"].as_str().filter(|text| !Token::is_in(text)) else { continue };
+            if let Err(why) = EventPattern::read(text) {
+                let path = below("FilterCriteria").key("Filters").index(index).key("Pattern");
+                refuse(
+                    path,
+                    format!("the pattern is none: {why}"),
+                    "its leaves are lists: {\"body\": {\"kind\": [\"chat\"]}}",
+                );
+            }
+        }
+        let source = properties["EventSourceArn"].as_str().unwrap_or_default();
+        let (service, is_fifo) = (service_of(source), source.ends_with(".fifo"));
+        let number = |property: &str| match &properties[property] {
+            Value::String(text) => text.parse().unwrap_or_default(),
+            other => other.as_i64().unwrap_or_default(),
+        };
+        if service == "sqs" && number("BatchSize") > 10 && (is_fifo || number("MaximumBatchingWindowInSeconds") == 0) {
+            let help = if is_fifo { "a FIFO queue's have 10 at most" } else { "set MaximumBatchingWindowInSeconds" };
+            refuse(
+                below("BatchSize"),
+                "Lambda takes more than 10 messages only where it may wait for them".to_owned(),
+                help,
+            );
+        }
+        if is_stream(service) && properties["StartingPosition"].is_null() {
+            let problem = Problem::new(Path::default(), format!("missing property \"StartingPosition\" of {TYPE}"))
+                .kind(ProblemKind::Missing)
+                .help("LATEST, or TRIM_HORIZON for what the stream has already");
+            refusals.push(Refusal { problem, missing: true });
+        }
+        refusals
+    }
+
+    /// Lambda refuses a queue whose messages come back before the function can be through with them.
+    fn conflicts(&self, stack: &dyn StackView) -> Vec<Problem> {
+        let too_short = |mapping: ResourceView<'_>| {
+            let (function, _) = function::name_and_qualifier(mapping.text("FunctionName"));
+            let function = stack.of(names::FUNCTION).find(|one| one.name == Some(function))?;
+            let source = mapping.text("EventSourceArn").rsplit(':').next().filter(|name| !name.is_empty())?;
+            let queue = stack.of(QUEUE).find(|one| one.name == Some(source))?;
+            let visibility = queue.properties["VisibilityTimeout"].as_i64().unwrap_or(30);
+            let timeout = function.properties["Timeout"].as_i64()?;
+            let path = match queue.properties.get("VisibilityTimeout") {
+                Some(_) => queue.path_of("VisibilityTimeout"),
+                None => queue.path(),
+            };
+            let what = format!(
+                "the visibility timeout of {} ({visibility} s) is less than the timeout of {} ({timeout} s), which Lambda refuses",
+                queue.logical_id, function.logical_id
+            );
+            let help = format!("AWS recommends six times the function's timeout: VisibilityTimeout: {}", timeout * 6);
+            (visibility < timeout).then(|| Problem::new(path, what).help(help))
+        };
+        stack.of(TYPE).filter_map(too_short).collect()
     }
 
     fn create_only(&self) -> &'static [&'static str] {

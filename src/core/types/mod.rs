@@ -15,6 +15,7 @@ mod effects;
 pub mod event_source_mapping;
 pub mod foreign_permission;
 pub mod function;
+pub mod gateway_account;
 pub mod iam_permissions;
 pub mod inline_policy;
 pub mod integration;
@@ -79,6 +80,7 @@ pub static TYPES: &[&dyn Kind] = &[
     &version::Version,
     &function::Function,
     &inline_policy::InlinePolicy,
+    &gateway_account::Account,
     &role::Role,
     &managed_policy::ManagedPolicy,
     &table::Table,
@@ -281,6 +283,21 @@ pub trait Kind: Send + Sync + 'static {
         false
     }
 
+    /// What its ARN is, where it can record in its tags what of the stack cannot be tagged (`cloud_control::record`).
+    fn recorder_arn(&self) -> Option<RecorderArn> {
+        None
+    }
+
+    /// Whether the tags of another resource record what belongs to the stack of this type.
+    fn is_recorded(&self) -> bool {
+        false
+    }
+
+    /// The types and physical ids of those that record a live resource: deleted after it, since the records go with them.
+    fn recorded_on(&self, _live: &Live) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
     /// The physical id that AWS gives a desired resource, where that is known before it exists.
     fn known_id(&self, desired: &Desired) -> Option<String> {
         desired.name.clone()
@@ -358,6 +375,11 @@ pub trait Kind: Send + Sync + 'static {
     /// the whole account; `None` where it writes none.
     fn logs_by(&self, _properties: &Value) -> Option<Path> {
         None
+    }
+
+    /// Whether it sets that role: what writes logs with it waits for it.
+    fn sets_log_role(&self) -> bool {
+        false
     }
 
     /// The log group of what the code of a live resource prints, and what it takes to read that.
@@ -501,6 +523,25 @@ pub struct Held {
     pub release: String,
 }
 
+/// How the ARN of a resource follows from what `Ref` or `GetAtt` gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecorderArn {
+    /// It is this attribute.
+    Attribute(&'static str),
+    /// It is an ARN of API Gateway, with this before what `Ref` gives.
+    Gateway(&'static str),
+}
+
+impl RecorderArn {
+    /// The ARN; `value` gives the value of an attribute, or of `Ref`.
+    pub fn of(self, scope: &Scope, value: impl Fn(Option<&str>) -> Option<String>) -> Option<String> {
+        match self {
+            Self::Attribute(name) => value(Some(name)),
+            Self::Gateway(path) => value(None).map(|id| iam_permissions::apigateway(scope, &format!("{path}{id}"))),
+        }
+    }
+}
+
 /// What resources of a type are parts of.
 #[derive(Debug, Clone, Copy)]
 pub struct Within {
@@ -620,6 +661,11 @@ impl Live {
         Self { health, ..self }
     }
 
+    /// Whether it is recorded, and not there.
+    pub fn is_absent(&self) -> bool {
+        self.health == Health::Absent
+    }
+
     /// Whether it is being deleted: it is there, and it is nothing to build on.
     pub fn is_being_deleted(&self) -> bool {
         matches!(&self.health, Health::Busy(state) if state == "DELETING")
@@ -651,6 +697,9 @@ pub enum Health {
     Busy(String),
     /// Broken, and why. It is replaced by the next `up`.
     Failed(String),
+    /// A record of the stack tells of it, and it is not there: a run ended before it was created or after it was deleted, or
+    /// somebody else deleted it.
+    Absent,
     /// It works as it did before its last change, which failed: why. The next `up` makes that change again.
     Outdated(String),
 }

@@ -166,6 +166,12 @@ const EXCEPTIONS: &[Exception] = &[
         why: "IAM cannot rename an inline policy: another name is another policy",
     },
     Exception {
+        type_name: "AWS::Lambda::EventSourceMapping",
+        what: What::CreateOnlyHere,
+        paths: &["Queues", "Topics"],
+        why: "UpdateEventSourceMapping does not take them",
+    },
+    Exception {
         type_name: "AWS::Lambda::Function",
         what: What::Opaque,
         paths: &["Code"],

@@ -147,6 +147,22 @@ impl ApiGateway {
     }
 }
 
+impl TaggedResources for ApiGateway {
+    fn tagged(&self, region: &str) -> Result<Vec<Tagged>, ApiError> {
+        let state = self.state();
+        let here = state.apis.iter().filter(|(_, api)| api.region == region);
+        let all = here.flat_map(|(id, api)| {
+            let arn = format!("arn:aws:apigateway:{region}::/apis/{id}");
+            let stages = api.stages.iter().map({
+                let arn = arn.clone();
+                move |(name, stage)| (format!("{arn}/stages/{name}"), "apigateway:stages", stage.tags.clone())
+            });
+            std::iter::once((arn, "apigateway:apis", api.tags.clone())).chain(stages).collect::<Vec<_>>()
+        });
+        Ok(all.map(|(arn, type_name, tags)| Tagged { type_name: type_name.to_owned(), arn, tags }).collect())
+    }
+}
+
 impl Apis for ApiGateway {
     fn apis(&self) -> Vec<(String, String)> {
         self.state().apis.iter().map(|(id, api)| (id.clone(), api.region.clone())).collect()

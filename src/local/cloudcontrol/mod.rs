@@ -9,6 +9,7 @@ mod model;
 mod operations;
 mod records;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
@@ -21,6 +22,9 @@ use crate::local::context::CloudContext;
 use crate::local::context::ports::{ControlledResources, Records as Kept, Tagged, TaggedResources};
 use crate::local::context::store::PersistedState;
 use crate::local::protocol::wire::ApiError;
+
+/// How many tags a resource can have ("Tagging your AWS resources").
+const MAX_TAGS: usize = 50;
 
 /// The name of its file.
 const FILE: &str = "cloudcontrol";
@@ -86,6 +90,33 @@ impl TaggedResources for CloudControl {
             (!tags.is_empty()).then_some(Tagged { type_name, arn, tags })
         });
         Ok(described.collect())
+    }
+
+    fn retag(&self, arn: &str, set: &BTreeMap<String, String>, removed: &[String]) -> Result<bool, ApiError> {
+        // The ARNs of buckets and the like have no region.
+        let regions = self.state.now().regions();
+        let found = regions.into_iter().find_map(|region| {
+            let records = self.state.now();
+            let mut there = records.there(&region);
+            let (type_name, identifier, _) = there.find(|(type_name, identifier, record)| {
+                schema(type_name).is_some_and(|schema| mint::arn(schema, &region, &record.model, identifier) == arn)
+            })?;
+            Some((region.clone(), type_name.to_owned(), identifier.to_owned()))
+        });
+        let Some((region, type_name, identifier)) = found else { return Ok(false) };
+        let Some(schema) = schema(&type_name).filter(|schema| schema.tags.is_some()) else { return Ok(false) };
+        self.state.change(|records| {
+            let of_type = records.region(&region).resources.get_mut(&type_name);
+            let Some(record) = of_type.and_then(|of_type| of_type.get_mut(&identifier)) else { return Ok(false) };
+            let mut tags = model::tags(schema, &record.model);
+            tags.extend(set.clone());
+            tags.retain(|key, _| !removed.contains(key));
+            if tags.len() > MAX_TAGS {
+                return Err(ApiError::new(400, "TooManyTagsException", format!("more than {MAX_TAGS} tags")));
+            }
+            model::set_tags(schema, &mut record.model, &tags);
+            Ok(true)
+        })
     }
 }
 

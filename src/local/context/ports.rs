@@ -286,6 +286,14 @@ pub trait TaggedResources: Send + Sync {
     /// # Errors
     /// A state that cannot be read.
     fn tagged(&self, region: &str) -> Result<Vec<Tagged>, ApiError>;
+
+    /// Sets and removes tags of a resource; `false` where the ARN is none of this service's.
+    ///
+    /// # Errors
+    /// The service's own refusal.
+    fn retag(&self, _arn: &str, _set: &BTreeMap<String, String>, _removed: &[String]) -> Result<bool, ApiError> {
+        Ok(false)
+    }
 }
 
 /// A resource and its tags.

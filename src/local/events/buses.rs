@@ -1,9 +1,11 @@
 //! The operations on event buses, and the tags of buses and rules.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::model::{self, Bus, DEFAULT_BUS, State, Tag, Tags};
-use super::{Answer, ApiError, Events, bus_name, check_name, invalid, not_found, page, required, text};
+use super::{Answer, ApiError, Events, bus_name, check_name, invalid, json_text, not_found, page, required, text};
 use crate::local::context::clock::now_millis;
 
 /// What a bus has beside its name and tags.
@@ -111,7 +113,7 @@ fn described(region: &str, name: &str, bus: &Bus) -> Value {
     });
     for (member, value) in &bus.settings {
         // A policy is JSON in a text.
-        described[member] = if member == "Policy" { super::rules::json_text(value).into() } else { value.clone() };
+        described[member] = if member == "Policy" { json_text(value).into() } else { value.clone() };
     }
     described
 }
@@ -125,30 +127,39 @@ pub fn list_tags_for_resource(events: &Events, region: &str, input: &Value) -> A
 pub fn tag_resource(events: &Events, region: &str, input: &Value) -> Answer {
     let arn = required(input, "ResourceARN")?;
     let new = tags(input)?;
+    let new = new.into_iter().map(|tag| (tag.key, tag.value)).collect();
     events.state.change(|state| {
-        let tags = tags_of(state, region, arn)?;
-        for tag in new {
-            match tags.iter_mut().find(|known| known.key == tag.key) {
-                Some(known) => known.value = tag.value,
-                None => tags.push(tag),
-            }
-        }
+        retag(tags_of(state, region, arn)?, &new, &[]);
         Ok(json!({}))
     })
 }
 
 pub fn untag_resource(events: &Events, region: &str, input: &Value) -> Answer {
     let arn = required(input, "ResourceARN")?;
+    let keys = input["TagKeys"].as_array().into_iter().flatten();
+    let keys: Vec<String> = keys.filter_map(|key| key.as_str().map(str::to_owned)).collect();
     events.state.change(|state| {
-        let keys = input["TagKeys"].as_array();
-        let is_gone = |tag: &Tag| keys.is_some_and(|keys| keys.iter().any(|key| key == tag.key.as_str()));
-        tags_of(state, region, arn)?.retain(|tag| !is_gone(tag));
+        retag(tags_of(state, region, arn)?, &BTreeMap::new(), &keys);
         Ok(json!({}))
     })
 }
 
+/// Sets and removes tags.
+pub fn retag(tags: &mut Tags, set: &BTreeMap<String, String>, removed: &[String]) {
+    for (key, value) in set {
+        match tags.iter_mut().find(|known| known.key == *key) {
+            Some(known) => known.value.clone_from(value),
+            None => tags.push(Tag { key: key.clone(), value: value.clone() }),
+        }
+    }
+    tags.retain(|tag| !removed.contains(&tag.key));
+}
+
 /// The tags of the rule or bus with an ARN.
-fn tags_of<'a>(state: &'a mut State, region: &str, arn: &str) -> Result<&'a mut Tags, ApiError> {
+///
+/// # Errors
+/// `ResourceNotFoundException`.
+pub fn tags_of<'a>(state: &'a mut State, region: &str, arn: &str) -> Result<&'a mut Tags, ApiError> {
     if let Some((_, bus, name)) = model::parts_of_rule_arn(arn).filter(|(of_region, ..)| *of_region == region) {
         return Ok(&mut state.rule_mut(region, bus, name)?.tags);
     }

@@ -17,6 +17,7 @@ pub mod targets;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
@@ -139,6 +140,17 @@ impl TaggedResources for Events {
         let buses = buses.map(|(name, bus)| of("events:event-bus", model::bus_arn(region, &name), &bus.tags));
         Ok(rules.chain(buses).collect())
     }
+
+    fn retag(&self, arn: &str, set: &BTreeMap<String, String>, removed: &[String]) -> Result<bool, ApiError> {
+        if !arn.starts_with("arn:aws:events:") {
+            return Ok(false);
+        }
+        let region = arn.split(':').nth(3).unwrap_or_default();
+        self.state.change(|state| {
+            buses::retag(buses::tags_of(state, region, arn)?, set, removed);
+            Ok(true)
+        })
+    }
 }
 
 fn unsaved(error: io::Error) -> ApiError {
@@ -200,6 +212,14 @@ fn check_name(name: &str, member: &str, longest: usize, slashes: bool) -> Result
         "1 validation error detected: Value '{name}' at '{member}' failed to satisfy constraint: Member must satisfy regular \
          expression pattern: {pattern}"
     )))
+}
+
+/// JSON text, given as such or as JSON.
+fn json_text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
 }
 
 /// A page of a list under `member`, as `Limit` and `NextToken` ask for it.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::model::{self, DEFAULT_BUS, DISABLED, ENABLED, Rule};
-use super::{Answer, ApiError, Events, bus_name, buses, check_name, invalid, page, required, text};
+use super::{Answer, ApiError, Events, bus_name, buses, check_name, invalid, json_text, page, required, text};
 use crate::core::events::input;
 use crate::core::events::pattern::EventPattern;
 use crate::core::events::schedule::Schedule;
@@ -238,12 +238,4 @@ pub fn test_event_pattern(_events: &Events, _region: &str, input: &Value) -> Ans
         return Err(invalid(format!("Event is not valid. Reason: {member} is missing.")));
     }
     Ok(json!({ "Result": pattern.matches(&event) }))
-}
-
-/// JSON text, given as such or as JSON.
-pub fn json_text(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
 }

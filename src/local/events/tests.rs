@@ -81,7 +81,8 @@ impl LogSink for Delivered {
 }
 
 pub(crate) fn context(folder: &tempfile::TempDir) -> CloudContext {
-    let conditions = Conditions { rate_minute: Duration::from_millis(20), ..Conditions::default() };
+    let mut conditions = Conditions::default();
+    conditions.rate_minute = Duration::from_millis(20);
     CloudContext {
         port: 0,
         hosts: Default::default(),

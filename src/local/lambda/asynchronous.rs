@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::Lambda;
 use super::error;
 use super::event_invoke_config::{EventInvokeConfig, key};
-use super::mappings::service_of;
+use super::mapping::service_of;
 use super::name::Reference;
 use super::spec::InvokeRequest;
 use super::state::now;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::Lambda;
 use super::error;
 use super::name::{LATEST, Reference};
-use super::state::now;
+use crate::local::context::clock::now_millis;
 use crate::local::protocol::service::ServiceCall;
 use crate::local::protocol::wire::{ApiError, Response};
 
@@ -94,7 +94,7 @@ impl EventInvokeConfig {
                 self.on_failure = arn(one);
             }
         }
-        self.modified = now();
+        self.modified = now_millis();
     }
 
     fn described(&self, reference: &Reference) -> Value {

@@ -26,6 +26,7 @@ mod inspect;
 mod interpreters;
 mod invoke;
 mod launch;
+mod mapping;
 mod mappings;
 mod name;
 mod operations;
@@ -53,6 +54,7 @@ mod write_protection;
 
 pub use self::overview::FunctionOverview;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
@@ -237,15 +239,19 @@ impl TaggedResources for Lambda {
             arn: id.arn(),
             tags: function.tags.clone(),
         };
-        let of_mapping = |(_, uuid, mapping): (&String, &String, &mappings::Mapping)| Tagged {
+        let of_mapping = |(_, uuid, one): (&String, &String, &mapping::Mapping)| Tagged {
             type_name: "lambda:event-source-mapping".to_owned(),
-            arn: mappings::arn(region, uuid),
-            tags: mapping.tags.clone(),
+            arn: mapping::arn(region, uuid),
+            tags: one.tags.clone(),
         };
         Ok(self.registry.read(|state| {
             let mappings = state.mappings().filter(|(home, ..)| *home == region).map(of_mapping);
             state.functions(region).map(tagged).chain(mappings).collect()
         }))
+    }
+
+    fn retag(&self, arn: &str, set: &BTreeMap<String, String>, removed: &[String]) -> Result<bool, ApiError> {
+        self.retag_arn(arn, set.clone(), removed)
     }
 }
 

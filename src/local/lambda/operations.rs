@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 
-use super::required_permissions::{configuring, creating, invoking, mapping, on_all, on_function, on_mapping, tagging};
+use super::required_permissions::{configuring, creating, invoking, mapping_source, on_all, on_function, on_mapping, tagging};
 use super::{Lambda, error};
 use crate::local::protocol::operation::Operation;
 use crate::local::protocol::operation::OperationEffect::{Changes, Reads};
@@ -63,7 +63,7 @@ const OPERATIONS: &[Row] = &[
     Row::new("GetFunctionEventInvokeConfig", "GET", "/2019-09-25/functions/{FunctionName}/event-invoke-config", Reads, Needs(on_function), Now(Lambda::get_event_invoke_config)),
     Row::new("DeleteFunctionEventInvokeConfig", "DELETE", "/2019-09-25/functions/{FunctionName}/event-invoke-config", Changes, Needs(on_function), Now(Lambda::delete_event_invoke_config)),
     Row::new("ListFunctionEventInvokeConfigs", "GET", "/2019-09-25/functions/{FunctionName}/event-invoke-config/list", Reads, Needs(on_function), Now(Lambda::list_event_invoke_configs)),
-    Row::new("CreateEventSourceMapping", "POST", "/2015-03-31/event-source-mappings", Changes, Needs(mapping), Now(Lambda::create_event_source_mapping)),
+    Row::new("CreateEventSourceMapping", "POST", "/2015-03-31/event-source-mappings", Changes, Needs(mapping_source), Now(Lambda::create_event_source_mapping)),
     Row::new("ListEventSourceMappings", "GET", "/2015-03-31/event-source-mappings", Reads, Needs(on_all), Now(Lambda::list_event_source_mappings)),
     Row::new("GetEventSourceMapping", "GET", "/2015-03-31/event-source-mappings/{UUID}", Reads, Needs(on_mapping), Now(Lambda::get_event_source_mapping)),
     Row::new("UpdateEventSourceMapping", "PUT", "/2015-03-31/event-source-mappings/{UUID}", Changes, Needs(on_mapping), Now(Lambda::update_event_source_mapping)),

@@ -15,11 +15,12 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::Lambda;
-use super::mappings::{Mapping, not_permitted};
+use super::mapping::Mapping;
+use super::mappings::not_permitted;
 use super::name::Reference;
 use super::spec::InvokeRequest;
 use crate::core::events::pattern::EventPattern;
-use crate::local::context::ports::{DeliveryTarget, EventSource, Invoked, SourceEvent};
+use crate::local::context::ports::{DeliveryTarget, EventSource, Invoked, Position, SourceEvent};
 use crate::local::lock::lock;
 use crate::local::protocol::wire::ApiError;
 
@@ -113,7 +114,7 @@ pub(super) enum Outcome {
 /// Why a batch failed.
 #[derive(Debug, PartialEq)]
 pub(super) struct Failure {
-    /// The `condition` of a destination's record.
+    /// What the function answered, if it was invoked.
     pub invoked: Option<Invoked>,
     pub why: String,
 }
@@ -134,7 +135,10 @@ impl Lambda {
             wanted.map(|(region, uuid, mapping)| (region.clone(), uuid.clone(), mapping.service().to_owned())).collect()
         });
         for (region, uuid, service) in wanted {
-            let Some(source) = self.pollers.source(&service) else { continue };
+            let Some(source) = self.pollers.source(&service) else {
+                self.pollers.note(&region, &uuid, &format!("PROBLEM: the local cloud has no {service}"));
+                continue;
+            };
             let key = (region.clone(), uuid.clone(), String::new());
             if !lock(&self.pollers.running).insert(key.clone()) {
                 continue;
@@ -184,9 +188,14 @@ impl Lambda {
             }
             // Nothing closes the semaphore.
             let Ok(turn) = Arc::clone(&turns).acquire_owned().await else { return };
-            let batch = tokio::select! {
-                batch = gather(&mapping, &*source) => batch,
+            let first = tokio::select! {
+                first = receive(&mapping, &*source, size(&mapping), LONG_POLL) => first,
                 _ = changed.changed() => continue,
+            };
+            // What has been received is handled, whatever changes meanwhile.
+            let batch = match first {
+                Ok(first) => fill(&mapping, &*source, first).await,
+                Err(error) => Err(error),
             };
             match batch {
                 Ok(batch) if batch.is_empty() => {}
@@ -289,16 +298,31 @@ impl Lambda {
     }
 }
 
-/// The next batch of a queue: what is there, and with a batching window what comes until it ends or the batch is full.
-async fn gather(mapping: &Mapping, source: &dyn EventSource) -> Result<Vec<SourceEvent>, ApiError> {
-    let size = mapping.number("BatchSize").and_then(|size| usize::try_from(size).ok()).unwrap_or(1).max(1);
+/// The largest batch of a mapping.
+pub(super) fn size(mapping: &Mapping) -> usize {
+    mapping.number("BatchSize").and_then(|size| usize::try_from(size).ok()).unwrap_or(1).max(1)
+}
+
+/// What is in a queue, or comes within a time.
+async fn receive(
+    mapping: &Mapping,
+    source: &dyn EventSource,
+    most: usize,
+    wait: Duration,
+) -> Result<Vec<SourceEvent>, ApiError> {
+    source.receive(mapping.source(), "", &Position::Newest, most, wait).await
+}
+
+/// A batch that has begun, with what comes until the batching window ends or it is full.
+async fn fill(
+    mapping: &Mapping,
+    source: &dyn EventSource,
+    mut batch: Vec<SourceEvent>,
+) -> Result<Vec<SourceEvent>, ApiError> {
     let window = mapping.number("MaximumBatchingWindowInSeconds").and_then(|window| u64::try_from(window).ok());
-    let position = mapping.position("");
-    let receive = |most: usize, wait: Duration| source.receive(mapping.source(), "", &position, most, wait);
-    let mut batch = receive(size, LONG_POLL).await?;
     let until = Instant::now() + Duration::from_secs(window.unwrap_or_default());
-    while !batch.is_empty() && batch.len() < size && Instant::now() < until {
-        batch.extend(receive(size - batch.len(), until - Instant::now()).await?);
+    while !batch.is_empty() && batch.len() < size(mapping) && Instant::now() < until {
+        batch.extend(receive(mapping, source, size(mapping) - batch.len(), until - Instant::now()).await?);
     }
     Ok(batch)
 }

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use super::Lambda;
-use super::mappings::Mapping;
+use super::mapping::Mapping;
 use super::name::Reference;
 use super::poller::{Failure, LONG_POLL, Outcome, PAUSE, filtered, parts};
 use super::state::now;

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::error;
 use super::event_invoke_config::EventInvokeConfig;
-use super::mappings::Mapping;
+use super::mapping::Mapping;
 use super::name::{FunctionId, LATEST, Reference};
 use super::packages::CodeArchive;
 use super::policy::Policy;
@@ -144,6 +144,29 @@ impl State {
         };
         let version = function.version(number).ok_or_else(missing)?;
         Ok((function, number.to_owned(), version))
+    }
+
+    /// A mapping that is there.
+    ///
+    /// # Errors
+    /// `ResourceNotFoundException` for an unknown one.
+    pub fn mapping(&self, region: &str, uuid: &str) -> Result<&Mapping, ApiError> {
+        let found = self.mappings.get(region).and_then(|mappings| mappings.get(uuid));
+        found.filter(|mapping| !mapping.is_gone()).ok_or_else(error::no_mapping)
+    }
+
+    /// # Errors
+    /// `ResourceNotFoundException` for an unknown one.
+    pub fn mapping_mut(&mut self, region: &str, uuid: &str) -> Result<&mut Mapping, ApiError> {
+        let found = self.mappings.get_mut(region).and_then(|mappings| mappings.get_mut(uuid));
+        found.filter(|mapping| !mapping.is_gone()).ok_or_else(error::no_mapping)
+    }
+
+    /// The mappings of all regions: region, UUID, mapping.
+    pub fn mappings(&self) -> impl Iterator<Item = (&String, &String, &Mapping)> {
+        let all = self.mappings.iter();
+        let all = all.flat_map(|(region, mappings)| mappings.iter().map(move |(uuid, one)| (region, uuid, one)));
+        all.filter(|(.., mapping)| !mapping.is_gone())
     }
 
     /// The SHA-256 of all code in use, in hexadecimal.

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::Lambda;
 use super::error;
-use super::mappings;
+use super::mapping;
 use super::name::{FunctionId, Reference};
 use super::state::State;
 use crate::local::protocol::service::ServiceCall;
@@ -54,13 +54,41 @@ impl Lambda {
         if given.tags.is_empty() {
             return Err(error::invalid("An error occurred and the request cannot be processed."));
         }
+        self.retag_resource(&tagged, given.tags, &[])?;
+        Ok(Response::empty(204))
+    }
+
+    /// Sets and removes tags of the function or mapping with an ARN; gives back whether there can be one.
+    pub(super) fn retag_arn(
+        &self,
+        arn: &str,
+        set: BTreeMap<String, String>,
+        removed: &[String],
+    ) -> Result<bool, ApiError> {
+        let region = arn.split(':').nth(3).unwrap_or_default();
+        let tagged = match (mapping::uuid_in(arn), Reference::from_arn(arn)) {
+            (Some(uuid), _) => Tagged::Mapping(region.to_owned(), uuid.to_owned()),
+            (None, Some(Reference { id, qualifier: None })) => Tagged::Function(id),
+            _ => return Ok(false),
+        };
+        self.retag_resource(&tagged, set, removed)?;
+        Ok(true)
+    }
+
+    fn retag_resource(
+        &self,
+        tagged: &Tagged,
+        set: BTreeMap<String, String>,
+        removed: &[String],
+    ) -> Result<(), ApiError> {
         self.registry.change(|state| {
             let tags = tagged.tags_mut(state)?;
             let mut all = tags.clone();
-            all.extend(given.tags);
+            all.extend(set);
+            all.retain(|key, _| !removed.contains(key));
             check(&all)?;
             *tags = all;
-            Ok(Response::empty(204))
+            Ok(())
         })
     }
 
@@ -68,18 +96,14 @@ impl Lambda {
         let request = &call.request;
         let arn = call.id(0);
         let tagged = tagged(request, arn)?;
-        let mut keys = request.query.iter().filter(|(name, _)| name == "tagKeys").map(|(_, key)| key).peekable();
-        if keys.peek().is_none() {
+        let keys = request.query.iter().filter(|(name, _)| name == "tagKeys").map(|(_, key)| key.clone());
+        let keys: Vec<String> = keys.collect();
+        if keys.is_empty() {
             let missing = "Value null at 'tagKeys' failed to satisfy constraint: Member must not be null";
             return Err(error::validation(&[missing.to_owned()]));
         }
-        self.registry.change(|state| {
-            let tags = tagged.tags_mut(state)?;
-            for key in keys {
-                tags.remove(key);
-            }
-            Ok(Response::empty(204))
-        })
+        self.retag_resource(&tagged, BTreeMap::new(), &keys)?;
+        Ok(Response::empty(204))
     }
 
     pub(super) fn list_tags(&self, call: &ServiceCall) -> Result<Response, ApiError> {
@@ -108,7 +132,7 @@ pub fn check(tags: &BTreeMap<String, String>) -> Result<(), ApiError> {
 
 /// The function or event source mapping that an ARN names.
 fn tagged(request: &Request, arn: &str) -> Result<Tagged, ApiError> {
-    if let Some(uuid) = mappings::uuid_in(arn) {
+    if let Some(uuid) = mapping::uuid_in(arn) {
         return Ok(Tagged::Mapping(request.caller.region.clone(), uuid.to_owned()));
     }
     if Reference::from_arn(arn).is_none() {

@@ -12,6 +12,7 @@ mod schedules;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
@@ -175,6 +176,16 @@ impl TaggedResources for Scheduler {
             tags: group.tags.iter().map(|tag| (tag.key.clone(), tag.value.clone())).collect(),
         });
         Ok(groups.collect())
+    }
+
+    fn retag(&self, arn: &str, set: &BTreeMap<String, String>, removed: &[String]) -> Result<bool, ApiError> {
+        let region = arn.split(':').nth(3).unwrap_or_default();
+        let Some(name) = arn.strip_prefix(&model::group_arn(region, "")) else { return Ok(false) };
+        groups::change_tags(self, region, name, |tags| {
+            tags.retain(|tag| !set.contains_key(&tag.key) && !removed.contains(&tag.key));
+            tags.extend(set.iter().map(|(key, value)| model::Tag { key: key.clone(), value: value.clone() }));
+        })?;
+        Ok(true)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Topics and subscriptions as Cloud Control sees them.
+//! Topics, their policies and subscriptions as Cloud Control sees them.
 
 use std::collections::BTreeMap;
 
@@ -10,6 +10,7 @@ use crate::local::protocol::wire::ApiError;
 
 const TOPIC: &str = "AWS::SNS::Topic";
 const SUBSCRIPTION: &str = "AWS::SNS::Subscription";
+const POLICY: &str = "AWS::SNS::TopicInlinePolicy";
 
 /// A topic's properties that are attributes of the same name.
 const OF_TOPIC: &[&str] = &[
@@ -38,7 +39,7 @@ const OF_SUBSCRIPTION: &[&str] = &[
 
 impl ControlledResources for Sns {
     fn types(&self) -> &'static [&'static str] {
-        &[TOPIC, SUBSCRIPTION]
+        &[TOPIC, SUBSCRIPTION, POLICY]
     }
 
     fn create(&self, region: &str, type_name: &str, properties: &Value) -> Result<String, ApiError> {
@@ -47,6 +48,15 @@ impl ControlledResources for Sns {
             let subscription = subscription_of(properties, false);
             let id = self.subscribe(&topic, subscription)?;
             return Ok(topic.subscription(&id));
+        }
+        if type_name == POLICY {
+            let topic = topic_of(&properties["TopicArn"])?;
+            if self.state.read(|state| state.topic(&topic).map(|topic| topic.attributes.contains_key("Policy")))? {
+                let message = format!("Resource of type '{POLICY}' with identifier '{}' already exists.", topic.arn());
+                return Err(ApiError::new(400, "AlreadyExists", message));
+            }
+            self.set_policy(&topic, &properties["PolicyDocument"])?;
+            return Ok(topic.arn());
         }
         let id = TopicId::new(region, properties["TopicName"].as_str().unwrap_or_default());
         if self.state.read(|state| state.topic(&id).is_ok()) {
@@ -75,6 +85,10 @@ impl ControlledResources for Sns {
             }
             if subscription.is_some() {
                 return None;
+            }
+            if type_name == POLICY {
+                let document: Value = serde_json::from_str(topic.attributes.get("Policy")?).ok()?;
+                return Some(json!({ "TopicArn": id.arn(), "PolicyDocument": document }));
             }
             let mut properties = typed(&topic.attributes);
             properties.retain(|name, _| OF_TOPIC.contains(&name.as_str()));
@@ -108,6 +122,9 @@ impl ControlledResources for Sns {
             }
             return self.set(&id, subscription, wanted);
         }
+        if type_name == POLICY {
+            return self.set_policy(&id, &properties["PolicyDocument"]);
+        }
         let attributes = attributes_of(properties, OF_TOPIC);
         super::topics::check(&attributes)?;
         let inline: Vec<Subscription> =
@@ -135,6 +152,7 @@ impl ControlledResources for Sns {
     fn delete(&self, _region: &str, type_name: &str, identifier: &str) -> Result<(), ApiError> {
         match TopicId::from_arn(identifier) {
             Some((topic, Some(id))) if type_name == SUBSCRIPTION => self.unsubscribe_from(&topic, id),
+            Some((topic, None)) if type_name == POLICY => self.set_policy(&topic, &Value::Null),
             Some((topic, None)) => super::Sns::delete(self, &topic),
             _ => Err(error::no_topic()),
         }
@@ -143,12 +161,32 @@ impl ControlledResources for Sns {
     fn list(&self, region: &str, type_name: &str) -> Vec<String> {
         self.state.read(|state| {
             let topics = state.of_region(region);
-            if type_name == TOPIC {
-                return topics.map(|(id, _)| id.arn()).collect();
+            if type_name != SUBSCRIPTION {
+                let wanted = topics.filter(|(_, topic)| type_name == TOPIC || topic.attributes.contains_key("Policy"));
+                return wanted.map(|(id, _)| id.arn()).collect();
             }
             topics
                 .flat_map(|(id, topic)| topic.subscriptions.keys().map(|one| id.subscription(one)).collect::<Vec<_>>())
                 .collect()
+        })
+    }
+}
+
+impl Sns {
+    /// Gives a topic a policy; null gives it the one back that it began with.
+    fn set_policy(&self, id: &TopicId, document: &Value) -> Result<(), ApiError> {
+        let text = match document {
+            Value::Null => None,
+            Value::String(text) => Some(text.clone()),
+            document => Some(document.to_string()),
+        };
+        self.state.change(|state| {
+            let attributes = &mut state.topic_mut(id)?.attributes;
+            match text {
+                Some(text) => attributes.insert("Policy".to_owned(), text),
+                None => attributes.remove("Policy"),
+            };
+            Ok(())
         })
     }
 }

@@ -154,4 +154,14 @@ impl TaggedResources for Sns {
         };
         Ok(self.state.read(|state| state.of_region(region).map(tagged).collect()))
     }
+
+    fn retag(&self, arn: &str, set: &BTreeMap<String, String>, removed: &[String]) -> Result<bool, ApiError> {
+        let Some((id, None)) = TopicId::from_arn(arn) else { return Ok(false) };
+        self.state.change(|state| {
+            let topic = state.topic_mut(&id)?;
+            topic.tags.extend(set.clone());
+            topic.tags.retain(|key, _| !removed.contains(key));
+            Ok(true)
+        })
+    }
 }

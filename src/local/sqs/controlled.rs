@@ -1,4 +1,5 @@
-//! Queues and their policies as Cloud Control sees them.
+//! Queues and their policies as Cloud Control sees them. (CloudFormation's `AWS::SQS::QueuePolicy` cannot be read, and is not
+//! Cloud Control's; `AWS::SQS::QueueInlinePolicy` is the policy of one queue.)
 
 use std::collections::BTreeMap;
 
@@ -9,16 +10,29 @@ use crate::local::context::ports::ControlledResources;
 use crate::local::protocol::wire::ApiError;
 
 const QUEUE: &str = "AWS::SQS::Queue";
+const POLICY: &str = "AWS::SQS::QueueInlinePolicy";
 
 /// Properties that are not attributes of the same name.
 const OTHERS: &[&str] = &["Arn", "QueueName", "QueueUrl", "Tags"];
 
 impl ControlledResources for Sqs {
     fn types(&self) -> &'static [&'static str] {
-        &[QUEUE]
+        &[QUEUE, POLICY]
     }
 
-    fn create(&self, region: &str, _type_name: &str, properties: &Value) -> Result<String, ApiError> {
+    fn create(&self, region: &str, type_name: &str, properties: &Value) -> Result<String, ApiError> {
+        if type_name == POLICY {
+            let id = QueueId::from_url(region, properties["Queue"].as_str().unwrap_or_default());
+            let id = id.ok_or_else(super::error::no_queue)?;
+            let (queue, _) = self.queue(&id)?;
+            if queue.attributes.contains_key("Policy") {
+                let message =
+                    format!("Resource of type '{POLICY}' with identifier '{}' already exists.", self.url(&id));
+                return Err(ApiError::new(400, "AlreadyExists", message));
+            }
+            self.set_policy(&id, &properties["PolicyDocument"])?;
+            return Ok(self.url(&id));
+        }
         let name = properties["QueueName"].as_str().unwrap_or_default();
         let id = QueueId::new(region, name);
         if self.queue(&id).is_ok() {
@@ -29,9 +43,13 @@ impl ControlledResources for Sqs {
         Ok(self.url(&id))
     }
 
-    fn read(&self, region: &str, _type_name: &str, identifier: &str) -> Option<Value> {
+    fn read(&self, region: &str, type_name: &str, identifier: &str) -> Option<Value> {
         let id = QueueId::from_url(region, identifier)?;
         let (queue, _) = self.queue(&id).ok()?;
+        if type_name == POLICY {
+            let document: Value = serde_json::from_str(queue.attributes.get("Policy")?).ok()?;
+            return Some(json!({ "Queue": self.url(&id), "PolicyDocument": document }));
+        }
         let mut properties = Map::new();
         for (name, value) in queue.shown() {
             // A queue's policy is a resource of its own for CloudFormation.
@@ -56,8 +74,11 @@ impl ControlledResources for Sqs {
         Some(properties.into())
     }
 
-    fn update(&self, region: &str, _type_name: &str, identifier: &str, properties: &Value) -> Result<(), ApiError> {
+    fn update(&self, region: &str, type_name: &str, identifier: &str, properties: &Value) -> Result<(), ApiError> {
         let id = QueueId::from_url(region, identifier).ok_or_else(super::error::no_queue)?;
+        if type_name == POLICY {
+            return self.set_policy(&id, &properties["PolicyDocument"]);
+        }
         let (queue, _) = self.queue(&id)?;
         let mut wanted = attributes_of(properties);
         // What is not wanted any more is taken away, but for the policy, which is no property.
@@ -69,6 +90,7 @@ impl ControlledResources for Sqs {
             wanted.iter().filter(|(_, value)| value.is_empty()).map(|(name, _)| name.clone()).collect();
         wanted.retain(|_, value| !value.is_empty());
         attributes::check(&id, &wanted)?;
+        self.check_redrive(&id, &wanted)?;
         let tags = tags_of(properties);
         self.queues.change(|queues| {
             let queue = queues.regions.get_mut(&id.region).and_then(|queues| queues.get_mut(&id.name));
@@ -81,14 +103,32 @@ impl ControlledResources for Sqs {
         })
     }
 
-    fn delete(&self, region: &str, _type_name: &str, identifier: &str) -> Result<(), ApiError> {
+    fn delete(&self, region: &str, type_name: &str, identifier: &str) -> Result<(), ApiError> {
         let id = QueueId::from_url(region, identifier).ok_or_else(super::error::no_queue)?;
+        if type_name == POLICY {
+            return self.set_policy(&id, &Value::Null);
+        }
         Sqs::delete(self, &id)
     }
 
-    fn list(&self, region: &str, _type_name: &str) -> Vec<String> {
-        self.queues
-            .read(|queues| queues.of_region(region).map(|(name, _)| self.url(&QueueId::new(region, name))).collect())
+    fn list(&self, region: &str, type_name: &str) -> Vec<String> {
+        self.queues.read(|queues| {
+            let all = queues.of_region(region);
+            let wanted = all.filter(|(_, queue)| type_name == QUEUE || queue.attributes.contains_key("Policy"));
+            wanted.map(|(name, _)| self.url(&QueueId::new(region, name))).collect()
+        })
+    }
+}
+
+impl Sqs {
+    /// Gives a queue a policy; null takes it away.
+    fn set_policy(&self, id: &QueueId, document: &Value) -> Result<(), ApiError> {
+        let text = match document {
+            Value::Null => String::new(),
+            Value::String(text) => text.clone(),
+            document => document.to_string(),
+        };
+        self.set(id, BTreeMap::from([("Policy".to_owned(), text)]))
     }
 }
 

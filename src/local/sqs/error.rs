@@ -71,10 +71,6 @@ pub fn batch(name: &str, message: impl Into<String>) -> ApiError {
     refusal(name, message)
 }
 
-pub fn unsupported(message: impl Into<String>) -> ApiError {
-    refusal("UnsupportedOperation", message)
-}
-
 pub fn unsaved(error: io::Error) -> ApiError {
     tracing::error!("SQS's queues could not be saved: {error}");
     ApiError::new(500, "InternalFailure", "The local cloud could not save its state; see `wschat local logs`.")

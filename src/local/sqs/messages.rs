@@ -9,8 +9,9 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::error;
+use super::input::{Entry, Input};
 use super::message::{Attribute, Message, md5_of, md5_of_attributes};
-use super::operations::{Answer, Entry, Input};
+use super::operations::Answer;
 use super::queue::{Received, Receiving};
 use super::{LiveQueue, Queue, QueueId, Sqs};
 use crate::local::context::clock::now_millis;
@@ -358,7 +359,8 @@ fn check(draft: &Draft) -> Result<(), ApiError> {
     let allowed = |c: char| matches!(c, '\u{9}' | '\u{a}' | '\u{d}' | '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
     if !draft.body.chars().all(allowed) {
         return Err(error::invalid_contents(
-            "Invalid characters found. Valid unicode characters are #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF",
+            "Invalid characters found. Valid unicode characters are #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to \
+             #xFFFD | #x10000 to #x10FFFF",
         ));
     }
     if draft.attributes.len() > 10 {
@@ -375,7 +377,8 @@ fn check(draft: &Draft) -> Result<(), ApiError> {
         }
         if !["String", "Number", "Binary"].contains(&kind) {
             return Err(error::invalid(format!(
-                "The type of message (user) attribute '{name}' is invalid. You must use only the following supported type prefixes: Binary, Number, String."
+                "The type of message (user) attribute '{name}' is invalid. You must use only the following supported type \
+                 prefixes: Binary, Number, String."
             )));
         }
         if attribute.bytes().is_empty() {
@@ -439,7 +442,8 @@ fn in_batch(entries: Vec<Entry>, mut run: impl FnMut(Entry) -> Answer) -> Answer
         (1..=80).contains(&id.len()) && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
     };
     if !entries.iter().all(|entry| plain(&entry.id)) {
-        let message = "A batch entry id can only contain alphanumeric characters, hyphens and underscores. It can be at most 80 letters long.";
+        let message = "A batch entry id can only contain alphanumeric characters, hyphens and underscores. It can be at most 80 \
+                       letters long.";
         return Err(error::batch("InvalidBatchEntryId", message));
     }
     let mut ids = HashSet::new();

@@ -11,6 +11,7 @@
 mod attributes;
 mod controlled;
 mod error;
+mod input;
 mod message;
 mod messages;
 mod operations;

@@ -1,5 +1,6 @@
 //! SQS as the other services use it: Lambda polls queues, and others send to them.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -120,5 +121,14 @@ impl TaggedResources for Sqs {
             tags: queue.tags.clone(),
         };
         Ok(self.queues.read(|queues| queues.of_region(region).map(tagged).collect()))
+    }
+
+    fn retag(&self, arn: &str, set: &BTreeMap<String, String>, removed: &[String]) -> Result<bool, ApiError> {
+        let Some(id) = QueueId::from_arn(arn) else { return Ok(false) };
+        self.change(&id, |queue| {
+            queue.tags.extend(set.clone());
+            queue.tags.retain(|key, _| !removed.contains(key));
+        })?;
+        Ok(true)
     }
 }

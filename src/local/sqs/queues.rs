@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::attributes::{self, COMPUTED};
 use super::error;
-use super::operations::{Answer, Input};
+use super::input::Input;
+use super::operations::Answer;
 use super::{Queue, QueueId, Sqs};
 use crate::local::context::ACCOUNT;
 use crate::local::context::clock::now_millis;
@@ -34,6 +35,7 @@ impl Sqs {
         let id = QueueId::new(region, name);
         check_name(name, attributes.get("FifoQueue").is_some_and(|fifo| fifo == "true"))?;
         attributes::check(&id, &attributes)?;
+        self.check_redrive(&id, &attributes)?;
         let now = now_millis();
         self.queues.change(|queues| {
             let of_region = queues.regions.entry(region.to_owned()).or_default();
@@ -132,6 +134,7 @@ impl Sqs {
     /// Sets attributes; an empty one is taken away.
     pub(super) fn set(&self, id: &QueueId, attributes: BTreeMap<String, String>) -> Result<(), ApiError> {
         attributes::check(id, &attributes)?;
+        self.check_redrive(id, &attributes)?;
         let is_fifo = id.is_fifo().to_string();
         if attributes.get("FifoQueue").is_some_and(|fifo| *fifo != is_fifo) {
             return Err(error::invalid_attribute("FifoQueue"));
@@ -141,6 +144,25 @@ impl Sqs {
             queue.attributes.retain(|_, value| !value.is_empty());
             queue.modified = now_millis();
         })
+    }
+
+    /// # Errors
+    /// `InvalidParameterValue` for a dead-letter queue that is not there, or not of the same kind.
+    pub(super) fn check_redrive(&self, id: &QueueId, attributes: &BTreeMap<String, String>) -> Result<(), ApiError> {
+        let Some(policy) = attributes.get("RedrivePolicy") else { return Ok(()) };
+        let Some((arn, _)) = attributes::redrive(policy) else { return Ok(()) };
+        let target = QueueId::from_arn(&arn);
+        let why = match target {
+            Some(target) if self.queues.read(|queues| queues.get(&target).is_none()) => {
+                "Dead letter target does not exist."
+            }
+            Some(target) if target.is_fifo() != id.is_fifo() => {
+                "Dead-letter queue must be same type of queue as the source."
+            }
+            Some(_) => return Ok(()),
+            None => "Dead-letter queue must be in the same account and region.",
+        };
+        Err(error::invalid(format!("Value {policy} for parameter RedrivePolicy is invalid. Reason: {why}")))
     }
 
     pub(super) fn tag_queue(&self, region: &str, input: Input) -> Answer {
@@ -182,7 +204,7 @@ impl Sqs {
         Ok(json!({}))
     }
 
-    fn change(&self, id: &QueueId, change: impl FnOnce(&mut Queue)) -> Result<(), ApiError> {
+    pub(super) fn change(&self, id: &QueueId, change: impl FnOnce(&mut Queue)) -> Result<(), ApiError> {
         self.queues.change(|queues| {
             let queue = queues.regions.get_mut(&id.region).and_then(|queues| queues.get_mut(&id.name));
             queue.map(change).ok_or_else(error::no_queue)
@@ -194,7 +216,8 @@ fn check_name(name: &str, fifo: bool) -> Result<(), ApiError> {
     let stem = if fifo { name.strip_suffix(".fifo") } else { Some(name) };
     let Some(stem) = stem else {
         return Err(error::invalid(
-            "The name of a FIFO queue can only include alphanumeric characters, hyphens, or underscores, must end with .fifo suffix and be 1 to 80 in length.",
+            "The name of a FIFO queue can only include alphanumeric characters, hyphens, or underscores, must end \
+             with .fifo suffix and be 1 to 80 in length.",
         ));
     };
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';

@@ -1,7 +1,7 @@
 //! The permissions that SQS's operations need (Service Authorization Reference, "Amazon SQS").
 
 use super::QueueId;
-use super::operations::Input;
+use super::input::Input;
 use crate::core::iam::need::{Need, creation};
 use crate::local::protocol::service::ServiceCall;
 

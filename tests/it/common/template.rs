@@ -181,6 +181,7 @@ pub fn apps() -> Vec<App> {
         shipped("python-chat", "examples/python-chat/template.yaml"),
         App::services(),
         shipped("gateway", "tests/fixtures/gateway/template.yaml"),
+        App::queue(),
     ];
     let given = std::env::var_os("WSCHAT_TEMPLATES").unwrap_or_default();
     for template in std::env::split_paths(&given).filter(|path| !path.as_os_str().is_empty()) {
@@ -195,6 +196,12 @@ impl App {
     pub fn services() -> Self {
         let folder = repository().join("tests/fixtures/services");
         Self { name: "services".to_owned(), template: folder.join("template.yaml"), code: Some(folder) }
+    }
+
+    /// A chat with a queue, a topic and event source mappings (`tests/fixtures/queue`).
+    pub fn queue() -> Self {
+        let folder = repository().join("tests/fixtures/queue");
+        Self { name: "queue".to_owned(), template: folder.join("template.yaml"), code: Some(folder) }
     }
 
     /// A cloud with fast conditions and this app in its folder; nothing is deployed.

@@ -40,6 +40,7 @@ TYPES = {
     "AWS::IAM::Policy": ("iam", ["PutRolePolicy"]),
     "AWS::IAM::Role": ("iam", ["CreateRole"]),
     "AWS::Lambda::Alias": ("lambda", ["CreateAlias"]),
+    "AWS::Lambda::EventSourceMapping": ("lambda", ["CreateEventSourceMapping"]),
     "AWS::Lambda::Function": ("lambda", ["CreateFunction", "PutFunctionConcurrency"]),
     "AWS::Lambda::Permission": ("lambda", ["AddPermission"]),
     "AWS::Lambda::Version": ("lambda", ["PublishVersion"]),
@@ -72,6 +73,10 @@ LEFT_OUT = [
     ("AWS::DynamoDB::Table", "TableName", "required", "is made up where it is left out"),
     ("AWS::DynamoDB::Table", "TimeToLiveSpecification.AttributeName", "required", "not where time to live is off"),
     ("AWS::IAM::Role", "RoleName", "required", "is made up where it is left out"),
+    *[
+        ("AWS::Lambda::EventSourceMapping", f"SelfManagedEventSource.Endpoints{part}", "*", "CloudFormation has a structure for the service's map")
+        for part in ["", "{key}", "{}", "{}[]"]
+    ],
     ("AWS::Lambda::Function", "FunctionName", "required", "is made up where it is left out"),
     ("AWS::Lambda::Function", "Handler", "least", "functions from zips need one, and it is not empty"),
     ("AWS::Lambda::Function", "Runtime", "one of", "there are new ones every year"),
@@ -172,7 +177,7 @@ def translate(pattern, where):
     if re.search(r"\(\?|\\p", pattern):
         note(f"{where}: dropped, {pattern}")
         return None, None
-    if pattern == ".*":
+    if pattern in (".*", r"[\s\S]*"):
         return None, None
     return pattern, refused
 
