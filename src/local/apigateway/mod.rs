@@ -159,6 +159,10 @@ impl TaggedResources for ApiGateway {
             });
             std::iter::once((arn, "apigateway:apis", api.tags.clone())).chain(stages).collect::<Vec<_>>()
         });
+        let domains = state.domains.iter().filter(|(_, domain)| domain.region == region).map(|(name, domain)| {
+            (format!("arn:aws:apigateway:{region}::/domainnames/{name}"), "apigateway:domainnames", domain.tags.clone())
+        });
+        let all = all.chain(domains).filter(|(.., tags)| !tags.is_empty());
         Ok(all.map(|(arn, type_name, tags)| Tagged { type_name: type_name.to_owned(), arn, tags }).collect())
     }
 }
@@ -166,20 +170,6 @@ impl TaggedResources for ApiGateway {
 impl Apis for ApiGateway {
     fn apis(&self) -> Vec<(String, String)> {
         self.state().apis.iter().map(|(id, api)| (id.clone(), api.region.clone())).collect()
-    }
-}
-
-/// Domain names; wschat finds APIs and stages by lists.
-impl TaggedResources for ApiGateway {
-    fn tagged(&self, region: &str) -> Result<Vec<Tagged>, ApiError> {
-        let state = self.state();
-        let here = state.domains.iter().filter(|(_, domain)| domain.region == region);
-        let tagged = here.filter(|(_, domain)| !domain.tags.is_empty()).map(|(name, domain)| Tagged {
-            type_name: "apigateway:domainnames".to_owned(),
-            arn: format!("arn:aws:apigateway:{region}::/domainnames/{name}"),
-            tags: domain.tags.clone(),
-        });
-        Ok(tagged.collect())
     }
 }
 
