@@ -51,10 +51,12 @@ pub async fn read(aws: &Aws, stack: &Stack) -> Result<Option<Account>, CallError
 /// # Errors
 /// Such a plan: which stage, by which property, and what to do.
 pub fn check(plan: &Plan, account: Option<&Account>, region: &str) -> Result<(), NoLogRole> {
-    if account.is_none_or(Account::may_log) {
+    let changes = |action: Action| matches!(action, Action::Create | Action::Replace | Action::Update);
+    let sets_role =
+        plan.steps.iter().any(|step| changes(step.action) && step.kind().is_some_and(|kind| kind.sets_log_role()));
+    if sets_role || account.is_none_or(Account::may_log) {
         return Ok(());
     }
-    let changes = |action: Action| matches!(action, Action::Create | Action::Replace | Action::Update);
     let steps = plan.steps.iter().filter(|step| changes(step.action));
     let mut logging = steps.filter_map(|step| Some((step, step.kind()?.logs_by(&step.desired.as_ref()?.properties)?)));
     let Some((step, property)) = logging.next() else { return Ok(()) };

@@ -479,7 +479,13 @@ async fn carry_out(
         desired.code = Some(zip.bytes);
     }
     match (step.action, &step.live, &desired) {
-        (Action::Create, _, Some(desired)) => create(cx, provider, desired).await,
+        (Action::Create, absent, Some(desired)) => {
+            // What is left of one that is recorded and not there.
+            if let Some(absent) = absent {
+                provider.delete(cx, absent).await?;
+            }
+            create(cx, provider, desired).await
+        }
         (Action::Update, Some(live), Some(desired)) => {
             if let Some(bytes) = provider.backup(cx, live, desired).await {
                 let sha256 = live.properties["CodeSha256"].as_str().unwrap_or_default().to_owned();

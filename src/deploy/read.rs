@@ -11,6 +11,7 @@ use futures_util::future::{BoxFuture, join_all, try_join_all};
 use crate::aws::client::{Aws, AwsCall};
 use crate::aws::providers::{Discovery, PROVIDERS, Provider, ResourceError, Search, cloud_control, provider};
 use crate::core::stack::Stack;
+use crate::core::types::cloud_control::record as cloud_control_record;
 use crate::core::types::{self, Kind, Live, Owner, Part, TYPES, tags};
 use crate::core::words::Scope;
 
@@ -38,13 +39,17 @@ pub async fn read(aws: &Aws, discovery: &Discovery) -> Result<Vec<Live>, ReadErr
     let roots = PROVIDERS.iter().filter(|provider| provider.parent().is_none());
     let own = try_join_all(roots.map(|provider| read_below(aws, discovery, *provider, &[])));
     let others = async { Ok(cloud_control::list(aws, discovery).await?) };
-    let (own, others) = tokio::try_join!(own, others)?;
-    let mut found: Vec<Live> = own.into_iter().flatten().chain(others).collect();
+    let (own, mut others) = tokio::try_join!(own, others)?;
+    let mut found: Vec<Live> = own.into_iter().flatten().chain(std::mem::take(&mut others.live)).collect();
     let search = discovery.wait().await;
     for provider in PROVIDERS {
         provider.settle_reading(&mut found, aws.scope(), search);
     }
-    for live in found.iter_mut().filter(|live| live.owner == Owner::Other(tags::UNTAGGED.to_owned())) {
+    found.extend(others.recorded(aws, &found).await?);
+    let unexplained = [tags::UNTAGGED, cloud_control_record::UNRECORDED];
+    let is_unexplained =
+        |live: &&mut Live| unexplained.iter().any(|owner| live.owner == Owner::Other((*owner).to_owned()));
+    for live in found.iter_mut().filter(is_unexplained) {
         if let Some(stack) = cloudformation_stack(aws, &live.physical_id).await {
             live.owner = Owner::Other(format!("the CloudFormation stack \"{stack}\""));
         }
@@ -118,7 +123,7 @@ pub async fn stacks(aws: &Aws) -> BTreeSet<String> {
     let roots = PROVIDERS.iter().filter(|provider| provider.parent().is_none());
     let own = join_all(roots.map(|provider| provider.list(aws, &discovery, &[])));
     let (found, others) = tokio::join!(own, cloud_control::list(aws, &discovery));
-    let found = found.into_iter().flatten().flatten().chain(others.unwrap_or_default());
+    let found = found.into_iter().flatten().flatten().chain(others.unwrap_or_default().live);
     let found = found.filter(|live| live.owner == Owner::Stack);
     found.filter_map(|live| live.properties["Tags"][tags::STACK].as_str().map(str::to_owned)).collect()
 }

@@ -1,4 +1,4 @@
-//! The Resource Groups Tagging API: what of the other services carries a tag.
+//! The Resource Groups Tagging API: what of the other services carries a tag, and tags for whatever has an ARN.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::context::ports::{Tagged, TaggedResources};
-use super::protocol::operation::OperationEffect::Reads;
+use super::protocol::operation::OperationEffect::{Changes, Reads};
 use super::protocol::service::Permissions::Needs;
 use super::protocol::service::{Row, Service, ServiceCall};
 use crate::core::iam::need::Need;
@@ -18,7 +18,10 @@ use crate::local::protocol::wire::{ApiError, Protocol, Request, Response};
 const MOST_OF_A_PAGE: usize = 100;
 const PAGE: usize = 50;
 
-/// The tags of the account's tables, functions and log groups. It has no state of its own.
+/// How many resources one call may tag or untag (`TagResources`, API reference).
+const MOST_ARNS: usize = 20;
+
+/// The tags of the account's resources. It has no state of its own.
 pub struct Tagging {
     sources: Vec<Arc<dyn TaggedResources>>,
 }
@@ -30,6 +33,10 @@ pub struct Input {
     tag_filters: Vec<TagFilter>,
     resources_per_page: Option<usize>,
     resource_type_filters: Vec<String>,
+    #[serde(rename = "ResourceARNList")]
+    resource_arn_list: Vec<String>,
+    tags: BTreeMap<String, String>,
+    tag_keys: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -84,6 +91,48 @@ impl Tagging {
     }
 }
 
+impl Tagging {
+    fn tag_resources(&self, _region: &str, input: &Input) -> Result<Value, ApiError> {
+        if input.tags.is_empty() {
+            return Err(invalid("Tags must not be empty"));
+        }
+        self.retag(input, &input.tags, &[])
+    }
+
+    fn untag_resources(&self, _region: &str, input: &Input) -> Result<Value, ApiError> {
+        if input.tag_keys.is_empty() {
+            return Err(invalid("TagKeys must not be empty"));
+        }
+        self.retag(input, &BTreeMap::new(), &input.tag_keys)
+    }
+
+    /// The answer names the resources whose service refused, and the rest is done.
+    fn retag(&self, input: &Input, set: &BTreeMap<String, String>, removed: &[String]) -> Result<Value, ApiError> {
+        let arns = &input.resource_arn_list;
+        if !(1..=MOST_ARNS).contains(&arns.len()) {
+            return Err(invalid(&format!("ResourceARNList must have 1 to {MOST_ARNS} elements")));
+        }
+        let mut failed = serde_json::Map::new();
+        for arn in arns {
+            let mut done = Ok(false);
+            for source in &self.sources {
+                done = source.retag(arn, set, removed);
+                if !matches!(done, Ok(false)) {
+                    break;
+                }
+            }
+            let (status, message) = match done {
+                Ok(true) => continue,
+                Ok(false) => (404, format!("{arn} does not exist")),
+                Err(error) => (error.status, error.message),
+            };
+            let code = if status < 500 { "InvalidParameterException" } else { "InternalServiceException" };
+            failed.insert(arn.clone(), json!({ "StatusCode": status, "ErrorCode": code, "ErrorMessage": message }));
+        }
+        Ok(json!({ "FailedResourcesMap": failed }))
+    }
+}
+
 fn invalid(message: &str) -> ApiError {
     ApiError::new(400, "InvalidParameterException", message)
 }
@@ -95,8 +144,11 @@ impl Service for Arc<Tagging> {
     const NAME: &'static str = "tagging";
     const PROTOCOL: Protocol = Protocol::AwsJson11;
     const TARGETS: &'static [&'static str] = &["ResourceGroupsTaggingAPI_20170126."];
-    const OPERATIONS: &'static [Row<Self>] =
-        &[Row::<Self>::named("GetResources", Reads, Needs(on_all), Tagging::get_resources)];
+    const OPERATIONS: &'static [Row<Self>] = &[
+        Row::<Self>::named("GetResources", Reads, Needs(on_all), Tagging::get_resources),
+        Row::<Self>::named("TagResources", Changes, Needs(on_all), Tagging::tag_resources),
+        Row::<Self>::named("UntagResources", Changes, Needs(on_all), Tagging::untag_resources),
+    ];
 
     fn unknown(_request: &Request) -> ApiError {
         ApiError::new(400, "UnknownOperationException", "")
@@ -113,8 +165,8 @@ impl Service for Arc<Tagging> {
 }
 
 /// (Service Authorization Reference, "Amazon Resource Group Tagging API".)
-fn on_all(_call: &ServiceCall) -> Vec<Need> {
-    vec![Need::new("tag:GetResources", "*")]
+fn on_all(call: &ServiceCall) -> Vec<Need> {
+    vec![Need::new(format!("tag:{}", call.operation.name), "*")]
 }
 
 #[cfg(test)]
@@ -136,6 +188,10 @@ mod tests {
                 resource("dynamodb:table", "a", &[("stack", "chat"), ("team", "x")]),
                 resource("dynamodb:table", "d", &[]),
             ])
+        }
+
+        fn retag(&self, arn: &str, _: &BTreeMap<String, String>, _: &[String]) -> Result<bool, ApiError> {
+            Ok(arn == "arn:aws:r:d")
         }
     }
 
@@ -159,6 +215,22 @@ mod tests {
             (json!({ "ResourceTypeFilters": ["dynamodb"] }), "a"),
         ] {
             assert_eq!(found(input.clone()).0, expected, "{input}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_tagged_is_named() {
+        let tagging = Tagging::new(vec![Arc::new(Fixed)]);
+        let input = json!({ "ResourceARNList": ["arn:aws:r:d"], "Tags": { "stack": "chat" } });
+        let answer = tagging.tag_resources("r", &serde_json::from_value(input).unwrap()).unwrap();
+        assert_eq!(answer, json!({ "FailedResourcesMap": {} }));
+        let input = json!({ "ResourceARNList": ["arn:aws:r:d", "arn:aws:r:none"], "TagKeys": ["stack"] });
+        let answer = tagging.untag_resources("r", &serde_json::from_value(input).unwrap()).unwrap();
+        let failed = &answer["FailedResourcesMap"];
+        assert_eq!(failed["arn:aws:r:none"]["StatusCode"], 404, "{answer}");
+        assert_eq!(failed.as_object().unwrap().len(), 1, "{answer}");
+        for input in [json!({ "Tags": { "a": "b" } }), json!({ "ResourceARNList": ["arn:aws:r:d"] })] {
+            assert!(tagging.tag_resources("r", &serde_json::from_value(input).unwrap()).is_err());
         }
     }
 

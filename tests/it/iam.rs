@@ -1,5 +1,7 @@
 //! A local cloud that enforces IAM: handlers and deployers with the permissions they need, and without them.
 
+use std::fs;
+
 use crate::common::client::Client;
 use crate::common::inventory::{Inventory, same};
 use crate::common::template::{Template, tags};
@@ -388,6 +390,26 @@ async fn handlers_have_the_permissions_of_their_roles() {
     let role = roles.iter().find(|role| role.role_name.starts_with("app-ConnectRole-")).unwrap();
     iam.delete_role_policy().role_name(&role.role_name).policy_name("connect").send().await.unwrap();
     assert!(Client::try_connect(&uri).await.is_err());
+}
+
+/// With the queue's rights in the worker's role, which Lambda looks at before it takes the mapping.
+#[tokio::test]
+async fn event_source_mappings_are_deployed_with_their_policy() {
+    let cloud = cloud().await;
+    let template = Template::of("tests/fixtures/queue/template.yaml");
+    fs::create_dir(cloud.folder().join("code")).unwrap();
+    for file in ["aws.mjs", "receive.mjs", "answer.mjs"] {
+        fs::copy(repository().join("tests/fixtures/queue/code").join(file), cloud.folder().join("code").join(file)).unwrap();
+    }
+    template.save(&cloud);
+    suffices(&cloud, "up", &policy(&cloud, &[])).await;
+    suffices(&cloud, "up", &policy(&cloud, &[])).await;
+    let mut changed = template.clone();
+    changed.set("WorkMapping.BatchSize", 7.into());
+    changed.save(&cloud);
+    suffices(&cloud, "up", &policy(&cloud, &[])).await;
+    suffices(&cloud, "down", &policy(&cloud, &["--down"])).await;
+    same(&inventory(&cloud).await, &Inventory::new());
 }
 
 /// The local cloud checks Cloud Control's own permissions; those of the handlers behind it are held against the table in

@@ -151,6 +151,45 @@ fn every_app_is_killed_at_some_calls() {
     }
 }
 
+/// What cannot be tagged, and the tags of others that record it: killed around each of the calls for these.
+#[test]
+fn what_cannot_be_tagged_survives_a_kill() {
+    let app = template::App::services();
+    let cloud = app.fast();
+    let is_one = |name: &Name| name.mutating() && ["cloudcontrolapi", "tagging"].contains(&name.service.as_str());
+    let names = up(&cloud).names().into_iter().filter(is_one).collect();
+    let whole = cloud.inventory_now();
+    let cuts = sample::some("untagged up", Cut::everywhere(names), 16);
+    on_clouds(
+        CLOUDS,
+        || app.fast(),
+        &cuts,
+        |cloud, cut| {
+            cut.run(cloud, UP);
+            is_completed(cloud, &whole);
+            down(cloud);
+            cut.run(cloud, UP);
+            down(cloud);
+        },
+    );
+    let names = down(&cloud).names().into_iter().filter(is_one).collect();
+    let cuts = sample::some("untagged down", Cut::everywhere(names), 12);
+    on_clouds(
+        CLOUDS,
+        || app.fast(),
+        &cuts,
+        |cloud, cut| {
+            up(cloud);
+            cut.run(cloud, DOWN);
+            down(cloud);
+            up(cloud);
+            cut.run(cloud, DOWN);
+            is_completed(cloud, &whole);
+            down(cloud);
+        },
+    );
+}
+
 /// Slow enough that steps are running whenever a run is interrupted.
 const MILD: &str = r#"
     [latency_ms]

@@ -10,17 +10,23 @@ use crate::common::template::{self, Template, tags};
 use crate::common::{Cloud, Run};
 use serde_json::json;
 
-/// A change to the echo template and the mutating calls that it takes, sorted.
+/// A change to a template and the mutating calls that it takes, sorted.
 type Change = (&'static str, fn(&mut Template), &'static [&'static str]);
 
+/// Changes of the echo template.
 async fn check(changes: &[Change]) {
+    check_of(template::echo, changes).await;
+}
+
+/// Changes of the template that `put` writes into a cloud's folder.
+async fn check_of(put: fn(&Cloud) -> Template, changes: &[Change]) {
     let cloud = Cloud::start().go();
-    template::echo(&cloud);
+    put(&cloud);
     cloud.up();
     let original = cloud.inventory().await;
     for (what, change, calls) in changes {
         println!("{what}");
-        let mut template = template::echo(&cloud);
+        let mut template = put(&cloud);
         change(&mut template);
         template.save(&cloud);
         let run = cloud.up();
@@ -28,9 +34,9 @@ async fn check(changes: &[Change]) {
         assert_up_to_date(&cloud);
         let changed = cloud.inventory().await;
         assert_ne!(changed, original, "{what}: nothing has changed");
-        same(&changed, &first_deployment(&template).await);
+        same(&changed, &first_deployment(put, &template).await);
 
-        template::echo(&cloud);
+        put(&cloud);
         cloud.up();
         assert_up_to_date(&cloud);
         same(&cloud.inventory().await, &original);
@@ -38,9 +44,9 @@ async fn check(changes: &[Change]) {
 }
 
 /// The result of a first deployment of the template.
-async fn first_deployment(template: &Template) -> Inventory {
+async fn first_deployment(put: fn(&Cloud) -> Template, template: &Template) -> Inventory {
     let cloud = Cloud::start().go();
-    template::echo(&cloud);
+    put(&cloud);
     template.save(&cloud);
     cloud.up();
     cloud.inventory().await
@@ -310,6 +316,148 @@ async fn routes_and_integrations() {
     .await;
 }
 
+/// What every change of what a deployment freezes takes beside its own calls.
+macro_rules! deployed {
+    ($($call:literal),*) => {
+        &[$($call,)* "apigatewayv2.CreateDeployment", "apigatewayv2.DeleteDeployment", "apigatewayv2.UpdateStage"]
+    };
+}
+
+#[tokio::test]
+async fn models_responses_and_parameters() {
+    check_of(
+        template::gateway,
+        &[
+            (
+                "a model's schema",
+                |it| it.set("Question.Schema.properties.question.maxLength", json!(100)),
+                deployed!["apigatewayv2.UpdateModel"],
+            ),
+            (
+                "a schema as text",
+                |it| {
+                    it.set("Question.Schema", json!("{\"type\": \"object\", \"required\": [\"question\"]}"));
+                },
+                deployed!["apigatewayv2.UpdateModel"],
+            ),
+            (
+                "a model's description removed",
+                |it| drop(it.remove("Question.Description")),
+                deployed!["apigatewayv2.UpdateModel"],
+            ),
+            (
+                "a model's name",
+                |it| {
+                    it.set("Question.Name", json!("Asked"));
+                    it.set("AskRoute.RequestModels", json!({"ask": "Asked"}));
+                    it.set("AskResponse.ResponseModels", json!({"$default": "Asked"}));
+                },
+                deployed![
+                    "apigatewayv2.CreateModel",
+                    "apigatewayv2.DeleteModel",
+                    "apigatewayv2.UpdateRoute",
+                    "apigatewayv2.UpdateRouteResponse"
+                ],
+            ),
+            (
+                "no models",
+                |it| {
+                    it.remove("Question");
+                    it.remove("AskRoute.RequestModels");
+                    it.remove("AskRoute.ModelSelectionExpression");
+                    it.remove("AskResponse.ResponseModels");
+                },
+                deployed!["apigatewayv2.DeleteModel", "apigatewayv2.UpdateRoute", "apigatewayv2.UpdateRouteResponse"],
+            ),
+            (
+                "a parameter required, one removed",
+                |it| {
+                    it.set("ConnectRoute.RequestParameters", json!({"route.request.header.Origin": {"Required": true}}))
+                },
+                deployed!["apigatewayv2.DeleteRouteRequestParameter", "apigatewayv2.UpdateRoute"],
+            ),
+            (
+                "templates: one changed, one removed",
+                |it| it.set("AskAnswer.ResponseTemplates", json!({"$default": "{}"})),
+                deployed!["apigatewayv2.UpdateIntegrationResponse"],
+            ),
+            (
+                "no selection of a template",
+                |it| drop(it.remove("AskAnswer.TemplateSelectionExpression")),
+                deployed!["apigatewayv2.UpdateIntegrationResponse"],
+            ),
+            (
+                "another key of a response",
+                |it| it.set("BackendFine.IntegrationResponseKey", json!("/200/")),
+                deployed!["apigatewayv2.CreateIntegrationResponse", "apigatewayv2.DeleteIntegrationResponse"],
+            ),
+            (
+                "no content handling",
+                |it| drop(it.remove("BackendFailed.ContentHandlingStrategy")),
+                deployed!["apigatewayv2.CreateIntegrationResponse", "apigatewayv2.DeleteIntegrationResponse"],
+            ),
+            (
+                "a response removed",
+                |it| drop(it.remove("AskAnswer")),
+                deployed!["apigatewayv2.DeleteIntegrationResponse"],
+            ),
+            (
+                "another backend",
+                |it| it.set("Backend.IntegrationUri", json!("https://other.example.com/frames")),
+                deployed![
+                    "apigatewayv2.CreateIntegration",
+                    "apigatewayv2.CreateIntegrationResponse",
+                    "apigatewayv2.CreateIntegrationResponse",
+                    "apigatewayv2.DeleteIntegration",
+                    "apigatewayv2.UpdateRoute"
+                ],
+            ),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn domain_names() {
+    check_of(
+        template::gateway,
+        &[
+            ("a domain's tags", |it| drop(it.remove("Domain.Tags")), &["apigatewayv2.UntagResource"]),
+            (
+                "another certificate",
+                |it| {
+                    let arn = json!("arn:aws:acm:us-east-1:123456789012:certificate/two");
+                    it.set("Domain.DomainNameConfigurations.0.CertificateArn", arn);
+                },
+                &["apigatewayv2.UpdateDomainName"],
+            ),
+            ("a mapping removed", |it| drop(it.remove("Chat")), &["apigatewayv2.DeleteApiMapping"]),
+            (
+                "another path",
+                |it| it.set("Chat.ApiMappingKey", json!("talk")),
+                &["apigatewayv2.CreateApiMapping", "apigatewayv2.DeleteApiMapping", "apigatewayv2.TagResource"],
+            ),
+            (
+                "no domain",
+                |it| {
+                    for gone in ["Domain", "Root", "Chat"] {
+                        it.remove(gone);
+                    }
+                    it.0["Outputs"].as_object_mut().unwrap().remove("Address");
+                },
+                &[
+                    "apigatewayv2.DeleteApiMapping",
+                    "apigatewayv2.DeleteApiMapping",
+                    "apigatewayv2.DeleteDomainName",
+                    "apigatewayv2.UntagResource",
+                    "apigatewayv2.UntagResource",
+                ],
+            ),
+        ],
+    )
+    .await;
+}
+
 #[tokio::test]
 async fn a_changed_route_serves_and_the_old_one_does_not() {
     let cloud = Cloud::start().go();
@@ -447,7 +595,7 @@ async fn a_key_schema_is_changed_only_with_permission_to_lose_the_data() {
     let position = |call: &str| calls.iter().position(|made| made == call).unwrap();
     assert!(position("dynamodb.CreateTable") < position("dynamodb.DeleteTable"), "{calls:?}");
     assert_up_to_date(&cloud);
-    same(&cloud.inventory().await, &first_deployment(&template).await);
+    same(&cloud.inventory().await, &first_deployment(template::echo, &template).await);
 }
 
 #[tokio::test]
@@ -462,7 +610,7 @@ async fn a_renamed_logical_id_is_another_resource() {
     template.save(&cloud);
     cloud.up();
     assert_up_to_date(&cloud);
-    same(&cloud.inventory().await, &first_deployment(&template).await);
+    same(&cloud.inventory().await, &first_deployment(template::echo, &template).await);
 }
 
 #[tokio::test]
@@ -476,7 +624,7 @@ async fn expiry_changes_as_often_as_dynamodb_allows() {
     template.save(&cloud);
     assert_eq!(cloud.up().mutations(), ["dynamodb.UpdateTimeToLive"]);
     assert_up_to_date(&cloud);
-    same(&cloud.inventory().await, &first_deployment(&template).await);
+    same(&cloud.inventory().await, &first_deployment(template::echo, &template).await);
 
     // That is once an hour. Another attribute takes two changes: off for the old one, on for the new.
     template.set("Rows.TimeToLiveSpecification.AttributeName", json!("until"));

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::common::inventory::{Inventory, same};
 use crate::common::proxy::ProxiedRun;
-use crate::common::template::{App, Template};
+use crate::common::template::{App, SWIFT, Template};
 use crate::common::{Cloud, Run};
 
 /// A cloud with the fixture in its folder.
@@ -42,11 +42,15 @@ fn changing(run: &Run) -> Vec<String> {
 async fn they_come_stay_change_and_go() {
     let cloud = cloud();
     let run = cloud.up();
-    let line = "Kept as records only, the local cloud does not run them: DeadLetters (SQS Queue), Greeting (SSM Parameter), \
-                Heartbeat (Events Rule), Messages (SQS Queue), News (SNS Topic), Users (Cognito UserPool)\n";
+    let line = "Kept as records only, the local cloud does not run them: Client (Cognito UserPoolClient), Greeting (SSM Parameter), \
+                MessagesPolicy (SQS QueueInlinePolicy), Uploads (S3 Bucket), UploadsPolicy (S3 BucketPolicy), Users (Cognito UserPool)
+";
     assert!(run.stderr.contains(line), "{}", run.stderr);
     let outputs = &run.stderr;
-    assert!(outputs.contains("Queue = https://sqs.us-east-1.amazonaws.com/000000000000/app-Messages-"), "{outputs}");
+    assert!(
+        outputs.contains(&format!("Queue = http://localhost:{}/000000000000/app-Messages-", cloud.port())),
+        "{outputs}"
+    );
     assert!(outputs.contains("Rule = app-Heartbeat-"), "{outputs}");
 
     // What AWS has and the template does not state is no change.
@@ -100,10 +104,12 @@ async fn what_a_template_does_not_have_any_more_goes() {
     let cloud = cloud();
     cloud.up();
     up_with(&cloud, |template| {
-        for gone in ["News", "Users", "HeartbeatPermission", "Heartbeat", "Greeting"] {
+        for gone in
+            ["News", "NewsMail", "Users", "Client", "HeartbeatPermission", "Heartbeat", "Greeting", "MessagesPolicy"]
+        {
             template.remove(gone);
         }
-        for variable in ["TOPIC", "USERS", "GREETING"] {
+        for variable in ["TOPIC", "USERS", "CLIENT", "GREETING"] {
             template.remove(&format!("Echo.Environment.Variables.{variable}"));
         }
         template.set("Role.Policies", json!([]));
@@ -111,7 +117,11 @@ async fn what_a_template_does_not_have_any_more_goes() {
     });
     for (type_name, left) in [
         ("AWS::SNS::Topic", 0),
+        ("AWS::SNS::Subscription", 0),
         ("AWS::Cognito::UserPool", 0),
+        ("AWS::Cognito::UserPoolClient", 0),
+        ("AWS::SQS::QueueInlinePolicy", 0),
+        ("AWS::S3::BucketPolicy", 1),
         ("AWS::Events::Rule", 0),
         ("AWS::SSM::Parameter", 0),
         ("AWS::SQS::Queue", 2),
@@ -138,18 +148,7 @@ async fn deletion_policies_hold_for_them() {
 async fn what_belongs_to_somebody_else_stays() {
     let cloud = cloud();
     let named = |template: &mut Template| template.set("Messages.QueueName", "taken".into());
-    let client = aws_sdk_cloudcontrol::Client::new(&cloud.sdk().await);
-    let create = client.create_resource().type_name("AWS::SQS::Queue");
-    let event =
-        create.desired_state(json!({"QueueName": "taken"}).to_string()).send().await.unwrap().progress_event.unwrap();
-    let token = event.request_token.unwrap();
-    loop {
-        let status = client.get_resource_request_status().request_token(&token).send().await.unwrap();
-        if status.progress_event.unwrap().operation_status.unwrap().as_str() == "SUCCESS" {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    by_hand(&cloud, "AWS::SQS::Queue", json!({"QueueName": "taken"})).await;
     let before = cloud.inventory().await;
     let mut template = template();
     named(&mut template);
@@ -161,6 +160,207 @@ async fn what_belongs_to_somebody_else_stays() {
         run.stderr
     );
     same(&cloud.inventory().await, &before);
+}
+
+/// Creates a resource as another user.
+async fn by_hand(cloud: &Cloud, type_name: &str, properties: Value) {
+    let client = aws_sdk_cloudcontrol::Client::new(&cloud.sdk().await);
+    let create = client.create_resource().type_name(type_name).desired_state(properties.to_string());
+    let token = create.send().await.unwrap().progress_event.unwrap().request_token.unwrap();
+    loop {
+        let status = client.get_resource_request_status().request_token(&token).send().await.unwrap();
+        if status.progress_event.unwrap().operation_status.unwrap().as_str() == "SUCCESS" {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// A stack whose resources cannot be tagged, but for what records them.
+fn untagged() -> Template {
+    let policy = |resource: Value| {
+        json!({"Version": "2012-10-17", "Statement": [
+            {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": resource}
+        ]})
+    };
+    Template(json!({"Resources": {
+        "News": {"Type": "AWS::SNS::Topic"},
+        "Mail": {"Type": "AWS::SNS::Subscription", "Properties": {
+            "TopicArn": {"Ref": "News"}, "Protocol": "email", "Endpoint": "ops@example.com",
+        }},
+        "Uploads": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "our-uploads"}},
+        "UploadsPolicy": {"Type": "AWS::S3::BucketPolicy", "Properties": {
+            "Bucket": {"Ref": "Uploads"}, "PolicyDocument": policy(json!("arn:aws:s3:::our-uploads/*")),
+        }},
+        "Work": {"Type": "AWS::SQS::Queue"},
+        "More": {"Type": "AWS::SQS::Queue"},
+        "WorkPolicy": {"Type": "AWS::SQS::QueuePolicy", "Properties": {
+            "Queues": [{"Ref": "Work"}, {"Ref": "More"}], "PolicyDocument": policy(json!("*")),
+        }},
+        "Users": {"Type": "AWS::Cognito::UserPool"},
+        "Client": {"Type": "AWS::Cognito::UserPoolClient", "Properties": {
+            "UserPoolId": {"Ref": "Users"}, "ClientName": "web",
+        }},
+    }, "Outputs": {"Client": {"Value": {"Ref": "Client"}}}}))
+}
+
+fn untagged_cloud() -> Cloud {
+    let cloud = Cloud::start().conditions(SWIFT).go();
+    untagged().save(&cloud);
+    cloud
+}
+
+fn untagged_up(cloud: &Cloud, change: impl FnOnce(&mut Template)) -> Run {
+    let mut template = untagged();
+    change(&mut template);
+    template.save(cloud);
+    cloud.up()
+}
+
+/// The tags with which a resource records others.
+fn records_in(properties: &Value) -> Vec<(String, String)> {
+    let tags = properties["Tags"].as_array().cloned().unwrap_or_default();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let tags = tags.iter().map(|tag| (text(&tag["Key"]), text(&tag["Value"])));
+    tags.filter(|(key, _)| key.starts_with("wschat:resource:")).collect()
+}
+
+#[tokio::test]
+async fn what_cannot_be_tagged_comes_stays_changes_and_goes() {
+    let cloud = untagged_cloud();
+    let run = cloud.up();
+    let whole = cloud.inventory().await;
+    assert_eq!(cloud.records("AWS::SQS::QueueInlinePolicy").await.len(), 2);
+    let client = cloud.records("AWS::Cognito::UserPoolClient").await[0]["ClientId"].as_str().unwrap().to_owned();
+    assert!(run.stderr.contains(&format!("Client = {client}")), "{}", run.stderr);
+
+    let topic = &cloud.records("AWS::SNS::Topic").await[0];
+    let subscription = &cloud.records("AWS::SNS::Subscription").await[0];
+    let records = records_in(topic);
+    assert_eq!(records.len(), 1, "{topic}");
+    assert!(records[0].0.starts_with("wschat:resource:Mail-"), "{records:?}");
+    let arn = subscription["Arn"].as_str().unwrap();
+    assert_eq!(records[0].1, format!("1 AWS::SNS::Subscription Mail Delete - made {arn}"));
+
+    cloud.up().changes_nothing();
+    cloud.status().ok();
+
+    // A change of one property is one call, one of the deletion policy changes the record alone.
+    let deny = "UploadsPolicy.PolicyDocument.Statement.0.Action";
+    let run = untagged_up(&cloud, |template| template.set(deny, "s3:GetObject".into()));
+    assert_eq!(changing(&run), ["cloudcontrolapi.UpdateResource"]);
+    let run = untagged_up(&cloud, |template| {
+        template.set(deny, "s3:GetObject".into());
+        template.get("Client")["DeletionPolicy"] = "Retain".into();
+    });
+    assert_eq!(changing(&run), ["tagging.TagResources"]);
+    let retained = cloud.records("AWS::Cognito::UserPool").await;
+    assert!(retained[0].to_string().contains("AWS::Cognito::UserPoolClient Client Retain"), "{retained:?}");
+
+    // Tags of the recorder leave its records alone.
+    let run = untagged_up(&cloud, |template| template.set("News.Tags", json!([{"Key": "team", "Value": "blue"}])));
+    assert_eq!(records_in(&cloud.records("AWS::SNS::Topic").await[0]), records, "{}", run.stderr);
+    untagged_up(&cloud, |_| {});
+    cloud.up().changes_nothing();
+    same(&cloud.inventory().await, &whole);
+
+    // First what is not wanted goes, and then its record.
+    let run = untagged_up(&cloud, |template| drop(template.remove("Mail")));
+    let calls: Vec<&str> = run.calls.iter().filter(|call| call.mutating).map(|call| &*call.operation).collect();
+    assert_eq!(calls, ["DeleteResource", "UntagResources"]);
+    assert!(records_in(&cloud.records("AWS::SNS::Topic").await[0]).is_empty());
+    cloud.up().changes_nothing();
+    cloud.down();
+    same(&cloud.inventory().await, &Inventory::new());
+}
+
+#[tokio::test]
+async fn what_cannot_be_tagged_is_replaced_by_a_new_one_first_where_there_can_be_two() {
+    let cloud = untagged_cloud();
+    cloud.up();
+    let endpoint = |template: &mut Template| template.set("Mail.Endpoint", "dev@example.com".into());
+    let run = untagged_up(&cloud, endpoint);
+    let calls: Vec<&str> = run.calls.iter().filter(|call| call.mutating).map(|call| &*call.operation).collect();
+    assert_eq!(calls, ["TagResources", "CreateResource", "TagResources", "DeleteResource", "UntagResources"]);
+    let left = cloud.records("AWS::SNS::Subscription").await;
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0]["Endpoint"], "dev@example.com");
+    cloud.up().changes_nothing();
+
+    // The recorder is replaced: what it records comes again, and no record stays on the old one.
+    let run = untagged_up(&cloud, |template| {
+        endpoint(template);
+        template.set("News.TopicName", "other-news".into());
+    });
+    let topics = cloud.records("AWS::SNS::Topic").await;
+    assert_eq!(topics.len(), 1, "{}", run.stderr);
+    assert_eq!(records_in(&topics[0]).len(), 1, "{topics:?}");
+    assert_eq!(cloud.records("AWS::SNS::Subscription").await.len(), 1);
+    cloud.up().changes_nothing();
+
+    // A policy of a bucket cannot be doubled; under another logical id it is the same.
+    let run = untagged_up(&cloud, |template| {
+        endpoint(template);
+        template.set("News.TopicName", "other-news".into());
+        let policy = template.remove("UploadsPolicy");
+        template.0["Resources"]["Locked"] = policy;
+    });
+    assert_eq!(changing(&run), ["tagging.TagResources", "tagging.UntagResources"]);
+    cloud.up().changes_nothing();
+    cloud.down();
+    same(&cloud.inventory().await, &Inventory::new());
+}
+
+#[tokio::test]
+async fn what_somebody_made_by_hand_is_not_taken_over() {
+    let cloud = untagged_cloud();
+    untagged_up(&cloud, |template| drop(template.remove("UploadsPolicy")));
+    by_hand(&cloud, "AWS::S3::BucketPolicy", json!({"Bucket": "our-uploads", "PolicyDocument": {}})).await;
+    let before = cloud.inventory().await;
+    untagged().save(&cloud);
+    let run = cloud.wschat(&["up", "--local", "--yes"]).exits(1);
+    let expected = "AWS::S3::BucketPolicy \"our-uploads\" already exists and belongs to an unknown owner (this stack has no record of it)";
+    assert!(run.stderr.contains(expected), "{}", run.stderr);
+    same(&cloud.inventory().await, &before);
+    cloud.down();
+    assert_eq!(cloud.records("AWS::S3::BucketPolicy").await.len(), 1, "it stays");
+}
+
+#[tokio::test]
+async fn what_somebody_deleted_comes_again_and_its_record_goes_with_the_stack() {
+    let cloud = untagged_cloud();
+    cloud.up();
+    let whole = cloud.inventory().await;
+    let client = aws_sdk_cloudcontrol::Client::new(&cloud.sdk().await);
+    let delete = async |type_name: &str, identifier: &str| {
+        client.delete_resource().type_name(type_name).identifier(identifier).send().await.unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    let arn = cloud.records("AWS::SNS::Subscription").await[0]["Arn"].as_str().unwrap().to_owned();
+    delete("AWS::SNS::Subscription", &arn).await;
+    delete("AWS::S3::BucketPolicy", "our-uploads").await;
+    let run = cloud.wschat(&["status", "--local"]);
+    assert!(run.stdout.contains("missing"), "{}", run.stdout);
+    cloud.up();
+    same(&cloud.inventory().await, &whole);
+    cloud.up().changes_nothing();
+    delete("AWS::S3::BucketPolicy", "our-uploads").await;
+    cloud.down();
+    same(&cloud.inventory().await, &Inventory::new());
+}
+
+#[test]
+fn nothing_that_could_record_them_is_said() {
+    let cloud = Cloud::start().go();
+    let alone = Template(json!({"Resources": {
+        "Policy": {"Type": "AWS::S3::BucketPolicy", "Properties": {"Bucket": "b", "PolicyDocument": {}}},
+    }}));
+    alone.save(&cloud);
+    let run = cloud.wschat(&["validate"]).exits(1);
+    let said = run.stdout.clone() + &run.stderr;
+    let expected =
+        "AWS::S3::BucketPolicy cannot be tagged, and no other resource of the template has tags that could record it";
+    assert!(said.contains(expected), "{said}");
 }
 
 #[test]
@@ -183,9 +383,18 @@ Resources:
     Type: AWS::SSM::Parameter
     Properties:
       Type: String
-  Users:
+  Client:
     Type: AWS::Cognito::UserPoolClient
+    Properties: { UserPoolID: a }
+  Everybody:
+    Type: AWS::Lambda::ResourcePolicy
     Properties: {}
+  Policy:
+    Type: AWS::S3::BucketPolicy
+    Properties: { Bucket: mine, PolicyDocument: {} }
+  OtherPolicy:
+    Type: AWS::S3::BucketPolicy
+    Properties: { Bucket: mine, PolicyDocument: {} }
 Outputs:
   A:
     Value: !GetAtt Messages.Name
@@ -202,7 +411,9 @@ Outputs:
         "missing property \"Value\" of AWS::SSM::Parameter",
         "Statistic cannot be \"Averge\"",
         "did you mean \"Average\"?",
-        "resource type \"AWS::Cognito::UserPoolClient\" is not supported: it cannot be tagged",
+        "unknown property \"UserPoolID\" of AWS::Cognito::UserPoolClient",
+        "resource type \"AWS::Lambda::ResourcePolicy\" is not supported: it takes the place of all permissions of a function",
+        "has the Bucket \"mine\" already",
         "AWS::SQS::Queue has no attribute \"Name\"",
     ] {
         let said = run.stdout.clone() + &run.stderr;

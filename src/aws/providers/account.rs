@@ -1,4 +1,4 @@
-//! The account's own settings of API Gateway, which belong to no stack: wschat reads them and changes nothing.
+//! The account's own settings of API Gateway, which belong to no stack.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -52,6 +52,49 @@ pub async fn read(aws: &Aws) -> Result<Option<Account>, CallError> {
     .await?;
     let body = answer.0.lock().unwrap_or_else(PoisonError::into_inner).take();
     Ok(body.and_then(|body| serde_json::from_slice(&body).ok()))
+}
+
+/// Sets the role with which API Gateway writes logs; an empty text takes it away.
+///
+/// (API Gateway's first version, `UpdateAccount`, sent as `read` sends.)
+///
+/// # Errors
+/// What API Gateway refused: a role that it cannot assume, or not yet.
+pub async fn set_log_role(aws: &Aws, role: &str) -> Result<(), CallError> {
+    let patch = serde_json::json!({
+        "patchOperations": [{ "op": "replace", "path": "/cloudwatchRoleArn", "value": role }],
+    });
+    let body = patch.to_string();
+    aws.call(AwsCall::new("apigatewayv2", "UpdateAccount").repeatable(), || {
+        let body = body.clone();
+        // The id is replaced with the whole path, and so is the body.
+        aws.apigateway
+            .update_api()
+            .api_id("account")
+            .customize()
+            .mutate_request(move |request| {
+                let uri = request.uri().split(['?']).next().unwrap_or_default();
+                let account = format!("{}/account", uri.trim_end_matches("/v2/apis/account"));
+                let _ = request.set_uri(account.as_str());
+                request.headers_mut().insert("content-length", body.len().to_string());
+                *request.body_mut() = body.clone().into();
+            })
+            .send()
+    })
+    .await?;
+    Ok(())
+}
+
+/// Takes the role away with which API Gateway writes logs, if it is this one.
+///
+/// # Errors
+/// When the settings cannot be read or changed.
+pub async fn release(aws: &Aws, role: &str) -> Result<(), CallError> {
+    let current = read(aws).await?.and_then(|account| account.cloudwatch_role_arn);
+    if current.as_deref() == Some(role) {
+        set_log_role(aws, "").await?;
+    }
+    Ok(())
 }
 
 /// Keeps the body of the response.

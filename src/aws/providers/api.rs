@@ -174,6 +174,7 @@ fn settle_owners(found: &mut Vec<Live>, scope: &Scope, search: &Search) {
         }
         _ => false,
     };
+    let parent = |live: &Live| types::kind(live.type_name).and_then(|kind| kind.parent());
     let mut others: BTreeSet<String> = BTreeSet::new();
     for api in found.iter().filter(|live| live.type_name == TYPE && is_ours(live)) {
         let serving = [route::TYPE, integration::TYPE, deployment::TYPE, stage::TYPE];
@@ -190,18 +191,15 @@ fn settle_owners(found: &mut Vec<Live>, scope: &Scope, search: &Search) {
     if others.is_empty() {
         return;
     }
-    let routes_of_others: BTreeSet<String> = found
+    let parts_of_others: BTreeSet<(&str, String)> = found
         .iter()
-        .filter(|live| live.type_name == route::TYPE && live.parent.as_ref().is_some_and(|api| others.contains(api)))
-        .map(|live| live.physical_id.clone())
+        .filter(|live| parent(live) == Some(TYPE) && live.parent.as_ref().is_some_and(|api| others.contains(api)))
+        .map(|live| (live.type_name, live.physical_id.clone()))
         .collect();
-    found.retain(|live| {
-        let inside = match types::kind(live.type_name).and_then(|kind| kind.parent()) {
-            Some(TYPE) => &others,
-            Some(route::TYPE) => &routes_of_others,
-            _ => return true,
-        };
-        !live.parent.as_ref().is_some_and(|parent| inside.contains(parent))
+    found.retain(|live| match (parent(live), &live.parent) {
+        (Some(TYPE), Some(api)) => !others.contains(api),
+        (Some(part), Some(id)) => !parts_of_others.contains(&(part, id.clone())),
+        _ => true,
     });
     for api in found.iter_mut().filter(|live| live.type_name == TYPE && others.contains(&live.physical_id)) {
         let stack = &scope.stack;
@@ -241,8 +239,6 @@ pub(super) async fn set_tags(
 
 fn live(aws: &Aws, api: sdk::Api) -> Live {
     let tags: Tags = api.tags.unwrap_or_default().into_iter().collect();
-    // Records come and go with what they record, not with the API's own properties.
-    let (records, tags): (Tags, Tags) = tags.into_iter().partition(|(key, _)| key.starts_with(tags::PERMISSION));
     let id = api.api_id.unwrap_or_default();
     let props = Props {
         name: api.name.unwrap_or_default(),
@@ -266,7 +262,7 @@ fn live(aws: &Aws, api: sdk::Api) -> Live {
         logical_id: tags.get(tags::LOGICAL_ID).cloned(),
         owner: tags::owner(&tags, aws.scope()),
         deletion_policy: tags::deletion_policy(&tags),
-        attributes: created(id.clone(), api.api_endpoint).attributes.into_iter().chain(records).collect(),
+        attributes: created(id.clone(), api.api_endpoint).attributes.into_iter().chain(tags::records(&tags)).collect(),
         ..Live::new(TYPE, id, to_value(&props))
     }
 }

@@ -5,51 +5,53 @@
 //! AWS works on: their token is asked about until they are done.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
-use aws_sdk_cloudcontrol::types::{Operation, OperationStatus, ProgressEvent, ResourceRequestStatusFilter};
+use aws_sdk_cloudcontrol::types::{Operation, ProgressEvent};
 use futures_util::future::{join_all, try_join_all};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
-use tokio::time::Instant;
+use tokio::sync::OnceCell;
 
-use super::wait::{self, PollPolicy};
+pub use super::provisioning::Unread;
+use super::provisioning::{SERVICE, change, end, finished, identifier, last_part, read, under_way, unregistered};
+use super::recorded::{self, Early};
 use super::{Context, Discovery, Provider, ResourceError, Search, tagged};
 use crate::aws::client::{Aws, AwsCall, CallError, Meaning};
-use crate::core::types::cloud_control::{self, CloudControlled, IDENTIFIER, kind, roles_in};
+use crate::core::types::cloud_control::{self, CloudControlled, IDENTIFIER, kind};
 use crate::core::types::tags::{self, Tags};
-use crate::core::types::{Created, Desired, Live, Owner};
+use crate::core::types::{Created, Desired, Live, Owner, ResourceView};
 use crate::core::words::Scope;
-
-const SERVICE: &str = "cloudcontrolapi";
 
 /// What could not be read, where it is no single type.
 const BY_TAGS: &str = "resources by their tags";
 
-/// A request takes seconds; that of a distribution or a database takes many minutes.
-const REQUEST: PollPolicy = PollPolicy { longest: Duration::from_secs(5), timeout: Duration::from_secs(60 * 60) };
+/// A reading of these types.
+#[derive(Debug, Default)]
+pub struct Reading {
+    /// All resources with tags that belong to the stack, and those of others whose names the template gives.
+    pub live: Vec<Live>,
+    early: Early,
+    under_way: Vec<ProgressEvent>,
+}
 
-/// How many requests of earlier runs with the same content are passed over before a token is made up.
-const GENERATIONS: usize = 20;
+impl Reading {
+    /// What the stack's resources record, those of `found` that are its among them, and what the template names of types without
+    /// tags.
+    ///
+    /// # Errors
+    /// The first that could not be read.
+    pub async fn recorded(self, aws: &Aws, found: &[Live]) -> Result<Vec<Live>, Unread> {
+        recorded::list(aws, found, self.early, &self.under_way).await
+    }
+}
 
-/// How old an answer must be to be that of an earlier run. (The clocks of both sides differ.)
-const EARLIER: Duration = Duration::from_secs(30);
-
-/// How long a role of this run is given until the service can assume it.
-const ASSUMABLE: Duration = Duration::from_secs(180);
-
-/// Throttles and conflicts behind Cloud Control's answers are retried for so long.
-const MAX_RETRY: Duration = Duration::from_secs(300);
-
-/// A type, and why its resources could not be read.
-pub type Unread = (&'static str, ResourceError);
-
-/// All resources of these types that belong to the stack, and those of others whose names the template gives.
+/// Reads all resources of these types, but for what only other resources tell of (`Reading::recorded`).
 ///
 /// # Errors
 /// The first that could not be read.
-pub async fn list(aws: &Aws, discovery: &Discovery) -> Result<Vec<Live>, Unread> {
+pub async fn list(aws: &Aws, discovery: &Discovery) -> Result<Reading, Unread> {
+    let told = OnceCell::new();
+    let requests = async || told.get_or_try_init(|| requests(aws)).await.cloned();
     // Names that tell their identifier need no search.
     let by_identifiers = async {
         let wanted = wanted(discovery.wait().await);
@@ -57,13 +59,17 @@ pub async fn list(aws: &Aws, discovery: &Discovery) -> Result<Vec<Live>, Unread>
         let found = try_join_all(known.map(|(kind, identifier)| async move {
             read(aws, kind, &identifier, None).await.map_err(|error| (kind.schema.type_name, error))
         }));
-        let requests = async { if wanted.is_empty() { Ok(Vec::new()) } else { requests(aws).await } };
+        let is_asked = discovery.wait().await.names.keys().any(|type_name| kind(type_name).is_some());
+        let requests = async { if is_asked { requests().await } else { Ok(Vec::new()) } };
         tokio::try_join!(found, requests)
     };
     let by_tags = async {
-        let tagged = match discovery.tagged(aws).await {
-            Ok(tagged) => of_cloud_control(aws, &tagged.all),
-            Err(error) if error.is(Meaning::Denied) && !needs_tags(discovery.wait().await) => Vec::new(),
+        let (tagged, is_recording) = match discovery.tagged(aws).await {
+            Ok(tagged) => {
+                let is_recording = tagged.all.iter().any(|(_, tags)| tags.keys().any(|key| tags::is_record(key)));
+                (of_cloud_control(aws, &tagged.all), is_recording)
+            }
+            Err(error) if error.is(Meaning::Denied) && !needs_tags(discovery.wait().await) => (Vec::new(), false),
             Err(error) => return Err((BY_TAGS, not_by_tags(error))),
         };
         let wanted = wanted(discovery.wait().await);
@@ -81,20 +87,20 @@ pub async fn list(aws: &Aws, discovery: &Discovery) -> Result<Vec<Live>, Unread>
         let unknown = try_join_all(unknown.map(|(kind, name)| async move {
             by_name(aws, kind, name).await.map_err(|error| (kind.schema.type_name, error))
         }));
-        let is_asked = !wanted.is_empty() || tagged.is_empty();
-        let requests = async { if is_asked { Ok(Vec::new()) } else { requests(aws).await } };
+        let requests = async { if tagged.is_empty() && !is_recording { Ok(Vec::new()) } else { requests().await } };
         let (mut others, unknown, requests) = tokio::try_join!(others, unknown, requests)?;
         others.extend(unknown);
         Ok((others, requests))
     };
-    let ((found, mut under_way), (others, more)) = tokio::try_join!(by_identifiers, by_tags)?;
-    under_way.extend(more);
+    let early = recorded::early(aws, discovery);
+    let ((found, requested), (others, also), early) = tokio::try_join!(by_identifiers, by_tags, early)?;
+    let under_way = if requested.is_empty() { also } else { requested };
     let found: Vec<Live> = found.into_iter().chain(others).flatten().collect();
     let is_blind = discovery.wait().await.names.is_empty() && !aws.scope().stack.is_empty();
     let made = async { if is_blind { being_created(aws, &found, &under_way).await } else { Ok(Vec::new()) } };
     let (mut all, made) = tokio::try_join!(settled(aws, found.clone(), &under_way), made)?;
     all.extend(made);
-    Ok(all)
+    Ok(Reading { live: all, early, under_way })
 }
 
 /// Whether a reading cannot do without the search by tags: it has no template, or that has such types.
@@ -111,9 +117,10 @@ fn not_by_tags(error: &CallError) -> ResourceError {
     error.into()
 }
 
-/// What the template names of these types.
+/// What the template names of those types that can be tagged.
 fn wanted(search: &Search) -> Vec<(&'static CloudControlled, &String)> {
-    let types = search.names.iter().filter_map(|(type_name, names)| Some((kind(type_name)?, names)));
+    let tagged = |type_name: &str| kind(type_name).filter(|kind| kind.is_tagged());
+    let types = search.names.iter().filter_map(|(type_name, names)| Some((tagged(type_name)?, names)));
     types.flat_map(|(kind, names)| names.iter().map(move |name| (kind, name))).collect()
 }
 
@@ -152,7 +159,8 @@ async fn being_created(aws: &Aws, known: &[Live], requests: &[ProgressEvent]) ->
         })
     };
     let creates = requests.iter().filter(|event| event.operation == Some(Operation::Create) && !is_known(event));
-    let made = creates.filter_map(|event| Some((kind(event.type_name.as_deref()?)?, event))).map(|(kind, event)| {
+    let tagged = |event: &ProgressEvent| kind(event.type_name.as_deref()?).filter(|kind| kind.is_tagged());
+    let made = creates.filter_map(|event| Some((tagged(event)?, event))).map(|(kind, event)| {
         let ended = async move {
             if is_of_others(aws.scope(), kind, event) {
                 return Ok(None);
@@ -245,10 +253,6 @@ fn identifiers(scope: &Scope, kind: &CloudControlled, arn: &str) -> Vec<String> 
     found
 }
 
-fn last_part(id: &str) -> &str {
-    id.rsplit(['/', ':']).next().unwrap_or(id)
-}
-
 /// Whether an ARN or another identifier is that of the resource with this name. (The ARN of a secret ends in six more letters:
 /// Secrets Manager user guide, "Secret ARN".)
 fn is_called(id: &str, name: &str) -> bool {
@@ -292,276 +296,6 @@ async fn identifiers_of_type(aws: &Aws, kind: &CloudControlled) -> Result<Vec<St
     Ok(found.into_iter().filter_map(|one| one.identifier).collect())
 }
 
-/// Requests that AWS still works on.
-async fn under_way(aws: &Aws) -> Result<Vec<ProgressEvent>, CallError> {
-    let filter = ResourceRequestStatusFilter::builder()
-        .operation_statuses(OperationStatus::Pending)
-        .operation_statuses(OperationStatus::InProgress)
-        .operations(Operation::Create)
-        .operations(Operation::Update)
-        .operations(Operation::Delete)
-        .build();
-    requests_like(aws, filter).await
-}
-
-/// Whether what a create made was deleted since, by Cloud Control.
-async fn was_deleted(aws: &Aws, created: &ProgressEvent) -> Result<bool, CallError> {
-    let filter = ResourceRequestStatusFilter::builder()
-        .operation_statuses(OperationStatus::Success)
-        .operations(Operation::Delete)
-        .build();
-    let deleted = requests_like(aws, filter).await?;
-    let time = |event: &ProgressEvent| event.event_time.map(|time| time.as_nanos());
-    Ok(deleted.iter().any(|event| {
-        (&event.type_name, &event.identifier) == (&created.type_name, &created.identifier)
-            && time(event) >= time(created)
-    }))
-}
-
-async fn requests_like(aws: &Aws, filter: ResourceRequestStatusFilter) -> Result<Vec<ProgressEvent>, CallError> {
-    super::pages::all(|from| {
-        let filter = filter.clone();
-        async move {
-            let page = aws
-                .call(AwsCall::new(SERVICE, "ListResourceRequests"), || {
-                    let request =
-                        aws.cloudcontrol.list_resource_requests().resource_request_status_filter(filter.clone());
-                    request.set_next_token(from.clone()).send()
-                })
-                .await?;
-            Ok((page.resource_request_status_summaries, page.next_token))
-        }
-    })
-    .await
-}
-
-/// A resource as Cloud Control reads it; `None` where there is none. `known_tags` count where the type's reading says nothing of
-/// tags; an empty list says that it has none.
-async fn read(
-    aws: &Aws,
-    kind: &'static CloudControlled,
-    identifier: &str,
-    known_tags: Option<&Tags>,
-) -> Result<Option<Live>, ResourceError> {
-    let answer = aws
-        .call(AwsCall::new(SERVICE, "GetResource"), || {
-            aws.cloudcontrol.get_resource().type_name(kind.schema.type_name).identifier(identifier).send()
-        })
-        .await;
-    let text = match answer {
-        Ok(answer) => answer.resource_description.and_then(|one| one.properties).unwrap_or_default(),
-        Err(error) if error.is(Meaning::NotFound) => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    let model: Value = serde_json::from_str(&text).map_err(|error| {
-        ResourceError::Failed(format!(
-            "AWS Cloud Control returned properties of {identifier} that are not JSON: {error}"
-        ))
-    })?;
-    Ok(Some(live(aws.scope(), kind, identifier, &model, known_tags)))
-}
-
-fn live(scope: &Scope, kind: &CloudControlled, identifier: &str, model: &Value, known_tags: Option<&Tags>) -> Live {
-    use crate::core::types::Kind;
-
-    let told = kind.schema.tags.as_ref().filter(|property| !kind.schema.write_only.contains(property));
-    let is_told = told.is_some_and(|property| !model[property].is_null());
-    let tags = if is_told { kind.tags(model) } else { known_tags.cloned().unwrap_or_default() };
-    let name = kind.naming().map(|naming| model[naming.property].as_str().unwrap_or(last_part(identifier)));
-    let mut properties = kind.live_properties(model);
-    properties[cloud_control::TAGS] = serde_json::json!(tags::settable(tags.clone()));
-    Live {
-        logical_id: tags.get(tags::LOGICAL_ID).cloned(),
-        owner: tags::owner(&tags, scope),
-        deletion_policy: tags::deletion_policy(&tags),
-        attributes: kind.attributes_of(model, identifier),
-        ..Live::new(kind.schema.type_name, name.unwrap_or(identifier), properties)
-    }
-}
-
-/// Cloud Control's identifier of a live resource.
-fn identifier(live: &Live) -> &str {
-    live.attributes.get(IDENTIFIER).unwrap_or(&live.physical_id)
-}
-
-/// Waits until a request is done, well or not.
-async fn finished(cx: Context<'_>, token: &str, state: &str) -> Result<ProgressEvent, ResourceError> {
-    let aws = cx.aws;
-    wait::until(cx, REQUEST, state, || async move {
-        let answer = aws
-            .call(AwsCall::new(SERVICE, "GetResourceRequestStatus"), || {
-                aws.cloudcontrol.get_resource_request_status().request_token(token).send()
-            })
-            .await?;
-        Ok(answer.progress_event.filter(is_finished))
-    })
-    .await
-}
-
-fn is_finished(event: &ProgressEvent) -> bool {
-    !matches!(
-        event.operation_status,
-        Some(OperationStatus::Pending | OperationStatus::InProgress | OperationStatus::CancelInProgress)
-    )
-}
-
-/// The end of a request that was accepted.
-async fn end(cx: Context<'_>, accepted: Option<ProgressEvent>, state: &str) -> Result<ProgressEvent, ResourceError> {
-    let accepted =
-        accepted.ok_or_else(|| ResourceError::Failed("AWS Cloud Control gave no request token".to_owned()))?;
-    match &accepted.request_token {
-        Some(token) if !is_finished(&accepted) => finished(cx, token, state).await,
-        _ => Ok(accepted),
-    }
-}
-
-/// What a request that is done came to.
-///
-/// # Errors
-/// Why it failed.
-fn result(operation: &str, event: &ProgressEvent) -> Result<(), CallError> {
-    if event.operation_status == Some(OperationStatus::Success) {
-        return Ok(());
-    }
-    let code = event.error_code.as_ref().map_or("", |code| code.as_str());
-    let message = event.status_message.clone().unwrap_or_else(|| "it gave no reason".to_owned());
-    let says_exists = message.to_lowercase().contains("already exist")
-        && ["InvalidRequest", "GeneralServiceException"].contains(&code);
-    let says_denied = ["not authorized to perform", "AccessDenied"].iter().any(|words| message.contains(words));
-    let meaning = match code {
-        "AlreadyExists" => Meaning::Exists,
-        // Not every handler knows the code for it.
-        _ if says_exists => Meaning::Exists,
-        "NotFound" => Meaning::NotFound,
-        "Throttling" => Meaning::Throttled,
-        "ResourceConflict" => Meaning::Busy,
-        "AccessDenied" | "InvalidCredentials" | "UnauthorizedTaggingOperation" => Meaning::Denied,
-        // The service behind it could not be made out.
-        "GeneralServiceException" if says_denied => Meaning::Denied,
-        "ServiceInternalError" | "NetworkFailure" | "InternalFailure" => Meaning::Unknown,
-        _ => Meaning::Refused,
-    };
-    Err(CallError {
-        operation: format!("{SERVICE}.{operation}"),
-        meaning,
-        code: code.to_owned(),
-        message,
-        request_id: event.request_token.clone(),
-        retry_after: None,
-        unreached: None,
-    })
-}
-
-/// The token of a create, equal for equal ones: a request that was sent twice, by whatever run, is one. AWS forgets tokens after
-/// 36 hours (API reference, `CreateResource`); until then, what was deleted since, or failed, takes the next `generation`.
-fn token(scope: &Scope, type_name: &str, desired: &Desired, model: &str, generation: usize) -> String {
-    if generation >= GENERATIONS {
-        return format!("{:032x}", rand::random::<u128>());
-    }
-    let identity = [&scope.stack, &scope.account, &scope.region, type_name, &desired.logical_id, model];
-    hex::encode(&Sha256::digest(serde_json::json!([identity, generation]).to_string())[..16])
-}
-
-/// Whether a request was answered before this run made it.
-fn is_earlier(event: &ProgressEvent) -> bool {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let limit = i64::try_from(now.saturating_sub(EARLIER).as_secs()).unwrap_or(i64::MAX);
-    event.event_time.is_some_and(|time| time.secs() < limit)
-}
-
-/// Sends a change and waits for its end, again while AWS is too busy for it or it `is_too_early`. `send` gets the token of a try.
-async fn change<F>(
-    cx: Context<'_>,
-    operation: &str,
-    is_too_early: impl Fn(&CallError) -> bool,
-    send: impl Fn(String) -> F,
-) -> Result<(), ResourceError>
-where
-    F: Future<Output = Result<ProgressEvent, ResourceError>>,
-{
-    let begun = Instant::now();
-    loop {
-        let event = send(format!("{:032x}", rand::random::<u128>())).await?;
-        let Err(error) = result(operation, &event) else { return Ok(()) };
-        // A change of what there is may be made twice; that AWS failed inside says nothing about the first.
-        let again = matches!(error.meaning, Meaning::Throttled | Meaning::Busy | Meaning::Unknown);
-        if !(again || is_too_early(&error)) || begun.elapsed() > MAX_RETRY {
-            return Err(error.into());
-        }
-        (cx.note)(format!("waiting (AWS: {})", error.message));
-        tokio::time::sleep(Duration::from_secs(2)).await;
-    }
-}
-
-fn unregistered(type_name: &str) -> ResourceError {
-    ResourceError::Failed(format!("internal error: {type_name} is no type of AWS Cloud Control's (please report this)"))
-}
-
-fn vanished(type_name: &str, identifier: &str) -> ResourceError {
-    ResourceError::Failed(format!(
-        "{type_name} {identifier} was created, and AWS does not find it: something else deleted it"
-    ))
-}
-
-impl CloudControlled {
-    /// Sends one create and waits for its end; gives that, and whether it had ended before this run sent it.
-    async fn try_create(
-        &self,
-        cx: Context<'_>,
-        model: &str,
-        token: &str,
-    ) -> Result<(ProgressEvent, bool), ResourceError> {
-        let (aws, type_name) = (cx.aws, self.schema.type_name);
-        let answer = aws
-            .call(AwsCall::new(SERVICE, "CreateResource").repeatable(), || {
-                aws.cloudcontrol.create_resource().type_name(type_name).desired_state(model).client_token(token).send()
-            })
-            .await?;
-        let accepted = answer.progress_event;
-        let was_over = accepted.as_ref().is_some_and(is_finished);
-        Ok((end(cx, accepted, "CREATING").await?, was_over))
-    }
-
-    /// The resource of a create that was over when this run sent it, unless it is gone. An answer that is not from an earlier
-    /// run may be that of this run's own request, sent twice: then AWS only does not show the resource yet.
-    async fn reappears(&'static self, cx: Context<'_>, event: &ProgressEvent) -> Result<Option<Live>, ResourceError> {
-        let identifier = event.identifier.as_deref().unwrap_or_default();
-        let begun = Instant::now();
-        while !is_earlier(event) && begun.elapsed() < EARLIER && !was_deleted(cx.aws, event).await? {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            if let Some(live) = read(cx.aws, self, identifier, None).await? {
-                return Ok(Some(live));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Removes what a create that failed late has left, unless it may hold data.
-    async fn clean(&'static self, cx: Context<'_>, event: &ProgressEvent) {
-        use crate::core::types::Kind;
-
-        if self.holds_data() {
-            return;
-        }
-        let Some(identifier) = event.identifier.as_deref().filter(|identifier| !identifier.is_empty()) else { return };
-        let Ok(Some(left)) = read(cx.aws, self, identifier, None).await else { return };
-        if left.owner == Owner::Stack {
-            // The create's error is the one to tell; what is still there is found by the next run.
-            let _ = self.delete(cx, &left).await;
-        }
-    }
-
-    /// Whether a failure says that a role of this run cannot be assumed yet.
-    fn is_too_early(cx: Context<'_>, desired: &Desired, error: &CallError) -> bool {
-        let fresh = roles_in(&[&desired.properties])
-            .iter()
-            .any(|role| cx.aws.propagation.age(role).is_some_and(|age| age < ASSUMABLE));
-        fresh
-            && matches!(error.meaning, Meaning::Refused | Meaning::Denied)
-            && error.message.to_lowercase().contains("assume")
-    }
-}
-
 #[async_trait]
 impl Provider for CloudControlled {
     /// `list` of this module finds them, for all types at once.
@@ -569,10 +303,19 @@ impl Provider for CloudControlled {
         Ok(Vec::new())
     }
 
+    fn seek(&self, it: &ResourceView<'_>, _scope: &Scope, search: &mut Search) {
+        if let Some(identifier) = self.given_identifier(it.properties).filter(|_| !self.is_tagged()) {
+            search.identifiers.entry(self.schema.type_name).or_default().insert(identifier);
+        }
+    }
+
     async fn find(&self, cx: Context<'_>, desired: &Desired) -> Result<Option<Live>, ResourceError> {
         use crate::core::types::Kind;
 
         let Some(itself) = kind(self.schema.type_name) else { return Ok(None) };
+        if !self.is_tagged() {
+            return recorded::find(cx.aws, itself, desired).await;
+        }
         if let (Some(_), Some(name)) = (self.naming(), &desired.name) {
             return by_name(cx.aws, itself, name).await;
         }
@@ -589,54 +332,26 @@ impl Provider for CloudControlled {
 
     async fn create(&self, cx: Context<'_>, desired: &Desired) -> Result<Created, ResourceError> {
         let Some(itself) = kind(self.schema.type_name) else { return Err(unregistered(self.schema.type_name)) };
-        let model = self.model(&desired.properties).to_string();
-        let begun = Instant::now();
-        let mut generation = 0;
-        loop {
-            let token = token(cx.aws.scope(), self.schema.type_name, desired, &model, generation);
-            generation += 1;
-            let (event, was_over) = match self.try_create(cx, &model, &token).await {
-                Err(ResourceError::Call(error))
-                    if error.code == "ClientTokenConflictException" && generation <= GENERATIONS =>
-                {
-                    continue;
-                }
-                ended => ended?,
-            };
-            let error = match result("CreateResource", &event) {
-                Ok(()) => {
-                    let identifier = event.identifier.as_deref().unwrap_or_default();
-                    match read(cx.aws, itself, identifier, None).await? {
-                        Some(live) => return Ok(live.into()),
-                        None if was_over => match itself.reappears(cx, &event).await? {
-                            Some(live) => return Ok(live.into()),
-                            None => continue,
-                        },
-                        None => return Err(vanished(self.schema.type_name, identifier)),
-                    }
-                }
-                Err(_) if was_over && is_earlier(&event) && generation <= GENERATIONS => continue,
-                Err(error) => error,
-            };
-            if error.is(Meaning::Exists) {
-                return Err(error.into());
-            }
-            itself.clean(cx, &event).await;
-            let again = match error.meaning {
-                Meaning::Throttled | Meaning::Busy => begun.elapsed() < MAX_RETRY,
-                _ => Self::is_too_early(cx, desired, &error),
-            };
-            if !again {
-                return Err(error.into());
-            }
-            (cx.note)(format!("waiting (AWS: {})", error.message));
-            tokio::time::sleep(Duration::from_secs(2)).await;
+        match self.is_tagged() {
+            true => Ok(itself.provision(cx, desired).await?.into()),
+            false => recorded::create(cx, itself, desired).await,
         }
     }
 
     async fn update(&self, cx: Context<'_>, live: &Live, desired: &Desired) -> Result<(), ResourceError> {
         let (aws, type_name) = (cx.aws, self.schema.type_name);
-        let patch = &Value::from(self.patch(&live.properties, &desired.properties)).to_string();
+        let (mut from, mut to) = (live.properties.clone(), desired.properties.clone());
+        // Tags are written as a whole, and what they record stays.
+        for (key, value) in live.attributes.iter().filter(|(key, _)| self.is_tagged() && tags::is_record(key)) {
+            from[cloud_control::TAGS][key] = value.as_str().into();
+            to[cloud_control::TAGS][key] = value.as_str().into();
+        }
+        let patch = self.patch(&from, &to);
+        if !self.is_tagged() && patch.is_empty() {
+            let Some(itself) = kind(type_name) else { return Err(unregistered(type_name)) };
+            return recorded::update(aws, itself, live, desired).await;
+        }
+        let patch = &Value::from(patch).to_string();
         let is_too_early = |error: &CallError| Self::is_too_early(cx, desired, error);
         change(cx, "UpdateResource", is_too_early, |token| async move {
             let token = &token;
@@ -648,26 +363,18 @@ impl Provider for CloudControlled {
                 .await?;
             end(cx, answer.progress_event, "UPDATING").await
         })
-        .await
+        .await?;
+        match kind(type_name).filter(|_| !self.is_tagged()) {
+            Some(itself) => recorded::update(aws, itself, live, desired).await,
+            None => Ok(()),
+        }
     }
 
     async fn delete(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError> {
-        let (aws, type_name) = (cx.aws, self.schema.type_name);
-        let never = |_: &CallError| false;
-        let deleted = change(cx, "DeleteResource", never, |token| async move {
-            let token = &token;
-            let answer = aws
-                .call(AwsCall::new(SERVICE, "DeleteResource").repeatable(), || {
-                    let request = aws.cloudcontrol.delete_resource().type_name(type_name).identifier(identifier(live));
-                    request.client_token(token).send()
-                })
-                .await?;
-            end(cx, answer.progress_event, "DELETING").await
-        });
-        match deleted.await {
-            Err(ResourceError::Call(error)) if error.is(Meaning::NotFound) => Ok(()),
-            result => result,
+        if !live.is_absent() {
+            self.delete_by_identifier(cx, identifier(live)).await?;
         }
+        recorded::forget(cx.aws, live).await
     }
 }
 
@@ -675,6 +382,7 @@ impl Provider for CloudControlled {
 mod tests {
     use serde_json::json;
 
+    use super::super::provisioning::live;
     use super::*;
 
     fn scope() -> Scope {
@@ -688,27 +396,6 @@ mod tests {
 
     fn ours() -> Tags {
         tags::ownership(&scope(), "Queue", crate::core::words::DeletionPolicy::Delete)
-    }
-
-    #[test]
-    fn that_it_exists_is_told_in_several_ways() {
-        let meaning = |code: &str, message: &str| {
-            let event = ProgressEvent::builder()
-                .operation_status(OperationStatus::Failed)
-                .error_code(code.into())
-                .status_message(message)
-                .build();
-            result("CreateResource", &event).unwrap_err().meaning
-        };
-        for (code, message, expected) in [
-            ("AlreadyExists", "it does", Meaning::Exists),
-            ("InvalidRequest", "Queue q already exists", Meaning::Exists),
-            ("GeneralServiceException", "A rule like this Already Exist", Meaning::Exists),
-            ("InvalidRequest", "Queue q is too long", Meaning::Refused),
-            ("Throttling", "already existing requests are too many", Meaning::Throttled),
-        ] {
-            assert_eq!(meaning(code, message), expected, "{code} {message}");
-        }
     }
 
     #[test]

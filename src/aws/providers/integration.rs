@@ -41,12 +41,16 @@ impl Provider for Integration {
                     .create_integration()
                     .api_id(&props.api_id)
                     .integration_type(match props.integration_type {
+                        IntegrationType::Aws => sdk::IntegrationType::Aws,
                         IntegrationType::AwsProxy => sdk::IntegrationType::AwsProxy,
+                        IntegrationType::Http => sdk::IntegrationType::Http,
+                        IntegrationType::HttpProxy => sdk::IntegrationType::HttpProxy,
                         IntegrationType::Mock => sdk::IntegrationType::Mock,
                     })
                     .set_integration_uri(props.integration_uri.clone())
                     .integration_method(&props.integration_method)
                     .connection_type(sdk::ConnectionType::from(props.connection_type.as_str()))
+                    .set_connection_id(props.connection_id.clone())
                     .set_credentials_arn(props.credentials_arn.clone())
                     .set_content_handling_strategy(
                         props.content_handling_strategy.as_deref().map(sdk::ContentHandlingStrategy::from),
@@ -106,12 +110,16 @@ fn live(api: &str, integration: sdk::Integration) -> Live {
     let props = Props {
         api_id: api.to_owned(),
         integration_type: match integration.integration_type {
+            Some(sdk::IntegrationType::Aws) => IntegrationType::Aws,
+            Some(sdk::IntegrationType::Http) => IntegrationType::Http,
+            Some(sdk::IntegrationType::HttpProxy) => IntegrationType::HttpProxy,
             Some(sdk::IntegrationType::Mock) => IntegrationType::Mock,
             _ => IntegrationType::AwsProxy,
         },
         integration_uri: integration.integration_uri,
         integration_method: filled(integration.integration_method, post),
         connection_type: filled(integration.connection_type.map(|kind| kind.as_str().to_owned()), internet),
+        connection_id: integration.connection_id.filter(|id| !id.is_empty()),
         credentials_arn: integration.credentials_arn.filter(|arn| !arn.is_empty()),
         content_handling_strategy: integration.content_handling_strategy.map(|strategy| strategy.as_str().to_owned()),
         description: description.to_owned(),

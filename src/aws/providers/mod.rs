@@ -5,19 +5,27 @@
 pub mod account;
 mod alias;
 mod api;
+mod api_mapping;
 mod assumable;
 mod authorizer;
 pub mod cloud_control;
 mod deployment;
+mod domain_name;
+mod event_source_mapping;
 mod foreign_permission;
 mod function;
+mod gateway_account;
 mod inline_policy;
 mod integration;
+mod integration_response;
 pub mod limits;
 mod log_group;
 mod managed_policy;
+mod model;
 mod pages;
 mod permission;
+mod provisioning;
+mod recorded;
 mod role;
 mod route;
 mod route_response;
@@ -43,14 +51,20 @@ use crate::core::words::Scope;
 pub static PROVIDERS: &[&dyn Provider] = &[
     &crate::core::types::alias::Alias,
     &crate::core::types::api::Api,
+    &crate::core::types::api_mapping::ApiMapping,
     &crate::core::types::authorizer::Authorizer,
     &crate::core::types::deployment::Deployment,
+    &crate::core::types::domain_name::DomainName,
+    &crate::core::types::event_source_mapping::EventSourceMapping,
     &crate::core::types::foreign_permission::ForeignPermission,
     &crate::core::types::function::Function,
+    &crate::core::types::gateway_account::Account,
     &crate::core::types::inline_policy::InlinePolicy,
     &crate::core::types::integration::Integration,
+    &crate::core::types::integration_response::IntegrationResponse,
     &crate::core::types::log_group::LogGroup,
     &crate::core::types::managed_policy::ManagedPolicy,
+    &crate::core::types::model::Model,
     &crate::core::types::permission::Permission,
     &crate::core::types::role::Role,
     &crate::core::types::route::Route,
@@ -105,6 +119,9 @@ pub struct Search {
     /// Physical names that the template gives, by type: read even if others own them. Every type of the template is a key;
     /// without a template there is none.
     pub names: BTreeMap<&'static str, BTreeSet<String>>,
+    /// Cloud Control's identifiers of what the template describes, by type, where they follow from it: read even if others own
+    /// that.
+    pub identifiers: BTreeMap<&'static str, BTreeSet<String>>,
     /// Functions that are the stack's although they need not be there: those that an earlier reading of this run has
     /// seen, and those of the template whose names wschat makes.
     pub functions: BTreeSet<String>,
@@ -115,6 +132,10 @@ pub struct Search {
     pub attachments: Vec<(String, String)>,
     /// Whether the template has route responses: routes that have them need not show it.
     pub route_responses: bool,
+    /// Whether the template has integration responses: those of proxies do nothing, and are looked at only then.
+    pub integration_responses: bool,
+    /// The domain names that API mappings of the template name, its own and others.
+    pub mapped_domains: BTreeSet<String>,
     /// Whether the template has versions or aliases: functions that are to have them need not show it.
     pub versions: bool,
 }

@@ -8,7 +8,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::{Context, Discovery, Provider, ResourceError, Search, built, gone_is_fine, pages};
 use crate::aws::client::{Aws, AwsCall, CallError, Meaning};
-use crate::core::types::role::{Policy, Props, Role, TYPE, an_hour, arn, policy_attribute};
+use crate::core::types::role::{Policy, Props, Role, TYPE, an_hour, arn, policy_attribute, serves_gateway};
 use crate::core::types::tags::Tags;
 use crate::core::types::{Created, Desired, Live, Owner, tags, to_value};
 use crate::core::words::Scope;
@@ -149,6 +149,15 @@ impl Provider for Role {
     async fn delete(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError> {
         let aws = cx.aws;
         let name = live.physical_id.as_str();
+        if serves_gateway(&live.properties)
+            && let Some(arn) = live.attributes.get("Arn")
+        {
+            // Without it, API Gateway's setting would name a role that is gone. Who may not see it has not set it.
+            match super::account::release(aws, arn).await {
+                Err(error) if error.is(Meaning::Denied) => {}
+                released => released?,
+            }
+        }
         // Read again: policies may have come since, and a role goes only without any.
         let attached = aws
             .call(AwsCall::new("iam", "ListAttachedRolePolicies"), || {

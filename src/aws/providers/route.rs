@@ -1,11 +1,13 @@
 //! Reads and writes `AWS::ApiGatewayV2::Route`.
 
+use std::collections::{BTreeMap, HashMap};
+
 use async_trait::async_trait;
 use aws_sdk_apigatewayv2::types as sdk;
 
 use super::{Context, Discovery, Provider, ResourceError, gone_is_fine, pages};
 use crate::aws::client::{Aws, AwsCall};
-use crate::core::types::route::{AuthorizationType, Props, Route, TYPE};
+use crate::core::types::route::{AuthorizationType, ParameterConstraints, Props, Route, TYPE};
 use crate::core::types::{Created, Desired, Kind, Live, to_value};
 
 #[async_trait]
@@ -35,6 +37,8 @@ impl Provider for Route {
                     .api_key_required(props.api_key_required)
                     .set_model_selection_expression(props.model_selection_expression.clone())
                     .set_operation_name(props.operation_name.clone())
+                    .set_request_models(filled(&props.request_models))
+                    .set_request_parameters(constraints(&props.request_parameters))
                     .set_route_response_selection_expression(props.route_response_selection_expression.clone())
                     .send()
             })
@@ -44,6 +48,7 @@ impl Provider for Route {
 
     async fn update(&self, cx: Context<'_>, live: &Live, desired: &Desired) -> Result<(), ResourceError> {
         let aws = cx.aws;
+        let from: Props = live.read()?;
         let to: Props = desired.read()?;
         // Updates merge. An empty text clears what the template no longer says.
         aws.call(AwsCall::new("apigatewayv2", "UpdateRoute").repeatable().lane(&to.api_id), || {
@@ -62,6 +67,8 @@ impl Provider for Route {
                     &to.model_selection_expression,
                 ))
                 .set_operation_name(cleared(live, "OperationName", &to.operation_name))
+                .set_request_models(merged(&from.request_models, &to.request_models))
+                .set_request_parameters(constraints(&to.request_parameters))
                 .set_route_response_selection_expression(cleared(
                     live,
                     "RouteResponseSelectionExpression",
@@ -70,6 +77,22 @@ impl Provider for Route {
                 .send()
         })
         .await?;
+        for name in from.request_parameters.keys().filter(|name| !to.request_parameters.contains_key(*name)) {
+            gone_is_fine(
+                aws.call(
+                    AwsCall::new("apigatewayv2", "DeleteRouteRequestParameter").repeatable().lane(&to.api_id),
+                    || {
+                        aws.apigateway
+                            .delete_route_request_parameter()
+                            .api_id(&to.api_id)
+                            .route_id(&live.physical_id)
+                            .request_parameter_key(name)
+                            .send()
+                    },
+                )
+                .await,
+            )?;
+        }
         Ok(())
     }
 
@@ -125,6 +148,8 @@ fn live(api: &str, route: sdk::Route) -> Live {
         api_key_required: route.api_key_required.unwrap_or(false),
         model_selection_expression: text(route.model_selection_expression),
         operation_name: text(route.operation_name),
+        request_models: route.request_models.unwrap_or_default().into_iter().collect(),
+        request_parameters: read_constraints(route.request_parameters),
         route_response_selection_expression: text(route.route_response_selection_expression),
     };
     Live::new(TYPE, id, to_value(&props)).below(api)
@@ -134,4 +159,34 @@ fn live(api: &str, route: sdk::Route) -> Live {
 /// that clears it.
 pub(super) fn cleared(live: &Live, property: &str, to: &Option<String>) -> Option<String> {
     to.clone().or_else(|| live.properties.get(property).map(|_| String::new()))
+}
+
+/// A map to send; none where it is empty.
+pub(super) fn filled(map: &BTreeMap<String, String>) -> Option<HashMap<String, String>> {
+    (!map.is_empty()).then(|| map.clone().into_iter().collect())
+}
+
+/// What to send for a map that updates merge: a key goes when it is sent empty.
+pub(super) fn merged(
+    from: &BTreeMap<String, String>,
+    to: &BTreeMap<String, String>,
+) -> Option<HashMap<String, String>> {
+    let gone = from.keys().filter(|key| !to.contains_key(*key)).map(|key| (key.clone(), String::new()));
+    let map: HashMap<String, String> = to.clone().into_iter().chain(gone).collect();
+    (!map.is_empty()).then_some(map)
+}
+
+/// Parameters to send; none where there are none.
+pub(super) fn constraints(
+    parameters: &BTreeMap<String, ParameterConstraints>,
+) -> Option<HashMap<String, sdk::ParameterConstraints>> {
+    let of = |one: &ParameterConstraints| sdk::ParameterConstraints::builder().required(one.required).build();
+    (!parameters.is_empty()).then(|| parameters.iter().map(|(name, one)| (name.clone(), of(one))).collect())
+}
+
+pub(super) fn read_constraints(
+    parameters: Option<HashMap<String, sdk::ParameterConstraints>>,
+) -> BTreeMap<String, ParameterConstraints> {
+    let of = |one: sdk::ParameterConstraints| ParameterConstraints { required: one.required.unwrap_or(false) };
+    parameters.unwrap_or_default().into_iter().map(|(name, one)| (name, of(one))).collect()
 }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use aws_sdk_apigatewayv2::types as sdk;
 
-use super::route::cleared;
+use super::route::{cleared, constraints, filled, merged, read_constraints};
 use super::{Context, Discovery, Provider, ResourceError, Search, gone_is_fine, pages};
 use crate::aws::client::{Aws, AwsCall};
 use crate::core::types::route_response::{Props, RouteResponse, TYPE};
@@ -42,6 +42,8 @@ impl Provider for RouteResponse {
                     .route_id(&props.route_id)
                     .route_response_key(&props.route_response_key)
                     .set_model_selection_expression(props.model_selection_expression.clone())
+                    .set_response_models(filled(&props.response_models))
+                    .set_response_parameters(constraints(&props.response_parameters))
                     .send()
             })
             .await?;
@@ -50,6 +52,7 @@ impl Provider for RouteResponse {
 
     async fn update(&self, cx: Context<'_>, live: &Live, desired: &Desired) -> Result<(), ResourceError> {
         let aws = cx.aws;
+        let from: Props = live.read()?;
         let to: Props = desired.read()?;
         aws.call(AwsCall::new("apigatewayv2", "UpdateRouteResponse").repeatable().lane(&to.api_id), || {
             aws.apigateway
@@ -62,6 +65,7 @@ impl Provider for RouteResponse {
                     "ModelSelectionExpression",
                     &to.model_selection_expression,
                 ))
+                .set_response_models(merged(&from.response_models, &to.response_models))
                 .send()
         })
         .await?;
@@ -106,6 +110,8 @@ fn live(api: &str, route: &str, response: sdk::RouteResponse) -> Live {
         route_id: route.to_owned(),
         route_response_key: response.route_response_key.unwrap_or_default(),
         model_selection_expression: response.model_selection_expression.filter(|text| !text.is_empty()),
+        response_models: response.response_models.unwrap_or_default().into_iter().collect(),
+        response_parameters: read_constraints(response.response_parameters),
     };
     Live::new(TYPE, id, to_value(&props)).below(route)
 }

@@ -11,7 +11,7 @@ use aws_sdk_resourcegroupstagging::types::TagFilter;
 use super::pages;
 use crate::aws::client::{Aws, AwsCall, CallError};
 use crate::core::types::tags::{self, Tags};
-use crate::core::types::{function, log_group, table};
+use crate::core::types::{domain_name, function, log_group, table};
 
 /// How many resources of a type are asked one by one although no tag is known of them: as many as are asked at once.
 const FEW: usize = 16;
@@ -21,7 +21,7 @@ const FEW: usize = 16;
 pub struct Tagged {
     /// ARNs and tags.
     pub all: Vec<(String, Tags)>,
-    /// Tables, functions and log groups, by type and name.
+    /// Tables, functions, log groups and domain names, by type and name.
     named: HashSet<(&'static str, String)>,
 }
 
@@ -29,10 +29,16 @@ impl Tagged {
     pub fn includes(&self, type_name: &'static str, name: &str) -> bool {
         self.named.contains(&(type_name, name.to_owned()))
     }
+
+    /// Whether there is one of this type.
+    pub fn has(&self, type_name: &'static str) -> bool {
+        self.named.iter().any(|(known, _)| *known == type_name)
+    }
 }
 
-/// What precedes the names of tables, functions and log groups in their ARNs, by service.
+/// What precedes the names of tables, functions, log groups and domain names in their ARNs, by service.
 const TYPES: &[(&str, &str, &str)] = &[
+    ("apigateway", "/domainnames/", domain_name::TYPE),
     ("dynamodb", "table/", table::TYPE),
     ("lambda", "function:", function::TYPE),
     ("logs", "log-group:", log_group::TYPE),

@@ -20,6 +20,9 @@ pub const TABLE: PollPolicy = PollPolicy { longest: Duration::from_secs(2), time
 /// Functions take a second or two; one in a VPC takes a minute.
 pub const FUNCTION: PollPolicy = PollPolicy { longest: Duration::from_secs(1), timeout: Duration::from_secs(5 * 60) };
 
+/// Event source mappings take seconds; one of a queue that is polled, up to a minute.
+pub const MAPPING: PollPolicy = PollPolicy { longest: Duration::from_secs(2), timeout: Duration::from_secs(10 * 60) };
+
 /// The shortest pause between two looks.
 const SHORTEST: Duration = Duration::from_millis(25);
 

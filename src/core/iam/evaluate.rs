@@ -32,6 +32,25 @@ pub fn verdict<'a>(documents: impl IntoIterator<Item = &'a str>, need: &Need) ->
     verdict
 }
 
+/// Whether a policy of a resource allows an AWS service (`sns.amazonaws.com`) what is needed.
+pub fn permits_service(document: &str, service: &str, need: &Need) -> bool {
+    let Ok(document) = serde_json::from_str::<Value>(document) else { return false };
+    let is_for = |statement: &&Value| {
+        let principal = &statement["Principal"];
+        let names = |member: &str, name: &str| one_or_more(&principal[member]).contains(&name);
+        principal == "*" || names("AWS", "*") || names("Service", service) || names("Service", "*")
+    };
+    let Some(statements) = statements(&document) else { return false };
+    let mut allowed = false;
+    for statement in statements.into_iter().filter(is_for).filter(|statement| applies(statement, need)) {
+        if statement["Effect"] == "Deny" {
+            return false;
+        }
+        allowed = true;
+    }
+    allowed
+}
+
 fn applies(statement: &Value, need: &Need) -> bool {
     // Actions are case-insensitive, resources are not.
     let action = need.action.to_ascii_lowercase();

@@ -804,9 +804,9 @@ fn references_to_refused_parts_are_no_further_errors() {
             "AWS::Serverless::Api",
         ),
         (
-            "Client: { Type: AWS::Cognito::UserPoolClient }",
-            "!GetAtt Client.ClientId",
-            "\"AWS::Cognito::UserPoolClient\" is not supported: it cannot be tagged",
+            "Policy: { Type: AWS::Lambda::ResourcePolicy }",
+            "!GetAtt Policy.ResourceArn",
+            "\"AWS::Lambda::ResourcePolicy\" is not supported: it takes the place of all permissions",
         ),
     ] {
         let resources = resources.replace("FUNCTION", function);
@@ -894,15 +894,8 @@ fn properties_of_other_api_types_are_refused_with_the_reason() {
             "Integration",
             "ApiId: a, IntegrationType: MOCK",
             "TlsConfig: {}",
-            "it is for private integrations, which only HTTP APIs have",
+            "it is for private integrations of HTTP APIs",
             "remove it",
-        ),
-        (
-            "Integration",
-            "ApiId: a, IntegrationType: MOCK",
-            "ConnectionId: c",
-            "it names the VPC link of a private integration, which only HTTP APIs have",
-            "remove it, and reach into the VPC from a function",
         ),
         (
             "Route",

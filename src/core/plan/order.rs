@@ -114,7 +114,25 @@ pub(super) fn order_deletes(plan: &mut Plan) {
         let first = deletes.iter().filter(|(_, other)| before.contains(other)).map(|(other, _)| *other);
         plan.steps[*index].after.extend(first);
     }
+    for (index, of) in recorders(plan) {
+        let after = |step: usize| plan.steps[step].after.iter().copied();
+        if !reaches(of, index, after) {
+            plan.steps[index].after.insert(of);
+        }
+    }
     users_first(plan, &deletes);
+}
+
+/// The deletions of what records others (`Kind::recorded_on`), each with one of what it records: the records go with it.
+pub(super) fn recorders(plan: &Plan) -> Vec<(usize, usize)> {
+    let deletes = plan.steps.iter().enumerate().filter(|(_, step)| step.action == Action::Delete);
+    let by_id: HashMap<(&str, &str), usize> = deletes
+        .clone()
+        .filter_map(|(index, step)| Some(((step.type_name, step.physical_id.as_deref()?), index)))
+        .collect();
+    let found = deletes.filter_map(|(of, step)| Some((of, step.kind()?.recorded_on(step.live.as_ref()?))));
+    let found = found.flat_map(|(of, recorders)| recorders.into_iter().map(move |recorder| (of, recorder)));
+    found.filter_map(|(of, (type_name, id))| Some((*by_id.get(&(type_name.as_str(), id.as_str()))?, of))).collect()
 }
 
 /// Lets what may be in use (`Kind::is_deleted_after_users`) go after what names it, as far as that closes no circle.

@@ -201,7 +201,11 @@ impl<'a> Planner<'a> {
     /// Keeps, updates or replaces the live resource of a desired one.
     fn change(&mut self, resource: &Resource, kind: &'static dyn Kind, desired: Desired, live: &Live) {
         let changes = changes(kind, &live.properties, &desired.properties);
-        let (action, reason) = decide(&changes, &live.health);
+        let (mut action, mut reason) = decide(&changes, &live.health);
+        let mut recorders = kind.recorded_on(live).into_iter();
+        if recorders.any(|(type_name, id)| self.replaced.iter().any(|(of, gone)| *of == type_name && *gone == id)) {
+            (action, reason) = (Action::Replace, Some("what records it is replaced".to_owned()));
+        }
         if action == Action::Replace {
             let changed: Vec<&str> =
                 changes.iter().filter(|change| change.create_only).map(|change| change.property.as_str()).collect();
@@ -232,8 +236,11 @@ impl<'a> Planner<'a> {
     fn create(&mut self, resource: &Resource, kind: &'static dyn Kind, desired: Desired) {
         // One that has the same logical id and another name is what this one replaces.
         let known = self.there.by_logical_id.get(&(kind.type_name(), resource.logical_id.as_str()));
-        let mut known = known.into_iter().flatten().copied();
-        let replaces = known.find(|index| !self.taken.contains(index) && self.live[*index].owner == Owner::Stack);
+        let known = known.into_iter().flatten().copied();
+        let mut known = known.filter(|index| !self.taken.contains(index) && self.live[*index].owner == Owner::Stack);
+        // What is recorded and not there is created, and its old records go.
+        let absent = known.clone().find(|index| self.live[*index].is_absent());
+        let replaces = known.find(|index| !self.live[*index].is_absent());
         let reason = replaces.map(|index| {
             let old: &'a Live = &self.live[index];
             if resource.update_replace_policy == DeletionPolicy::Delete {
@@ -249,13 +256,14 @@ impl<'a> Planner<'a> {
             changes: changes(kind, &json!({}), &desired.properties),
             reason,
             desired: Some(desired),
-            live: None,
+            live: absent.map(|index| self.live[index].clone()),
             after: BTreeSet::new(),
             retry_after: BTreeSet::new(),
             ready: BTreeSet::new(),
             unready_targets: BTreeSet::new(),
             drain: None,
         });
+        self.taken.extend(absent);
     }
 
     /// What a desired resource shall be, with everything put in that is known by now.
@@ -280,16 +288,14 @@ impl<'a> Planner<'a> {
 
     fn find(&self, kind: &'static dyn Kind, desired: &Desired) -> Option<usize> {
         let like = self.there.like(kind, desired).into_iter();
-        let mut fitting = like
-            .filter(|index| !self.taken.contains(index))
-            .filter(|index| !self.live[*index].is_being_deleted() && kind.is(desired, &self.live[*index]));
-        if kind.naming().is_some() || !kind.unique_by().is_empty() {
-            return fitting.next();
-        }
+        let fitting = like.filter(|index| !self.taken.contains(index)).filter(|index| {
+            let live = &self.live[*index];
+            !live.is_being_deleted() && !live.is_absent() && kind.is(desired, live)
+        });
         let mut candidates: Vec<usize> = fitting.collect();
         // One of others stands in the way only where there is none of ours.
         candidates.sort_by_key(|index| self.live[*index].owner != Owner::Stack);
-        if candidates.len() < 2 {
+        if candidates.len() < 2 || kind.naming().is_some() || !kind.unique_by().is_empty() {
             return candidates.first().copied();
         }
         let several: Vec<&Live> = candidates.iter().map(|index| &self.live[*index]).collect();
@@ -403,6 +409,8 @@ fn decide(changes: &[Change], health: &Health) -> (Action, Option<String>) {
     let must_be_replaced = changes.iter().any(|change| change.create_only);
     match health {
         Health::Failed(why) => (Action::Replace, Some(format!("it has failed: {why}"))),
+        // `find` passes over it.
+        Health::Absent => (Action::Replace, None),
         Health::Outdated(why) => {
             let action = if must_be_replaced { Action::Replace } else { Action::Update };
             (action, Some(format!("its last change failed: {why}")))

@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use super::rollback_order::order_rollback;
 use super::{Action, Plan, Step, changes};
-use crate::core::types::{Desired, Live, Owner, Part, kind, tags};
+use crate::core::types::cloud_control::{forget_write_only, write_only};
+use crate::core::types::{Desired, Live, Owner, Part, kind};
 use crate::core::words::Token;
 
 /// What a run did of its plan. Steps are indexes into that plan.
@@ -175,16 +176,12 @@ fn fill(value: &mut Value, from: &Value) {
 /// What no reading gives back is known only where this run did not change it; else it is lost, and without its digest the
 /// next run sends it again.
 fn with_write_only(step: &Step, before: &Live, wanted: &Value, desired: &mut Desired, lost: &mut Vec<String>) {
-    let digest = |properties: &Value| properties["Tags"][tags::WRITE_ONLY].clone();
-    let (old, new) = (digest(&before.properties), digest(wanted));
-    if old == new {
+    if write_only(&before.properties) == write_only(wanted) {
         let seen = step.kind().and_then(|kind| kind.seen_as(&before.properties, wanted));
         fill(&mut desired.properties, &seen.unwrap_or_default());
         return;
     }
-    if let Some(tags) = desired.properties["Tags"].as_object_mut() {
-        tags.remove(tags::WRITE_ONLY);
-    }
+    forget_write_only(&mut desired.properties);
     lost.push(format!(
         "{} ({}) has values that AWS never shows, which this run changed: the old ones cannot be restored, and the next up sends \
          the template's",

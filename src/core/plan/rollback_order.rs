@@ -13,9 +13,9 @@
 use std::cmp::Reverse;
 
 use super::cycles::{places, reached};
-use super::order::types_deleted_before;
+use super::order::{recorders, types_deleted_before};
 use super::{Action, Plan};
-use crate::core::types;
+use crate::core::types::{self, Part};
 
 /// The position of a rollback's step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,6 +32,7 @@ pub(super) fn order_rollback(back: &mut Plan, origins: &[usize], run: &Plan) {
     let after = |step: usize| run.steps[step].after.iter().copied().collect::<Vec<_>>();
     let named = |step: usize| run.steps[step].after.union(&run.steps[step].retry_after).copied().collect::<Vec<_>>();
     let in_run = places(run.steps.len(), after);
+    let recorders = recorders(back);
     let place: Vec<Place> = back
         .steps
         .iter()
@@ -39,7 +40,7 @@ pub(super) fn order_rollback(back: &mut Plan, origins: &[usize], run: &Plan) {
         .map(|(index, step)| {
             let origin = origins.get(index).map_or(0, |origin| in_run[*origin]);
             if step.action == Action::Delete {
-                Place::Goes(types::rank(step.type_name), Reverse(origin), index)
+                Place::Goes(rank(back, index, &recorders), Reverse(origin), index)
             } else {
                 Place::Restore(origin, index)
             }
@@ -66,10 +67,26 @@ pub(super) fn order_rollback(back: &mut Plan, origins: &[usize], run: &Plan) {
         let others = (0..back.steps.len()).filter(|other| goes(*other));
         edges.extend(others.filter(|other| first.contains(back.steps[*other].type_name)).map(|other| (index, other)));
     }
+    // The records go with it.
+    edges.extend(&recorders);
     for (later, earlier) in edges {
         if place[earlier] < place[later] {
             back.steps[later].after.insert(earlier);
         }
+    }
+}
+
+/// Where a step that deletes stands among the types, two places for each: an API that records others goes with those that have no
+/// place there, and is older than they are; what anything else records goes right before it.
+fn rank(back: &Plan, index: usize, recorders: &[(usize, usize)]) -> usize {
+    let own = |index: usize| 2 * types::rank(back.steps[index].type_name);
+    let records = recorders.iter().any(|(recorder, _)| *recorder == index);
+    let recorder = recorders.iter().filter(|(_, of)| *of == index).map(|(recorder, _)| *recorder);
+    let before = recorder.filter(|recorder| back.steps[*recorder].part() != Part::Api).map(own).min();
+    match before {
+        _ if records && back.steps[index].part() == Part::Api => 2 * types::TYPES.len(),
+        Some(before) if before < own(index) => before - 1,
+        _ => own(index),
     }
 }
 

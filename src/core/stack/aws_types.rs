@@ -10,6 +10,20 @@ pub fn contains(type_name: &str) -> bool {
     service == "Custom" || of_service.is_some_and(|kinds| kinds.split(' ').any(|known| known == kind))
 }
 
+/// Types that are not supported: why, and what to do instead.
+const REFUSED: &[(&str, &str, &str)] =
+    &[("AWS::Route53::RecordSet", RECORDS, RECORD_BY_HAND), ("AWS::Route53::RecordSetGroup", RECORDS, RECORD_BY_HAND)];
+
+const RECORDS: &str = "AWS Cloud Control cannot make DNS records";
+
+const RECORD_BY_HAND: &str = "make the record once, by hand or in a stack of its own: a domain name's leads to its attribute \
+                              RegionalDomainName, which does not change (an output can show it)";
+
+/// Why a type is not supported, and what to do instead, where more can be said than that.
+pub fn refused(type_name: &str) -> Option<(&'static str, &'static str)> {
+    REFUSED.iter().find(|(known, ..)| *known == type_name).map(|(_, why, help)| (*why, *help))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -29,7 +29,7 @@ fn names(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Parts of an API.
+/// Parts of an API, and others that their properties identify.
 fn members(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>) {
     let mut owners: BTreeMap<(&str, Vec<&str>), &str> = BTreeMap::new();
     for resource in resources.values() {
@@ -43,8 +43,12 @@ fn members(resources: &BTreeMap<String, Resource>, problems: &mut Vec<Problem>) 
         let value = Token::readable(values.last().copied().unwrap_or_default());
         if let Some(owner) = owners.insert((type_name, values), &resource.logical_id) {
             let path = resource.path.key("Properties").key(shown);
-            let parent = if identity.first() == Some(&"ApiId") { "API" } else { "route" };
-            let what = format!("{owner} has the {shown} \"{value}\" already, in the same {parent}");
+            let parent = match identity.first() {
+                Some(&"ApiId") => ", in the same API",
+                Some(&"RouteId") => ", in the same route",
+                _ => "",
+            };
+            let what = format!("{owner} has the {shown} \"{value}\" already{parent}");
             problems.push(
                 Problem::new(path, what)
                     .kind(ProblemKind::Duplicate)

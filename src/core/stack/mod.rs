@@ -14,6 +14,7 @@ mod intrinsics;
 mod names;
 mod network;
 mod parameters;
+mod recorders;
 mod references;
 mod resolve;
 mod rules;

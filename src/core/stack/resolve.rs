@@ -57,7 +57,7 @@ pub(super) fn survey_kinds(
     kinds: &[&'static dyn Kind],
 ) -> Survey {
     let context = expand::Context { partition: &scope.partition, region: &scope.region, parameters: given };
-    let template = expand::expand(template.without_upload(), context);
+    let template = expand::expand(template.without_upload(), context).with_single_policies();
     let (stack, problems) = resolve(&template, given, scope, kinds);
     Survey { template, stack, problems }
 }
@@ -183,6 +183,10 @@ fn unsupported(type_name: &str, kinds: &[&'static dyn Kind]) -> Problem {
         return Problem::new(path, format!("resource type \"{type_name}\" is not supported: {why}"))
             .kind(ProblemKind::Unsupported)
             .help("deploy it with another tool, in a stack of its own; supported types: docs/template.md");
+    }
+    if let Some((why, help)) = aws_types::refused(type_name) {
+        let what = format!("resource type \"{type_name}\" is not supported: {why}");
+        return Problem::new(path, what).kind(ProblemKind::Unsupported).help(help);
     }
     if aws_types::contains(type_name) {
         return Problem::new(path, format!("resource type \"{type_name}\" is not supported yet"))

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::Value;
 
 use super::edges::{Edge, check_cycles, waits_for};
-use super::{Resource, Scope, Token, identities, references};
-use crate::core::types::{self, Kind, Part, ResourceView, StackView, Within};
+use super::{Resource, Scope, Token, identities, recorders, references};
+use crate::core::types::{self, Kind, NamedPart, Part, ResourceView, StackView, Within};
 use crate::core::words::{Path, Problem, ProblemKind};
 
 /// Adds edges that templates need not write, and reports invalid combinations of resources.
@@ -17,7 +17,10 @@ pub(super) fn apply(
     problems: &mut Vec<Problem>,
 ) {
     freeze(resources, edges);
+    name_parts(resources, edges);
+    log_role_first(resources, edges);
     parents(resources, scope, edges, problems);
+    recorders::assign(resources, scope, edges, problems);
     conflicts(resources, problems);
     identities::check(resources, problems);
     references::check(resources, problems);
@@ -41,6 +44,54 @@ fn freeze(resources: &mut BTreeMap<String, Resource>, edges: &mut Vec<Edge>) {
                 let path = deployment.path.clone();
                 edges.push(Edge { from: deployment.logical_id.clone(), to: logical_id.clone(), path });
             }
+        }
+    }
+}
+
+/// What names another part of its API waits for it, whether it refers to it or not.
+fn name_parts(resources: &mut BTreeMap<String, Resource>, edges: &mut Vec<Edge>) {
+    let mut found: Vec<Edge> = Vec::new();
+    for resource in resources.values() {
+        for NamedPart { property, to, name } in resource.kind.needs_by_name() {
+            let named: Vec<&Value> = match &resource.properties[*property] {
+                Value::Object(names) => names.values().collect(),
+                one => vec![one],
+            };
+            let is_named = |other: &&Resource| {
+                other.kind.type_name() == *to
+                    && other.properties["ApiId"] == resource.properties["ApiId"]
+                    && named.contains(&&other.properties[*name])
+            };
+            let path = resource.path.key("Properties").key(property);
+            found.extend(resources.values().filter(is_named).map(|other| Edge {
+                from: resource.logical_id.clone(),
+                to: other.logical_id.clone(),
+                path: path.clone(),
+            }));
+        }
+    }
+    for edge in found {
+        let Some(resource) = resources.get_mut(&edge.from) else { continue };
+        resource.soft.remove(&edge.to);
+        if resource.hard.insert(edge.to.clone()) {
+            edges.push(edge);
+        }
+    }
+}
+
+/// What writes logs with the account's role waits for what sets that.
+fn log_role_first(resources: &mut BTreeMap<String, Resource>, edges: &mut Vec<Edge>) {
+    let setting: Vec<String> =
+        resources.values().filter(|one| one.kind.sets_log_role()).map(|one| one.logical_id.clone()).collect();
+    let Some(first) = setting.first() else { return };
+    for logging in resources.values_mut().filter(|one| one.kind.logs_by(&one.properties).is_some()) {
+        if waits_for(edges, first, &logging.logical_id) {
+            continue;
+        }
+        logging.soft.remove(first);
+        if logging.hard.insert(first.clone()) {
+            let (from, to) = (logging.logical_id.clone(), first.clone());
+            edges.push(Edge { from, to, path: logging.path.clone() });
         }
     }
 }

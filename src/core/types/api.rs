@@ -6,7 +6,8 @@ use serde_json::Value;
 use super::iam_permissions::{ANY, Permissions, Roles, Subject, apigateway, tagging};
 use super::tags::Tags;
 use super::{
-    Action, Attribute, Desired, Kind, Live, Never, Owner, Part, PlanView, StepEffects, StepView, canonical, names, tags,
+    Action, Attribute, Desired, Kind, Live, Never, Owner, Part, PlanView, RecorderArn, StepEffects, StepView,
+    canonical, names, tags,
 };
 use crate::core::words::{Problem, Scope};
 
@@ -119,6 +120,10 @@ impl Kind for Api {
 
     fn taggable(&self) -> bool {
         true
+    }
+
+    fn recorder_arn(&self) -> Option<RecorderArn> {
+        Some(RecorderArn::Gateway("apis/"))
     }
 
     fn is(&self, desired: &Desired, live: &Live) -> bool {

@@ -10,8 +10,8 @@ use super::iam_permissions::{ANY, Permissions, Roles, Subject, logs};
 use super::serving::{When, is_invoked};
 use super::tags::Tags;
 use super::{
-    Action, Attribute, Kind, Live, Names, Naming, Part, PlanView, Planning, ResourceView, StepEffects, StepView, kind,
-    log_group, names, tags, to_value,
+    Action, Attribute, Kind, Live, Names, Naming, Part, PlanView, Planning, RecorderArn, ResourceView, StepEffects,
+    StepView, kind, log_group, names, tags, to_value,
 };
 use crate::core::logs::Function as LoggedFunction;
 use crate::core::words::naming::{Identity, logical_id_in};
@@ -259,6 +259,10 @@ impl Kind for Function {
 
     fn taggable(&self) -> bool {
         true
+    }
+
+    fn recorder_arn(&self) -> Option<RecorderArn> {
+        Some(RecorderArn::Attribute("Arn"))
     }
 
     fn complete(&self, it: &ResourceView<'_>, properties: &mut Value, stack: &dyn Planning) {

@@ -33,6 +33,9 @@ pub(crate) struct Props {
     pub(crate) integration_method: String,
     #[serde(default = "internet")]
     pub(crate) connection_type: String,
+    /// A VPC link of version 1 of the API, where the type is `VPC_LINK`. CloudFormation's reference has it for HTTP APIs
+    /// alone; AWS's knowledge center shows it for WebSocket APIs ("Pass a connectionId ... to VPC Link integration").
+    pub(crate) connection_id: Option<String>,
     pub(crate) credentials_arn: Option<String>,
     pub(crate) content_handling_strategy: Option<String>,
     #[serde(default)]
@@ -54,10 +57,22 @@ pub(crate) struct Props {
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) enum IntegrationType {
+    #[serde(rename = "AWS")]
+    Aws,
     #[serde(rename = "AWS_PROXY")]
     AwsProxy,
+    #[serde(rename = "HTTP")]
+    Http,
+    #[serde(rename = "HTTP_PROXY")]
+    HttpProxy,
     #[serde(rename = "MOCK")]
     Mock,
+}
+
+/// Whether integrations with these properties pass on what they are given and what they answer: then nothing is made of
+/// their responses.
+pub(crate) fn is_proxy(properties: &Value) -> bool {
+    matches!(properties["IntegrationType"].as_str(), Some("AWS_PROXY" | "HTTP_PROXY"))
 }
 
 pub(crate) fn post() -> String {
@@ -110,7 +125,7 @@ impl Kind for Integration {
     }
 
     fn deleted_after(&self) -> &'static [&'static str] {
-        &[names::ROUTE]
+        &[names::INTEGRATION_RESPONSE, names::ROUTE]
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
@@ -120,11 +135,6 @@ impl Kind for Integration {
     /// "Supported only for HTTP APIs" (CloudFormation's reference of the type).
     fn never(&self) -> &'static [Never] {
         &[
-            Never {
-                properties: &["ConnectionId"],
-                why: "it names the VPC link of a private integration, which only HTTP APIs have",
-                help: "remove it, and reach into the VPC from a function",
-            },
             Never {
                 properties: &["IntegrationSubtype"],
                 why: "it names an AWS service's operation, which only HTTP APIs call by themselves",
@@ -137,7 +147,7 @@ impl Kind for Integration {
             },
             Never {
                 properties: &["TlsConfig"],
-                why: "it is for private integrations, which only HTTP APIs have",
+                why: "it is for private integrations of HTTP APIs",
                 help: "remove it",
             },
         ]

@@ -4,19 +4,25 @@
 
 pub mod alias;
 pub mod api;
+pub mod api_mapping;
 pub mod authorizer;
 pub mod cloud_control;
 pub mod constraints;
 pub mod cost;
 pub mod deployment;
+pub mod domain_name;
 mod effects;
+pub mod event_source_mapping;
 pub mod foreign_permission;
 pub mod function;
+pub mod gateway_account;
 pub mod iam_permissions;
 pub mod inline_policy;
 pub mod integration;
+pub mod integration_response;
 pub mod log_group;
 pub mod managed_policy;
+pub mod model;
 mod names;
 pub mod ownership_marker;
 mod part;
@@ -56,19 +62,25 @@ use crate::core::words::{DeletionPolicy, Path, Problem, Scope, deserialize};
 /// What is preferred: an API before what its calls need, functions before their roles.
 #[rustfmt::skip]
 pub static TYPES: &[&dyn Kind] = &[
+    &api_mapping::ApiMapping,
+    &domain_name::DomainName,
     &stage::Stage,
+    &integration_response::IntegrationResponse,
     &route_response::RouteResponse,
     &route::Route,
     &deployment::Deployment,
     &integration::Integration,
     &authorizer::Authorizer,
+    &model::Model,
     &foreign_permission::ForeignPermission,
     &api::Api,
     &permission::Permission,
+    &event_source_mapping::EventSourceMapping,
     &alias::Alias,
     &version::Version,
     &function::Function,
     &inline_policy::InlinePolicy,
+    &gateway_account::Account,
     &role::Role,
     &managed_policy::ManagedPolicy,
     &table::Table,
@@ -220,6 +232,11 @@ pub trait Kind: Send + Sync + 'static {
         &[]
     }
 
+    /// Other parts of the same API that properties name: it waits for them as for references.
+    fn needs_by_name(&self) -> &'static [NamedPart] {
+        &[]
+    }
+
     /// The type that a resource of this type turns into if the template does not describe its parent; `None` where it
     /// must. The parent of that other type records what the stack changed outside of itself.
     fn foreign_type(&self) -> Option<&'static str> {
@@ -264,6 +281,21 @@ pub trait Kind: Send + Sync + 'static {
     /// Whether it carries tags: then the ownership tags are among its properties.
     fn taggable(&self) -> bool {
         false
+    }
+
+    /// What its ARN is, where it can record in its tags what of the stack cannot be tagged (`cloud_control::record`).
+    fn recorder_arn(&self) -> Option<RecorderArn> {
+        None
+    }
+
+    /// Whether the tags of another resource record what belongs to the stack of this type.
+    fn is_recorded(&self) -> bool {
+        false
+    }
+
+    /// The types and physical ids of those that record a live resource: deleted after it, since the records go with them.
+    fn recorded_on(&self, _live: &Live) -> Vec<(String, String)> {
+        Vec::new()
     }
 
     /// The physical id that AWS gives a desired resource, where that is known before it exists.
@@ -343,6 +375,11 @@ pub trait Kind: Send + Sync + 'static {
     /// the whole account; `None` where it writes none.
     fn logs_by(&self, _properties: &Value) -> Option<Path> {
         None
+    }
+
+    /// Whether it sets that role: what writes logs with it waits for it.
+    fn sets_log_role(&self) -> bool {
+        false
     }
 
     /// The log group of what the code of a live resource prints, and what it takes to read that.
@@ -486,6 +523,25 @@ pub struct Held {
     pub release: String,
 }
 
+/// How the ARN of a resource follows from what `Ref` or `GetAtt` gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecorderArn {
+    /// It is this attribute.
+    Attribute(&'static str),
+    /// It is an ARN of API Gateway, with this before what `Ref` gives.
+    Gateway(&'static str),
+}
+
+impl RecorderArn {
+    /// The ARN; `value` gives the value of an attribute, or of `Ref`.
+    pub fn of(self, scope: &Scope, value: impl Fn(Option<&str>) -> Option<String>) -> Option<String> {
+        match self {
+            Self::Attribute(name) => value(Some(name)),
+            Self::Gateway(path) => value(None).map(|id| iam_permissions::apigateway(scope, &format!("{path}{id}"))),
+        }
+    }
+}
+
 /// What resources of a type are parts of.
 #[derive(Debug, Clone, Copy)]
 pub struct Within {
@@ -503,6 +559,16 @@ pub struct Reference {
     pub prefix: &'static str,
     /// The type of what it leads to.
     pub to: &'static str,
+}
+
+/// A property with the name of another part of the same API, or a map of such names.
+#[derive(Debug, Clone, Copy)]
+pub struct NamedPart {
+    pub property: &'static str,
+    /// The type of what it names.
+    pub to: &'static str,
+    /// The property of that type which is the name.
+    pub name: &'static str,
 }
 
 /// Properties that CloudFormation has for other resources of the type, those of HTTP APIs above all.
@@ -595,6 +661,11 @@ impl Live {
         Self { health, ..self }
     }
 
+    /// Whether it is recorded, and not there.
+    pub fn is_absent(&self) -> bool {
+        self.health == Health::Absent
+    }
+
     /// Whether it is being deleted: it is there, and it is nothing to build on.
     pub fn is_being_deleted(&self) -> bool {
         matches!(&self.health, Health::Busy(state) if state == "DELETING")
@@ -626,6 +697,9 @@ pub enum Health {
     Busy(String),
     /// Broken, and why. It is replaced by the next `up`.
     Failed(String),
+    /// A record of the stack tells of it, and it is not there: a run ended before it was created or after it was deleted, or
+    /// somebody else deleted it.
+    Absent,
     /// It works as it did before its last change, which failed: why. The next `up` makes that change again.
     Outdated(String),
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::iam_permissions::{ANY, Permissions, Roles, Subject};
+use super::iam_permissions::{ANY, Permissions, Roles, Subject, apigateway};
 use super::tags::Tags;
 use super::{
     Action, Attribute, Kind, Naming, Part, PlanView, ResourceView, StackView, StepEffects, StepView, names, tags,
@@ -195,6 +195,11 @@ impl Kind for Role {
         if it.deletes {
             allow(REMOVE);
         }
+        if (it.creates || it.deletes) && [&it.desired, &it.live].into_iter().any(serves_gateway) {
+            // The account's role for logs may be this one.
+            permissions.allow("apigateway", &["GET", "PATCH"], apigateway(it.scope, "account"));
+        }
+        let mut allow = |actions: &[&str]| permissions.allow("iam", actions, arn.as_str());
         let changes: [(&[&str], &[&str]); 6] = [
             (&["AssumeRolePolicyDocument"], &["UpdateAssumeRolePolicy"]),
             (&["Description", "MaxSessionDuration"], &["UpdateRole"]),
@@ -209,6 +214,11 @@ impl Kind for Role {
             }
         }
     }
+}
+
+/// Whether API Gateway can assume a role with these properties.
+pub fn serves_gateway(properties: &Value) -> bool {
+    properties["AssumeRolePolicyDocument"].to_string().contains("apigateway.amazonaws.com")
 }
 
 /// The ARN of the role with this name: with its path, where the plan has it.

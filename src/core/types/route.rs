@@ -1,12 +1,14 @@
 //! `AWS::ApiGatewayV2::Route`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::iam_permissions::{Permissions, Subject, api_part};
 use super::{
-    Action, Attribute, Kind, Live, Names, Never, Part, PlanView, Reference, StepEffects, StepView, Within, canonical,
-    names,
+    Action, Attribute, Kind, Live, NamedPart, Names, Never, Part, PlanView, Reference, StepEffects, StepView, Within,
+    canonical, names,
 };
 use crate::core::words::{Problem, Scope, shown};
 
@@ -28,7 +30,20 @@ pub(crate) struct Props {
     pub(crate) api_key_required: bool,
     pub(crate) model_selection_expression: Option<String>,
     pub(crate) operation_name: Option<String>,
+    /// The names of models by what the model selection expression selects.
+    #[serde(default)]
+    pub(crate) request_models: BTreeMap<String, String>,
+    /// What a handshake must have.
+    #[serde(default)]
+    pub(crate) request_parameters: BTreeMap<String, ParameterConstraints>,
     pub(crate) route_response_selection_expression: Option<String>,
+}
+
+/// Whether a parameter must be there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct ParameterConstraints {
+    pub(crate) required: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -67,6 +82,13 @@ impl Kind for Route {
         if old["ApiKeyRequired"] == true && new["ApiKeyRequired"] != true {
             found.push(format!("{key} takes callers without an API key"));
         }
+        let required = |of: &Value| -> Vec<String> {
+            let parameters = of["RequestParameters"].as_object().into_iter().flatten();
+            parameters.filter(|(_, one)| one["Required"] == true).map(|(name, _)| name.clone()).collect()
+        };
+        let still = required(new);
+        let gone = required(old).into_iter().filter(|name| !still.contains(name));
+        found.extend(gone.map(|name| format!("{key} takes callers without {name}")));
         found
     }
 
@@ -85,6 +107,10 @@ impl Kind for Route {
         ]
     }
 
+    fn needs_by_name(&self) -> &'static [NamedPart] {
+        &[NamedPart { property: "RequestModels", to: names::MODEL, name: "Name" }]
+    }
+
     fn is_frozen_by_deployments(&self) -> bool {
         true
     }
@@ -95,10 +121,6 @@ impl Kind for Route {
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
         canonical::<Props>(properties)
-    }
-
-    fn not_yet(&self) -> &'static [&'static str] {
-        &["RequestModels", "RequestParameters"]
     }
 
     /// Scopes go with JWT authorizers (API Gateway's `CreateRoute`).
@@ -115,7 +137,7 @@ impl Kind for Route {
     }
 
     fn hard(&self) -> &'static [&'static str] {
-        &["ApiId", "AuthorizerId", "Target"]
+        &["ApiId", "AuthorizerId", "RequestModels", "Target"]
     }
 
     fn attribute(&self, _: &Scope, _: Option<&str>, attribute: Option<&str>) -> Attribute {

@@ -1,13 +1,16 @@
 //! `AWS::ApiGatewayV2::RouteResponse`: what makes a route answer its caller.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::iam_permissions::{Permissions, Subject, api_part};
+use super::route::ParameterConstraints;
 use super::serving::follows;
 use super::{
-    Action, Attribute, Desired, Kind, Live, Names, Part, PlanView, Reference, StepEffects, StepView, Within, canonical,
-    names,
+    Action, Attribute, Desired, Kind, Live, NamedPart, Names, Part, PlanView, Reference, StepEffects, StepView, Within,
+    canonical, names,
 };
 use crate::core::words::{Problem, Scope};
 
@@ -23,6 +26,11 @@ pub(crate) struct Props {
     pub(crate) route_id: String,
     pub(crate) route_response_key: String,
     pub(crate) model_selection_expression: Option<String>,
+    /// The names of models by what the model selection expression selects.
+    #[serde(default)]
+    pub(crate) response_models: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(crate) response_parameters: BTreeMap<String, ParameterConstraints>,
 }
 
 impl Kind for RouteResponse {
@@ -58,16 +66,17 @@ impl Kind for RouteResponse {
         canonical::<Props>(properties)
     }
 
-    fn not_yet(&self) -> &'static [&'static str] {
-        &["ResponseModels", "ResponseParameters"]
+    /// An update cannot take a parameter away, and there is no call that does, as there is for a route's.
+    fn create_only(&self) -> &'static [&'static str] {
+        &["ApiId", "ResponseParameters", "RouteId", "RouteResponseKey"]
     }
 
-    fn create_only(&self) -> &'static [&'static str] {
-        &["ApiId", "RouteId", "RouteResponseKey"]
+    fn needs_by_name(&self) -> &'static [NamedPart] {
+        &[NamedPart { property: "ResponseModels", to: names::MODEL, name: "Name" }]
     }
 
     fn hard(&self) -> &'static [&'static str] {
-        &["ApiId", "RouteId"]
+        &["ApiId", "ResponseModels", "RouteId"]
     }
 
     fn attribute(&self, _: &Scope, _: Option<&str>, attribute: Option<&str>) -> Attribute {

@@ -64,10 +64,46 @@ const EXCEPTIONS: &[Exception] = &[
               default for HTTP APIs alone",
     },
     Exception {
+        type_name: "AWS::ApiGatewayV2::ApiMapping",
+        what: What::CreateOnlyHere,
+        paths: &["ApiMappingKey"],
+        why: "a mapping has no name and no tags: its path of the domain is what it is known by",
+    },
+    Exception {
         type_name: "AWS::ApiGatewayV2::Authorizer",
         what: What::RequiredHere,
         paths: &["AuthorizerUri"],
         why: "only JWT authorizers have none, and they are for HTTP APIs",
+    },
+    Exception {
+        type_name: "AWS::ApiGatewayV2::IntegrationResponse",
+        what: What::CreateOnlyHere,
+        paths: &["ContentHandlingStrategy"],
+        why: "an update cannot take it away: UpdateIntegrationResponse knows its two values alone",
+    },
+    Exception {
+        type_name: "AWS::ApiGatewayV2::IntegrationResponse",
+        what: What::CreateOnlyHere,
+        paths: &["IntegrationResponseKey"],
+        why: "an integration response has no name and no tags: its key is what it is known by",
+    },
+    Exception {
+        type_name: "AWS::ApiGatewayV2::Model",
+        what: What::CreateOnlyHere,
+        paths: &["Name"],
+        why: "a model has no tags: its name is what it is known by, to routes, too",
+    },
+    Exception {
+        type_name: "AWS::ApiGatewayV2::Route",
+        what: What::Foreign,
+        paths: &["RequestParameters.Required"],
+        why: "the schema says no more than that it is JSON; CreateRoute takes a map of constraints",
+    },
+    Exception {
+        type_name: "AWS::ApiGatewayV2::RouteResponse",
+        what: What::CreateOnlyHere,
+        paths: &["ResponseParameters"],
+        why: "an update cannot take a parameter away, and there is no call that does",
     },
     Exception {
         type_name: "AWS::ApiGatewayV2::Route",
@@ -128,6 +164,12 @@ const EXCEPTIONS: &[Exception] = &[
         what: What::CreateOnlyHere,
         paths: &["PolicyName"],
         why: "IAM cannot rename an inline policy: another name is another policy",
+    },
+    Exception {
+        type_name: "AWS::Lambda::EventSourceMapping",
+        what: What::CreateOnlyHere,
+        paths: &["Queues", "Topics"],
+        why: "UpdateEventSourceMapping does not take them",
     },
     Exception {
         type_name: "AWS::Lambda::Function",

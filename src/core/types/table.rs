@@ -10,7 +10,7 @@ use super::tags::Tags;
 use super::{Action, Attribute, Kind, Naming, PlanView, StepEffects, StepView, names, tags, to_value};
 use crate::core::words::{Path, Problem, ProblemKind, Scope, Token, deserialize};
 
-pub const TYPE: &str = "AWS::DynamoDB::Table";
+pub const TYPE: &str = names::TABLE;
 
 /// A DynamoDB table.
 pub struct Table;

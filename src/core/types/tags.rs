@@ -22,6 +22,13 @@ pub const DELETION_POLICY: &str = "wschat:deletion-policy";
 /// the stack. The rest of the key is the statement's id; the value is the function and the statement's deletion policy.
 pub const PERMISSION: &str = "wschat:permission:";
 
+/// The prefix of tags of an API, one for each domain name that its stages are mapped to. The rest of the key is the
+/// domain, `@` for the `*` of a wildcard.
+pub const DOMAIN: &str = "wschat:domain:";
+
+/// The prefix of tags that record a resource of the stack which cannot be tagged itself (`cloud_control::record`).
+pub const RESOURCE: &str = "wschat:resource:";
+
 /// Tags by key.
 pub type Tags = BTreeMap<String, String>;
 
@@ -74,9 +81,20 @@ pub fn check_count(tags: &Tags) -> Result<(), String> {
     ))
 }
 
-/// Tags that are not AWS's own (`aws:…` can be neither set nor removed).
+/// Tags that are not AWS's own (`aws:…` can be neither set nor removed), and no records of other resources: those come and go
+/// with what they record.
 pub fn settable(tags: impl IntoIterator<Item = (String, String)>) -> Tags {
-    tags.into_iter().filter(|(key, _)| !key.starts_with("aws:")).collect()
+    tags.into_iter().filter(|(key, _)| !key.starts_with("aws:") && !is_record(key)).collect()
+}
+
+/// Whether a tag records another resource.
+pub fn is_record(key: &str) -> bool {
+    [RESOURCE, PERMISSION, DOMAIN].iter().any(|prefix| key.starts_with(prefix))
+}
+
+/// The tags that record other resources.
+pub fn records(tags: &Tags) -> impl Iterator<Item = (String, String)> + '_ {
+    tags.iter().filter(|(key, _)| is_record(key)).map(|(key, value)| (key.clone(), value.clone()))
 }
 
 /// The owner of a resource without an ownership tag.

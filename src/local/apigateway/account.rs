@@ -1,6 +1,6 @@
 //! The account's only setting: the role with which stages write logs.
 //!
-//! A new account on AWS has no such role. This one has one by default, because templates cannot set it and logging should work
+//! A new account on AWS has no such role. This one has one by default, because few templates set it and logging should work
 //! without manual setup. After it is removed (`aws apigateway update-account`), stages with logging are refused as on AWS.
 
 use serde::Deserialize;

@@ -31,6 +31,7 @@ pub fn create(state: &mut State, call: &ControlCall<'_>) -> Answer {
         tags,
         authorizers: Default::default(),
         integrations: Default::default(),
+        models: Default::default(),
         routes: Default::default(),
         deployments: Default::default(),
         stages: Default::default(),
@@ -61,6 +62,11 @@ pub fn update(state: &mut State, call: &ControlCall<'_>) -> Answer {
 
 pub fn delete(state: &mut State, call: &ControlCall<'_>) -> Answer {
     state.api(call)?;
+    let mapped = state.domains.iter().find(|(_, domain)| domain.mappings.values().any(|one| one.api_id == call.id(0)));
+    if let Some((domain, _)) = mapped {
+        // That mappings must go first is known (docs/aws-facts.md), AWS's words are not.
+        return Err(bad_request(format!("Unable to delete API because it is mapped to the domain name {domain}")));
+    }
     state.apis.remove(call.id(0));
     Ok(Response::empty(204))
 }

@@ -165,6 +165,8 @@ fn read(answer: &Value) -> Option<(String, String, AuthorizerContext)> {
         Value::Bool(_) | Value::Number(_) => Some((name, value.to_string().into())),
         Value::Array(_) | Value::Object(_) => None,
     };
-    let context = given.into_iter().map(text).collect::<Option<AuthorizerContext>>()?;
+    // An API that takes API keys from its authorizer finds them at `$context.authorizer.usageIdentifierKey`.
+    let key = answer.get("usageIdentifierKey").cloned().map(|key| ("usageIdentifierKey".to_owned(), key));
+    let context = given.into_iter().chain(key).map(text).collect::<Option<AuthorizerContext>>()?;
     Some((principal, policy, context))
 }

@@ -36,8 +36,77 @@ pub enum Cause {
     NoFunction {
         uri: String,
     },
-    /// No template of a MOCK integration has a literal status code.
-    NoMockedStatus,
+    /// What a MOCK integration's request template gives has no status code.
+    NoMockedStatus {
+        given: String,
+    },
+    /// A mapping template failed: the key it stands under, and what is wrong, with its place.
+    Template {
+        side: Side,
+        key: String,
+        error: String,
+    },
+    /// No request template is selected, and the passthrough behavior passes nothing on.
+    NoTemplate {
+        behavior: String,
+        keys: Vec<String>,
+    },
+    /// A mapped parameter.
+    Parameter {
+        name: String,
+        problem: String,
+    },
+    /// Content that is to be converted to binary is not base64.
+    NotBase64 {
+        side: Side,
+    },
+    /// A message that does not match the route's model.
+    NotOfModel {
+        model: String,
+        problem: String,
+    },
+    /// The route's model selection expression leads to no model, or its schema cannot be used.
+    BadModel {
+        model: String,
+        problem: String,
+    },
+    /// No integration response has a key that matches what the integration answered, and none is `$default`.
+    NoIntegrationResponse {
+        matched: String,
+        keys: Vec<String>,
+    },
+    /// An HTTP integration's endpoint gave no response.
+    NoEndpoint {
+        uri: String,
+        problem: String,
+    },
+    /// The endpoint or the service did not answer in time.
+    Late {
+        uri: String,
+        limit: Duration,
+    },
+    /// An AWS integration calls a service that the local cloud does not have.
+    NoService {
+        service: String,
+        served: Vec<String>,
+    },
+    /// The policies of the integration's role do not let it invoke the function.
+    RoleDenied {
+        role: String,
+        function: String,
+    },
+    /// A handshake of a route with IAM authorization.
+    NotSigned {
+        why: String,
+    },
+    /// A handshake of a route that requires an API key.
+    NoApiKey {
+        why: String,
+    },
+    /// The gateway cannot assume the integration's role.
+    NoRole {
+        role: String,
+    },
     /// The function's resource policy.
     NotPermitted {
         function: String,
@@ -92,6 +161,22 @@ pub enum Cause {
     },
 }
 
+/// Which of an integration's two mappings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    Request,
+    Response,
+}
+
+impl Side {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Response => "response",
+        }
+    }
+}
+
 /// How the client learns that an integration failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IntegrationFailure {
@@ -100,6 +185,10 @@ pub enum IntegrationFailure {
     /// The function failed, or returned no valid proxy response.
     Function,
     Timeout,
+    /// No template for the request (REST APIs: `UNSUPPORTED_MEDIA_TYPE`).
+    MediaType,
+    /// The message is not as the route's model says (`BAD_REQUEST_BODY`).
+    Body,
 }
 
 impl IntegrationFailure {
@@ -109,6 +198,8 @@ impl IntegrationFailure {
             Self::Configuration => 500,
             Self::Function => 502,
             Self::Timeout => 504,
+            Self::MediaType => 415,
+            Self::Body => 400,
         }
     }
 
@@ -117,6 +208,8 @@ impl IntegrationFailure {
         match self {
             Self::Configuration | Self::Function => "Internal server error",
             Self::Timeout => "Endpoint request timed out",
+            Self::MediaType => "Unsupported Media Type",
+            Self::Body => "Invalid request body",
         }
     }
 }
@@ -126,7 +219,9 @@ impl Cause {
     pub fn kind(&self) -> IntegrationFailure {
         match self {
             Self::Failed { .. } | Self::Malformed { .. } | Self::AnswerTooLarge { .. } => IntegrationFailure::Function,
-            Self::TimedOut { .. } => IntegrationFailure::Timeout,
+            Self::TimedOut { .. } | Self::Late { .. } => IntegrationFailure::Timeout,
+            Self::NoTemplate { .. } => IntegrationFailure::MediaType,
+            Self::NotOfModel { .. } => IntegrationFailure::Body,
             _ => IntegrationFailure::Configuration,
         }
     }
@@ -140,6 +235,7 @@ impl Cause {
             | Self::TimedOut { function, .. }
             | Self::Malformed { function, .. }
             | Self::MalformedAuthorization { function, .. }
+            | Self::RoleDenied { function, .. }
             | Self::Unauthorized { function }
             | Self::Denied { function, .. } => Some(function),
             Self::NotServed { .. }
@@ -147,7 +243,20 @@ impl Cause {
             | Self::Throttled { .. }
             | Self::NoIntegration { .. }
             | Self::NoFunction { .. }
-            | Self::NoMockedStatus
+            | Self::NoMockedStatus { .. }
+            | Self::Template { .. }
+            | Self::NoTemplate { .. }
+            | Self::Parameter { .. }
+            | Self::NotBase64 { .. }
+            | Self::NotOfModel { .. }
+            | Self::BadModel { .. }
+            | Self::NoIntegrationResponse { .. }
+            | Self::NoEndpoint { .. }
+            | Self::Late { .. }
+            | Self::NoService { .. }
+            | Self::NoRole { .. }
+            | Self::NotSigned { .. }
+            | Self::NoApiKey { .. }
             | Self::AnswerTooLarge { .. }
             | Self::ConnectRefused { .. }
             | Self::NoIdentity { .. } => None,
@@ -199,9 +308,79 @@ impl Cause {
                 "It must be arn:PARTITION:apigateway:REGION:lambda:path/2015-03-31/functions/FUNCTION_ARN/invocations."
                     .to_owned(),
             ),
-            Self::NoMockedStatus => (
-                "The MOCK integration has no request template with a literal statusCode.".to_owned(),
-                "Give it a request template such as {\"statusCode\": 200}.".to_owned(),
+            Self::NoMockedStatus { given } => (
+                format!("The request template of the MOCK integration gave no statusCode: {}", quoted(given)),
+                "Give the integration a request template such as {\"statusCode\": 200}.".to_owned(),
+            ),
+            Self::Template { side, key, error } => (
+                format!("The {} template \"{key}\" of the integration failed at {error}.", side.name()),
+                "Mend the template. What it works on is in the console, or in `wschat logs --local`.".to_owned(),
+            ),
+            Self::NoTemplate { behavior, keys } => (
+                format!("No request template is selected, and PassthroughBehavior {behavior} passes nothing on."),
+                format!(
+                    "TemplateSelectionExpression must give the key of a template, or one must be called $default; there are: \
+                     {}.",
+                    listed(keys)
+                ),
+            ),
+            Self::Parameter { name, problem } => (
+                format!("The parameter {name} of the integration could not be set: {problem}."),
+                "Map it from route.request.*, context.*, stageVariables.*, or a text in single quotes.".to_owned(),
+            ),
+            Self::NotBase64 { side } => (
+                format!("The content of the integration's {} is not base64, and it is to be converted to binary.", side.name()),
+                "Send binary content as base64 in a text frame, or leave ContentHandlingStrategy out.".to_owned(),
+            ),
+            Self::NotOfModel { model, problem } => (
+                format!("The message does not match the model {model}: {problem}."),
+                "Change the message, or the model's Schema.".to_owned(),
+            ),
+            Self::BadModel { model, problem } => (
+                format!("The message could not be held against the model {model}: {problem}."),
+                "Look at the route's RequestModels and at the model's Schema (JSON schema, draft 4).".to_owned(),
+            ),
+            Self::NoIntegrationResponse { matched, keys } => (
+                format!(
+                    "No integration response has a key that matches \"{}\"; there are: {}.",
+                    quoted(matched),
+                    listed(keys)
+                ),
+                "Add one with IntegrationResponseKey $default.".to_owned(),
+            ),
+            Self::NoEndpoint { uri, problem } => (
+                format!("The integration's endpoint {uri} did not answer: {problem}."),
+                "Start what serves it, or change IntegrationUri.".to_owned(),
+            ),
+            Self::Late { uri, limit } => (
+                format!("{uri} did not answer within {} s, the limit of the integration.", seconds(*limit)),
+                "The integration's TimeoutInMillis is the limit; API Gateway allows at most 29 s.".to_owned(),
+            ),
+            Self::NoService { service, served } => (
+                format!("The integration calls \"{service}\", which is not a service of the local cloud."),
+                format!("It works on AWS. Locally there are {}.", served.join(", ")),
+            ),
+            Self::NoRole { role } => (
+                format!("API Gateway cannot assume the integration's role {role}."),
+                "It must exist, and its AssumeRolePolicyDocument must allow sts:AssumeRole for the service \
+                 apigateway.amazonaws.com."
+                    .to_owned(),
+            ),
+            Self::RoleDenied { role, function } => (
+                format!("The integration's role {role} may not invoke {}.", name_of(function)),
+                "Allow lambda:InvokeFunction on it in the policies of the role.".to_owned(),
+            ),
+            Self::NotSigned { why } => (
+                why.clone(),
+                "Sign the handshake with Signature Version 4 for execute-api, by a key that `wschat env` shows or that a role \
+                 got; $connect has AuthorizationType AWS_IAM."
+                    .to_owned(),
+            ),
+            Self::NoApiKey { why } => (
+                why.clone(),
+                "Connect with the header x-api-key and the value of an AWS::ApiGateway::ApiKey that a usage plan of the stage \
+                 has; locally a key without Value has its id as its value."
+                    .to_owned(),
             ),
             Self::NotPermitted { function, source_arn } => (
                 format!("The resource policy of {} does not let API Gateway invoke it.", name_of(function)),
@@ -247,7 +426,7 @@ impl Cause {
                 "Return less, or post it in parts through @connections.".to_owned(),
             ),
             Self::ConnectRefused { status } => (
-                format!("The function of $connect refused the client: it returned the status {status}."),
+                format!("The integration of $connect refused the client: it returned the status {status}."),
                 "It accepts a client by a status from 200 to 299.".to_owned(),
             ),
             Self::NoIdentity { missing } => (
@@ -324,6 +503,11 @@ pub fn described(error: &str) -> String {
         (_, Some(message)) => quoted(message),
         _ => quoted(error),
     }
+}
+
+/// Keys in a sentence.
+fn listed(keys: &[String]) -> String {
+    if keys.is_empty() { "none".to_owned() } else { keys.join(", ") }
 }
 
 /// The function's name in its ARN, with its version or alias.

@@ -17,15 +17,17 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::access_log::{AccessRecord, Integration};
+use super::admission;
 use super::authorizer::{self, Handshake, Refused};
 use super::cause::{self, Cause, IntegrationFailure};
 use super::connection::{self, Connection, ConnectionEnd};
 use super::event::{self, Origin, Pairs, RequestInfo};
 use super::gateway_log::{self, ClientRequest};
-use super::integration::{self, ProxyResponse};
-use super::model::{FrozenRoute, Stage, State};
+use super::integration::{ProxyResponse, RouteCall};
+use super::model::{FrozenRoute, Snapshot, Stage, State};
 use super::rules::Members;
 use super::selection;
+use super::signature::Signed;
 use super::{ApiGateway, connection::MAX_MESSAGE};
 use crate::local::context::ACCOUNT;
 use crate::local::context::recorder::{Text, What};
@@ -50,8 +52,7 @@ impl ApiGateway {
         let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
         let path: Vec<String> = segments(request.uri().path());
         let state = self.state();
-        let target = target(host, &path).filter(|(api_id, stage)| serves(&state, api_id, stage));
-        let Some((api_id, stage_name)) = target else {
+        let Some((api_id, stage_name)) = served_at(&state, host, &path) else {
             self.refused_unserved(host, &path);
             return refusal(StatusCode::FORBIDDEN, &json!({ "message": "Forbidden" }));
         };
@@ -81,7 +82,9 @@ impl ApiGateway {
         let header_case = request.extensions().get::<HeaderCase>();
         let headers = forwarded_headers(request.headers(), header_case, peer, self.context.port);
         let query = query(request.uri().query().unwrap_or_default());
-        let sub_protocol = match self.connect(&state, &mut origin, &headers, &query).await {
+        let path = request.uri().path().to_owned();
+        let signed = Signed { path: &path, query: &query, headers: &headers };
+        let sub_protocol = match self.connect(&state, &mut origin, signed).await {
             Ok(returned) => chosen_protocol(&returned.headers),
             Err(refused) => return refused,
         };
@@ -113,10 +116,7 @@ impl ApiGateway {
     /// The answer to a plain GET of a stage: 426 with the WebSocket URL.
     pub fn without_upgrade(&self, request: &Request) -> Option<Response> {
         let host = request.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-        let (api_id, stage) = target(host, &request.segments())?;
-        if !serves(&self.state(), &api_id, &stage) {
-            return None;
-        }
+        let (api_id, stage) = served_at(&self.state(), host, &request.segments())?;
         let uri = format!("ws://{}/{api_id}/{stage}", self.context.authority());
         let body = json!({ "message": format!("Upgrade Required: connect a WebSocket client to {uri}") });
         Some(Response::json(426, &body).with_header("upgrade", "websocket").with_header("connection", "upgrade"))
@@ -127,12 +127,11 @@ impl ApiGateway {
         &self,
         state: &State,
         origin: &mut Origin,
-        headers: &Pairs,
-        query: &Pairs,
+        signed: Signed<'_>,
     ) -> Result<ProxyResponse, HttpResponse> {
         let mut record = AccessRecord::new("CONNECT");
         let asked = origin.clone();
-        let result = self.run_connect(state, origin, headers, query, &mut record).await;
+        let result = self.run_connect(state, origin, signed, &mut record).await;
         let (connection, request_id) = (asked.connection_id.clone(), record.request_info.request_id.clone());
         let (api, stage) = (asked.api_id.clone(), asked.stage.clone());
         let (happened, answer) = match result {
@@ -154,7 +153,8 @@ impl ApiGateway {
 
     /// Records the refusal of a handshake for an API or a stage that is not served.
     fn refused_unserved(&self, host: &str, path: &[String]) {
-        let Some((api, stage)) = target(host, path) else { return };
+        let mapped = self.state().mapped(host, path).map(|(api, stage, _)| (api, stage));
+        let Some((api, stage)) = mapped.or_else(|| target(host, path)) else { return };
         let cause = Cause::NotServed { api: api.clone(), stage: stage.clone() };
         self.context.recorder.record(What::Refused {
             connection: String::new(),
@@ -167,27 +167,34 @@ impl ApiGateway {
         });
     }
 
-    /// Runs the authorizer and the integration of `$connect`: the accepting answer, or the refusal.
+    /// Checks who connects, and runs the integration of `$connect`: the accepting answer, or the refusal.
     async fn run_connect(
         &self,
         state: &State,
         origin: &mut Origin,
-        headers: &Pairs,
-        query: &Pairs,
+        signed: Signed<'_>,
         record: &mut AccessRecord,
     ) -> Result<ProxyResponse, Refused> {
+        let Signed { headers, query, .. } = signed;
         record.route_key = Some("$connect".to_owned());
-        let Some((region, stage, routes)) = served(state, origin) else {
+        let Some((region, stage, snapshot)) = served(state, origin) else {
             return Err(Refused::new(StatusCode::FORBIDDEN, "Forbidden", not_served(origin)));
         };
         if !self.admits(stage, origin, "$connect") {
             let cause = Cause::Throttled { route: "$connect".to_owned() };
             return Err(Refused::new(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests", cause));
         }
-        let Some(route) = routes.routes.get("$connect") else {
+        let Some(route) = snapshot.routes.get("$connect") else {
             return Ok(ProxyResponse { status: 200, headers: Members::new(), body: None });
         };
         let variables = &stage.config.stage_variables;
+        let backends =
+            || self.backends.get().ok_or_else(|| failed(Cause::NoIntegration { route: "$connect".to_owned() }));
+        if route.config.authorization_type == "AWS_IAM" {
+            let route_arn =
+                format!("arn:aws:execute-api:{region}:{ACCOUNT}:{}/{}/$connect", origin.api_id, origin.stage);
+            admission::by_signature(backends()?.callers.as_ref(), &signed, region, &route_arn)?;
+        }
         if let Some((id, authorizer)) = &route.authorizer {
             let asked = origin.clone();
             let context = |name: &str| context_variable(&asked, name);
@@ -203,8 +210,19 @@ impl ApiGateway {
                 authorizer::ask(authorizer, functions, &handshake, &source_arn, &route_arn, event, &mut request).await;
             origin.authorizer = Some(said?);
         }
+        if route.config.api_key_required {
+            let api = state.apis.get(&origin.api_id);
+            let by_authorizer = api.is_some_and(|api| api.config.api_key_selection_expression.starts_with("$context."));
+            let given = if by_authorizer {
+                origin.authorizer.as_ref().and_then(|said| said.get("usageIdentifierKey")).and_then(Value::as_str)
+            } else {
+                headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("x-api-key")).map(|(_, value)| value.as_str())
+            };
+            let of = (origin.api_id.as_str(), origin.stage.as_str());
+            admission::by_api_key(backends()?.records.as_ref(), region, given, of)?;
+        }
         let event = event::connect(origin, &record.request_info, headers, query, variables);
-        match self.integrate(region, stage, origin, route, event, record).await {
+        match self.integrate((region, stage, snapshot), origin, route, event, record).await {
             Ok(returned) if (200..300).contains(&returned.status) => Ok(returned),
             Ok(returned) => {
                 let status = StatusCode::from_u16(returned.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -286,7 +304,7 @@ impl ApiGateway {
         let variables = &stage.config.stage_variables;
         let event = event::message(origin, &record.request_info, &message_id, route_key, body, variables);
         record.message_id = Some(message_id);
-        match self.integrate(region, stage, origin, route, event, record).await {
+        match self.integrate((region, stage, snapshot), origin, route, event, record).await {
             Err(cause) => Err(failed(cause)),
             Ok(ProxyResponse { body: Some(body), .. }) if route.responds && body.len() <= MAX_MESSAGE => {
                 Ok(data(body.into()))
@@ -323,7 +341,7 @@ impl ApiGateway {
         record.route_key = Some("$disconnect".to_owned());
         let variables = &stage.config.stage_variables;
         let event = event::disconnect(origin, &record.request_info, end.code, &end.reason, variables);
-        if let Err(cause) = self.integrate(region, stage, origin, route, event, &mut record).await {
+        if let Err(cause) = self.integrate((region, stage, snapshot), origin, route, event, &mut record).await {
             let failure = cause.kind();
             tracing::warn!(connection = origin.connection_id, ?failure, "$disconnect failed");
             record.refuse(failure.status(), failure.message(), cause);
@@ -349,8 +367,7 @@ impl ApiGateway {
     /// Runs the integration of the route that the record names.
     async fn integrate(
         &self,
-        region: &str,
-        stage: &Stage,
+        (region, stage, snapshot): (&str, &Stage, &Snapshot),
         origin: &Origin,
         route: &FrozenRoute,
         event: Bytes,
@@ -359,16 +376,24 @@ impl ApiGateway {
         let (api_id, stage_name) = (&origin.api_id, &origin.stage);
         let route_key = &record.route_key.clone().unwrap_or_default();
         let source_arn = format!("arn:aws:execute-api:{region}:{ACCOUNT}:{api_id}/{stage_name}/{route_key}");
-        let variables = &stage.config.stage_variables;
         let start = Instant::now();
         // That of the authorizer, if there was one.
         record.invocation = None;
         let returned = match &route.integration {
             None => Err(Cause::NoIntegration { route: route_key.to_owned() }),
             Some(integration) => {
-                let functions = self.functions.as_ref();
+                let call = RouteCall {
+                    functions: self.functions.as_ref(),
+                    backends: self.backends.get(),
+                    roots: &self.context.ca_bundle,
+                    snapshot,
+                    route,
+                    variables: &stage.config.stage_variables,
+                    source_arn: &source_arn,
+                    event,
+                };
                 let mut request = ClientRequest { logs: self.logs.as_ref(), region, origin, record };
-                integration::run(integration, functions, variables, &source_arn, event, &mut request).await
+                call.run(integration, &mut request).await
             }
         };
         record.integration = Some(Integration {
@@ -406,15 +431,21 @@ fn context_variable(origin: &Origin, name: &str) -> Option<String> {
 }
 
 /// What the stage of a connection currently serves: the API's region, the stage, the deployed snapshot.
-fn served<'s>(state: &'s State, origin: &Origin) -> Option<(&'s str, &'s Stage, &'s super::model::Snapshot)> {
+fn served<'s>(state: &'s State, origin: &Origin) -> Option<(&'s str, &'s Stage, &'s Snapshot)> {
     let api = state.apis.get(&origin.api_id)?;
     let (stage, snapshot) = api.served(&origin.stage)?;
     Some((&api.region, stage, snapshot))
 }
 
-fn serves(state: &State, api_id: &str, stage: &str) -> bool {
-    let api = state.apis.get(api_id).filter(|api| !api.config.disable_execute_api_endpoint);
-    api.is_some_and(|api| api.served(stage).is_some())
+/// The API and the stage that are served at an address: below a domain name, or at the API's own address.
+fn served_at(state: &State, host: &str, path: &[String]) -> Option<(String, String)> {
+    let serves = |api: &str, stage: &str| state.apis.get(api).filter(|api| api.served(stage).is_some());
+    match state.mapped(host, path) {
+        Some((api, stage, [])) => serves(&api, &stage).is_some().then_some((api, stage)),
+        Some(_) => None,
+        None => target(host, path)
+            .filter(|(api, stage)| serves(api, stage).is_some_and(|api| !api.config.disable_execute_api_endpoint)),
+    }
 }
 
 /// The API and the stage of an address: `{apiId}.execute-api.HOST/{stage}`, or `HOST/{apiId}/{stage}`.

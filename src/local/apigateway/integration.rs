@@ -1,6 +1,14 @@
-//! Runs a route's integration: checks its permission, limits its time and parses its result.
+//! Runs a route's integration: checks its permission, limits its time, and reads or maps its result.
+//!
+//! ```text
+//! AWS_PROXY               event --> function --> proxy response
+//! MOCK, HTTP, HTTP_PROXY, AWS   event --> mapping::request --> endpoint | service_call | function --> mapping::response
+//! ```
 
-use std::time::Duration;
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,9 +18,86 @@ use serde_json::Value;
 
 use super::cause::{self, Cause};
 use super::gateway_log::ClientRequest;
-use super::model::{IntegrationConfig, Strings};
+use super::mapping::{self, Backend, IntegrationRequest, RouteRequest};
+use super::model::{FrozenRoute, Integration, IntegrationConfig, Snapshot, Strings};
 use super::rules::Members;
-use crate::local::context::ports::Functions;
+use super::schema::{self, Invalid};
+use super::service_call::{self, Target};
+use super::{endpoint, selection};
+use crate::core::iam::need::Need;
+use crate::local::context::ports::{Callers, Functions, Invoked, Records, Roles, Services};
+use crate::local::lock::lock;
+
+/// How long a session of an integration's role is used.
+const SESSION: Duration = Duration::from_secs(300);
+
+/// The rest of the local cloud, as the gateway uses it.
+pub struct Backends {
+    roles: Arc<dyn Roles>,
+    services: Arc<dyn Services>,
+    pub callers: Arc<dyn Callers>,
+    /// API keys and usage plans.
+    pub records: Arc<dyn Records>,
+    /// By role: since when, and its access key.
+    sessions: Mutex<HashMap<String, (Instant, String)>>,
+}
+
+impl Backends {
+    pub fn new(
+        roles: Arc<dyn Roles>,
+        services: Arc<dyn Services>,
+        callers: Arc<dyn Callers>,
+        records: Arc<dyn Records>,
+    ) -> Self {
+        Self { roles, services, callers, records, sessions: Mutex::default() }
+    }
+
+    /// Checks that the gateway can assume a role, and that its policies let it invoke a function.
+    fn may_invoke(&self, role: &str, function: &str) -> Result<(), Cause> {
+        if !self.roles.assumable(role, "apigateway.amazonaws.com") {
+            return Err(Cause::NoRole { role: role.to_owned() });
+        }
+        let region = function.split(':').nth(3).unwrap_or_default();
+        match self.roles.refused(role, region, &[Need::new("lambda:InvokeFunction", function)]) {
+            Some(_) => Err(Cause::RoleDenied { role: role.to_owned(), function: function.to_owned() }),
+            None => Ok(()),
+        }
+    }
+
+    /// The access key of a session of a role.
+    fn session(&self, role: &str) -> Result<String, Cause> {
+        if !self.roles.assumable(role, "apigateway.amazonaws.com") {
+            return Err(Cause::NoRole { role: role.to_owned() });
+        }
+        let mut sessions = lock(&self.sessions);
+        if let Some((since, key)) = sessions.get(role)
+            && since.elapsed() < SESSION
+            && self.roles.has_issued(key)
+        {
+            return Ok(key.clone());
+        }
+        let key = self.roles.issue(role, "BackplaneAssumeRoleSession").access_key_id;
+        sessions.insert(role.to_owned(), (Instant::now(), key.clone()));
+        Ok(key)
+    }
+}
+
+/// A route's call of its integration.
+pub struct RouteCall<'a> {
+    pub functions: &'a dyn Functions,
+    /// `None` where there is no cloud around the gateway.
+    pub backends: Option<&'a Backends>,
+    /// The PEM file with the certificates that endpoints are trusted by.
+    pub roots: &'a Path,
+    pub snapshot: &'a Snapshot,
+    pub route: &'a FrozenRoute,
+    /// The stage's.
+    pub variables: &'a Strings,
+    /// `arn:aws:execute-api:REGION:ACCOUNT:API/STAGE/KEY`.
+    pub source_arn: &'a str,
+    /// What a Lambda proxy gets.
+    pub event: Bytes,
+}
 
 /// The response of a Lambda proxy integration.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,70 +122,186 @@ pub fn integrated_function(uri: &str) -> Option<&str> {
     function_arn(uri).or_else(|| (uri.starts_with("arn:aws:lambda:") && uri.contains(":function:")).then_some(uri))
 }
 
-/// Runs an integration on `event` as the API's route `source_arn` (`arn:aws:execute-api:REGION:ACCOUNT:API/STAGE/KEY`), for
-/// the client's request `request`.
-///
-/// # Errors
-/// The [`Cause`] of a failure; the client is told its kind.
-pub async fn run(
-    integration: &IntegrationConfig,
-    functions: &dyn Functions,
-    variables: &Strings,
-    source_arn: &str,
-    event: Bytes,
-    request: &mut ClientRequest<'_>,
-) -> Result<ProxyResponse, Cause> {
-    if integration.integration_type == "MOCK" {
-        let status = mocked_status(integration).ok_or(Cause::NoMockedStatus)?;
-        return Ok(ProxyResponse { status, headers: Members::new(), body: None });
+impl RouteCall<'_> {
+    /// Runs an integration for the client's request `request`.
+    ///
+    /// # Errors
+    /// The [`Cause`] of a failure; the client is told its kind.
+    pub async fn run(self, integration: &Integration, request: &mut ClientRequest<'_>) -> Result<ProxyResponse, Cause> {
+        let config = &integration.config;
+        if config.integration_type == "AWS_PROXY" {
+            let event = self.event.clone();
+            let (function, invoked) = self.invoke(config, event, request).await?;
+            if invoked.function_error.is_some() {
+                return Err(failed(function, &invoked));
+            }
+            return read(&invoked.payload).ok_or_else(|| {
+                let returned = String::from_utf8_lossy(&invoked.payload).into_owned();
+                tracing::warn!(function, "malformed Lambda proxy response: {}", cause::quoted(&returned));
+                Cause::Malformed { function, returned }
+            });
+        }
+        let asked = RouteRequest::of(&self.event, self.variables);
+        if !config.integration_type.ends_with("_PROXY") {
+            self.validate(&asked)?;
+        }
+        let sent = mapping::request(config, &asked)?;
+        let backend = match config.integration_type.as_str() {
+            "MOCK" => mocked(&sent.body)?,
+            "HTTP" | "HTTP_PROXY" => self.send(config, sent, request).await?,
+            _ if integrated_function(&self.uri(config)).is_some() => {
+                let (function, invoked) = self.invoke(config, sent.body, request).await?;
+                let error = invoked.function_error.map(|_| message(&invoked.payload));
+                // Only a response that is made for errors takes one.
+                let taken = error.as_deref().is_none_or(|error| {
+                    integration
+                        .responses
+                        .values()
+                        .any(|response| mapping::matches(&response.integration_response_key, error))
+                });
+                if !taken {
+                    return Err(failed(function, &invoked));
+                }
+                let status = if error.is_some() { 502 } else { 200 };
+                Backend { status, body: invoked.payload, error, ..Backend::default() }
+            }
+            _ => self.call(config, sent).await?,
+        };
+        let mapped = mapping::response(integration.responses.values(), &asked, backend)?;
+        let header = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+            Some((name.to_string(), value.to_str().ok()?.into()))
+        };
+        Ok(ProxyResponse {
+            status: mapped.status,
+            headers: mapped.headers.iter().filter_map(header).collect(),
+            body: Some(mapped.body.into()),
+        })
     }
-    let uri = with_variables(integration.integration_uri.as_deref().unwrap_or_default(), variables);
-    let function = integrated_function(&uri).ok_or_else(|| Cause::NoFunction { uri: uri.clone() })?;
-    let named = || function.to_owned();
-    // With credentials the gateway invokes as that role, and the function's resource policy is not checked.
-    let permitted =
-        integration.credentials_arn.is_some() || functions.permits(function, "apigateway.amazonaws.com", source_arn);
-    if !permitted {
-        tracing::warn!(function, source_arn, "the function's resource policy does not let API Gateway invoke it");
-        return Err(Cause::NotPermitted { function: named(), source_arn: source_arn.to_owned() });
+
+    fn uri(&self, config: &IntegrationConfig) -> String {
+        with_variables(config.integration_uri.as_deref().unwrap_or_default(), self.variables)
     }
-    let limit = Duration::from_millis(integration.timeout_in_millis.into());
-    let id = request.begin_invocation(function);
-    let Ok(answer) = tokio::time::timeout(limit, functions.invoke(function, &id, event, request.id())).await else {
-        tracing::warn!(function, ?limit, "the integration timed out");
-        return Err(Cause::TimedOut { function: named(), limit });
-    };
-    let invoked = answer.map_err(|error| {
-        tracing::warn!(function, code = %error.code, message = error.message, "Lambda refused the invocation");
-        Cause::NotInvoked { function: named(), code: error.code.into_owned(), message: error.message }
-    })?;
-    if invoked.function_error.is_some() {
-        let error = String::from_utf8_lossy(&invoked.payload).into_owned();
-        tracing::warn!(
-            function,
-            "the function failed: {}; `wschat logs --local` shows where",
-            cause::described(&error)
-        );
-        return Err(Cause::Failed { function: named(), error });
+
+    /// Holds a message against the model that the route's model selection expression selects. Proxies take every message.
+    fn validate(&self, asked: &RouteRequest) -> Result<(), Cause> {
+        let config = &self.route.config;
+        let Some(expression) = &config.model_selection_expression else { return Ok(()) };
+        let key = selection::evaluate(expression, &|name| asked.selected(name));
+        let models = &config.request_models;
+        let Some(name) = key.and_then(|key| models.get(&key)).or_else(|| models.get("$default")) else { return Ok(()) };
+        let bad = |problem: String| Cause::BadModel { model: name.clone(), problem };
+        let model = self.snapshot.model(name).ok_or_else(|| bad("there is no such model".to_owned()))?;
+        let schema: Value = serde_json::from_str(&model.schema).map_err(|error| bad(error.to_string()))?;
+        let wrong = |problem: String| Cause::NotOfModel { model: name.clone(), problem };
+        let body = serde_json::from_str(&asked.body).map_err(|error| wrong(format!("it is not JSON: {error}")))?;
+        schema::validate(&schema, &body).map_err(|invalid| match invalid {
+            Invalid::Value(problem) => wrong(problem),
+            Invalid::Schema(problem) => bad(problem),
+        })
     }
-    read(&invoked.payload).ok_or_else(|| {
-        let returned = String::from_utf8_lossy(&invoked.payload).into_owned();
-        tracing::warn!(function, "malformed Lambda proxy response: {}", cause::quoted(&returned));
-        Cause::Malformed { function: named(), returned }
-    })
+
+    /// Invokes the integration's function; gives its ARN, and what came of it.
+    async fn invoke(
+        &self,
+        config: &IntegrationConfig,
+        payload: Bytes,
+        request: &mut ClientRequest<'_>,
+    ) -> Result<(String, Invoked), Cause> {
+        let uri = self.uri(config);
+        let function = integrated_function(&uri).ok_or_else(|| Cause::NoFunction { uri: uri.clone() })?;
+        let (functions, source_arn) = (self.functions, self.source_arn);
+        let named = || function.to_owned();
+        // With credentials the gateway invokes as that role, and the function's resource policy is not checked.
+        let role = config.credentials_arn.as_deref().zip(self.backends);
+        if let Some((role, backends)) = role {
+            backends.may_invoke(role, function)?;
+        }
+        let permitted =
+            config.credentials_arn.is_some() || functions.permits(function, "apigateway.amazonaws.com", source_arn);
+        if !permitted {
+            tracing::warn!(function, source_arn, "the function's resource policy does not let API Gateway invoke it");
+            return Err(Cause::NotPermitted { function: named(), source_arn: source_arn.to_owned() });
+        }
+        let limit = timeout_of(config);
+        let id = request.begin_invocation(function);
+        let Ok(answer) = tokio::time::timeout(limit, functions.invoke(function, &id, payload, request.id())).await
+        else {
+            tracing::warn!(function, ?limit, "the integration timed out");
+            return Err(Cause::TimedOut { function: named(), limit });
+        };
+        let invoked = answer.map_err(|error| {
+            tracing::warn!(function, code = %error.code, message = error.message, "Lambda refused the invocation");
+            Cause::NotInvoked { function: named(), code: error.code.into_owned(), message: error.message }
+        })?;
+        Ok((named(), invoked))
+    }
+
+    /// Sends a request to the integration's endpoint.
+    async fn send(
+        &self,
+        config: &IntegrationConfig,
+        sent: IntegrationRequest,
+        request: &ClientRequest<'_>,
+    ) -> Result<Backend, Cause> {
+        let uri = self.uri(config);
+        let limit = timeout_of(config);
+        let method = config.integration_method.as_deref();
+        let sending = endpoint::send(method, &uri, sent, self.roots, &request.origin.api_id);
+        match tokio::time::timeout(limit, sending).await {
+            Ok(Ok(backend)) => Ok(backend),
+            Ok(Err(problem)) => Err(Cause::NoEndpoint { uri, problem }),
+            Err(_) => Err(Cause::Late { uri, limit }),
+        }
+    }
+
+    /// Calls the integration's AWS service as its role.
+    async fn call(&self, config: &IntegrationConfig, sent: IntegrationRequest) -> Result<Backend, Cause> {
+        let uri = self.uri(config);
+        let target = Target::read(&uri).ok_or_else(|| Cause::NoFunction { uri: uri.clone() })?;
+        let nowhere = || Cause::NoService { service: target.service.to_owned(), served: Vec::new() };
+        let backends = self.backends.ok_or_else(nowhere)?;
+        let key = backends.session(config.credentials_arn.as_deref().unwrap_or_default())?;
+        let limit = timeout_of(config);
+        let services = backends.services.as_ref();
+        let calling = service_call::send(services, &target, config.integration_method.as_deref(), sent, &key);
+        tokio::time::timeout(limit, calling).await.unwrap_or_else(|_| Err(Cause::Late { uri: uri.clone(), limit }))
+    }
 }
 
-/// The `statusCode` in the request template of a MOCK integration. Templates are not evaluated, so it must be a literal number.
-/// The template is the one that the selection expression selects, else `$default`, else the only one.
-fn mocked_status(integration: &IntegrationConfig) -> Option<u16> {
-    let templates = &integration.request_templates;
-    let selected = integration.template_selection_expression.as_ref().and_then(|key| templates.get(key));
-    let only = || templates.values().next().filter(|_| templates.len() == 1);
-    let template = selected.or_else(|| templates.get("$default")).or_else(only)?;
-    let (_, rest) = template.split_once("statusCode")?;
-    let value = rest.trim_start_matches(|letter: char| letter.is_whitespace() || "\"':".contains(letter));
-    let digits = value.split(|letter: char| !letter.is_ascii_digit()).next()?;
-    digits.parse().ok().filter(|status| (200..600).contains(status))
+fn timeout_of(config: &IntegrationConfig) -> Duration {
+    Duration::from_millis(config.timeout_in_millis.into())
+}
+
+/// The failure of a function.
+fn failed(function: String, invoked: &Invoked) -> Cause {
+    let error = String::from_utf8_lossy(&invoked.payload).into_owned();
+    tracing::warn!(function, "the function failed: {}; `wschat logs --local` shows where", cause::described(&error));
+    Cause::Failed { function, error }
+}
+
+/// The message of an error document.
+fn message(document: &[u8]) -> String {
+    let document: Value = serde_json::from_slice(document).unwrap_or_default();
+    document["errorMessage"].as_str().unwrap_or_default().to_owned()
+}
+
+/// The answer of a MOCK integration: the `statusCode` in what its request template gave, which AWS reads leniently
+/// (`{'statusCode': 200}`).
+fn mocked(body: &[u8]) -> Result<Backend, Cause> {
+    let given = String::from_utf8_lossy(body).into_owned();
+    let status = serde_json::from_str::<Value>(&given).ok().and_then(|given| match &given["statusCode"] {
+        Value::String(text) => text.parse().ok(),
+        status => status.as_u64().and_then(|status| u16::try_from(status).ok()),
+    });
+    let loose = || {
+        let (_, rest) = given.split_once("statusCode")?;
+        let value = rest.trim_start_matches(|letter: char| letter.is_whitespace() || "\"':".contains(letter));
+        value.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()
+    };
+    match status.or_else(loose).filter(|status| (200..600).contains(status)) {
+        Some(status) => Ok(Backend { status, ..Backend::default() }),
+        None => Err(Cause::NoMockedStatus { given }),
+    }
 }
 
 /// A URI with the stage's variables substituted.
@@ -160,20 +361,17 @@ mod tests {
     }
 
     #[test]
-    fn a_mock_answers_with_the_status_of_its_template() {
-        for (members, status) in [
-            (r#""requestTemplates":{"200":"{\"statusCode\": 200}"}"#, Some(200)),
-            (r#""requestTemplates":{"$default":"{'statusCode':'403'}","x":""}"#, Some(403)),
-            (
-                r#""templateSelectionExpression":"b","requestTemplates":{"a":"{\"statusCode\":200}","b":"{\"statusCode\":500}"}"#,
-                Some(500),
-            ),
-            (r#""requestTemplates":{"200":"{}"}"#, None),
-            (r#""requestTemplates":{"200":"{\"statusCode\": 20}"}"#, None),
-            (r#""description":"none""#, None),
+    fn a_mock_answers_with_the_status_that_its_template_gives() {
+        for (given, status) in [
+            (r#"{"statusCode": 200}"#, Some(200)),
+            (r#"{"statusCode": "403", "message": "no"}"#, Some(403)),
+            ("{'statusCode':'403'}", Some(403)),
+            ("{\"statusCode\": 400, \"message\": \"unknown \"x\"\"}", Some(400)),
+            ("{}", None),
+            (r#"{"statusCode": 20}"#, None),
+            ("", None),
         ] {
-            let config = serde_json::from_str(&format!(r#"{{"integrationType":"MOCK",{members}}}"#)).unwrap();
-            assert_eq!(mocked_status(&config), status, "{members}");
+            assert_eq!(mocked(given.as_bytes()).ok().map(|backend| backend.status), status, "{given}");
         }
     }
 

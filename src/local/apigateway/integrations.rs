@@ -1,8 +1,8 @@
-//! CreateIntegration, GetIntegration, GetIntegrations, UpdateIntegration, DeleteIntegration.
+//! Integrations and integration responses: Create, Get, list, Update, Delete.
 
 use super::ControlCall;
 use super::integration;
-use super::model::{IntegrationConfig, State};
+use super::model::{Integration, IntegrationConfig, IntegrationResponseConfig, State, Strings};
 use super::rules::{self, Answer, Members, bad_request};
 use crate::local::protocol::wire::{ApiError, Response};
 
@@ -21,26 +21,25 @@ pub fn create(state: &mut State, call: &ControlCall<'_>) -> Answer {
     }
     let id = rules::new_id(7);
     let answer = Response::json(201, &representation(&id, &config));
-    api.integrations.insert(id, config);
+    api.integrations.insert(id, Integration { config, responses: Default::default() });
     Ok(answer)
 }
 
 pub fn get(state: &State, call: &ControlCall<'_>) -> Answer {
-    let integration = state.api(call)?.integrations.get(call.id(1)).ok_or_else(|| unknown(call))?;
-    Ok(Response::json(200, &representation(call.id(1), integration)))
+    Ok(Response::json(200, &representation(call.id(1), &integration(state, call)?.config)))
 }
 
 pub fn list(state: &State, call: &ControlCall<'_>) -> Answer {
     let integrations = state.api(call)?.integrations.iter();
-    rules::page(call.request, integrations.map(|(id, config)| (id.clone(), representation(id, config))))
+    rules::page(call.request, integrations.map(|(id, one)| (id.clone(), representation(id, &one.config))))
 }
 
 pub fn update(state: &mut State, call: &ControlCall<'_>) -> Answer {
-    let integration = state.api_mut(call)?.integrations.get_mut(call.id(1)).ok_or_else(|| unknown(call))?;
-    let config = rules::merge(integration, rules::members(call.request)?)?;
+    let config = rules::merge(&integration(state, call)?.config, rules::members(call.request)?)?;
     check(&config, call)?;
-    *integration = config;
-    Ok(Response::json(200, &representation(call.id(1), integration)))
+    let answer = Response::json(200, &representation(call.id(1), &config));
+    integration_mut(state, call)?.config = config;
+    Ok(answer)
 }
 
 pub fn delete(state: &mut State, call: &ControlCall<'_>) -> Answer {
@@ -62,6 +61,61 @@ pub fn delete(state: &mut State, call: &ControlCall<'_>) -> Answer {
     Ok(Response::empty(204))
 }
 
+pub fn create_response(state: &mut State, call: &ControlCall<'_>) -> Answer {
+    let integration = integration_mut(state, call)?;
+    let config: IntegrationResponseConfig = rules::parse(rules::members(call.request)?)?;
+    check_response(&config)?;
+    let key = &config.integration_response_key;
+    if integration.responses.values().any(|other| other.integration_response_key == *key) {
+        return Err(rules::conflict(format!("IntegrationResponse with key {key} already exists for this Integration")));
+    }
+    let id = rules::new_id(7);
+    let answer = Response::json(201, &response_representation(&id, &config));
+    integration.responses.insert(id, config);
+    Ok(answer)
+}
+
+pub fn get_response(state: &State, call: &ControlCall<'_>) -> Answer {
+    let response = integration(state, call)?.responses.get(call.id(2)).ok_or_else(|| unknown_response(call))?;
+    Ok(Response::json(200, &response_representation(call.id(2), response)))
+}
+
+pub fn list_responses(state: &State, call: &ControlCall<'_>) -> Answer {
+    let responses = integration(state, call)?.responses.iter();
+    rules::page(call.request, responses.map(|(id, config)| (id.clone(), response_representation(id, config))))
+}
+
+pub fn update_response(state: &mut State, call: &ControlCall<'_>) -> Answer {
+    let patch = rules::members(call.request)?;
+    let integration = integration_mut(state, call)?;
+    let mut config = rules::merge(integration.responses.get(call.id(2)).ok_or_else(|| unknown_response(call))?, patch)?;
+    // An empty text clears it, as with other members.
+    config.template_selection_expression = config.template_selection_expression.filter(|text| !text.is_empty());
+    check_response(&config)?;
+    let key = &config.integration_response_key;
+    let is_taken =
+        |(id, other): (&String, &IntegrationResponseConfig)| other.integration_response_key == *key && id != call.id(2);
+    if integration.responses.iter().any(is_taken) {
+        return Err(rules::conflict(format!("IntegrationResponse with key {key} already exists for this Integration")));
+    }
+    let answer = Response::json(200, &response_representation(call.id(2), &config));
+    integration.responses.insert(call.id(2).to_owned(), config);
+    Ok(answer)
+}
+
+pub fn delete_response(state: &mut State, call: &ControlCall<'_>) -> Answer {
+    integration_mut(state, call)?.responses.remove(call.id(2)).ok_or_else(|| unknown_response(call))?;
+    Ok(Response::empty(204))
+}
+
+fn integration<'s>(state: &'s State, call: &ControlCall<'_>) -> Result<&'s Integration, ApiError> {
+    state.api(call)?.integrations.get(call.id(1)).ok_or_else(|| unknown(call))
+}
+
+fn integration_mut<'s>(state: &'s mut State, call: &ControlCall<'_>) -> Result<&'s mut Integration, ApiError> {
+    state.api_mut(call)?.integrations.get_mut(call.id(1)).ok_or_else(|| unknown(call))
+}
+
 fn check(config: &IntegrationConfig, call: &ControlCall<'_>) -> Result<(), ApiError> {
     rules::one_of("integrationType", &config.integration_type, &["AWS", "HTTP", "MOCK", "HTTP_PROXY", "AWS_PROXY"])?;
     rules::one_of("connectionType", &config.connection_type, &["INTERNET", "VPC_LINK"])?;
@@ -70,25 +124,27 @@ fn check(config: &IntegrationConfig, call: &ControlCall<'_>) -> Result<(), ApiEr
         &config.passthrough_behavior,
         &["WHEN_NO_MATCH", "NEVER", "WHEN_NO_TEMPLATES"],
     )?;
-    if let Some(strategy) = &config.content_handling_strategy {
-        rules::one_of("contentHandlingStrategy", strategy, &["CONVERT_TO_BINARY", "CONVERT_TO_TEXT"])?;
-    }
-    if config.content_handling_strategy.as_deref() == Some("CONVERT_TO_BINARY") {
-        return Err(rules::unsupported("The content handling strategy CONVERT_TO_BINARY"));
-    }
+    check_handling(config.content_handling_strategy.as_deref())?;
     rules::length("description", &config.description, 0, 1024)?;
+    check_templates("requestTemplates", &config.request_templates)?;
     if !(50..=29_000).contains(&config.timeout_in_millis) {
         return Err(bad_request("Timeout should be between 50 ms and 29000 ms"));
-    }
-    match config.integration_type.as_str() {
-        "MOCK" => return Ok(()),
-        "AWS_PROXY" => {}
-        kind => return Err(rules::unsupported(&format!("The integration type {kind}"))),
     }
     if config.connection_type != "INTERNET" {
         return Err(rules::unsupported("The connection type VPC_LINK"));
     }
-    let uri = config.integration_uri.as_deref().unwrap_or_default();
+    check_parameters(config)?;
+    let uri = config.integration_uri.as_deref();
+    match config.integration_type.as_str() {
+        "MOCK" if uri.is_some() => return Err(bad_request("Integration URI is not supported for MOCK integrations")),
+        "MOCK" => return Ok(()),
+        "HTTP" | "HTTP_PROXY" => return check_endpoint(uri.unwrap_or_default()),
+        "AWS" if integration::integrated_function(uri.unwrap_or_default()).is_none() => {
+            return check_service(uri.unwrap_or_default(), config.credentials_arn.as_deref());
+        }
+        _ => {}
+    }
+    let uri = uri.unwrap_or_default();
     let function =
         integration::integrated_function(uri).ok_or_else(|| bad_request("Invalid function ARN or invalid uri"))?;
     // Stage variables have no value here.
@@ -97,6 +153,70 @@ fn check(config: &IntegrationConfig, call: &ControlCall<'_>) -> Result<(), ApiEr
         return Err(bad_request("Invalid function ARN or invalid uri"));
     }
     Ok(())
+}
+
+fn check_handling(strategy: Option<&str>) -> Result<(), ApiError> {
+    match strategy {
+        Some(strategy) => rules::one_of("contentHandlingStrategy", strategy, &["CONVERT_TO_BINARY", "CONVERT_TO_TEXT"]),
+        None => Ok(()),
+    }
+}
+
+/// Templates have at most 32 KB (StringWithLengthBetween0And32K).
+fn check_templates(member: &str, templates: &Strings) -> Result<(), ApiError> {
+    templates.values().try_for_each(|template| rules::length(member, template, 0, 32_768))
+}
+
+/// Names and values of request parameters, as version 1 of the API refuses others (for REST APIs recorded by moto and
+/// LocalStack; a WebSocket API's values begin with `route.request.` or `context.`, too: developer guide, "Data mapping").
+fn check_parameters(config: &IntegrationConfig) -> Result<(), ApiError> {
+    const NAMES: [&str; 3] = ["header.", "querystring.", "path."];
+    for (name, value) in &config.request_parameters {
+        let place = name.strip_prefix("integration.request.").unwrap_or_default();
+        let is_place = NAMES.iter().any(|kind| place.strip_prefix(kind).is_some_and(|name| !name.is_empty()));
+        let is_static = value.len() >= 2 && value.starts_with('\'') && value.ends_with('\'');
+        let sources = ["route.request.", "request.", "context.", "stageVariables.", "$"];
+        let is_mapped = is_static || sources.iter().any(|source| value.starts_with(source));
+        let wrong = [(is_place, name), (is_mapped, value)].into_iter().find(|(is_right, _)| !is_right);
+        if let Some((_, wrong)) = wrong {
+            return Err(bad_request(format!(
+                "Invalid mapping expression specified: Validation Result: warnings : [], errors : [Invalid mapping \
+                 expression specified: {wrong}]"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// An HTTP endpoint (stage variables may be part of it). The messages of this and the next function are those of version 1.
+fn check_endpoint(uri: &str) -> Result<(), ApiError> {
+    let is_endpoint = ["http://", "https://"]
+        .iter()
+        .any(|scheme| uri.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/')));
+    if is_endpoint { Ok(()) } else { Err(bad_request("Invalid HTTP endpoint specified for URI")) }
+}
+
+/// `arn:aws:apigateway:REGION:SERVICE:action/NAME`, or `path/REST`, called as a role.
+fn check_service(uri: &str, role: Option<&str>) -> Result<(), ApiError> {
+    let parts: Vec<&str> = uri.splitn(6, ':').collect();
+    let ["arn", _, "apigateway", _, _, operation] = parts[..] else {
+        return Err(bad_request("Invalid ARN specified in the request"));
+    };
+    if !["path/", "action/"].iter().any(|kind| operation.starts_with(kind)) {
+        return Err(bad_request("AWS ARN for integration must contain path or action"));
+    }
+    if role.is_none_or(str::is_empty) {
+        return Err(bad_request("Role ARN must be specified for AWS integrations"));
+    }
+    Ok(())
+}
+
+/// The key is `$default`, or a regular expression between slashes (developer guide, "Set up WebSocket API integration
+/// responses"); whether others are refused is not documented.
+fn check_response(config: &IntegrationResponseConfig) -> Result<(), ApiError> {
+    rules::length("integrationResponseKey", &config.integration_response_key, 1, 128)?;
+    check_handling(config.content_handling_strategy.as_deref())?;
+    check_templates("responseTemplates", &config.response_templates)
 }
 
 fn representation(id: &str, config: &IntegrationConfig) -> Members {
@@ -109,4 +229,14 @@ fn representation(id: &str, config: &IntegrationConfig) -> Members {
 
 fn unknown(call: &ControlCall<'_>) -> ApiError {
     rules::not_found("Integration", call.id(1))
+}
+
+fn response_representation(id: &str, config: &IntegrationResponseConfig) -> Members {
+    let mut members = rules::object(config);
+    members.insert("integrationResponseId".to_owned(), id.into());
+    members
+}
+
+fn unknown_response(call: &ControlCall<'_>) -> ApiError {
+    rules::not_found("IntegrationResponse", call.id(2))
 }

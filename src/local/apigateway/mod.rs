@@ -1,13 +1,13 @@
 //! API Gateway v2 for WebSocket APIs: the control plane, the gateway itself, and `@connections`.
 //!
 //! ```text
-//! control plane   operations --> apis, integrations, routes, deployments, stages, tags --> model::State
+//! control plane   operations --> apis, integrations, models, routes, deployments, stages, domains, tags --> model::State
 //!                                                    |                                       |
 //!                                      a deployment freezes (Api::snapshot)       the stage serves that snapshot
 //!                                                                                            |
 //! data plane      gateway ($connect, 101) --> connection (one task a socket) --> selection --> integration --> Lambda
-//!                                                  ^                               event
-//!                 management (@connections) -------+
+//!                                                  ^                               event          |   mapping, vtl, jsonpath, schema
+//!                 management (@connections) -------+                                              +--> endpoint, service_call
 //! ```
 //!
 //! The state is replaced as a whole after it was saved: readers keep the state they began with and never wait.
@@ -26,17 +26,27 @@ pub mod throttle;
 
 mod access_log;
 mod account;
+mod admission;
 mod apis;
 mod authorizer;
 mod authorizers;
 mod deployments;
+mod domains;
+mod endpoint;
 mod integrations;
+mod jsonpath;
+mod mapping;
+mod models;
 mod operations;
 mod required_permissions;
 mod routes;
 mod rules;
+mod schema;
+mod service_call;
+mod signature;
 mod stages;
 mod tags;
+mod vtl;
 
 #[cfg(test)]
 mod gateway_tests;
@@ -44,13 +54,14 @@ mod gateway_tests;
 mod tests;
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use self::connection::{Connections, Limits};
+use self::integration::Backends;
 use self::model::State;
 use self::throttle::Throttles;
 use super::context::CloudContext;
-use crate::local::context::ports::{Apis, Functions, LogSink};
+use crate::local::context::ports::{Apis, Functions, LogSink, Tagged, TaggedResources};
 use crate::local::context::store::PersistedState;
 use crate::local::protocol::wire::{ApiError, Request};
 
@@ -66,6 +77,8 @@ pub struct ApiGateway {
     state: PersistedState<State>,
     connections: Connections,
     throttles: Throttles,
+    /// The rest of the cloud.
+    backends: OnceLock<Backends>,
     /// Every socket's task holds a read lock; `shutdown` waits for the write lock.
     serving: Arc<tokio::sync::RwLock<()>>,
 }
@@ -104,8 +117,14 @@ impl ApiGateway {
             state,
             connections: Connections::default(),
             throttles: Throttles::default(),
+            backends: OnceLock::new(),
             serving: Arc::default(),
         }))
+    }
+
+    /// Connects the gateway with the rest of the cloud.
+    pub fn set_backends(&self, backends: Backends) {
+        let _ = self.backends.set(backends);
     }
 
     /// Closes every socket with 1001 and waits until `$disconnect` has run for each.
@@ -125,6 +144,26 @@ impl ApiGateway {
         self.connections.close_where(|origin| {
             state.apis.get(&origin.api_id).is_none_or(|api| !api.stages.contains_key(&origin.stage))
         });
+    }
+}
+
+impl TaggedResources for ApiGateway {
+    fn tagged(&self, region: &str) -> Result<Vec<Tagged>, ApiError> {
+        let state = self.state();
+        let here = state.apis.iter().filter(|(_, api)| api.region == region);
+        let all = here.flat_map(|(id, api)| {
+            let arn = format!("arn:aws:apigateway:{region}::/apis/{id}");
+            let stages = api.stages.iter().map({
+                let arn = arn.clone();
+                move |(name, stage)| (format!("{arn}/stages/{name}"), "apigateway:stages", stage.tags.clone())
+            });
+            std::iter::once((arn, "apigateway:apis", api.tags.clone())).chain(stages).collect::<Vec<_>>()
+        });
+        let domains = state.domains.iter().filter(|(_, domain)| domain.region == region).map(|(name, domain)| {
+            (format!("arn:aws:apigateway:{region}::/domainnames/{name}"), "apigateway:domainnames", domain.tags.clone())
+        });
+        let all = all.chain(domains).filter(|(.., tags)| !tags.is_empty());
+        Ok(all.map(|(arn, type_name, tags)| Tagged { type_name: type_name.to_owned(), arn, tags }).collect())
     }
 }
 

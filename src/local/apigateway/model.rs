@@ -23,6 +23,9 @@ pub struct State {
     /// The role with which stages log, by region: `None` where it was removed, the default one for a region without an entry.
     #[serde(default)]
     pub log_roles: BTreeMap<String, Option<String>>,
+    /// By name.
+    #[serde(default)]
+    pub domains: BTreeMap<String, Domain>,
 }
 
 /// One WebSocket API with its parts, which are maps by id.
@@ -34,7 +37,9 @@ pub struct Api {
     pub tags: Strings,
     #[serde(default)]
     pub authorizers: BTreeMap<String, AuthorizerConfig>,
-    pub integrations: BTreeMap<String, IntegrationConfig>,
+    pub integrations: BTreeMap<String, Integration>,
+    #[serde(default)]
+    pub models: BTreeMap<String, ModelConfig>,
     pub routes: BTreeMap<String, Route>,
     pub deployments: BTreeMap<String, Deployment>,
     /// By stage name.
@@ -77,8 +82,18 @@ pub struct AuthorizerConfig {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Integration {
+    #[serde(flatten)]
+    pub config: IntegrationConfig,
+    /// By id.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub responses: BTreeMap<String, IntegrationResponseConfig>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct IntegrationConfig {
+    /// `AWS`, `AWS_PROXY`, `HTTP`, `HTTP_PROXY` or `MOCK`.
     pub integration_type: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub integration_uri: Option<String>,
@@ -107,6 +122,42 @@ pub struct IntegrationConfig {
     pub timeout_in_millis: u32,
 }
 
+/// What is made of an integration's response. Proxies have none.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IntegrationResponseConfig {
+    /// `$default`, or a regular expression between slashes, of the status or of a function's error.
+    pub integration_response_key: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_handling_strategy: Option<String>,
+    #[serde(default, skip_serializing_if = "Strings::is_empty")]
+    pub response_parameters: Strings,
+    #[serde(default, skip_serializing_if = "Strings::is_empty")]
+    pub response_templates: Strings,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template_selection_expression: Option<String>,
+}
+
+/// What the body of a message must be like.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelConfig {
+    pub name: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub content_type: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// The text of a JSON schema (draft 4).
+    pub schema: String,
+}
+
+/// Whether a parameter must be there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct ParameterConstraints {
+    #[serde(default)]
+    pub required: bool,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Route {
     pub config: RouteConfig,
@@ -127,6 +178,12 @@ pub struct RouteConfig {
     pub model_selection_expression: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation_name: Option<String>,
+    /// Names (or ids) of models by what the model selection expression selects.
+    #[serde(default, skip_serializing_if = "Strings::is_empty")]
+    pub request_models: Strings,
+    /// By name: `route.request.querystring.token`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub request_parameters: BTreeMap<String, ParameterConstraints>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route_response_selection_expression: Option<String>,
     /// `integrations/{integrationId}`.
@@ -142,6 +199,8 @@ pub struct RouteResponseConfig {
     pub model_selection_expression: Option<String>,
     #[serde(default, skip_serializing_if = "Strings::is_empty")]
     pub response_models: Strings,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub response_parameters: BTreeMap<String, ParameterConstraints>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -159,6 +218,9 @@ pub struct Snapshot {
     pub route_selection_expression: String,
     /// By route key.
     pub routes: BTreeMap<String, FrozenRoute>,
+    /// By id.
+    #[serde(default)]
+    pub models: BTreeMap<String, ModelConfig>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -166,7 +228,10 @@ pub struct FrozenRoute {
     /// The authorizer's id and configuration.
     #[serde(default)]
     pub authorizer: Option<(String, AuthorizerConfig)>,
-    pub integration: Option<IntegrationConfig>,
+    pub integration: Option<Integration>,
+    /// Deployments of older builds have none.
+    #[serde(default)]
+    pub config: RouteConfig,
     /// Whether the route has a `$default` route response: only then the handler's response is sent to the client.
     pub responds: bool,
 }
@@ -201,6 +266,61 @@ pub struct StageConfig {
     pub access_log_settings: Option<AccessLogSettings>,
 }
 
+/// A domain name under which stages are served.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Domain {
+    pub region: String,
+    pub config: DomainConfig,
+    pub tags: Strings,
+    /// By id.
+    pub mappings: BTreeMap<String, MappingConfig>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DomainConfig {
+    pub domain_name: String,
+    #[serde(default)]
+    pub domain_name_configurations: Vec<DomainNameConfig>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mutual_tls_authentication: Option<serde_json::Value>,
+    #[serde(default = "default_routing_mode")]
+    pub routing_mode: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DomainNameConfig {
+    /// The name that the domain's DNS record leads to, and the zone that it is in.
+    #[serde(default)]
+    pub api_gateway_domain_name: String,
+    #[serde(default)]
+    pub hosted_zone_id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_arn: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_name: Option<String>,
+    #[serde(default = "default_endpoint_type")]
+    pub endpoint_type: String,
+    #[serde(default = "default_ip_address_type")]
+    pub ip_address_type: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ownership_verification_certificate_arn: Option<String>,
+    #[serde(default = "default_security_policy")]
+    pub security_policy: String,
+}
+
+/// Which stage a path of a domain leads to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MappingConfig {
+    pub api_id: String,
+    /// The path, without slashes around it; empty for the domain itself.
+    #[serde(default)]
+    pub api_mapping_key: String,
+    pub stage: String,
+}
+
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RouteSettings {
@@ -228,18 +348,20 @@ pub struct AccessLogSettings {
 }
 
 impl Api {
-    /// Freezes the current routes with their integrations.
+    /// Freezes the current routes with their integrations, and the models.
     pub fn snapshot(&self) -> Snapshot {
         let routes = self.routes.values().map(|route| {
             let integration = route.config.integration_id().and_then(|id| self.integrations.get(id)).cloned();
             let authorizer = route.config.authorizer_id.clone();
             let authorizer = authorizer.and_then(|id| Some((id.clone(), self.authorizers.get(&id)?.clone())));
             let responds = route.responses.values().any(|response| response.route_response_key == "$default");
-            (route.config.route_key.clone(), FrozenRoute { authorizer, integration, responds })
+            let config = route.config.clone();
+            (route.config.route_key.clone(), FrozenRoute { authorizer, integration, config, responds })
         });
         Snapshot {
             route_selection_expression: self.config.route_selection_expression.clone(),
             routes: routes.collect(),
+            models: self.models.clone(),
         }
     }
 
@@ -248,6 +370,30 @@ impl Api {
         let stage = self.stages.get(stage_name)?;
         let deployment = self.deployments.get(stage.config.deployment_id.as_ref()?)?;
         Some((stage, &deployment.snapshot))
+    }
+}
+
+impl Snapshot {
+    /// The model that a route names: by its name or its id.
+    pub fn model(&self, named: &str) -> Option<&ModelConfig> {
+        self.models.values().find(|model| model.name == named).or_else(|| self.models.get(named))
+    }
+}
+
+impl Default for RouteConfig {
+    fn default() -> Self {
+        Self {
+            route_key: String::new(),
+            api_key_required: false,
+            authorization_type: default_authorization_type(),
+            authorizer_id: None,
+            model_selection_expression: None,
+            operation_name: None,
+            request_models: Strings::new(),
+            request_parameters: BTreeMap::new(),
+            route_response_selection_expression: None,
+            target: None,
+        }
     }
 }
 
@@ -316,6 +462,18 @@ fn default_timeout() -> u32 {
 
 fn default_authorization_type() -> String {
     "NONE".to_owned()
+}
+
+fn default_routing_mode() -> String {
+    "API_MAPPING_ONLY".to_owned()
+}
+
+fn default_endpoint_type() -> String {
+    "REGIONAL".to_owned()
+}
+
+fn default_security_policy() -> String {
+    "TLS_1_2".to_owned()
 }
 
 fn default_route_settings() -> RouteSettings {

@@ -46,6 +46,14 @@ pub fn delete(state: &mut State, call: &ControlCall<'_>) -> Answer {
     Ok(Response::empty(204))
 }
 
+/// DeleteRouteRequestParameter: an update cannot take one away.
+pub fn delete_request_parameter(state: &mut State, call: &ControlCall<'_>) -> Answer {
+    let name = call.id(2);
+    let parameters = &mut route_mut(state, call)?.config.request_parameters;
+    parameters.remove(name).ok_or_else(|| rules::not_found("request parameter", name))?;
+    Ok(Response::empty(204))
+}
+
 pub fn create_response(state: &mut State, call: &ControlCall<'_>) -> Answer {
     let route = route_mut(state, call)?;
     let config: RouteResponseConfig = rules::parse(rules::members(call.request)?)?;
@@ -73,7 +81,8 @@ pub fn list_responses(state: &State, call: &ControlCall<'_>) -> Answer {
 pub fn update_response(state: &mut State, call: &ControlCall<'_>) -> Answer {
     let patch = rules::members(call.request)?;
     let response = route_mut(state, call)?.responses.get_mut(call.id(2)).ok_or_else(|| unknown_response(call))?;
-    let config = rules::merge(response, patch)?;
+    let mut config: RouteResponseConfig = rules::merge(response, patch)?;
+    config.model_selection_expression = config.model_selection_expression.filter(|text| !text.is_empty());
     check_response(&config)?;
     *response = config;
     Ok(Response::json(200, &response_representation(call.id(2), response)))
@@ -100,12 +109,17 @@ fn check(api: &Api, own: Option<&str>, config: &RouteConfig) -> Result<(), ApiEr
         }
     } else if authorizer.is_some() {
         return Err(bad_request("Authorizer ID can be specified only with authorization type CUSTOM or JWT"));
-    } else if config.authorization_type != "NONE" {
-        return Err(rules::unsupported(&format!("The authorization type {}", config.authorization_type)));
+    } else if config.authorization_type == "JWT" {
+        return Err(bad_request("JWT authorization is not supported for WebSocket APIs"));
+    } else if config.authorization_type == "AWS_IAM" && key != "$connect" {
+        return Err(bad_request("Currently, authorization is restricted to the $connect route only"));
     }
-    if config.api_key_required {
-        return Err(rules::unsupported("A route that requires an API key"));
+    for model in config.request_models.values() {
+        if !api.models.iter().any(|(id, known)| known.name == *model || id == model) {
+            return Err(bad_request(format!("Invalid model identifier specified: {model}")));
+        }
     }
+    check_parameters(config)?;
     if let Some(expression) = &config.route_response_selection_expression
         && expression != "$default"
     {
@@ -120,6 +134,27 @@ fn check(api: &Api, own: Option<&str>, config: &RouteConfig) -> Result<(), ApiEr
     }
     if api.routes.iter().any(|(id, route)| route.config.route_key == *key && own != Some(id)) {
         return Err(rules::conflict(format!("Route with key {key} already exists for this API")));
+    }
+    Ok(())
+}
+
+/// A handshake has parameters, a message has none ("Request parameters are only supported for the $connect route in
+/// WebSocket APIs", says SAM's translator).
+fn check_parameters(config: &RouteConfig) -> Result<(), ApiError> {
+    for name in config.request_parameters.keys() {
+        let place = name.strip_prefix("route.request.").unwrap_or_default();
+        let is_place = ["header.", "querystring."]
+            .iter()
+            .any(|kind| place.strip_prefix(kind).is_some_and(|name| !name.is_empty()));
+        if !is_place {
+            return Err(bad_request(format!(
+                "Invalid mapping expression specified: Validation Result: warnings : [], errors : [Invalid mapping \
+                 expression specified: {name}]"
+            )));
+        }
+        if config.route_key != "$connect" {
+            return Err(bad_request("Request parameters are only supported for the $connect route"));
+        }
     }
     Ok(())
 }

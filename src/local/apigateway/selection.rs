@@ -4,6 +4,7 @@
 //! of them as `${request.body.service}/${request.body.action}`, or fixed text. Bodies that are not JSON, missing members
 //! and values that match no route all go to `$default`.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use serde_json::Value;
@@ -21,28 +22,44 @@ pub fn select<'a, R>(expression: &str, body: &str, routes: &'a BTreeMap<String, 
 
 /// The value of the expression; `None` where a member that it refers to is not in the message.
 pub fn route_key(expression: &str, body: &str) -> Option<String> {
-    if let Some(reference) = expression.strip_prefix('$').filter(|rest| !rest.starts_with('{')) {
-        return member(reference, &serde_json::from_str(body).ok()?);
-    }
-    let mut body_json = None;
-    let mut key = String::new();
+    let body_json = OnceCell::new();
+    evaluate(expression, &|name| {
+        let body_json: &Option<Value> = body_json.get_or_init(|| serde_json::from_str(body).ok());
+        member(name, body_json.as_ref()?)
+    })
+}
+
+/// The value of a selection expression: text with variables (`$name`, `${name}`), in which a backslash escapes `$`; `None` where a
+/// variable has no value. (Developer guide, "WebSocket selection expressions".)
+pub fn evaluate(expression: &str, variable: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+    let mut value = String::new();
     let mut rest = expression;
-    while let Some((text, after)) = rest.split_once("${") {
-        let (reference, after) = after.split_once('}')?;
-        let body_json = match &body_json {
-            Some(json) => json,
-            None => body_json.insert(serde_json::from_str(body).ok()?),
-        };
-        key.push_str(text);
-        key.push_str(&member(reference, body_json)?);
-        rest = after;
+    while let Some(place) = rest.find(['$', '\\']) {
+        let (text, after) = rest.split_at(place);
+        value.push_str(text);
+        if let Some(after) = after.strip_prefix("\\$") {
+            value.push('$');
+            rest = after;
+        } else if let Some(after) = after.strip_prefix("${") {
+            let (name, after) = after.split_once('}')?;
+            value.push_str(&variable(name)?);
+            rest = after;
+        } else if let Some(after) = after.strip_prefix('$') {
+            let continues = |letter: char| letter.is_alphanumeric() || matches!(letter, '.' | '_' | '-');
+            let (name, after) = after.split_at(after.find(|letter| !continues(letter)).unwrap_or(after.len()));
+            value.push_str(&variable(name)?);
+            rest = after;
+        } else {
+            value.push('\\');
+            rest = &after[1..];
+        }
     }
-    key.push_str(rest);
-    Some(key)
+    value.push_str(rest);
+    Some(value)
 }
 
 /// The value at `request.body.a.b`, as text.
-fn member(reference: &str, body: &Value) -> Option<String> {
+pub fn member(reference: &str, body: &Value) -> Option<String> {
     let path = reference.strip_prefix("request.body.")?;
     let value = path.split('.').try_fold(body, |value, name| value.get(name))?;
     match value {
@@ -80,6 +97,23 @@ mod tests {
         ] {
             let taken = select(expression, body, &routes).map(|(key, ())| key.as_str());
             assert_eq!(taken, Some(expected), "{expression} of {body}");
+        }
+    }
+
+    #[test]
+    fn expressions_have_variables_and_escaped_dollars() {
+        let variable = |name: &str| (name == "integration.response.statuscode").then(|| "200".to_owned());
+        for (expression, expected) in [
+            ("\\$default", Some("$default")),
+            ("$default", None),
+            ("200", Some("200")),
+            ("${integration.response.statuscode}-beta", Some("200-beta")),
+            ("$integration.response.statuscode/x", Some("200/x")),
+            ("a\\b", Some("a\\b")),
+            ("${integration.response.statuscode", None),
+            ("", Some("")),
+        ] {
+            assert_eq!(evaluate(expression, &variable).as_deref(), expected, "{expression}");
         }
     }
 

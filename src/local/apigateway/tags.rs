@@ -1,4 +1,4 @@
-//! TagResource, UntagResource, GetTags of APIs and stages.
+//! TagResource, UntagResource, GetTags of APIs, stages and domain names.
 
 use serde::Deserialize;
 use serde_json::json;
@@ -12,11 +12,12 @@ use crate::local::protocol::wire::{ApiError, Response};
 const MAX_TAGS: usize = 50;
 
 pub fn get(state: &State, call: &ControlCall<'_>) -> Answer {
-    let (api_id, stage) = resource(call)?;
-    let api = state.apis.get(&api_id).filter(|api| api.region == call.region());
-    let tags = match stage {
-        None => api.map(|api| &api.tags),
-        Some(stage) => api.and_then(|api| api.stages.get(&stage)).map(|stage| &stage.tags),
+    let here = |region: &str| region == call.region();
+    let api = |id: &str| state.apis.get(id).filter(|api| here(&api.region));
+    let tags = match resource(call)? {
+        Tagged::Api(id) => api(&id).map(|api| &api.tags),
+        Tagged::Stage(id, stage) => api(&id).and_then(|api| api.stages.get(&stage)).map(|stage| &stage.tags),
+        Tagged::Domain(name) => state.domains.get(&name).filter(|one| here(&one.region)).map(|domain| &domain.tags),
     };
     let tags = tags.ok_or_else(|| unknown(call))?;
     Ok(Response::json(200, &json!({ "tags": tags })))
@@ -63,25 +64,41 @@ fn check(tags: &Strings) -> Result<(), ApiError> {
     Ok(())
 }
 
+/// What carries tags.
+enum Tagged {
+    /// Its id.
+    Api(String),
+    /// The API's id, and the stage's name.
+    Stage(String, String),
+    /// Its name.
+    Domain(String),
+}
+
 fn tags_mut<'s>(state: &'s mut State, call: &ControlCall<'_>) -> Result<&'s mut Strings, ApiError> {
-    let (api_id, stage) = resource(call)?;
-    let api = state.apis.get_mut(&api_id).filter(|api| api.region == call.region());
-    match stage {
-        None => api.map(|api| &mut api.tags),
-        Some(stage) => api.and_then(|api| api.stages.get_mut(&stage)).map(|stage| &mut stage.tags),
+    let here = |region: &str| region == call.region();
+    match resource(call)? {
+        Tagged::Api(id) => state.apis.get_mut(&id).filter(|api| here(&api.region)).map(|api| &mut api.tags),
+        Tagged::Stage(id, stage) => {
+            let api = state.apis.get_mut(&id).filter(|api| here(&api.region));
+            api.and_then(|api| api.stages.get_mut(&stage)).map(|stage| &mut stage.tags)
+        }
+        Tagged::Domain(name) => {
+            state.domains.get_mut(&name).filter(|one| here(&one.region)).map(|domain| &mut domain.tags)
+        }
     }
     .ok_or_else(|| unknown(call))
 }
 
-/// The API id and the stage's name in `arn:aws:apigateway:REGION::/apis/ID/stages/NAME`.
-fn resource(call: &ControlCall<'_>) -> Result<(String, Option<String>), ApiError> {
+/// What `arn:aws:apigateway:REGION::/apis/ID/stages/NAME` names.
+fn resource(call: &ControlCall<'_>) -> Result<Tagged, ApiError> {
     // Clients that leave the slashes of the ARN unescaped send it as several segments.
     let arn = call.ids.join("/");
     let path: Vec<&str> =
         arn.split(':').nth(5).unwrap_or_default().split('/').filter(|part| !part.is_empty()).collect();
     match path[..] {
-        ["apis", api] => Ok((api.to_owned(), None)),
-        ["apis", api, "stages", stage] => Ok((api.to_owned(), Some(stage.to_owned()))),
+        ["apis", api] => Ok(Tagged::Api(api.to_owned())),
+        ["apis", api, "stages", stage] => Ok(Tagged::Stage(api.to_owned(), stage.to_owned())),
+        ["domainnames", name] => Ok(Tagged::Domain(name.to_owned())),
         _ => Err(unknown(call)),
     }
 }

@@ -17,6 +17,10 @@ struct NoFunctions;
 
 #[async_trait]
 impl Functions for NoFunctions {
+    fn send_event(&self, _function_arn: &str, _payload: Bytes) -> Result<(), ApiError> {
+        Ok(())
+    }
+
     async fn invoke(
         &self,
         _function_arn: &str,
@@ -158,11 +162,29 @@ async fn invalid_requests_get_aws_errors() {
         ("GET", "apis/nosuch".to_owned(), Value::Null, 404, "NotFoundException: Invalid API identifier specified 000000000000:nosuch".to_owned()),
         ("POST", format!("apis/{api}/routes"), json!({ "routeKey": "$default" }), 409, "ConflictException: Route with key $default already exists for this API".to_owned()),
         ("POST", format!("apis/{api}/routes"), json!({ "routeKey": "x", "target": "integrations/none" }), 400, "BadRequestException: Invalid Integration identifier specified none".to_owned()),
-        ("POST", format!("apis/{api}/routes"), json!({ "routeKey": "x", "authorizationType": "AWS_IAM" }), 400, "BadRequestException: The authorization type AWS_IAM is not supported by the local cloud".to_owned()),
+        ("POST", format!("apis/{api}/routes"), json!({ "routeKey": "x", "authorizationType": "AWS_IAM" }), 400, "BadRequestException: Currently, authorization is restricted to the $connect route only".to_owned()),
+        ("POST", format!("apis/{api}/routes"), json!({ "routeKey": "x", "requestModels": { "x": "None" } }), 400, "BadRequestException: Invalid model identifier specified: None".to_owned()),
+        ("POST", format!("apis/{api}/routes"), json!({ "routeKey": "x", "requestParameters": { "route.request.querystring.a": { "required": true } } }), 400, "BadRequestException: Request parameters are only supported for the $connect route".to_owned()),
+        ("POST", format!("apis/{api}/routes"), json!({ "routeKey": "$connect", "requestParameters": { "a": {} } }), 400, "BadRequestException: Invalid mapping expression specified: Validation Result: warnings : [], errors : [Invalid mapping expression specified: a]".to_owned()),
+        ("POST", format!("apis/{api}/models"), json!({ "name": "a.b", "schema": "{}" }), 400, "BadRequestException: Model name must be alphanumeric: a.b".to_owned()),
+        ("POST", format!("apis/{api}/models"), json!({ "name": "a", "schema": "{" }), 400, "BadRequestException: Invalid model specified: Validation Result: warnings : [], errors : [Invalid model schema specified]".to_owned()),
+        ("DELETE", format!("apis/{api}/models/none"), Value::Null, 404, "NotFoundException: Invalid Model identifier specified none".to_owned()),
         ("GET", format!("apis/{api}/routes/none"), Value::Null, 404, "NotFoundException: Invalid Route identifier specified none".to_owned()),
         ("DELETE", format!("apis/{api}/integrations/{integration}"), Value::Null, 409, format!("ConflictException: Cannot delete Integration because it is referenced by the following Routes with Ids: [{route}]")),
         ("POST", format!("apis/{api}/integrations"), json!({ "integrationType": "AWS_PROXY", "integrationUri": "arn:aws:lambda:x" }), 400, "BadRequestException: Invalid function ARN or invalid uri".to_owned()),
-        ("POST", format!("apis/{api}/integrations"), json!({ "integrationType": "HTTP_PROXY", "integrationUri": "https://x" }), 400, "BadRequestException: The integration type HTTP_PROXY is not supported by the local cloud".to_owned()),
+        ("POST", format!("apis/{api}/integrations"), json!({ "integrationType": "HTTP_PROXY", "integrationUri": "ftp://x" }), 400, "BadRequestException: Invalid HTTP endpoint specified for URI".to_owned()),
+        ("POST", format!("apis/{api}/integrations"), json!({ "integrationType": "MOCK", "integrationUri": "" }), 400, "BadRequestException: Integration URI is not supported for MOCK integrations".to_owned()),
+        ("POST", format!("apis/{api}/integrations"), json!({ "integrationType": "AWS", "integrationUri": "sqs" }), 400, "BadRequestException: Invalid ARN specified in the request".to_owned()),
+        ("POST", format!("apis/{api}/integrations"), json!({ "integrationType": "AWS", "integrationUri": "arn:aws:apigateway:us-east-1:sqs:SendMessage" }), 400, "BadRequestException: AWS ARN for integration must contain path or action".to_owned()),
+        ("POST", format!("apis/{api}/integrations"), json!({ "integrationType": "AWS", "integrationUri": "arn:aws:apigateway:us-east-1:sqs:action/SendMessage" }), 400, "BadRequestException: Role ARN must be specified for AWS integrations".to_owned()),
+        ("POST", format!("apis/{api}/integrations"), json!({ "integrationType": "MOCK", "requestParameters": { "integration.request.header.x": "y" } }), 400, "BadRequestException: Invalid mapping expression specified: Validation Result: warnings : [], errors : [Invalid mapping expression specified: y]".to_owned()),
+        ("POST", format!("apis/{api}/integrations"), json!({ "integrationType": "HTTP", "integrationUri": "https://x", "connectionType": "VPC_LINK" }), 400, "BadRequestException: The connection type VPC_LINK is not supported by the local cloud".to_owned()),
+        ("POST", format!("apis/{api}/integrations/{integration}/integrationresponses"), json!({ "integrationResponseKey": "" }), 400, "BadRequestException: 1 validation error detected: Value at 'integrationResponseKey' failed to satisfy constraint: Member must have length greater than or equal to 1".to_owned()),
+        ("GET", format!("apis/{api}/integrations/{integration}/integrationresponses/none"), Value::Null, 404, "NotFoundException: Invalid IntegrationResponse identifier specified none".to_owned()),
+        ("POST", "domainnames".to_owned(), json!({ "domainName": "ws.example.com" }), 400, "BadRequestException: Invalid input. Expected one domain name configuration".to_owned()),
+        ("POST", "domainnames".to_owned(), json!({ "domainName": "ws.example.com", "domainNameConfigurations": [{}] }), 400, "BadRequestException: CertificateArn must be specified".to_owned()),
+        ("GET", "domainnames/ws.example.com".to_owned(), Value::Null, 404, "NotFoundException: Invalid domain name identifier specified".to_owned()),
+        ("POST", "domainnames/ws.example.com/apimappings".to_owned(), json!({ "apiId": api, "stage": "prod" }), 404, "NotFoundException: Invalid domain name identifier specified".to_owned()),
         ("PATCH", format!("apis/{api}/integrations/{integration}"), json!({ "timeoutInMillis": 29_001 }), 400, "BadRequestException: Timeout should be between 50 ms and 29000 ms".to_owned()),
         ("POST", format!("apis/{empty}/deployments"), json!({}), 400, "BadRequestException: At least one route is required before deploying the Api.".to_owned()),
         ("DELETE", format!("apis/{api}/deployments/{deployment}"), Value::Null, 400, "BadRequestException: Active stages pointing to this deployment must be moved or deleted".to_owned()),
@@ -257,6 +279,122 @@ async fn a_stage_with_auto_deploy_follows_every_change() {
     let (status, words) =
         cloud.call("PATCH", &format!("apis/{api}/stages/dev"), json!({ "deploymentId": first })).await;
     assert_eq!(status, 404, "{words}");
+}
+
+#[tokio::test]
+async fn what_is_made_of_answers_and_models_is_frozen_too() {
+    let cloud = Cloud::new();
+    let (api, integration, _) = cloud.api_with_route().await;
+    let below = |what: &str| format!("apis/{api}/{what}");
+    let model = json!({ "name": "Question", "schema": r#"{"type":"object"}"# });
+    let model = cloud.made(&below("models"), model).await;
+    let responses = below(&format!("integrations/{integration}/integrationresponses"));
+    let body = json!({ "integrationResponseKey": "$default", "responseTemplates": { "a": "1", "b": "2" } });
+    let response = cloud.made(&responses, body.clone()).await;
+    let (status, words) = cloud.call("POST", &responses, body).await;
+    let twice = "ConflictException: IntegrationResponse with key $default already exists for this Integration";
+    assert_eq!((status, words), (409, json!(twice)));
+    let connect = json!({
+        "routeKey": "$connect",
+        "target": format!("integrations/{integration}"),
+        "requestModels": { "x": "Question", "y": model["modelId"] },
+        "requestParameters": { "route.request.querystring.a": { "required": true }, "route.request.header.b": {} },
+    });
+    let connect = cloud.made(&below("routes"), connect).await;
+    let deployment = text(&cloud.made(&below("deployments"), json!({})).await["deploymentId"]);
+    cloud.made(&below("stages"), json!({ "stageName": "prod", "deploymentId": deployment })).await;
+
+    // Maps merge; a parameter goes by a call of its own.
+    let path = format!("{responses}/{}", text(&response["integrationResponseId"]));
+    let (_, changed) = cloud.call("PATCH", &path, json!({ "responseTemplates": { "a": "", "c": "3" } })).await;
+    assert_eq!(changed["responseTemplates"], json!({ "b": "2", "c": "3" }));
+    let route = below(&format!("routes/{}", text(&connect["routeId"])));
+    let parameter = format!("{route}/requestparameters/route.request.header.b");
+    assert_eq!(cloud.call("DELETE", &parameter, Value::Null).await.0, 204);
+    let (_, changed) = cloud.call("PATCH", &route, json!({ "requestModels": { "y": "" } })).await;
+    assert_eq!(changed["requestModels"], json!({ "x": "Question" }));
+    assert_eq!(changed["requestParameters"], json!({ "route.request.querystring.a": { "required": true } }));
+    let model = below(&format!("models/{}", text(&model["modelId"])));
+    assert_eq!(cloud.call("DELETE", &model, Value::Null).await.0, 204);
+
+    let state = cloud.gateway.state();
+    let (_, served) = state.apis[&api].served("prod").unwrap();
+    let route = &served.routes["$connect"];
+    assert_eq!(route.config.request_parameters.len(), 2);
+    let named = |name: &str| served.model(&route.config.request_models[name]).map(|model| model.name.clone());
+    assert_eq!((named("x"), named("y")), (Some("Question".to_owned()), Some("Question".to_owned())));
+    let responses = &route.integration.as_ref().unwrap().responses;
+    assert_eq!(responses.values().next().unwrap().response_templates["a"], "1");
+    assert_eq!(state.apis[&api].models.len(), 0);
+}
+
+/// Integrations that an older build wrote have no responses, and its deployments no models.
+#[test]
+fn the_state_of_an_older_build_is_read() {
+    let api = json!({
+        "region": "us-east-1", "created_date": "", "tags": {}, "stages": {},
+        "config": { "name": "chat", "protocolType": "WEBSOCKET" },
+        "integrations": { "i": { "integrationType": "MOCK", "timeoutInMillis": 5000 } },
+        "routes": {},
+        "deployments": { "d": { "created_date": "", "description": "", "auto_deployed": false, "snapshot": {
+            "route_selection_expression": "",
+            "routes": { "x": { "integration": { "integrationType": "MOCK" }, "responds": false } },
+        } } },
+    });
+    let api: super::model::Api = serde_json::from_value(api).unwrap();
+    assert_eq!(api.integrations["i"].config.timeout_in_millis, 5000);
+    let route = &api.deployments["d"].snapshot.routes["x"];
+    assert_eq!((route.config.authorization_type.as_str(), route.config.request_models.len()), ("NONE", 0));
+    assert_eq!(route.integration.as_ref().unwrap().config.integration_type, "MOCK");
+}
+
+#[tokio::test]
+async fn a_domain_leads_to_the_stages_that_are_mapped() {
+    let cloud = Cloud::new();
+    let (api, ..) = cloud.api_with_route().await;
+    cloud.made(&format!("apis/{api}/stages"), json!({ "stageName": "prod", "autoDeploy": true })).await;
+    let domain = json!({
+        "domainName": "ws.example.com",
+        "domainNameConfigurations": [{ "certificateArn": "arn:aws:acm:us-east-1:000000000000:certificate/x" }],
+        "tags": { "a": "1" },
+    });
+    let made = cloud.made("domainnames", domain.clone()).await;
+    let configuration = &made["domainNameConfigurations"][0];
+    assert_eq!(configuration["domainNameStatus"], "AVAILABLE");
+    assert!(text(&configuration["apiGatewayDomainName"]).ends_with(".execute-api.us-east-1.amazonaws.com"));
+    let taken = "ConflictException: The domain name you provided already exists.";
+    assert_eq!(cloud.call("POST", "domainnames", domain).await, (409, json!(taken)));
+    let mappings = "domainnames/ws.example.com/apimappings";
+    for (body, status, words) in [
+        (
+            json!({ "apiId": "none", "stage": "prod" }),
+            404,
+            "NotFoundException: Invalid API identifier specified 000000000000:none",
+        ),
+        (json!({ "apiId": api, "stage": "none" }), 400, "BadRequestException: Invalid stage identifier specified"),
+        (
+            json!({ "apiId": api, "stage": "prod", "apiMappingKey": "/" }),
+            400,
+            "BadRequestException: An ApiMapping key may contain only letters, numbers and one of $-_.+!*'(),",
+        ),
+    ] {
+        assert_eq!(cloud.call("POST", mappings, body).await, (status, json!(words)));
+    }
+    let mapping = cloud.made(mappings, json!({ "apiId": api, "stage": "prod", "apiMappingKey": "chat" })).await;
+    let twice = cloud.call("POST", mappings, json!({ "apiId": api, "stage": "prod", "apiMappingKey": "chat" })).await;
+    assert_eq!(twice, (409, json!("ConflictException: ApiMapping key already exists for this domain name")));
+    let found =
+        cloud.gateway.state().mapped("ws.example.com.localhost:4579", &["chat".to_owned()]).map(|found| found.1);
+    assert_eq!(found, Some("prod".to_owned()));
+
+    let tags = "tags/arn%3Aaws%3Aapigateway%3Aus-east-1%3A%3A%2Fdomainnames%2Fws.example.com";
+    cloud.made(tags, json!({ "tags": { "b": "2" } })).await;
+    assert_eq!(cloud.call("GET", tags, Value::Null).await.1, json!({ "tags": { "a": "1", "b": "2" } }));
+    assert_eq!(cloud.call("DELETE", &format!("apis/{api}"), Value::Null).await.0, 400);
+    let mapping = format!("{mappings}/{}", text(&mapping["apiMappingId"]));
+    assert_eq!(cloud.call("DELETE", &mapping, Value::Null).await.0, 204);
+    assert_eq!(cloud.call("DELETE", &format!("apis/{api}"), Value::Null).await.0, 204);
+    assert_eq!(cloud.call("DELETE", "domainnames/ws.example.com", Value::Null).await.0, 204);
 }
 
 #[tokio::test]

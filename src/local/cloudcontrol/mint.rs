@@ -92,6 +92,9 @@ fn made_arn(schema: &Schema, region: &str, model: &Value, id: &str) -> String {
     if schema.type_name == "AWS::S3::Bucket" {
         return format!("arn:aws:s3:::{name}");
     }
+    if schema.type_name == "AWS::ApiGateway::RestApi" {
+        return format!("arn:aws:apigateway:{region}::/restapis/{id}");
+    }
     let service =
         schema.actions("create").iter().find_map(|action| action.split_once(':')).map_or("aws", |(service, _)| service);
     let short = schema.type_name.rsplit("::").next().unwrap_or_default().to_lowercase();
@@ -116,6 +119,8 @@ fn attribute(schema: &Schema, region: &str, model: &Value, path: &str, id: &str)
         ("AWS::SQS::Queue", "QueueUrl") => {
             return Some(format!("https://sqs.{region}.amazonaws.com/{ACCOUNT}/{name}").into());
         }
+        // (SNS API reference, `Subscribe`.)
+        ("AWS::SNS::Subscription", "Arn") => return Some(format!("{}:{id}", model["TopicArn"].as_str()?).into()),
         ("AWS::SecretsManager::Secret", "Id") => return Some(made_arn(schema, region, model, id).into()),
         ("AWS::S3::Bucket", "DomainName") => return Some(format!("{name}.s3.amazonaws.com").into()),
         ("AWS::S3::Bucket", "RegionalDomainName") => return Some(format!("{name}.s3.{region}.amazonaws.com").into()),

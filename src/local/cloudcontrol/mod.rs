@@ -1,5 +1,6 @@
 //! AWS Cloud Control API: keeps every resource of a type that the local cloud does not run as a record: created, read, changed,
-//! listed and deleted as AWS does it, with the attributes that AWS would mint. Nothing of them runs.
+//! listed and deleted as AWS does it, with the attributes that AWS would mint. Nothing of them runs. Of types that another service
+//! of this cloud has (`ports::ControlledResources`), it is a view: they have one state, the service's.
 //!
 //! A request is answered at once and takes effect a moment later, as on AWS; its token tells how it went.
 
@@ -8,6 +9,7 @@ mod model;
 mod operations;
 mod records;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
@@ -17,18 +19,22 @@ use serde_json::Value;
 use self::records::{Records, Request};
 use crate::core::schemas::schema;
 use crate::local::context::CloudContext;
-use crate::local::context::ports::{Tagged, TaggedResources};
+use crate::local::context::ports::{ControlledResources, Records as Kept, Tagged, TaggedResources};
 use crate::local::context::store::PersistedState;
 use crate::local::protocol::wire::ApiError;
+
+/// How many tags a resource can have ("Tagging your AWS resources").
+const MAX_TAGS: usize = 50;
 
 /// The name of its file.
 const FILE: &str = "cloudcontrol";
 
 /// The service.
-#[derive(Debug)]
 pub struct CloudControl {
     context: CloudContext,
     state: PersistedState<Records>,
+    /// The services that have resources of their own: those are not kept here.
+    served: Vec<Arc<dyn ControlledResources>>,
 }
 
 /// The input of every operation.
@@ -57,13 +63,18 @@ pub struct Filter {
 type Answer = Result<Value, ApiError>;
 
 impl CloudControl {
-    /// Opens the service with its persisted records.
+    /// Opens the service with its persisted records, over the services that have resources of their own.
     ///
     /// # Errors
     /// When they cannot be read.
-    pub fn open(context: &CloudContext) -> io::Result<Arc<Self>> {
+    pub fn open(context: &CloudContext, served: Vec<Arc<dyn ControlledResources>>) -> io::Result<Arc<Self>> {
         let state = PersistedState::open(context.store.clone(), FILE, unsaved)?;
-        Ok(Arc::new(Self { context: context.clone(), state }))
+        Ok(Arc::new(Self { context: context.clone(), state, served }))
+    }
+
+    /// The service that has the resources of a type; `None` for what is a record here.
+    fn server_of(&self, type_name: &str) -> Option<&dyn ControlledResources> {
+        self.served.iter().find(|service| service.types().contains(&type_name)).map(|service| &**service)
     }
 }
 
@@ -79,6 +90,41 @@ impl TaggedResources for CloudControl {
             (!tags.is_empty()).then_some(Tagged { type_name, arn, tags })
         });
         Ok(described.collect())
+    }
+
+    fn retag(&self, arn: &str, set: &BTreeMap<String, String>, removed: &[String]) -> Result<bool, ApiError> {
+        // The ARNs of buckets and the like have no region.
+        let regions = self.state.now().regions();
+        let found = regions.into_iter().find_map(|region| {
+            let records = self.state.now();
+            let mut there = records.there(&region);
+            let (type_name, identifier, _) = there.find(|(type_name, identifier, record)| {
+                schema(type_name).is_some_and(|schema| mint::arn(schema, &region, &record.model, identifier) == arn)
+            })?;
+            Some((region.clone(), type_name.to_owned(), identifier.to_owned()))
+        });
+        let Some((region, type_name, identifier)) = found else { return Ok(false) };
+        let Some(schema) = schema(&type_name).filter(|schema| schema.tags.is_some()) else { return Ok(false) };
+        self.state.change(|records| {
+            let of_type = records.region(&region).resources.get_mut(&type_name);
+            let Some(record) = of_type.and_then(|of_type| of_type.get_mut(&identifier)) else { return Ok(false) };
+            let mut tags = model::tags(schema, &record.model);
+            tags.extend(set.clone());
+            tags.retain(|key, _| !removed.contains(key));
+            if tags.len() > MAX_TAGS {
+                return Err(ApiError::new(400, "TooManyTagsException", format!("more than {MAX_TAGS} tags")));
+            }
+            model::set_tags(schema, &mut record.model, &tags);
+            Ok(true)
+        })
+    }
+}
+
+impl Kept for CloudControl {
+    fn of_type(&self, region: &str, type_name: &str) -> Vec<(String, Value)> {
+        let records = self.state.now();
+        let of_type = records.there(region).filter(|(known, ..)| known.strip_prefix("AWS::") == Some(type_name));
+        of_type.map(|(_, identifier, record)| (identifier.to_owned(), record.model.clone())).collect()
     }
 }
 

@@ -168,3 +168,15 @@ pub fn tags(schema: &Schema, model: &Value) -> BTreeMap<String, String> {
         _ => BTreeMap::new(),
     }
 }
+
+/// Writes the tags of a resource, in the form that its type has them in.
+pub fn set_tags(schema: &Schema, model: &mut Value, tags: &BTreeMap<String, String>) {
+    let Some(property) = &schema.tags else { return };
+    let shape = schema.properties.get(property).map(|shape| schema.resolved(shape));
+    model[property.as_str()] = match shape {
+        Some(Shape::List(_) | Shape::Set(_)) => {
+            tags.iter().map(|(key, value)| serde_json::json!({ "Key": key, "Value": value })).collect()
+        }
+        _ => serde_json::json!(tags),
+    };
+}

@@ -58,6 +58,20 @@ fn create_resource(cloud: &CloudControl, region: &str, input: Input) -> Answer {
     model::refuse_read_only(schema, &asked)?;
     model::check(schema, &asked)?;
     let asked_for = json!(["CREATE", schema.type_name, asked]);
+    if let Some(server) = cloud.server_of(schema.type_name) {
+        return cloud.request(region, schema, "CREATE", input.client_token, asked_for, |_, _| {
+            let (model, likely) = mint::minted(schema, region, &asked);
+            // What is minted is the service's own affair, but for a name.
+            let mut properties = asked.clone();
+            if let Some(name) = &schema.name {
+                properties[name.as_str()] = model[name.as_str()].clone();
+            }
+            Ok(match server.create(region, schema.type_name, &properties) {
+                Ok(identifier) => (identifier, None),
+                Err(error) => (likely, Some(failure(&error))),
+            })
+        });
+    }
     cloud.request(region, schema, "CREATE", input.client_token, asked_for, |records, ends| {
         let (model, identifier) = mint::minted(schema, region, &asked);
         let of_type = records.resources.entry(schema.type_name.to_owned()).or_default();
@@ -85,9 +99,13 @@ fn update_resource(cloud: &CloudControl, region: &str, input: Input) -> Answer {
     let patch = json_of(input.patch_document.as_deref(), "PatchDocument")?;
     let Value::Array(operations) = &patch else { return Err(invalid("PatchDocument must be a list of operations")) };
     let asked_for = json!(["UPDATE", schema.type_name, identifier, patch]);
+    let server = cloud.server_of(schema.type_name);
     cloud.request(region, schema, "UPDATE", input.client_token, asked_for, |records, _| {
-        let old =
-            records.record(schema.type_name, &identifier).ok_or_else(|| not_found(schema, &identifier))?.model.clone();
+        let old = match server {
+            Some(server) => server.read(region, schema.type_name, &identifier),
+            None => records.record(schema.type_name, &identifier).map(|record| record.model.clone()),
+        };
+        let old = old.ok_or_else(|| not_found(schema, &identifier))?;
         refuse_busy(records, schema, &identifier)?;
         // AWS reads it, changes what it read, and writes that: what no reading gives is lost where the patch has it not.
         let mut new = model::shown(schema, &old);
@@ -101,6 +119,10 @@ fn update_resource(cloud: &CloudControl, region: &str, input: Input) -> Answer {
             let message = format!("Invalid patch update: {changed:?} cannot be updated");
             return Err(ApiError::new(400, "NotUpdatableException", message));
         }
+        if let Some(server) = server {
+            let updated = server.update(region, schema.type_name, &identifier, &new);
+            return Ok((identifier.clone(), updated.err().map(|error| failure(&error))));
+        }
         let of_type = records.resources.entry(schema.type_name.to_owned()).or_default();
         if let Some(record) = of_type.get_mut(&identifier) {
             record.model = new;
@@ -113,6 +135,13 @@ fn delete_resource(cloud: &CloudControl, region: &str, input: Input) -> Answer {
     let schema = known_type(&input)?;
     let identifier = required(input.identifier, "Identifier")?;
     let asked_for = json!(["DELETE", schema.type_name, identifier]);
+    if let Some(server) = cloud.server_of(schema.type_name) {
+        return cloud.request(region, schema, "DELETE", input.client_token, asked_for, |_, _| {
+            server.read(region, schema.type_name, &identifier).ok_or_else(|| not_found(schema, &identifier))?;
+            let deleted = server.delete(region, schema.type_name, &identifier);
+            Ok((identifier.clone(), deleted.err().map(|error| failure(&error))))
+        });
+    }
     cloud.request(region, schema, "DELETE", input.client_token, asked_for, |records, ends| {
         records.record(schema.type_name, &identifier).ok_or_else(|| not_found(schema, &identifier))?;
         refuse_busy(records, schema, &identifier)?;
@@ -127,17 +156,32 @@ fn delete_resource(cloud: &CloudControl, region: &str, input: Input) -> Answer {
 fn get_resource(cloud: &CloudControl, region: &str, input: Input) -> Answer {
     let schema = known_type(&input)?;
     let identifier = required(input.identifier, "Identifier")?;
+    if let Some(server) = cloud.server_of(schema.type_name) {
+        let model = server.read(region, schema.type_name, &identifier).ok_or_else(|| not_found(schema, &identifier))?;
+        return Ok(json!({
+            "TypeName": schema.type_name, "ResourceDescription": described(schema, &identifier, &model),
+        }));
+    }
     let records = cloud.state.now();
     let record = records.read(region).and_then(|region| region.record(schema.type_name, &identifier));
     let record = record.ok_or_else(|| not_found(schema, &identifier))?;
-    Ok(json!({ "TypeName": schema.type_name, "ResourceDescription": described(schema, &identifier, record) }))
+    Ok(json!({ "TypeName": schema.type_name, "ResourceDescription": described(schema, &identifier, &record.model) }))
 }
 
 fn list_resources(cloud: &CloudControl, region: &str, input: Input) -> Answer {
     let schema = known_type(&input)?;
     let records = cloud.state.now();
-    let all = records.there(region).filter(|(type_name, ..)| *type_name == schema.type_name);
-    let all = all.map(|(_, identifier, record)| described(schema, identifier, record)).collect();
+    let all = match cloud.server_of(schema.type_name) {
+        Some(server) => server
+            .list(region, schema.type_name)
+            .iter()
+            .filter_map(|one| Some(described(schema, one, &server.read(region, schema.type_name, one)?)))
+            .collect(),
+        None => {
+            let all = records.there(region).filter(|(type_name, ..)| *type_name == schema.type_name);
+            all.map(|(_, identifier, record)| described(schema, identifier, &record.model)).collect()
+        }
+    };
     let mut answer = page(all, &input, "ResourceDescriptions")?;
     answer["TypeName"] = schema.type_name.into();
     Ok(answer)
@@ -219,8 +263,18 @@ impl CloudControl {
     }
 }
 
-fn described(schema: &Schema, identifier: &str, record: &Record) -> Value {
-    json!({ "Identifier": identifier, "Properties": model::shown(schema, &record.model).to_string() })
+fn described(schema: &Schema, identifier: &str, model: &Value) -> Value {
+    json!({ "Identifier": identifier, "Properties": model::shown(schema, model).to_string() })
+}
+
+/// How a request ends that a service refused: code and message.
+fn failure(error: &ApiError) -> (String, String) {
+    let code = match error.code.rsplit('#').next().unwrap_or_default() {
+        known @ ("AlreadyExists" | "NotFound") => known,
+        _ if error.status >= 500 => "ServiceInternalError",
+        _ => "InvalidRequest",
+    };
+    (code.to_owned(), error.message.clone())
 }
 
 /// A page of a list under `member`.

@@ -100,6 +100,11 @@ impl Records {
         region
     }
 
+    /// The names of all regions that were ever used.
+    pub fn regions(&self) -> Vec<String> {
+        self.regions.keys().cloned().collect()
+    }
+
     /// A region as it was last changed.
     pub fn read(&self, region: &str) -> Option<&Region> {
         self.regions.get(region)

@@ -23,7 +23,7 @@ impl Fixture {
             recorder: Arc::default(),
             hosts: Default::default(),
         };
-        Self { service: CloudControl::open(&context).unwrap(), _folder: folder }
+        Self { service: CloudControl::open(&context, Vec::new()).unwrap(), _folder: folder }
     }
 
     async fn ask(&self, operation: &str, input: Value) -> Result<Value, ApiError> {

@@ -150,15 +150,15 @@ fn stage_overview(api: &Api, name: &str, stage: &Stage, url: &str) -> Value {
     let snapshot = api.served(name).map(|(_, snapshot)| snapshot);
     let routes = snapshot.iter().flat_map(|snapshot| &snapshot.routes).map(|(key, route)| {
         let integration = route.integration.as_ref();
-        let uri = integration.and_then(|one| one.integration_uri.as_deref()).unwrap_or_default();
+        let uri = integration.and_then(|one| one.config.integration_uri.as_deref()).unwrap_or_default();
         let uri = with_variables(uri, &stage.config.stage_variables);
         json!({
             "key": key,
-            "integration": integration.map(|one| &one.integration_type),
+            "integration": integration.map(|one| &one.config.integration_type),
             "function": integrated_function(&uri).and_then(|arn| arn.split_once(":function:")).map(|(_, name)| name),
             "authorizer": route.authorizer.as_ref().map(|(_, authorizer)| &authorizer.name),
             "answers": route.responds,
-            "timeout": integration.map(|one| one.timeout_in_millis),
+            "timeout": integration.map(|one| one.config.timeout_in_millis),
         })
     });
     json!({ "name": name, "url": url, "deployed": snapshot.is_some(), "routes": routes.collect::<Vec<_>>() })

@@ -22,6 +22,10 @@ use crate::local::protocol::wire::ApiError;
 /// How long each transient state of AWS's lasts by default: long enough to be observed.
 const DEFAULT_DELAY: Duration = Duration::from_millis(20);
 
+/// How long a minute of `rate(...)` lasts by default, and at least.
+const MINUTE: Duration = Duration::from_secs(60);
+const MIN_MINUTE: Duration = Duration::from_millis(10);
+
 /// The conditions a cloud runs under.
 #[derive(Debug)]
 pub struct Conditions {
@@ -31,6 +35,8 @@ pub struct Conditions {
     /// Whether the messages of one client are handled one at a time and `$disconnect` after them, which AWS does not
     /// promise.
     pub ordered: bool,
+    /// How long a minute of `rate(...)` lasts.
+    pub rate_minute: Duration,
     pub link: Link,
     latency: BTreeMap<String, Duration>,
     throttles: Vec<(String, Rate, Mutex<TokenBucket>)>,
@@ -53,6 +59,8 @@ pub struct Eventual {
     pub function_updating: Duration,
     /// A request to Cloud Control from `IN_PROGRESS` to its end.
     pub resource_changing: Duration,
+    /// An event source mapping from `Creating`, `Updating` or `Deleting` to its end.
+    pub mapping_changing: Duration,
 }
 
 /// Checks that are off by default.
@@ -89,6 +97,8 @@ struct File {
     latency_ms: BTreeMap<String, f64>,
     link: Option<LinkSettings>,
     #[serde(default)]
+    schedule: ScheduleSettings,
+    #[serde(default)]
     eventual_s: EventualSeconds,
     #[serde(default)]
     throttle: BTreeMap<String, Rate>,
@@ -101,6 +111,18 @@ struct File {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+struct ScheduleSettings {
+    minute_s: f64,
+}
+
+impl Default for ScheduleSettings {
+    fn default() -> Self {
+        Self { minute_s: MINUTE.as_secs_f64() }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 struct EventualSeconds {
     iam_role_assumable: f64,
     table_creating: f64,
@@ -108,6 +130,7 @@ struct EventualSeconds {
     function_pending: f64,
     function_updating: f64,
     resource_changing: f64,
+    mapping_changing: f64,
 }
 
 impl Default for EventualSeconds {
@@ -120,6 +143,7 @@ impl Default for EventualSeconds {
             function_pending: delay,
             function_updating: delay,
             resource_changing: delay,
+            mapping_changing: delay,
         }
     }
 }
@@ -141,10 +165,12 @@ impl Default for Conditions {
                 function_pending: DEFAULT_DELAY,
                 function_updating: DEFAULT_DELAY,
                 resource_changing: DEFAULT_DELAY,
+                mapping_changing: DEFAULT_DELAY,
             },
             strict: Strict::default(),
             lenient: Lenient::default(),
             ordered: false,
+            rate_minute: MINUTE,
             link: Link::default(),
             latency: BTreeMap::new(),
             throttles: Vec::new(),
@@ -193,6 +219,10 @@ impl Conditions {
                 }
             })
             .collect::<Result<_, String>>()?;
+        let minute = seconds(file.schedule.minute_s)?;
+        if minute < MIN_MINUTE {
+            return Err(format!("schedule: minute_s must be at least {}", MIN_MINUTE.as_secs_f64()));
+        }
         let link = file.link.as_ref().map_or_else(|| Ok(Link::default()), Link::new)?;
         let conflict = file.conflict.unwrap_or(Conflict { apigatewayv2_same_api: 0.0, seed: 0 });
         if !(0.0..=1.0).contains(&conflict.apigatewayv2_same_api) {
@@ -206,10 +236,12 @@ impl Conditions {
                 function_pending: seconds(file.eventual_s.function_pending)?,
                 function_updating: seconds(file.eventual_s.function_updating)?,
                 resource_changing: seconds(file.eventual_s.resource_changing)?,
+                mapping_changing: seconds(file.eventual_s.mapping_changing)?,
             },
             strict: file.strict,
             lenient: file.lenient,
             ordered: file.ordered,
+            rate_minute: minute,
             link,
             latency,
             throttles,

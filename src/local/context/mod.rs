@@ -1,5 +1,6 @@
 //! The context that every service of the local cloud gets: account, port, store and conditions.
 
+pub mod alarms;
 pub mod clock;
 pub mod conditions;
 pub mod link;

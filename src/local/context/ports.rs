@@ -3,12 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use serde_json::Value;
 
 use crate::core::iam::need::Need;
-use crate::local::protocol::wire::{ApiError, Request};
+use crate::local::protocol::wire::{ApiError, Protocol, Request, Response};
 
 /// IAM, as Lambda and STS use it.
 pub trait Roles: Send + Sync {
@@ -21,6 +23,17 @@ pub trait Roles: Send + Sync {
 
     /// Whether an access key was issued by [`Roles::issue`].
     fn has_issued(&self, access_key_id: &str) -> bool;
+
+    /// The secret of an access key that was issued by [`Roles::issue`].
+    fn secret(&self, _access_key_id: &str) -> Option<String> {
+        None
+    }
+
+    /// The first of `needs` that the policies of a role do not allow in a region, where they are checked at all
+    /// (`strict.iam`): for calls that AWS makes as that role.
+    fn refused<'a>(&self, _role_arn: &str, _region: &str, _needs: &'a [Need]) -> Option<&'a Need> {
+        None
+    }
 }
 
 /// Temporary credentials.
@@ -38,6 +51,45 @@ pub trait Authorizer: Send + Sync {
     /// # Errors
     /// The service's refusal.
     fn authorize(&self, service: &str, request: &Request, needs: &[Need]) -> Result<(), ApiError>;
+}
+
+/// The services of this cloud, whichever there are, as one that calls others for its users sees them: a request goes the way of all
+/// requests, with checks of its caller, conditions and call log.
+#[async_trait]
+pub trait Services: Send + Sync {
+    /// The protocol of a service, by the name that requests are signed for, and what stands before an operation's name in its
+    /// `X-Amz-Target`; `None` where there is no such service.
+    fn protocol(&self, service: &str) -> Option<(Protocol, Option<&'static str>)>;
+
+    /// The names of all.
+    fn names(&self) -> Vec<String>;
+
+    /// The host and port of the cloud, as the URLs of its resources have them.
+    fn authority(&self) -> String;
+
+    /// Answers a request, by the service that it is signed for.
+    async fn answer(&self, request: Request) -> Response;
+}
+
+/// The callers of this cloud, as the gateway checks clients that sign their handshakes.
+pub trait Callers: Send + Sync {
+    /// The secret of an access key: the data folder's, or one that was issued for a role.
+    fn secret(&self, access_key_id: &str) -> Option<String>;
+
+    /// Whether callers with any key are admitted (`--open`).
+    fn admits_all(&self) -> bool;
+
+    /// Decides on a client that needs all of `needs`, where policies are checked at all (`strict.iam`).
+    ///
+    /// # Errors
+    /// The refusal.
+    fn authorize(&self, request: &Request, needs: &[Need]) -> Result<(), ApiError>;
+}
+
+/// Cloud Control's records.
+pub trait Records: Send + Sync {
+    /// The resources of a type (`ApiGateway::ApiKey`) in a region: identifier and properties.
+    fn of_type(&self, region: &str, type_name: &str) -> Vec<(String, Value)>;
 }
 
 /// CloudWatch Logs, as Lambda delivers to it.
@@ -86,10 +138,145 @@ pub trait Functions: Send + Sync {
         gateway_request: &str,
     ) -> Result<Invoked, ApiError>;
 
+    /// Invokes a function asynchronously, as services do that do not wait for it.
+    ///
+    /// # Errors
+    /// The error of the `Invoke` API.
+    fn send_event(&self, function_arn: &str, payload: Bytes) -> Result<(), ApiError>;
+
     fn exists(&self, function_arn: &str) -> bool;
 
     /// Whether the function's resource policy lets `service` (`apigateway.amazonaws.com`) invoke it for `source_arn`.
     fn permits(&self, function_arn: &str, service: &str, source_arn: &str) -> bool;
+}
+
+/// A service whose events Lambda polls for on behalf of event source mappings: queues, streams.
+#[async_trait]
+pub trait EventSource: Send + Sync {
+    /// The service in the ARNs of its sources: `sqs`.
+    fn service(&self) -> &'static str;
+
+    /// Whether its events are in order, so that a batch that fails holds up the rest of its shard, and what is done is
+    /// remembered by its position; of others, what is done is deleted, and the rest comes again.
+    fn is_ordered(&self) -> bool;
+
+    /// The IAM actions on a source that a function's role must allow.
+    fn actions(&self) -> &'static [&'static str];
+
+    /// Looks at a source for a new mapping to a function with a timeout in seconds.
+    ///
+    /// # Errors
+    /// The message with which Lambda refuses the mapping.
+    fn check(&self, arn: &str, function_timeout: u32) -> Result<(), String>;
+
+    /// The parts of a source that are read one beside the other: the shards of a stream. A queue has one, without a name.
+    ///
+    /// # Errors
+    /// When the source is gone.
+    async fn shards(&self, _arn: &str) -> Result<Vec<String>, ApiError> {
+        Ok(vec![String::new()])
+    }
+
+    /// Up to `most` events of a shard that follow a position, as soon as there are some, and none after `wait`. It can be
+    /// dropped while it waits: nothing is lost.
+    ///
+    /// # Errors
+    /// When the source is gone.
+    async fn receive(
+        &self,
+        arn: &str,
+        shard: &str,
+        after: &Position,
+        most: usize,
+        wait: Duration,
+    ) -> Result<Vec<SourceEvent>, ApiError>;
+
+    /// Deletes what a function has handled, where the source is not ordered.
+    async fn delete(&self, _arn: &str, _events: &[SourceEvent]) {}
+}
+
+/// A position in a shard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Position {
+    /// The oldest event that is kept.
+    Oldest,
+    /// What comes from now on.
+    Newest,
+    /// What came since, in milliseconds since the epoch.
+    Since(i64),
+    /// After the event with this id.
+    After(String),
+}
+
+/// An event that Lambda polled for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SourceEvent {
+    /// What a function calls it in `batchItemFailures`: the id of a message, a sequence number.
+    pub id: String,
+    /// What deletes it: a receipt handle. Empty where the source is ordered.
+    pub handle: String,
+    /// When it came, in milliseconds since the epoch.
+    pub at: i64,
+    /// As functions get it in `Records`.
+    pub event: Value,
+}
+
+/// A service that takes what others deliver: queues and topics, for dead letters, destinations and subscriptions.
+#[async_trait]
+pub trait DeliveryTarget: Send + Sync {
+    /// The service in the ARNs of its targets: `sqs`.
+    fn service(&self) -> &'static str;
+
+    /// Delivers a message.
+    ///
+    /// # Errors
+    /// The service's refusal.
+    async fn deliver(&self, arn: &str, message: Delivery) -> Result<(), ApiError>;
+}
+
+/// A message for a [`DeliveryTarget`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Delivery {
+    pub body: String,
+    /// Attributes of the message: name, type (`String`, `Number`, `Binary`), value (base64 where it is binary).
+    pub attributes: Vec<(String, String, String)>,
+    /// Of a target that keeps messages in order.
+    pub group: Option<String>,
+    pub deduplication: Option<String>,
+    /// The subject of what a topic publishes.
+    pub subject: Option<String>,
+    /// The service that delivers and the resource that it delivers for, where the target's policy must allow it.
+    pub by: Option<(&'static str, String)>,
+}
+
+/// A service whose resources are seen through Cloud Control, too.
+pub trait ControlledResources: Send + Sync {
+    /// The types, `AWS::SQS::Queue`.
+    fn types(&self) -> &'static [&'static str];
+
+    /// Creates a resource with these properties, and gives its identifier.
+    ///
+    /// # Errors
+    /// The service's refusal.
+    fn create(&self, region: &str, type_name: &str, properties: &Value) -> Result<String, ApiError>;
+
+    /// All properties of a resource.
+    fn read(&self, region: &str, type_name: &str, identifier: &str) -> Option<Value>;
+
+    /// Gives a resource these properties, all of them.
+    ///
+    /// # Errors
+    /// The service's refusal.
+    fn update(&self, region: &str, type_name: &str, identifier: &str, properties: &Value) -> Result<(), ApiError>;
+
+    /// Deletes a resource that is there.
+    ///
+    /// # Errors
+    /// The service's refusal.
+    fn delete(&self, region: &str, type_name: &str, identifier: &str) -> Result<(), ApiError>;
+
+    /// The identifiers of all resources of a type.
+    fn list(&self, region: &str, type_name: &str) -> Vec<String>;
 }
 
 /// A service whose resources carry tags, as the Resource Groups Tagging API uses it.
@@ -99,6 +286,14 @@ pub trait TaggedResources: Send + Sync {
     /// # Errors
     /// A state that cannot be read.
     fn tagged(&self, region: &str) -> Result<Vec<Tagged>, ApiError>;
+
+    /// Sets and removes tags of a resource; `false` where the ARN is none of this service's.
+    ///
+    /// # Errors
+    /// The service's own refusal.
+    fn retag(&self, _arn: &str, _set: &BTreeMap<String, String>, _removed: &[String]) -> Result<bool, ApiError> {
+        Ok(false)
+    }
 }
 
 /// A resource and its tags.

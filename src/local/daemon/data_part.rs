@@ -12,16 +12,31 @@ pub enum DataPart {
     ApiGateway,
     CloudControl,
     DynamoDb,
+    Events,
     Iam,
     Lambda,
     Logs,
+    Scheduler,
+    Sns,
+    Sqs,
     /// The access key, the console's key and the certificates.
     Keys,
 }
 
 impl DataPart {
-    pub const ALL: [Self; 7] =
-        [Self::ApiGateway, Self::CloudControl, Self::DynamoDb, Self::Iam, Self::Lambda, Self::Logs, Self::Keys];
+    pub const ALL: [Self; 11] = [
+        Self::ApiGateway,
+        Self::CloudControl,
+        Self::DynamoDb,
+        Self::Events,
+        Self::Iam,
+        Self::Lambda,
+        Self::Logs,
+        Self::Scheduler,
+        Self::Sns,
+        Self::Sqs,
+        Self::Keys,
+    ];
 
     /// The name in `wschat local reset --only`.
     pub fn name(self) -> &'static str {
@@ -29,9 +44,13 @@ impl DataPart {
             Self::ApiGateway => "apigateway",
             Self::CloudControl => "cloudcontrol",
             Self::DynamoDb => "dynamodb",
+            Self::Events => "events",
             Self::Iam => "iam",
             Self::Lambda => "lambda",
             Self::Logs => "logs",
+            Self::Scheduler => "scheduler",
+            Self::Sns => "sns",
+            Self::Sqs => "sqs",
             Self::Keys => "keys",
         }
     }
@@ -42,9 +61,13 @@ impl DataPart {
         match name {
             "apigatewayv2.json" => Some(Self::ApiGateway),
             "cloudcontrol.json" => Some(Self::CloudControl),
+            "events.json" => Some(Self::Events),
             "iam.json" | "iam-sessions.json" => Some(Self::Iam),
             "lambda.json" | "lambda" => Some(Self::Lambda),
             "logs.json" | "logs" => Some(Self::Logs),
+            "scheduler.json" => Some(Self::Scheduler),
+            "sns.json" => Some(Self::Sns),
+            "sqs.json" | "sqs-messages" => Some(Self::Sqs),
             "access-key.json" | "console-key.json" => Some(Self::Keys),
             _ if name.starts_with("dynamodb-") => Some(Self::DynamoDb),
             _ if name.ends_with(".pem") => Some(Self::Keys),

@@ -91,8 +91,10 @@ pub async fn serve(data: &Path, options: ServerOptions, sdk: Arc<dyn SdkInstalle
     let token = hex::encode(rand::rng().random::<[u8; 16]>());
     let help = format!("wschat env --data {}", folder.path().display());
     let guard = (!open).then(|| Guard::new(key.clone(), help, cloud.roles()));
+    let router = Arc::new(Router::new(cloud.services(), conditions, calls).guarded(guard, cloud.authorizer()));
+    cloud.connect(&router, context.authority(), key.clone(), open);
     let server = Arc::new(Server {
-        router: Arc::new(Router::new(cloud.services(), conditions, calls).guarded(guard, cloud.authorizer())),
+        router,
         open,
         hosts,
         origins: origins.clone(),

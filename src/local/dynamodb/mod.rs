@@ -3,7 +3,7 @@
 //!
 //! `engine` calls it. `region` and `tables` add what the engine lacks: transient states of tables, the caller's region in
 //! ARNs, ARNs instead of names, encryption changed by `UpdateTable`, point-in-time recovery, timed deletion of expired items.
-//! `streams` removes records that AWS does not write, and `shapes` gives AWS's errors for values of a wrong JSON type.
+//! `streams` removes records that AWS does not write, `retention` old ones; `source` gives them to event source mappings. `shapes` gives AWS's errors for values of a wrong JSON type.
 
 mod engine;
 mod expressions;
@@ -12,7 +12,9 @@ mod operations;
 mod refusals;
 mod region;
 mod required_permissions;
+mod retention;
 mod shapes;
+mod source;
 mod streams;
 mod tables;
 #[cfg(test)]

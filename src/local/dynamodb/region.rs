@@ -7,16 +7,18 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
-use dynoxide::actions::get_shard_iterator::decode_shard_iterator;
+use dynoxide::actions::get_shard_iterator::{decode_shard_iterator, encode_shard_iterator};
 use dynoxide::{Database, DynoxideError};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use super::super::context::CloudContext;
 use super::engine::{self, Unusable, fault, internal, invalid, malformed};
+use super::retention::{StreamRecords, first_number};
 use super::tables::{Encryption, Recovery, Table, TableState, Tables, TtlChange, describe_protection, missing};
 use super::{expressions, shapes, streams};
 use crate::local::context::clock::now_millis;
-use crate::local::context::ports::Tagged;
+use crate::local::context::ports::{Position, Tagged};
 use crate::local::context::store::{Store, damaged};
 use crate::local::lock::lock;
 use crate::local::protocol::wire::{ApiError, Response};
@@ -30,6 +32,9 @@ pub struct Region {
     context: CloudContext,
     database: Database,
     tables: Mutex<Tables>,
+    records: StreamRecords,
+    /// Counts writes of items.
+    written: watch::Sender<u64>,
 }
 
 /// The input of an operation.
@@ -55,14 +60,21 @@ impl Region {
         // Opening succeeds even for a file that is not a SQLite database, so it is read here for the first time.
         let all = serde_json::from_value(json!({})).map_err(io::Error::other)?;
         database.list_tables(all).map_err(|error| unreadable(&path, &error))?;
-        Ok(Self { name: name.to_owned(), context: context.clone(), database, tables: Mutex::new(tables) })
+        let records = StreamRecords::open(&path).map_err(io::Error::other)?;
+        let (name, context, tables) = (name.to_owned(), context.clone(), Mutex::new(tables));
+        Ok(Self { name, context, database, tables, records, written: watch::Sender::default() })
     }
 
-    /// Deletes items whose time to live has passed, and tables whose time as `DELETING` has.
+    /// Deletes items whose time to live has passed, tables whose time as `DELETING` has, and old records of streams.
     pub fn sweep(&self) {
         drop(self.current_tables());
-        if let Err(error) = self.database.sweep_ttl() {
-            tracing::warn!(region = self.name, "cannot delete expired items: {error}");
+        match self.database.sweep_ttl() {
+            Ok(0) => {}
+            Ok(_) => self.written.send_modify(|count| *count += 1),
+            Err(error) => tracing::warn!(region = self.name, "cannot delete expired items: {error}"),
+        }
+        if let Err(error) = self.records.remove_old(now_millis()) {
+            tracing::warn!(region = self.name, "cannot delete old records of streams: {error}");
         }
     }
 
@@ -122,21 +134,114 @@ impl Region {
         // Passed on as text without changes where possible: items contain no names to replace.
         let body = if input.rewritten { input.value.to_string() } else { input.text.to_owned() };
         let body = engine::run(&self.database, input.operation, &body)?;
+        if !READING.contains(&input.operation) {
+            self.written.send_modify(|count| *count += 1);
+        }
         Ok(Response::new(200, JSON, Bytes::from(body)))
     }
 
-    /// Runs an operation on the records of a stream.
-    pub fn of_stream(&self, input: Input<'_>) -> Result<Response, ApiError> {
-        let mut records = self.run_as_is(input.operation, &input.value)?;
-        if let Some(records) = records["Records"].as_array_mut() {
+    /// Counts writes of items, so that one can wait for the next.
+    pub fn writes(&self) -> watch::Receiver<u64> {
+        self.written.subscribe()
+    }
+
+    /// `GetRecords`.
+    pub fn get_records(&self, input: &Value) -> Result<Response, ApiError> {
+        let mut answered = self.records_of(input)?;
+        answered["Records"].as_array_mut().into_iter().flatten().for_each(streams::as_in_api);
+        Ok(answer(&answered))
+    }
+
+    /// The answer of `GetRecords`, with records as functions get them but for the ARN of their stream.
+    fn records_of(&self, input: &Value) -> Result<Value, ApiError> {
+        let mut answered = self.run_as_is("GetRecords", input)?;
+        if let Some(records) = answered["Records"].as_array_mut() {
             for record in &mut *records {
                 record["awsRegion"] = json!(self.name);
             }
-            let iterator = input.value["ShardIterator"].as_str().and_then(decode_shard_iterator);
+            let iterator = input["ShardIterator"].as_str().and_then(decode_shard_iterator);
             let view = iterator.and_then(|(table, ..)| self.stream_view(&table));
             streams::apply_view(records, view.as_deref());
         }
-        Ok(answer(&records))
+        Ok(answered)
+    }
+
+    /// `GetShardIterator`.
+    pub fn get_shard_iterator(&self, input: &Value) -> Result<Response, ApiError> {
+        let table = self.table_of_stream(input["StreamArn"].as_str().unwrap_or_default())?;
+        if input["ShardId"].as_str() != Some(&streams::shard_id(&table)) {
+            return Err(fault("ResourceNotFoundException", "Requested resource not found: Shard does not exist"));
+        }
+        let shard = dynoxide::streams::shard_id(&table);
+        if input["ShardIteratorType"] == "AT_TIMESTAMP" {
+            let time = input["Timestamp"].as_f64().ok_or_else(|| missing("timestamp"))?;
+            let iterator = encode_shard_iterator(&table, &shard, first_number((time * 1000.0) as i64) - 1);
+            return Ok(answer(&json!({ "ShardIterator": iterator })));
+        }
+        let mut input = input.clone();
+        input["ShardId"] = shard.into();
+        Ok(answer(&self.run_as_is("GetShardIterator", &input)?))
+    }
+
+    /// The table of a stream that is enabled. The ARN is the engine's.
+    fn table_of_stream(&self, arn: &str) -> Result<String, ApiError> {
+        let table =
+            arn.split(":table/").nth(1).and_then(|path| path.split_once("/stream/")).map_or("", |(table, _)| table);
+        let streams = self.run_as_is("ListStreams", &json!({ "TableName": table }))?;
+        if streams["Streams"][0]["StreamArn"] == arn {
+            return Ok(table.to_owned());
+        }
+        let mut arn = json!(arn);
+        replace_region(&mut arn, &format!(":{}:", engine::REGION), &format!(":{}:", self.name));
+        let message = format!("Requested resource not found: Stream: {} not found", arn.as_str().unwrap_or_default());
+        Err(fault("ResourceNotFoundException", message))
+    }
+
+    /// The shards of a stream. The ARN is this region's.
+    ///
+    /// # Errors
+    /// `ResourceNotFoundException`.
+    pub fn shards(&self, arn: &str) -> Result<Vec<String>, ApiError> {
+        Ok(vec![streams::shard_id(&self.table_of_stream(&self.engines(arn))?)])
+    }
+
+    /// At most `most` records of a stream after a position, as functions get them. The ARN is this region's. Blocks on SQLite.
+    ///
+    /// # Errors
+    /// `ResourceNotFoundException` for a stream that is not there or disabled.
+    pub fn records_after(&self, arn: &str, after: &Position, most: usize) -> Result<Vec<Value>, ApiError> {
+        let table = self.table_of_stream(&self.engines(arn))?;
+        let shard = dynoxide::streams::shard_id(&table);
+        let number = match after {
+            Position::Oldest => 0,
+            Position::Newest => first_number(now_millis()) - 1,
+            Position::Since(time) => first_number(*time) - 1,
+            Position::After(number) => streams::stored_number(number).unwrap_or_default(),
+        };
+        let mut iterator = json!(encode_shard_iterator(&table, &shard, number));
+        let mut found: Vec<Value> = Vec::new();
+        while found.len() < most {
+            let input = json!({ "ShardIterator": iterator, "Limit": most - found.len() });
+            let mut answered = self.records_of(&input)?;
+            let records = answered["Records"].as_array_mut().map(std::mem::take).unwrap_or_default();
+            found.extend(records);
+            // The same one: there are no more. (Records of writes that changed nothing are passed over.)
+            if answered["NextShardIterator"] == iterator {
+                break;
+            }
+            iterator = answered["NextShardIterator"].take();
+        }
+        for record in &mut found {
+            streams::as_in_events(record, arn);
+        }
+        Ok(found)
+    }
+
+    /// An ARN of this region as the engine has it.
+    fn engines(&self, arn: &str) -> String {
+        let mut arn = json!(arn);
+        replace_region(&mut arn, &format!(":{}:", self.name), &format!(":{}:", engine::REGION));
+        arn.as_str().unwrap_or_default().to_owned()
     }
 
     pub fn create_table(&self, mut input: Value) -> Result<Response, ApiError> {
@@ -147,6 +252,8 @@ impl Region {
         }
         let stream_view = streams::record_both_images(&mut input)?;
         let mut created = self.run("CreateTable", &input)?;
+        // Another table may have had this name.
+        self.records.remove_of_table(&name, now_millis()).map_err(|error| internal(&error))?;
         let mut table = Table::default();
         table.stream_view = stream_view;
         table.enter(TableState::Creating, after(self.context.conditions.eventual.table_creating));
@@ -159,8 +266,12 @@ impl Region {
     }
 
     pub fn describe_stream(&self, input: &Value) -> Result<Response, ApiError> {
+        self.table_of_stream(input["StreamArn"].as_str().unwrap_or_default())?;
         let mut described = self.run("DescribeStream", input)?;
         let description = &mut described["StreamDescription"];
+        streams::describe_shards(description, input);
+        let table = json!({ "TableName": description["TableName"] });
+        description["KeySchema"] = self.run("DescribeTable", &table)?["Table"]["KeySchema"].take();
         if let Some(view) = self.stream_view(description["TableName"].as_str().unwrap_or_default()) {
             description["StreamViewType"] = json!(view);
         }
@@ -187,7 +298,12 @@ impl Region {
         let specification = input.as_object_mut().and_then(|members| members.shift_remove("SSESpecification"));
         // The engine does not support changes of encryption; without other changes it is not called.
         if specification.is_none() || input.as_object().is_some_and(|members| members.len() > 1) {
+            let before = now_millis();
             self.run("UpdateTable", &input)?;
+            if stream_view.is_some() {
+                // An earlier stream is another one.
+                self.records.remove_of_table(&name, before).map_err(|error| internal(&error))?;
+            }
         }
         let table = tables.entry(name).or_default();
         table.stream_view = stream_view.or(table.stream_view.take());
@@ -454,6 +570,9 @@ pub fn saved(store: &Store) -> io::Result<Vec<String>> {
 }
 
 const JSON: &str = "application/x-amz-json-1.0";
+
+/// The operations on items that change none.
+const READING: [&str; 6] = ["BatchGetItem", "GetItem", "Query", "Scan", "SearchVectors", "TransactGetItems"];
 
 fn answer(body: &Value) -> Response {
     Response::new(200, JSON, Bytes::from(body.to_string()))

@@ -1,4 +1,5 @@
-//! Differences between the engine's streams and AWS's: on AWS a write that does not change an item creates no record.
+//! Differences between the engine's streams and AWS's: the form of shards and records, and on AWS a write that does not change an item
+//! creates no record.
 //!
 //! The engine records every write with the images of the stream's view, so with some views unchanged items cannot be
 //! recognized. Therefore the engine's streams always have both images (`record_both_images`). The requested view is stored
@@ -7,9 +8,13 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use super::engine::invalid;
 use crate::local::protocol::wire::ApiError;
+
+/// The number of the first record that there could be.
+const FIRST_NUMBER: &str = "100000000000000000001";
 
 /// The view with both images.
 const BOTH_IMAGES: &str = "NEW_AND_OLD_IMAGES";
@@ -55,6 +60,48 @@ pub fn apply_view(records: &mut Vec<Value>, view: Option<&str>) {
         if let Some(size) = members.get("SizeBytes").and_then(Value::as_u64) {
             members.insert("SizeBytes".to_owned(), json!(size.saturating_sub(taken as u64)));
         }
+    }
+}
+
+/// The id of a table's only shard, in AWS's form: clients check its length.
+pub fn shard_id(table: &str) -> String {
+    let digest = hex::encode(Sha256::digest(table.as_bytes()));
+    format!("shardId-{:020}-{}", 1, &digest[..8])
+}
+
+/// The shards of a stream as AWS describes them: an open one has no last number, and each has a first one.
+pub fn describe_shards(description: &mut Value, input: &Value) {
+    let table = description["TableName"].as_str().unwrap_or_default().to_owned();
+    if !input["ExclusiveStartShardId"].is_null() || !input["ShardFilter"].is_null() {
+        // There is none after it, and none below it.
+        description["Shards"] = json!([]);
+    }
+    for shard in description["Shards"].as_array_mut().into_iter().flatten() {
+        shard["ShardId"] = shard_id(&table).into();
+        let range = &mut shard["SequenceNumberRange"];
+        let first = range["StartingSequenceNumber"].as_str().unwrap_or(FIRST_NUMBER).to_owned();
+        *range = json!({ "StartingSequenceNumber": first });
+    }
+}
+
+/// The engine's number of a record, from the number that clients see; `None` for one that no record has.
+pub fn stored_number(shown: &str) -> Option<i64> {
+    let first: i128 = FIRST_NUMBER.parse().ok()?;
+    i64::try_from(shown.parse::<i128>().ok()? - first + 1).ok().filter(|number| *number > 0)
+}
+
+/// A record as `GetRecords` gives it: there the members of an identity begin with a capital.
+pub fn as_in_api(record: &mut Value) {
+    if let Some(identity) = record.get_mut("userIdentity") {
+        *identity = json!({ "PrincipalId": identity["principalId"], "Type": identity["type"] });
+    }
+}
+
+/// A record as functions get it: with the ARN of its stream. (Lambda developer guide, "Using Lambda with Amazon DynamoDB".)
+pub fn as_in_events(record: &mut Value, arn: &str) {
+    record["eventSourceARN"] = arn.into();
+    if let Some(seconds) = record["dynamodb"]["ApproximateCreationDateTime"].as_f64() {
+        record["dynamodb"]["ApproximateCreationDateTime"] = (seconds as i64).into();
     }
 }
 

@@ -3,6 +3,7 @@ use http::{HeaderMap, HeaderValue, Method};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::local::context::clock::now_millis;
 use crate::local::context::conditions::Conditions;
 use crate::local::context::store::Store;
 use crate::local::protocol::service::{AnyService, Service};
@@ -547,4 +548,77 @@ async fn a_write_without_a_change_creates_no_record_in_any_stream_view() {
                    constraint: Member must satisfy enum value set: [OLD_IMAGE, KEYS_ONLY, NEW_AND_OLD_IMAGES, NEW_IMAGE]";
     let update = json!({ "TableName": "late", "StreamSpecification": unknown });
     assert_eq!(refusal(&db, "UpdateTable", update).await, ("ValidationException".to_owned(), message.to_owned()));
+}
+
+/// The first record of a table's stream, as `GetRecords` gives it.
+async fn first_record(db: &DynamoDb, table: &str, iterator: Value) -> Value {
+    let arn = describe(db, table).await["LatestStreamArn"].clone();
+    let stream = call(db, "DescribeStream", json!({ "StreamArn": arn })).await.unwrap()["StreamDescription"].take();
+    let mut input = json!({ "StreamArn": arn, "ShardId": stream["Shards"][0]["ShardId"] });
+    input.as_object_mut().unwrap().extend(iterator.as_object().unwrap().clone());
+    let iterator = call(db, "GetShardIterator", input).await.unwrap()["ShardIterator"].take();
+    call(db, "GetRecords", json!({ "ShardIterator": iterator })).await.unwrap()["Records"][0].take()
+}
+
+#[tokio::test]
+async fn an_expired_item_is_removed_by_the_service() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = quick(&folder);
+    let stream = json!({ "StreamEnabled": true, "StreamViewType": "OLD_IMAGE" });
+    create(&db, "chat", json!({ "StreamSpecification": stream })).await;
+    active(&db, "chat").await;
+    let ttl = json!({ "AttributeName": "expires", "Enabled": true });
+    call(&db, "UpdateTimeToLive", json!({ "TableName": "chat", "TimeToLiveSpecification": ttl })).await.unwrap();
+    let item = json!({ "id": { "S": "a" }, "expires": { "N": "1000" } });
+    call(&db, "PutItem", json!({ "TableName": "chat", "Item": item })).await.unwrap();
+    let before = now_millis();
+    tokio::time::sleep(Duration::from_millis(2)).await;
+    db.regions.sweep();
+    let since = json!({ "ShardIteratorType": "AT_TIMESTAMP", "Timestamp": before as f64 / 1000.0 + 0.001 });
+    let record = first_record(&db, "chat", since).await;
+    assert_eq!((&record["eventName"], &record["dynamodb"]["OldImage"]), (&json!("REMOVE"), &item));
+    let service = json!({ "PrincipalId": "dynamodb.amazonaws.com", "Type": "Service" });
+    assert_eq!(record["userIdentity"], service);
+}
+
+#[tokio::test]
+async fn a_stream_is_a_source_of_events() {
+    use crate::local::context::ports::{EventSource, Position};
+
+    let folder = tempfile::tempdir().unwrap();
+    let db = quick(&folder);
+    let stream = json!({ "StreamEnabled": true, "StreamViewType": "NEW_IMAGE" });
+    create(&db, "chat", json!({ "StreamSpecification": stream })).await;
+    active(&db, "chat").await;
+    let arn = describe(&db, "chat").await["LatestStreamArn"].as_str().unwrap().to_owned();
+    assert_eq!(db.check(&arn, 3), Ok(()));
+    let gone = arn.replace("chat", "none");
+    assert_eq!(db.check(&gone, 3), Err(format!("Stream not found: {gone}")));
+    let shard = db.shards(&arn).await.unwrap().remove(0);
+    let put = |id: &'static str| call(&db, "PutItem", json!({ "TableName": "chat", "Item": item(id) }));
+    let ids = |events: &[crate::local::context::ports::SourceEvent]| -> Vec<String> {
+        let id = |event: &crate::local::context::ports::SourceEvent| {
+            event.event["dynamodb"]["Keys"]["id"]["S"].as_str().unwrap().to_owned()
+        };
+        events.iter().map(id).collect()
+    };
+    // It waits for what comes.
+    let waiting = db.receive(&arn, &shard, &Position::Newest, 10, HOUR);
+    let (first, _) = tokio::join!(waiting, async {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        put("a").await.unwrap();
+    });
+    let first = first.unwrap();
+    assert_eq!(ids(&first), ["a"]);
+    assert_eq!(first[0].event["eventSourceARN"], arn);
+    put("b").await.unwrap();
+    // A write without a change is no event, and does not end the reading.
+    put("b").await.unwrap();
+    put("c").await.unwrap();
+    let all = db.receive(&arn, &shard, &Position::Oldest, 2, HOUR).await.unwrap();
+    assert_eq!(ids(&all), ["a", "b"]);
+    let rest = db.receive(&arn, &shard, &Position::After(all[1].id.clone()), 10, HOUR).await.unwrap();
+    assert_eq!(ids(&rest), ["c"]);
+    let none = db.receive(&arn, &shard, &Position::After(rest[0].id.clone()), 10, Duration::ZERO).await.unwrap();
+    assert!(none.is_empty());
 }

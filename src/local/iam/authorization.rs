@@ -32,6 +32,23 @@ impl Authorizer for Iam {
     }
 }
 
+impl Iam {
+    /// The first of `needs` that a role's policies do not allow, for calls that AWS makes as that role.
+    pub(super) fn first_refused<'a>(&self, role_arn: &str, region: &str, needs: &'a [Need]) -> Option<&'a Need> {
+        let state = self.state.now();
+        let role = state.roles.values().find(|role| role.arn() == role_arn);
+        needs.iter().find(|need| {
+            let need = (*need)
+                .clone()
+                .with("aws:PrincipalArn", role_arn)
+                .with("aws:PrincipalAccount", ACCOUNT)
+                .with("aws:PrincipalType", "AssumedRole")
+                .with("aws:RequestedRegion", region);
+            refused(&state, role, &need).is_some()
+        })
+    }
+}
+
 /// Why a role may not do what is needed, as AWS ends its sentence; `None` where it may.
 fn refused(state: &State, role: Option<&Role>, need: &Need) -> Option<String> {
     let action = &need.action;
@@ -67,6 +84,7 @@ fn refusal(service: &str, who: &str, need: &Need, why: &str) -> ApiError {
         "iam" | "sts" | "cloudformation" => ApiError::new(403, "AccessDenied", message),
         "dynamodb" => ApiError::new(400, "com.amazon.coral.service#AccessDeniedException", message),
         "logs" => ApiError::new(400, "AccessDeniedException", message),
+        "sns" => ApiError::new(403, "AuthorizationError", message),
         // The gateway itself refuses: it does not give reasons, and hides most of the account's number.
         "execute-api" => {
             let resource = resource.replacen(ACCOUNT, &format!("********{}", &ACCOUNT[8..]), 1);

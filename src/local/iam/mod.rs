@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use super::context::{ACCOUNT, CloudContext};
 use crate::core::iam::document::{trusts_principal, trusts_service};
+use crate::core::iam::need::Need;
 use crate::local::context::clock::{iso8601, now_millis};
 use crate::local::context::ports::{Credentials, Roles};
 use crate::local::context::store::PersistedState;
@@ -123,6 +124,9 @@ fn first() -> u32 {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Session {
     access_key: String,
+    /// Empty in sessions of older builds.
+    #[serde(default)]
+    secret: String,
     role_name: String,
     role_id: String,
     name: String,
@@ -234,6 +238,7 @@ impl Roles for Iam {
         let mut sessions = lock(&self.sessions);
         sessions.push_back(Session {
             access_key: credentials.access_key_id.clone(),
+            secret: credentials.secret_access_key.clone(),
             role_name,
             role_id,
             name: session_name.to_owned(),
@@ -249,6 +254,17 @@ impl Roles for Iam {
 
     fn has_issued(&self, access_key_id: &str) -> bool {
         lock(&self.sessions).iter().any(|session| session.access_key == access_key_id)
+    }
+
+    fn secret(&self, access_key_id: &str) -> Option<String> {
+        let sessions = lock(&self.sessions);
+        let session = sessions.iter().find(|session| session.access_key == access_key_id)?;
+        (!session.secret.is_empty()).then(|| session.secret.clone())
+    }
+
+    fn refused<'a>(&self, role_arn: &str, region: &str, needs: &'a [Need]) -> Option<&'a Need> {
+        let is_checked = self.context.conditions.strict.iam;
+        is_checked.then(|| self.first_refused(role_arn, region, needs)).flatten()
     }
 }
 

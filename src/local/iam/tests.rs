@@ -294,6 +294,7 @@ async fn the_number_of_stored_sessions_is_limited() {
     let issued: Vec<_> = (0..=2).map(|_| iam.issue("arn:aws:iam::000000000000:role/worker", "s")).collect();
     lock(&iam.sessions).extend((0..MAX_SESSIONS - 1).map(|index| Session {
         access_key: index.to_string(),
+        secret: String::new(),
         role_name: "worker".into(),
         role_id: "AROA".into(),
         name: "s".into(),

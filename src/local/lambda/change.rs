@@ -62,11 +62,11 @@ pub struct SettingsChange {
     pub ephemeral_storage: Option<Size>,
     pub tracing_config: Option<Mode>,
     pub logging_config: Option<LoggingChange>,
+    pub dead_letter_config: Option<DeadLetters>,
     snap_start: Option<ApplyOn>,
     // Not available in the local cloud: refused if set.
     vpc_config: Option<Value>,
     layers: Option<Value>,
-    dead_letter_config: Option<Value>,
     file_system_configs: Option<Value>,
     image_config: Option<Value>,
     #[serde(rename = "KMSKeyArn")]
@@ -100,6 +100,12 @@ pub struct Mode {
 #[serde(rename_all = "PascalCase")]
 pub struct ApplyOn {
     pub apply_on: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DeadLetters {
+    pub target_arn: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -217,7 +223,6 @@ impl SettingsChange {
         let unserved = [
             ("VpcConfig", &self.vpc_config),
             ("Layers", &self.layers),
-            ("DeadLetterConfig", &self.dead_letter_config),
             ("FileSystemConfigs", &self.file_system_configs),
             ("ImageConfig", &self.image_config),
             ("KMSKeyArn", &self.kms_key_arn),

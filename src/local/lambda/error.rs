@@ -34,6 +34,11 @@ pub fn no_alias(arn: &str) -> ApiError {
     not_found(format!("Cannot find alias arn: {arn}"))
 }
 
+/// 404, for an unknown event source mapping.
+pub fn no_mapping() -> ApiError {
+    not_found("The resource you requested does not exist.")
+}
+
 /// 412, for a `RevisionId` that is not the latest. `source` is the operation that returns the latest.
 pub fn stale_revision(source: &str) -> ApiError {
     let message = format!(

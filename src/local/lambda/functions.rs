@@ -132,6 +132,7 @@ impl Lambda {
                 tags: create.tags,
                 reserved_concurrency: None,
                 published_description: None,
+                event_invoke_configs: BTreeMap::new(),
             };
             let number = match create.publish {
                 true => function.publish(None, pending),

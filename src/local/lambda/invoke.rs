@@ -21,9 +21,6 @@ use crate::local::protocol::wire::{ApiError, Response};
 const MAX_PAYLOAD: usize = 6 * 1024 * 1024;
 const MAX_EVENT: usize = 1024 * 1024;
 
-/// How long a throttled event is retried (Lambda developer guide: 6 hours), in milliseconds.
-const MAX_EVENT_AGE: i64 = 6 * 60 * 60 * 1000;
-
 /// An invocation that passed all checks.
 struct Ready {
     spec: Arc<EnvironmentSpec>,
@@ -109,7 +106,7 @@ impl Lambda {
         self.run(&reference, call).await
     }
 
-    async fn run(&self, reference: &Reference, call: InvokeRequest) -> Result<Invoked, ApiError> {
+    pub(super) async fn run(&self, reference: &Reference, call: InvokeRequest) -> Result<Invoked, ApiError> {
         let ready = self.ready(reference)?;
         self.executor.invoke(ready.spec, call, ready.limit).await
     }
@@ -132,32 +129,6 @@ impl Lambda {
             let spec = EnvironmentSpec { id: reference.id.clone(), version: number, deployment, folder, inspect };
             Ok(Ready { spec: Arc::new(spec), limit: function.reserved_concurrency })
         })
-    }
-
-    /// Runs an event in the background. It is tried three times where the function fails, and retried for hours where
-    /// it is throttled (Lambda developer guide, asynchronous invocation).
-    fn queue(&self, reference: Reference, call: InvokeRequest) {
-        let lambda = self.clone();
-        tokio::spawn(async move {
-            let accepted = now();
-            let mut pauses = lambda.timings.retries.iter();
-            loop {
-                match lambda.run(&reference, call.clone()).await {
-                    Ok(invoked) if invoked.function_error.is_none() => return,
-                    Ok(_) => match pauses.next() {
-                        Some(pause) => tokio::time::sleep(*pause).await,
-                        None => return,
-                    },
-                    Err(refusal) if refusal.status == 429 && now() - accepted < MAX_EVENT_AGE => {
-                        tokio::time::sleep(lambda.timings.retries[0]).await;
-                    }
-                    Err(refusal) => {
-                        tracing::warn!(function = %reference.arn(), error = %refusal.message, "an event was dropped");
-                        return;
-                    }
-                }
-            }
-        });
     }
 }
 

@@ -4,6 +4,7 @@
 //! ```text
 //! Service --operations--> functions, versions, permissions, tags --> state (Registry), packages (code)
 //! Service, Functions --> invoke --> execution (pools) --> environment --> runtime = process + runtime_api
+//! EventSource --poller--> invoke; invoke (Event) --asynchronous--> DeliveryTarget
 //!                                                              |             |
 //!                                                              +-- function_log --> LogSink
 //! ```
@@ -11,9 +12,11 @@
 //! `launch` builds the command of a runtime, `sandbox` its file system, `failure` the reports of its failures. Node.js and
 //! Python code is run by the machine's own `interpreters`, through the two programs in `clients`.
 
+mod asynchronous;
 mod change;
 mod environment;
 mod error;
+mod event_invoke_config;
 mod execution;
 mod failure;
 mod file_store;
@@ -23,6 +26,8 @@ mod inspect;
 mod interpreters;
 mod invoke;
 mod launch;
+mod mapping;
+mod mappings;
 mod name;
 mod operations;
 mod orphans;
@@ -31,12 +36,14 @@ mod packages;
 mod peer;
 mod permissions;
 mod policy;
+mod poller;
 mod process;
 mod required_permissions;
 mod runtime;
 mod runtime_api;
 mod sandbox;
 mod settings;
+mod shards;
 mod spec;
 mod state;
 mod tags;
@@ -47,6 +54,7 @@ mod write_protection;
 
 pub use self::overview::FunctionOverview;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
@@ -62,6 +70,7 @@ use self::inspect::Inspect;
 use self::interpreters::Interpreters;
 use self::name::{FunctionId, LATEST, Reference};
 use self::packages::Packages;
+use self::poller::Pollers;
 use self::spec::LiveEnvironments;
 use self::state::Registry;
 use super::context::CloudContext;
@@ -86,6 +95,7 @@ pub struct Lambda {
     packages: Packages,
     executor: Arc<Executor>,
     timings: ExecutionTimings,
+    pollers: Arc<Pollers>,
 }
 
 impl Lambda {
@@ -116,7 +126,8 @@ impl Lambda {
         }
         let interpreters = Interpreters::open(&folder)?;
         let executor = Executor::new(context.clone(), roles.clone(), logs, interpreters, registry.clone(), timings);
-        let lambda = Self { context: context.clone(), roles, registry, packages, executor, timings };
+        let pollers = Arc::default();
+        let lambda = Self { context: context.clone(), roles, registry, packages, executor, timings, pollers };
         tokio::spawn(sweep(Arc::downgrade(&lambda.registry), lambda.packages.clone(), lambda.executor.live()));
         Ok(Arc::new(lambda))
     }
@@ -166,6 +177,7 @@ impl Lambda {
 
     /// Ends every execution environment. Running invocations fail, further ones are refused.
     pub async fn shutdown(&self) {
+        self.pollers.close();
         self.executor.shutdown().await;
     }
 }
@@ -200,6 +212,10 @@ impl Functions for Lambda {
         self.invoke_arn(function_arn, invocation_id, payload, gateway_request).await
     }
 
+    fn send_event(&self, function_arn: &str, payload: Bytes) -> Result<(), ApiError> {
+        self.queue_event(function_arn, payload)
+    }
+
     fn exists(&self, function_arn: &str) -> bool {
         Reference::from_arn(function_arn)
             .is_some_and(|reference| self.registry.read(|state| state.version(&reference).is_ok()))
@@ -223,7 +239,19 @@ impl TaggedResources for Lambda {
             arn: id.arn(),
             tags: function.tags.clone(),
         };
-        Ok(self.registry.read(|state| state.functions(region).map(tagged).collect()))
+        let of_mapping = |(_, uuid, one): (&String, &String, &mapping::Mapping)| Tagged {
+            type_name: "lambda:event-source-mapping".to_owned(),
+            arn: mapping::arn(region, uuid),
+            tags: one.tags.clone(),
+        };
+        Ok(self.registry.read(|state| {
+            let mappings = state.mappings().filter(|(home, ..)| *home == region).map(of_mapping);
+            state.functions(region).map(tagged).chain(mappings).collect()
+        }))
+    }
+
+    fn retag(&self, arn: &str, set: &BTreeMap<String, String>, removed: &[String]) -> Result<bool, ApiError> {
+        self.retag_arn(arn, set.clone(), removed)
     }
 }
 

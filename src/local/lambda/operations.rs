@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 
-use super::required_permissions::{configuring, creating, invoking, on_all, on_function, tagging};
+use super::required_permissions::{configuring, creating, invoking, mapping_source, on_all, on_function, on_mapping, tagging};
 use super::{Lambda, error};
 use crate::local::protocol::operation::Operation;
 use crate::local::protocol::operation::OperationEffect::{Changes, Reads};
@@ -58,9 +58,19 @@ const OPERATIONS: &[Row] = &[
     Row::new("PutFunctionConcurrency", "PUT", "/2017-10-31/functions/{FunctionName}/concurrency", Changes, Needs(on_function), Now(Lambda::put_concurrency)),
     Row::new("GetFunctionConcurrency", "GET", "/2019-09-30/functions/{FunctionName}/concurrency", Reads, Needs(on_function), Now(Lambda::get_concurrency)),
     Row::new("DeleteFunctionConcurrency", "DELETE", "/2017-10-31/functions/{FunctionName}/concurrency", Changes, Needs(on_function), Now(Lambda::delete_concurrency)),
+    Row::new("PutFunctionEventInvokeConfig", "PUT", "/2019-09-25/functions/{FunctionName}/event-invoke-config", Changes, Needs(on_function), Now(Lambda::put_event_invoke_config)),
+    Row::new("UpdateFunctionEventInvokeConfig", "POST", "/2019-09-25/functions/{FunctionName}/event-invoke-config", Changes, Needs(on_function), Now(Lambda::update_event_invoke_config)),
+    Row::new("GetFunctionEventInvokeConfig", "GET", "/2019-09-25/functions/{FunctionName}/event-invoke-config", Reads, Needs(on_function), Now(Lambda::get_event_invoke_config)),
+    Row::new("DeleteFunctionEventInvokeConfig", "DELETE", "/2019-09-25/functions/{FunctionName}/event-invoke-config", Changes, Needs(on_function), Now(Lambda::delete_event_invoke_config)),
+    Row::new("ListFunctionEventInvokeConfigs", "GET", "/2019-09-25/functions/{FunctionName}/event-invoke-config/list", Reads, Needs(on_function), Now(Lambda::list_event_invoke_configs)),
+    Row::new("CreateEventSourceMapping", "POST", "/2015-03-31/event-source-mappings", Changes, Needs(mapping_source), Now(Lambda::create_event_source_mapping)),
+    Row::new("ListEventSourceMappings", "GET", "/2015-03-31/event-source-mappings", Reads, Needs(on_all), Now(Lambda::list_event_source_mappings)),
+    Row::new("GetEventSourceMapping", "GET", "/2015-03-31/event-source-mappings/{UUID}", Reads, Needs(on_mapping), Now(Lambda::get_event_source_mapping)),
+    Row::new("UpdateEventSourceMapping", "PUT", "/2015-03-31/event-source-mappings/{UUID}", Changes, Needs(on_mapping), Now(Lambda::update_event_source_mapping)),
+    Row::new("DeleteEventSourceMapping", "DELETE", "/2015-03-31/event-source-mappings/{UUID}", Changes, Needs(on_mapping), Now(Lambda::delete_event_source_mapping)),
     Row::new("TagResource", "POST", "/2017-03-31/tags/{Resource}", Changes, Needs(tagging), Now(Lambda::tag_resource)),
-    Row::new("UntagResource", "DELETE", "/2017-03-31/tags/{Resource}", Changes, Needs(on_function), Now(Lambda::untag_resource)),
-    Row::new("ListTags", "GET", "/2017-03-31/tags/{Resource}", Reads, Needs(on_function), Now(Lambda::list_tags)),
+    Row::new("UntagResource", "DELETE", "/2017-03-31/tags/{Resource}", Changes, Needs(tagging), Now(Lambda::untag_resource)),
+    Row::new("ListTags", "GET", "/2017-03-31/tags/{Resource}", Reads, Needs(tagging), Now(Lambda::list_tags)),
 ];
 
 #[async_trait]

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use std::collections::BTreeMap;
 
+use super::mapping;
 use super::name::{FunctionId, Reference};
 use crate::core::iam::need::{Need, creation, pass_role};
 use crate::local::protocol::service::ServiceCall;
@@ -60,9 +61,29 @@ pub fn invoking(call: &ServiceCall) -> Vec<Need> {
     vec![Need::new("lambda:InvokeFunction", arn(call, call.id(0)))]
 }
 
-/// The operation on the function, with the tags of the request.
+/// The operation on the function or event source mapping, with the tags of the request.
 pub fn tagging(call: &ServiceCall) -> Vec<Need> {
-    vec![Need::new(action(call), arn(call, call.id(0))).with_tags(Body::read(call).tags)]
+    let resource = match mapping::uuid_in(call.id(0)) {
+        Some(_) => call.id(0).to_owned(),
+        None => arn(call, call.id(0)),
+    };
+    vec![Need::new(action(call), resource).with_tags(Body::read(call).tags)]
+}
+
+/// `CreateEventSourceMapping`, which has no resource, and `TagResource` for its tags: its UUID is not known yet.
+pub fn mapping_source(call: &ServiceCall) -> Vec<Need> {
+    let body = Body::read(call);
+    let function = arn(call, body.function_name.as_deref().unwrap_or_default());
+    let mut needs = vec![Need::new(action(call), "*").with("lambda:FunctionArn", function)];
+    if !body.tags.is_empty() {
+        needs.push(Need::new("lambda:TagResource", mapping::arn(call.region(), "*")).with_tags(body.tags));
+    }
+    needs
+}
+
+/// The operation on the event source mapping that the path names.
+pub fn on_mapping(call: &ServiceCall) -> Vec<Need> {
+    vec![Need::new(action(call), mapping::arn(call.region(), call.id(0)))]
 }
 
 /// The operation on the new function, its tags, `iam:PassRole` for its role, and access to its layers.

@@ -28,6 +28,9 @@ pub struct Settings {
     /// `Active` or `PassThrough`.
     pub tracing: String,
     pub logging: Logging,
+    /// The ARN of the queue or topic for events that the function could not handle.
+    #[serde(default)]
+    pub dead_letters: Option<String>,
 }
 
 /// Where and how a function logs.
@@ -81,6 +84,7 @@ impl Settings {
                 system_log_level: None,
                 log_group: format!("/aws/lambda/{function}"),
             },
+            dead_letters: None,
         };
         defaults.with(change)
     }
@@ -100,6 +104,9 @@ impl Settings {
         self.environment = change.environment.map(|environment| environment.variables).or(self.environment);
         self.ephemeral_storage = change.ephemeral_storage.map_or(self.ephemeral_storage, |storage| storage.size as u32);
         self.tracing = change.tracing_config.and_then(|config| config.mode).unwrap_or(self.tracing);
+        if let Some(config) = change.dead_letter_config {
+            self.dead_letters = config.target_arn.filter(|arn| !arn.is_empty());
+        }
         if let Some(logging) = change.logging_config {
             self.logging = self.logging.with(logging)?;
         }
@@ -123,6 +130,9 @@ impl Settings {
             "RuntimeVersionConfig": { "RuntimeVersionArn": runtime_version_arn(&self.runtime, region) },
             "LoggingConfig": self.logging,
         });
+        if let Some(arn) = &self.dead_letters {
+            members["DeadLetterConfig"] = json!({ "TargetArn": arn });
+        }
         if let Some(variables) = &self.environment {
             members["Environment"] = json!({ "Variables": variables });
         }

@@ -11,6 +11,8 @@ use time::macros::format_description;
 use uuid::Uuid;
 
 use super::error;
+use super::event_invoke_config::EventInvokeConfig;
+use super::mapping::Mapping;
 use super::name::{FunctionId, LATEST, Reference};
 use super::packages::CodeArchive;
 use super::policy::Policy;
@@ -25,6 +27,9 @@ const FILE: &str = "lambda";
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct State {
     regions: BTreeMap<String, BTreeMap<String, Function>>,
+    /// Event source mappings by region, then by UUID. They outlive their functions.
+    #[serde(default)]
+    pub(super) mappings: BTreeMap<String, BTreeMap<String, Mapping>>,
 }
 
 /// One function with its versions, aliases, policies and tags.
@@ -40,6 +45,9 @@ pub struct Function {
     pub policies: BTreeMap<String, Policy>,
     pub tags: BTreeMap<String, String>,
     pub reserved_concurrency: Option<u32>,
+    /// By qualifier, `$LATEST` for the function's own.
+    #[serde(default)]
+    pub event_invoke_configs: BTreeMap<String, EventInvokeConfig>,
     /// The description of `$LATEST` when the newest version was published: the version may have its own description.
     #[serde(default)]
     pub published_description: Option<String>,
@@ -136,6 +144,29 @@ impl State {
         };
         let version = function.version(number).ok_or_else(missing)?;
         Ok((function, number.to_owned(), version))
+    }
+
+    /// A mapping that is there.
+    ///
+    /// # Errors
+    /// `ResourceNotFoundException` for an unknown one.
+    pub fn mapping(&self, region: &str, uuid: &str) -> Result<&Mapping, ApiError> {
+        let found = self.mappings.get(region).and_then(|mappings| mappings.get(uuid));
+        found.filter(|mapping| !mapping.is_gone()).ok_or_else(error::no_mapping)
+    }
+
+    /// # Errors
+    /// `ResourceNotFoundException` for an unknown one.
+    pub fn mapping_mut(&mut self, region: &str, uuid: &str) -> Result<&mut Mapping, ApiError> {
+        let found = self.mappings.get_mut(region).and_then(|mappings| mappings.get_mut(uuid));
+        found.filter(|mapping| !mapping.is_gone()).ok_or_else(error::no_mapping)
+    }
+
+    /// The mappings of all regions: region, UUID, mapping.
+    pub fn mappings(&self) -> impl Iterator<Item = (&String, &String, &Mapping)> {
+        let all = self.mappings.iter();
+        let all = all.flat_map(|(region, mappings)| mappings.iter().map(move |(uuid, one)| (region, uuid, one)));
+        all.filter(|(.., mapping)| !mapping.is_gone())
     }
 
     /// The SHA-256 of all code in use, in hexadecimal.

@@ -98,7 +98,7 @@ pub trait Service: Send + Sync + Sized + 'static {
         let named = |name: &str| Self::OPERATIONS.iter().position(|row| row.operation.name == name);
         let found = match Self::PROTOCOL {
             Protocol::RestJson { .. } => by_path::<Self>(request.method.as_str(), &request.segments()),
-            Protocol::AwsJson10 | Protocol::AwsJson11 => {
+            Protocol::AwsJson10 | Protocol::AwsJson10Query(_) | Protocol::AwsJson11 => {
                 let target = request.headers.get("x-amz-target").and_then(|value| value.to_str().ok());
                 let name = Self::TARGETS.iter().find_map(|prefix| target?.strip_prefix(prefix));
                 name.and_then(named).map(|row| (row, Vec::new()))
@@ -174,6 +174,9 @@ pub trait AnyService: Send + Sync {
 
     fn protocol(&self) -> Protocol;
 
+    /// What stands before an operation's name in `X-Amz-Target`.
+    fn target(&self) -> Option<&'static str>;
+
     /// The operation that a request asks for. Its body is not needed, except where it names the operation.
     ///
     /// # Errors
@@ -207,6 +210,10 @@ impl<S: Service> AnyService for S {
 
     fn protocol(&self) -> Protocol {
         S::PROTOCOL
+    }
+
+    fn target(&self) -> Option<&'static str> {
+        S::TARGETS.first().copied()
     }
 
     fn operation(&self, request: &Request) -> Result<&'static Operation, ApiError> {

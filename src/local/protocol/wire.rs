@@ -136,6 +136,9 @@ impl ApiError {
 pub enum Protocol {
     /// `X-Amz-Target`, JSON 1.0 (DynamoDB).
     AwsJson10,
+    /// The same, of a service that spoke the query protocol before (SQS): clients know its errors by the codes that they had
+    /// there, which a header tells. The table has those that are not the names of the errors.
+    AwsJson10Query(&'static [(&'static str, &'static str)]),
     /// `X-Amz-Target`, JSON 1.1 (CloudWatch Logs).
     AwsJson11,
     /// Paths and verbs (Lambda, API Gateway); the error code is in `x-amzn-ErrorType`. The flag says whether
@@ -170,11 +173,21 @@ impl Protocol {
                 }
                 Response::json(error.status, &body).with_header("x-amzn-errortype", &error.code)
             }
-            Self::AwsJson10 | Self::AwsJson11 => {
+            Self::AwsJson10 | Self::AwsJson10Query(_) | Self::AwsJson11 => {
                 let mut body = error.fields.clone();
                 body.insert("__type".to_owned(), json!(error.code));
                 body.insert("message".to_owned(), json!(error.message));
-                Response::json(error.status, &body)
+                let response = Response::json(error.status, &body);
+                match self {
+                    Self::AwsJson10Query(codes) => {
+                        let name = error.code.rsplit('#').next().unwrap_or_default();
+                        let known = codes.iter().find(|(known, _)| *known == name).map(|(_, code)| *code);
+                        let code = known.unwrap_or_else(|| name.trim_end_matches("Exception"));
+                        let side = if error.status >= 500 { "Receiver" } else { "Sender" };
+                        response.with_header("x-amzn-query-error", &format!("{code};{side}"))
+                    }
+                    _ => response,
+                }
             }
         }
     }
@@ -182,7 +195,7 @@ impl Protocol {
     /// The content type of this protocol's answers.
     pub fn content_type(self) -> &'static str {
         match self {
-            Self::AwsJson10 => "application/x-amz-json-1.0",
+            Self::AwsJson10 | Self::AwsJson10Query(_) => "application/x-amz-json-1.0",
             Self::AwsJson11 => "application/x-amz-json-1.1",
             Self::RestJson { .. } => "application/json",
             Self::Query(_) => "text/xml",

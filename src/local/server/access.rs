@@ -8,7 +8,8 @@ use std::sync::Arc;
 use aws_credential_types::Credentials;
 use serde::{Deserialize, Serialize};
 
-use crate::local::context::ports::Roles;
+use crate::core::iam::need::Need;
+use crate::local::context::ports::{Authorizer, Callers, Roles};
 use crate::local::context::store::Store;
 use crate::local::iam::{BASE32, random};
 use crate::local::protocol::operation::Operation;
@@ -46,6 +47,33 @@ impl AccessKey {
         let made = Self { id: format!("LKIA{}", random(BASE32, 16)), secret: random(BASE32, 40) };
         store.save_private(Self::FILE, &made)?;
         Ok(made)
+    }
+}
+
+/// The callers of a cloud, as its gateway checks them.
+pub struct KnownCallers {
+    pub key: AccessKey,
+    /// Whether callers with any key are admitted.
+    pub open: bool,
+    pub roles: Arc<dyn Roles>,
+    /// Checks policies, if the conditions ask for it.
+    pub authorizer: Option<Arc<dyn Authorizer>>,
+}
+
+impl Callers for KnownCallers {
+    fn secret(&self, access_key_id: &str) -> Option<String> {
+        if access_key_id == self.key.id {
+            return Some(self.key.secret.clone());
+        }
+        self.roles.secret(access_key_id)
+    }
+
+    fn admits_all(&self) -> bool {
+        self.open
+    }
+
+    fn authorize(&self, request: &Request, needs: &[Need]) -> Result<(), ApiError> {
+        self.authorizer.as_ref().map_or(Ok(()), |authorizer| authorizer.authorize("execute-api", request, needs))
     }
 }
 

@@ -11,23 +11,31 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::time::timeout;
 
+use super::access::{AccessKey, KnownCallers};
 use super::control::Control;
 use super::http::WebSockets;
+use super::router::{RoutedServices, Router};
 use crate::local::apigateway::ApiGateway;
 use crate::local::apigateway::connection::OpenConnection;
+use crate::local::apigateway::integration::Backends;
 use crate::local::apigateway::management::Management;
 use crate::local::cloudcontrol::CloudControl;
 use crate::local::cloudformation::CloudFormation;
 use crate::local::console::{self, Console};
 use crate::local::context::CloudContext;
-use crate::local::context::ports::{Apis, Authorizer, Roles, SdkInstaller};
+use crate::local::context::ports::{Apis, Authorizer, DeliveryTarget, EventSource, Roles, SdkInstaller};
 use crate::local::dynamodb::DynamoDb;
+use crate::local::events::Events;
+use crate::local::events::targets::Targets;
 use crate::local::iam::Iam;
 use crate::local::lambda::Lambda;
 use crate::local::logs::Logs;
 use crate::local::protocol::operation::Operation;
 use crate::local::protocol::service::{AnyService, Service};
 use crate::local::protocol::wire::{Request, Response};
+use crate::local::scheduler::Scheduler;
+use crate::local::sns::Sns;
+use crate::local::sqs::Sqs;
 use crate::local::sts::Sts;
 use crate::local::tagging::Tagging;
 
@@ -46,10 +54,14 @@ pub fn operations() -> Vec<&'static Operation> {
         .chain(of::<CloudControl>())
         .chain(of::<CloudFormation>())
         .chain(of::<DynamoDb>())
+        .chain(of::<Events>())
         .chain(of::<Management>())
         .chain(of::<Iam>())
         .chain(of::<Lambda>())
         .chain(of::<Logs>())
+        .chain(of::<Scheduler>())
+        .chain(of::<Sns>())
+        .chain(of::<Sqs>())
         .chain(of::<Sts>())
         .chain(of::<Arc<Tagging>>())
         .collect()
@@ -60,7 +72,9 @@ pub struct Cloud {
     services: Vec<Arc<dyn AnyService>>,
     lambda: Arc<Lambda>,
     gateway: Arc<ApiGateway>,
+    sqs: Arc<Sqs>,
     console: Arc<Console>,
+    records: Arc<CloudControl>,
     roles: Arc<dyn Roles>,
     authorizer: Option<Arc<dyn Authorizer>>,
 }
@@ -90,26 +104,62 @@ impl Cloud {
                 logs: logs.clone(),
             },
         )?;
-        let cloudcontrol = CloudControl::open(context)?;
-        let tagging = Tagging::new(vec![cloudcontrol.clone(), dynamodb.clone(), lambda.clone(), logs.clone()]);
+        let sqs = Sqs::open(context)?;
+        let sns = Sns::open(context, lambda.clone(), sqs.clone())?;
+        let targets =
+            Arc::new(Targets { functions: lambda.clone(), logs: logs.clone(), others: vec![sqs.clone(), sns.clone()] });
+        let events = Events::open(context, Arc::clone(&targets))?;
+        let scheduler = Scheduler::open(context, iam.clone(), targets, events.clone())?;
+        lambda.connect(
+            vec![Arc::downgrade(&dynamodb) as Weak<dyn EventSource>, Arc::downgrade(&sqs) as Weak<dyn EventSource>],
+            vec![
+                Arc::downgrade(&events) as Weak<dyn DeliveryTarget>,
+                Arc::downgrade(&sqs) as Weak<dyn DeliveryTarget>,
+                Arc::downgrade(&sns) as Weak<dyn DeliveryTarget>,
+            ],
+        );
+        let cloudcontrol =
+            CloudControl::open(context, vec![events.clone(), scheduler.clone(), sqs.clone(), sns.clone()])?;
+        let tagging = Tagging::new(vec![
+            cloudcontrol.clone(),
+            dynamodb.clone(),
+            events.clone(),
+            gateway.clone(),
+            lambda.clone(),
+            logs.clone(),
+            scheduler.clone(),
+            sns.clone(),
+            sqs.clone(),
+        ]);
         let services: Vec<Arc<dyn AnyService>> = vec![
             gateway.clone(),
             cloudcontrol.clone(),
             CloudFormation::open(context)?,
             dynamodb,
+            events,
             Arc::new(Management::new(gateway.clone())),
             iam.clone(),
             lambda.clone(),
             logs,
+            scheduler,
+            sns,
+            sqs.clone(),
             Sts::open(context, iam.clone())?,
             Arc::new(Arc::new(tagging)),
         ];
-        Ok(Self { services, lambda, gateway, console, roles: iam, authorizer })
+        Ok(Self { services, lambda, gateway, sqs, console, records: cloudcontrol, roles: iam, authorizer })
     }
 
     /// All services, for the router.
     pub fn services(&self) -> Vec<Arc<dyn AnyService>> {
         self.services.clone()
+    }
+
+    /// Connects the gateway with the router of all services, and with the key that callers sign with; `open` says that any will do.
+    pub fn connect(&self, router: &Arc<Router>, authority: String, key: AccessKey, open: bool) {
+        let services = Arc::new(RoutedServices::new(router, authority));
+        let callers = KnownCallers { key, open, roles: self.roles(), authorizer: self.authorizer() };
+        self.gateway.set_backends(Backends::new(self.roles(), services, Arc::new(callers), self.records.clone()));
     }
 
     /// The console.
@@ -146,6 +196,7 @@ impl Cloud {
         if timeout(ENVIRONMENTS_TIMEOUT, self.lambda.shutdown()).await.is_err() {
             tracing::warn!("some execution environments did not end in time");
         }
+        self.sqs.save();
     }
 }
 
@@ -194,8 +245,8 @@ mod tests {
 
     #[test]
     fn operations_that_change_something_are_marked_and_not_sent_by_get() {
-        const READING: [&str; 9] =
-            ["BatchGet", "Describe", "Filter", "Get", "List", "Query", "Scan", "Search", "TransactGet"];
+        const READING: [&str; 10] =
+            ["BatchGet", "Describe", "Filter", "Get", "List", "Query", "Scan", "Search", "Test", "TransactGet"];
         for operation in operations() {
             let Operation { service, name, method, .. } = *operation;
             let reads = READING.iter().any(|verb| name.starts_with(verb));
@@ -221,10 +272,14 @@ mod tests {
         check::<CloudControl>(&[]);
         check::<CloudFormation>(&[]);
         check::<DynamoDb>(&["GetRecords"]);
+        check::<Events>(&[]);
         check::<Management>(&[]);
         check::<Iam>(&[]);
         check::<Lambda>(&["DownloadFunctionCode"]);
         check::<Logs>(&[]);
+        check::<Scheduler>(&[]);
+        check::<Sns>(&[]);
+        check::<Sqs>(&[]);
         check::<Arc<Tagging>>(&[]);
         check::<Sts>(&["GetCallerIdentity", "GetSessionToken"]);
         let presigned: Vec<_> = operations().into_iter().filter(|operation| operation.presigned).collect();

@@ -1,8 +1,9 @@
 //! Routes a request to its service, applies the conditions, and writes the call log.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
+use async_trait::async_trait;
 use http::{HeaderMap, HeaderValue};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -11,7 +12,7 @@ use super::access::Guard;
 use super::call_log::{CallLog, LoggedCall, timestamp};
 use crate::local::context::conditions::Conditions;
 use crate::local::context::link::Link;
-use crate::local::context::ports::Authorizer;
+use crate::local::context::ports::{Authorizer, Services};
 use crate::local::protocol::operation::{MAX_BODY, Operation};
 use crate::local::protocol::service::{AnyService, ServiceCall};
 use crate::local::protocol::wire::{ApiError, Caller, Protocol, Request, Response};
@@ -172,7 +173,7 @@ impl Router {
                 (protocol.error(&error, &entry.request_id), code)
             }
         };
-        if matches!(protocol, Protocol::AwsJson10 | Protocol::AwsJson11) {
+        if matches!(protocol, Protocol::AwsJson10 | Protocol::AwsJson10Query(_) | Protocol::AwsJson11) {
             let content_type = HeaderValue::from_static(protocol.content_type());
             response.headers.insert(http::header::CONTENT_TYPE, content_type);
         }
@@ -186,9 +187,8 @@ impl Router {
             Some(scope) => format!("\"{}\" is not a service of the local cloud", scope.service),
             None => format!("{} {} is not signed for an AWS service", request.method, request.path),
         };
-        let mut served: Vec<&str> = self.services.iter().map(|service| service.name()).collect();
-        served.sort_unstable();
-        let error = ApiError::new(400, "UnknownServiceException", format!("{asked}. It serves {}.", served.join(", ")));
+        let served = self.served().join(", ");
+        let error = ApiError::new(400, "UnknownServiceException", format!("{asked}. It serves {served}."));
         let protocol = if is_form(&request.headers) { Protocol::Query("") } else { Protocol::AwsJson10 };
         let response = protocol.error(&error, &entry.request_id).with_header("x-amzn-errortype", &error.code);
         let response = entry.set_request_id(response);
@@ -196,15 +196,64 @@ impl Router {
         response
     }
 
+    /// The service that requests are signed for by a name.
+    fn service(&self, name: &str) -> Option<&Arc<dyn AnyService>> {
+        // Both versions of the API Gateway API have this signing name; the second one is served.
+        let name = if name == "apigateway" { "apigatewayv2" } else { name };
+        self.services.iter().find(|service| service.name() == name)
+    }
+
+    /// The names of the services, in order.
+    fn served(&self) -> Vec<&'static str> {
+        let mut served: Vec<_> = self.services.iter().map(|service| service.name()).collect();
+        served.sort_unstable();
+        served
+    }
+
     /// The service of a request: the one it is signed for, else the one that its form suggests.
     fn service_of(&self, request: &Request) -> Option<&Arc<dyn AnyService>> {
-        let name = match scope(&request.headers, &request.query) {
-            // Both versions of the API Gateway API have this signing name; the second one is served.
-            Some(scope) if scope.service == "apigateway" => "apigatewayv2".to_owned(),
-            Some(scope) => scope.service,
-            None => service_by_form(request)?.to_owned(),
-        };
-        self.services.iter().find(|service| service.name() == name)
+        match scope(&request.headers, &request.query) {
+            Some(scope) => self.service(&scope.service),
+            None => self.service(service_by_form(request)?),
+        }
+    }
+}
+
+/// The services of a router, for one of them that calls the others. (It does not keep the router.)
+pub struct RoutedServices {
+    router: Weak<Router>,
+    authority: String,
+}
+
+impl RoutedServices {
+    /// `authority` is the cloud's host and port.
+    pub fn new(router: &Arc<Router>, authority: String) -> Self {
+        Self { router: Arc::downgrade(router), authority }
+    }
+}
+
+#[async_trait]
+impl Services for RoutedServices {
+    fn protocol(&self, service: &str) -> Option<(Protocol, Option<&'static str>)> {
+        let router = self.router.upgrade()?;
+        let service = router.service(service)?;
+        Some((service.protocol(), service.target()))
+    }
+
+    fn names(&self) -> Vec<String> {
+        let router = self.router.upgrade();
+        router.iter().flat_map(|router| router.served()).map(str::to_owned).collect()
+    }
+
+    fn authority(&self) -> String {
+        self.authority.clone()
+    }
+
+    async fn answer(&self, request: Request) -> Response {
+        match self.router.upgrade() {
+            Some(router) => router.answer(request).await,
+            None => Response::empty(503),
+        }
     }
 }
 
@@ -287,6 +336,7 @@ pub fn decode_query(text: &[u8]) -> Vec<(String, String)> {
 fn service_by_form(request: &Request) -> Option<&'static str> {
     if let Some(target) = request.headers.get("x-amz-target").and_then(|target| target.to_str().ok()) {
         return match target.split_once(['_', '.'])?.0 {
+            "AmazonSQS" => Some("sqs"),
             "CloudApiService" => Some("cloudcontrolapi"),
             "DynamoDB" => Some("dynamodb"),
             "Logs" => Some("logs"),
@@ -311,6 +361,7 @@ fn service_by_form(request: &Request) -> Option<&'static str> {
         "2010-05-08" => Some("iam"),
         "2011-06-15" => Some("sts"),
         "2010-05-15" => Some("cloudformation"),
+        "2010-03-31" => Some("sns"),
         _ => None,
     }
 }

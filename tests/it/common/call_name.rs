@@ -187,6 +187,9 @@ fn about_json(body: &Bytes) -> String {
     if let Some(type_name) = body["TypeName"].as_str() {
         return format!("{type_name} {}", about_record(&body)).trim_end().to_owned();
     }
+    if body["ResourceARNList"].is_array() {
+        return about_records(&body);
+    }
     let given = ["TableName", "ResourceArn", "logGroupName", "logGroupNamePrefix", "resourceArn"];
     let given = given.iter().find_map(|member| body[*member].as_str()).unwrap_or_default();
     given.rsplit([':', '/']).next().unwrap().to_owned()
@@ -197,7 +200,16 @@ fn about_record(body: &Value) -> String {
     let desired = body["DesiredState"].as_str().map_or(Value::Null, |text| serde_json::from_str(text).unwrap());
     let named = ["QueueName", "TopicName", "Name"].iter().find_map(|name| desired[*name].as_str());
     let name = named.or(body["Identifier"].as_str()).unwrap_or_default().rsplit([':', '/']).next().unwrap();
-    if name.contains('_') { String::new() } else { name.to_owned() }
+    let is_minted = name.contains('_') || name.len() == 36;
+    if is_minted { String::new() } else { name.to_owned() }
+}
+
+/// What the tags that are set or removed record, without the hash of what is in it: ids that AWS mints.
+fn about_records(body: &Value) -> String {
+    let set = body["Tags"].as_object().into_iter().flatten().map(|(key, _)| key.as_str());
+    let removed = body["TagKeys"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let key = set.chain(removed).min().unwrap_or_default();
+    key.rsplit_once('-').map_or(key, |(name, _)| name).to_owned()
 }
 
 /// The action of a form, and its resource.

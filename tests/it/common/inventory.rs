@@ -66,6 +66,8 @@ impl Cloud {
         all.extend(self.roles().await);
         all.extend(self.policies().await);
         all.extend(self.apis().await);
+        all.extend(self.domains().await);
+        all.extend(self.mappings().await);
         for type_name in RECORDED {
             all.extend(self.records(type_name).await.into_iter().map(|record| recorded(type_name, record)));
         }
@@ -219,6 +221,24 @@ impl Cloud {
         policies
     }
 
+    /// Event source mappings, called by their source and function: ids differ from cloud to cloud.
+    async fn mappings(&self) -> Vec<Value> {
+        let all = self.get("lambda", "/2015-03-31/event-source-mappings").await;
+        let mut mappings = Vec::new();
+        for mut mapping in list(&all, "EventSourceMappings") {
+            let arn = mapping["EventSourceMappingArn"].as_str().unwrap().replace(':', "%3A");
+            let tags = self.get("lambda", &format!("/2017-03-31/tags/{arn}")).await["Tags"].take();
+            let last =
+                |member: &str| mapping[member].as_str().unwrap_or_default().rsplit(':').next().unwrap().to_owned();
+            let name = format!("{} to {}", last("EventSourceArn"), last("FunctionArn"));
+            for minted in ["UUID", "EventSourceMappingArn"] {
+                mapping.as_object_mut().unwrap().remove(minted);
+            }
+            mappings.push(json!({ "kind": "mapping", "name": name, "description": mapping, "tags": tags }));
+        }
+        mappings
+    }
+
     async fn apis(&self) -> Vec<Value> {
         let mut apis = Vec::new();
         for api in list(&self.get("apigateway", "/v2/apis?maxResults=500").await, "items") {
@@ -227,6 +247,11 @@ impl Cloud {
                 let path = format!("/v2/apis/{id}/{what}?maxResults=500");
                 list(&self.get("apigateway", &path).await, "items")
             };
+            let mut integrations = below("integrations").await;
+            for one in &mut integrations {
+                let path = format!("integrations/{}/integrationresponses", one["integrationId"].as_str().unwrap());
+                one["responses"] = sorted_by(below(&path).await, "integrationResponseKey").into();
+            }
             let mut routes = below("routes").await;
             for route in &mut routes {
                 let responses = below(&format!("routes/{}/routeresponses", route["routeId"].as_str().unwrap())).await;
@@ -236,13 +261,30 @@ impl Cloud {
                 "kind": "api",
                 "name": api["name"],
                 "routes": sorted_by(routes, "routeKey"),
-                "integrations": sorted_by(below("integrations").await, "integrationUri"),
+                "integrations": sorted_by(integrations, "integrationUri"),
+                "models": sorted_by(below("models").await, "name"),
                 "deployments": below("deployments").await,
                 "stages": sorted_by(below("stages").await, "stageName"),
                 "description": api,
             }));
         }
         apis
+    }
+
+    async fn domains(&self) -> Vec<Value> {
+        let mut domains = Vec::new();
+        for domain in list(&self.get("apigateway", "/v2/domainnames?maxResults=500").await, "items") {
+            let name = domain["domainName"].as_str().unwrap();
+            let path = format!("/v2/domainnames/{name}/apimappings?maxResults=500");
+            let mappings = list(&self.get("apigateway", &path).await, "items");
+            domains.push(json!({
+                "kind": "domain name",
+                "name": name,
+                "mappings": sorted_by(mappings, "apiMappingKey"),
+                "description": domain,
+            }));
+        }
+        domains
     }
 
     /// The properties of everything of a type that Cloud Control keeps.
@@ -264,6 +306,12 @@ impl Cloud {
     async fn logs(&self, operation: &str, body: Value) -> Value {
         let headers = [("x-amz-target", format!("Logs_20140328.{operation}")), ("content-type", JSON_1_1.to_owned())];
         self.ask("logs", "POST", "/", &headers, body.to_string()).await
+    }
+
+    /// A call of SQS.
+    pub async fn sqs(&self, operation: &str, body: Value) -> Value {
+        let headers = [("x-amz-target", format!("AmazonSQS.{operation}")), ("content-type", JSON_1_0.to_owned())];
+        self.ask("sqs", "POST", "/", &headers, body.to_string()).await
     }
 
     async fn get(&self, service: &str, path: &str) -> Value {
@@ -317,15 +365,29 @@ impl Cloud {
 }
 
 /// The types of records that tests make.
-const RECORDED: [&str; 5] =
-    ["AWS::Cognito::UserPool", "AWS::Events::Rule", "AWS::SNS::Topic", "AWS::SQS::Queue", "AWS::SSM::Parameter"];
+const RECORDED: [&str; 10] = [
+    "AWS::Cognito::UserPool",
+    "AWS::Cognito::UserPoolClient",
+    "AWS::Events::Rule",
+    "AWS::S3::Bucket",
+    "AWS::S3::BucketPolicy",
+    "AWS::SNS::Subscription",
+    "AWS::SNS::Topic",
+    "AWS::SQS::Queue",
+    "AWS::SQS::QueueInlinePolicy",
+    "AWS::SSM::Parameter",
+];
 
 /// A record, called by its name; what AWS mints differs from cloud to cloud.
 fn recorded(type_name: &str, mut record: Value) -> Value {
-    let names = ["QueueName", "TopicName", "Name", "UserPoolName"];
+    let names =
+        ["QueueName", "TopicName", "BucketName", "ClientName", "Bucket", "Queue", "Endpoint", "Name", "UserPoolName"];
     let name = names.iter().find_map(|name| record[*name].as_str()).unwrap_or("without name").to_owned();
-    for minted in ["UserPoolId", "Arn", "ProviderName", "ProviderURL"] {
+    for minted in ["UserPoolId", "Arn", "ProviderName", "ProviderURL", "ClientId", "ClientSecret"] {
         record.as_object_mut().unwrap().remove(minted);
+    }
+    if let Some(tags) = record["Tags"].as_array_mut() {
+        tags.sort_by_key(|tag| tag["Key"].to_string());
     }
     json!({ "kind": type_name, "name": name, "description": record })
 }
@@ -354,18 +416,30 @@ fn sorted_by(mut values: Vec<Value>, member: &str) -> Vec<Value> {
     values
 }
 
-/// Collects names for the ids of an API and of all its parts.
+/// Collects names for the ids of an API and of all its parts, and for what AWS assigns to a domain name.
 fn name_ids(one: &Value, names: &mut Vec<(String, String)>) {
     let mut name = |id: &Value, name: String| names.push((id.as_str().unwrap().to_owned(), name));
+    if one["kind"] == "domain name" {
+        let configuration = &one["description"]["domainNameConfigurations"][0];
+        name(&configuration["apiGatewayDomainName"], "ADDRESS".to_owned());
+        name(&configuration["hostedZoneId"], "ZONE".to_owned());
+        for mapping in list(one, "mappings") {
+            name(&mapping["apiMappingId"], "MAPPING".to_owned());
+        }
+    }
     if one["kind"] != "api" {
         return;
+    }
+    for model in list(one, "models") {
+        name(&model["modelId"], "MODEL".to_owned());
     }
     name(&one["description"]["apiId"], "API".to_owned());
     for (kind, id) in [("routes", "routeId"), ("integrations", "integrationId"), ("deployments", "deploymentId")] {
         for (position, part) in one[kind].as_array().unwrap().iter().enumerate() {
             name(&part[id], format!("{kind}/{position}"));
             for response in list(part, "responses") {
-                name(&response["routeResponseId"], "RESPONSE".to_owned());
+                let id = response.get("routeResponseId").unwrap_or(&response["integrationResponseId"]);
+                name(id, "RESPONSE".to_owned());
             }
         }
     }
@@ -407,8 +481,12 @@ fn timeless(value: Value) -> Value {
 
 /// Removes digests that depend on ids (those of deployments and of statements), the ids of keys, and the port.
 fn digestless(line: &str) -> String {
-    let passing = r#"wschat:[0-9a-f]{16}|"Sid":"[^"]*?-[0-9a-f]{8}"|key/[0-9a-f-]{36}|us-east-1_[0-9a-f]{9}|localhost:\d+|127\.0\.0\.1:\d+"#;
+    let passing = r#"(?:wschat:resource:\w+-)[0-9a-f]{8}|(?:\d AWS::\S+ \S+ \S+ \S+ made )[^"]*|[0-9a-f-]{36}|wschat:[0-9a-f]{16}|"Sid":"[^"]*?-[0-9a-f]{8}"|key/[0-9a-f-]{36}|us-east-1_[0-9a-f]{9}|localhost:\d+|127\.0\.0\.1:\d+"#;
     let replaced = |found: &Captures<'_>| match &found[0] {
+        // Records of what cannot be tagged.
+        key if key.starts_with("wschat:resource:") => key[..key.len() - 8].to_owned(),
+        record if record.contains(" made ") => record[..record.find(" made ").unwrap() + 6].to_owned(),
+        id if id.len() == 36 => "ID".to_owned(),
         sid if sid.starts_with("\"Sid\"") => format!("{}…\"", &sid[..sid.len() - 9]),
         deployment if deployment.starts_with("wschat") => "wschat:…".to_owned(),
         key if key.starts_with("key/") => "key/…".to_owned(),

@@ -80,6 +80,13 @@ impl Template {
     }
 }
 
+/// Writes a gateway without functions into a cloud's folder (`tests/fixtures/gateway`).
+pub fn gateway(cloud: &Cloud) -> Template {
+    let template = Template::of("tests/fixtures/gateway/template.yaml");
+    template.save(cloud);
+    template
+}
+
 /// Writes the echo template and its code into a cloud's folder.
 pub fn echo(cloud: &Cloud) -> Template {
     let template = Template::echo();
@@ -121,6 +128,7 @@ pub const SWIFT: &str = r#"
     function_pending = 0.002
     function_updating = 0.002
     resource_changing = 0.002
+    mapping_changing = 0.002
 "#;
 
 /// A cloud with fast conditions and the echo template in its folder; nothing is deployed.
@@ -172,6 +180,8 @@ pub fn apps() -> Vec<App> {
         shipped("node-chat", "examples/node-chat/template.yaml"),
         shipped("python-chat", "examples/python-chat/template.yaml"),
         App::services(),
+        shipped("gateway", "tests/fixtures/gateway/template.yaml"),
+        App::queue(),
     ];
     let given = std::env::var_os("WSCHAT_TEMPLATES").unwrap_or_default();
     for template in std::env::split_paths(&given).filter(|path| !path.as_os_str().is_empty()) {
@@ -188,6 +198,12 @@ impl App {
         Self { name: "services".to_owned(), template: folder.join("template.yaml"), code: Some(folder) }
     }
 
+    /// A chat with a queue, a topic and event source mappings (`tests/fixtures/queue`).
+    pub fn queue() -> Self {
+        let folder = repository().join("tests/fixtures/queue");
+        Self { name: "queue".to_owned(), template: folder.join("template.yaml"), code: Some(folder) }
+    }
+
     /// A cloud with fast conditions and this app in its folder; nothing is deployed.
     pub fn fast(&self) -> Cloud {
         let cloud = Cloud::start().conditions(SWIFT).go();
@@ -196,7 +212,8 @@ impl App {
                 copy(code, &cloud.folder());
                 fs::copy(&self.template, cloud.folder().join("template.yaml")).unwrap();
             }
-            None => chat_without_handlers(&cloud),
+            None if self.name == "chat" => chat_without_handlers(&cloud),
+            None => drop(fs::copy(&self.template, cloud.folder().join("template.yaml")).unwrap()),
         }
         cloud
     }

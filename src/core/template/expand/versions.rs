@@ -169,6 +169,22 @@ fn suffix(expansion: &mut Expansion<'_>, function: &mut Map<String, Value>, give
     hex::encode(Sha1::digest(text)).chars().take(HASH_LENGTH).collect()
 }
 
+/// The hash in the logical ids of resources that SAM creates for `value`; empty for what SAM treats as not given.
+pub fn logical_hash(value: &Value) -> String {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        value => {
+            let mut text = String::new();
+            python_json(value, &mut text);
+            text
+        }
+    };
+    if !truthy(value) {
+        return String::new();
+    }
+    hex::encode(Sha1::digest(text)).chars().take(HASH_LENGTH).collect()
+}
+
 /// `Code` in the form that SAM hashes. Local code has no S3 address yet, since it is uploaded later: its path is
 /// hashed.
 fn address(code: &Value) -> Value {

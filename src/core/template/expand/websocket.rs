@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::Type;
+use super::domain;
 use super::expansion::{Expansion, made};
 use super::shape::{Property, Shape, truthy};
 use crate::core::words::{Path, Problem, ProblemKind};
@@ -18,7 +19,7 @@ pub const TYPE: Type = Type {
         Property::passed("Description", Shape::Text).local(),
         Property::passed("DisableExecuteApiEndpoint", Shape::Bool),
         Property::passed("DisableSchemaValidation", Shape::Bool),
-        Property::later("Domain"),
+        Property::translated("Domain", Shape::Map),
         // The translator accepts it and ignores it.
         Property::translated("FailOnWarnings", Shape::Bool),
         Property::passed("IpAddressType", Shape::Text),
@@ -65,6 +66,8 @@ fn expand(expansion: &mut Expansion<'_>) {
     let propagated = expansion.given("PropagateTags").is_some() && !tags.is_empty();
     tags.insert(SAM_TAG.to_owned(), "SAM".into());
     api.insert("Tags".to_owned(), tags.clone().into());
+
+    domain::create(expansion, &if propagated { tags.clone().into() } else { json!({ SAM_TAG: "SAM" }) });
 
     let stage_name = expansion.get("StageName").cloned().unwrap_or_else(|| "default".into());
     let routes = routes(expansion, &stage_name);

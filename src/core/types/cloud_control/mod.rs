@@ -1,11 +1,13 @@
 //! Every resource type that has no file of its own here and that AWS Cloud Control can create, read, update and delete: one kind
 //! of `Kind`, driven by the type's published schema (`core::schemas`).
 //!
-//! Only types that can be tagged are taken: what belongs to a stack is found by its tags, whatever it is called. The tag
-//! `wschat:type` says of which type it is, since the ARN that AWS's search by tags gives does not.
+//! What belongs to a stack is found by its tags, whatever it is called. The tag `wschat:type` says of which type it is, since the
+//! ARN that AWS's search by tags gives does not. What cannot be tagged is recorded in a tag of another resource of the stack
+//! (`record`).
 
 mod check;
 mod name;
+pub mod record;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -17,9 +19,10 @@ use self::name::Form;
 use super::constraints::Refusal;
 use super::iam_permissions::{Permissions, Subject};
 use super::tags::{self, Tags};
-use super::{Attribute, Desired, Kind, Live, Naming, Planning, ResourceView};
+use super::{Attribute, Desired, Kind, Live, Naming, Planning, RecorderArn, ResourceView};
 use crate::core::schemas::{self, Schema, Shape, project, value_at};
-use crate::core::words::{Path, Problem, Scope};
+use crate::core::words::{Path, Problem, Scope, Token};
+use record::{RECORD, RECORDED_ON};
 
 /// The attribute of a live resource that is Cloud Control's identifier of it.
 pub const IDENTIFIER: &str = "@Identifier";
@@ -32,6 +35,7 @@ const WITH_DATA: &[&str] = &[
     "AWS::Backup::BackupVault",
     "AWS::Cassandra::Table",
     "AWS::Cognito::UserPool",
+    "AWS::DynamoDB::GlobalTable",
     "AWS::EC2::Volume",
     "AWS::ECR::Repository",
     "AWS::EFS::FileSystem",
@@ -45,9 +49,23 @@ const WITH_DATA: &[&str] = &[
     "AWS::RDS::DBCluster",
     "AWS::RDS::DBInstance",
     "AWS::Redshift::Cluster",
+    "AWS::Route53::HostedZone",
     "AWS::S3::Bucket",
     "AWS::SecretsManager::Secret",
     "AWS::Timestream::Table",
+];
+
+/// Types that the local cloud runs: their services are there.
+const RUN_LOCALLY: &[&str] = &[
+    "AWS::Events::EventBus",
+    "AWS::Events::Rule",
+    "AWS::SNS::Subscription",
+    "AWS::SNS::Topic",
+    "AWS::SNS::TopicInlinePolicy",
+    "AWS::SQS::Queue",
+    "AWS::SQS::QueueInlinePolicy",
+    "AWS::Scheduler::Schedule",
+    "AWS::Scheduler::ScheduleGroup",
 ];
 
 /// ARNs that follow from a name: type, the attribute that is one, service, what stands before the name. (Service
@@ -60,8 +78,37 @@ const ARNS: &[(&str, &str, &str, &str)] = &[
 ];
 
 /// What `Ref` gives where it is not the identifier (CloudFormation's template reference, "Return values" of each type).
-const REFS: &[(&str, &str)] =
-    &[("AWS::AppSync::GraphQLApi", "Arn"), ("AWS::ECS::Service", "ServiceArn"), (RULE, "Name")];
+const REFS: &[(&str, &str)] = &[
+    ("AWS::ApiGateway::Authorizer", "AuthorizerId"),
+    ("AWS::ApiGateway::Deployment", "DeploymentId"),
+    ("AWS::ApiGateway::Model", "Name"),
+    ("AWS::ApiGateway::RequestValidator", "RequestValidatorId"),
+    ("AWS::ApiGateway::Resource", "ResourceId"),
+    ("AWS::ApiGatewayV2::ApiMapping", "ApiMappingId"),
+    ("AWS::AppSync::ApiKey", "Arn"),
+    ("AWS::AppSync::GraphQLApi", "Arn"),
+    ("AWS::Cognito::UserPoolClient", "ClientId"),
+    ("AWS::Cognito::UserPoolDomain", "Domain"),
+    ("AWS::Cognito::UserPoolGroup", "GroupName"),
+    ("AWS::Cognito::UserPoolIdentityProvider", "ProviderName"),
+    ("AWS::Cognito::UserPoolResourceServer", "Identifier"),
+    ("AWS::Cognito::UserPoolUser", "Username"),
+    ("AWS::ECS::Service", "ServiceArn"),
+    ("AWS::Logs::LogStream", "LogStreamName"),
+    ("AWS::Logs::MetricFilter", "FilterName"),
+    ("AWS::Logs::SubscriptionFilter", "FilterName"),
+    ("AWS::Route53::RecordSet", "Name"),
+    (RULE, "Name"),
+];
+
+/// Why types that Cloud Control has are not taken: the beginning of their names, a sentence without a full stop.
+const REFUSED: &[(&str, &str)] = &[
+    ("AWS::CloudFormation::", "it belongs to CloudFormation itself, which wschat does not use"),
+    (
+        "AWS::Lambda::ResourcePolicy",
+        "it takes the place of all permissions of a function; describe AWS::Lambda::Permission resources",
+    ),
+];
 
 /// `Ref` of a rule names its bus, too, where that is not the default one.
 const RULE: &str = "AWS::Events::Rule";
@@ -106,6 +153,8 @@ pub struct CloudControlled {
     create_only: &'static [&'static str],
     properties: &'static [&'static str],
     attributes: &'static [&'static str],
+    /// The properties that identify it, where every template gives all of them: there is one resource of these at most.
+    identity: &'static [&'static str],
 }
 
 /// The type of this name, if it is one of these.
@@ -115,23 +164,21 @@ pub fn kind(type_name: &str) -> Option<&'static CloudControlled> {
     if let Some(known) = made.get(type_name) {
         return Some(known);
     }
-    let schema = schemas::schema(type_name)?;
-    schema.tags.as_ref()?;
+    let schema = schemas::schema(type_name).filter(|_| why_not(type_name).is_none())?;
     let kind: &'static CloudControlled = Box::leak(Box::new(CloudControlled::new(schema)));
     made.insert(type_name.to_owned(), kind);
     Some(kind)
 }
 
-/// Why a type that AWS has is not one of these, if it is because of what Cloud Control can do.
+/// Why a type that Cloud Control has is not one of these.
 pub fn why_not(type_name: &str) -> Option<&'static str> {
-    let untagged = schemas::schema(type_name).is_some_and(|schema| schema.tags.is_none());
-    untagged.then_some("it cannot be tagged, so wschat could not find again what belongs to a stack")
+    REFUSED.iter().find(|(start, _)| type_name.starts_with(start)).map(|(_, why)| *why)
 }
 
 /// Whether resources of this type belong to no region, and could be found again only in `GLOBAL_REGION`.
 pub fn is_global(type_name: &str) -> bool {
     let service = type_name.split("::").nth(1).unwrap_or_default();
-    GLOBAL.contains(&service) && kind(type_name).is_some()
+    GLOBAL.contains(&service) && kind(type_name).is_some_and(CloudControlled::is_tagged)
 }
 
 impl CloudControlled {
@@ -147,9 +194,16 @@ impl CloudControlled {
             false => all().collect(),
         };
         let (naming, form) = name::of(schema).unzip();
+        let is_given =
+            |path: &String| schema.required.contains(path) && !schema.read_only.contains(path) && naming.is_none();
+        let identity: Vec<&'static str> = match schema.tags.is_none() && schema.identifier.iter().all(is_given) {
+            true => schema.identifier.iter().map(String::as_str).collect(),
+            false => Vec::new(),
+        };
         Self {
             schema,
             noun,
+            identity: identity.leak(),
             naming,
             form: form.unwrap_or_default(),
             create_only: create_only.leak(),
@@ -163,10 +217,27 @@ impl CloudControlled {
         let mut properties = self.normal(model);
         if let Some(properties) = properties.as_object_mut() {
             properties.retain(|name, _| !self.schema.read_only.contains(name));
-            let tags: Tags = properties.get(TAGS).map(read_tags).unwrap_or_default();
-            properties.insert(TAGS.to_owned(), json!(tags::settable(tags)));
+            if self.is_tagged() {
+                let tags: Tags = properties.get(TAGS).map(read_tags).unwrap_or_default();
+                properties.insert(TAGS.to_owned(), json!(tags::settable(tags)));
+            }
         }
         properties
+    }
+
+    /// Whether it carries tags of its own; else it is recorded.
+    pub fn is_tagged(&self) -> bool {
+        self.schema.tags.is_some()
+    }
+
+    /// Cloud Control's identifier of a resource with these properties, where they give all of it and everything in it is known.
+    pub fn given_identifier(&self, properties: &Value) -> Option<String> {
+        let parts = self.schema.identifier.iter().map(|path| {
+            let given = value_at(properties, path)?;
+            let text = given.as_str().map_or_else(|| given.to_string(), str::to_owned);
+            (!self.schema.read_only.contains(path) && !Token::is_in(&text)).then_some(text)
+        });
+        Some(parts.collect::<Option<Vec<_>>>()?.join("|"))
     }
 
     /// All tags in what Cloud Control reads.
@@ -178,8 +249,9 @@ impl CloudControlled {
     pub fn model(&self, properties: &Value) -> Value {
         let mut model: Map<String, Value> = properties.as_object().cloned().unwrap_or_default();
         model.retain(|_, value| !value.is_null());
-        let tags = model.remove(TAGS).and_then(|tags| tags.as_object().cloned()).unwrap_or_default();
+        model.remove(RECORD);
         if let Some(property) = &self.schema.tags {
+            let tags = model.remove(TAGS).and_then(|tags| tags.as_object().cloned()).unwrap_or_default();
             let is_list = matches!(self.tag_shape(property), Shape::List(_) | Shape::Set(_));
             let listed = tags.iter().map(|(key, value)| json!({"Key": key, "Value": value}));
             model.insert(property.clone(), if is_list { listed.collect() } else { Value::Object(tags) });
@@ -194,15 +266,14 @@ impl CloudControlled {
         let model = self.model(desired);
         let empty = Map::new();
         let wanted = desired.as_object().unwrap_or(&empty);
-        let digest = |properties: &Value| properties[TAGS][tags::WRITE_ONLY].clone();
-        let is_same_digest = !digest(desired).is_null() && digest(live) == digest(desired);
+        let is_same_digest = write_only(desired).is_some() && write_only(live) == write_only(desired);
         let mut patch = Vec::new();
-        for (name, value) in wanted {
+        for (name, value) in wanted.iter().filter(|(name, _)| *name != RECORD) {
             // Sent again, it would make another secret.
             if is_same_digest && self.schema.type_name == SECRET && name == GENERATE {
                 continue;
             }
-            let property = if name == TAGS { self.schema.tags.as_deref().unwrap_or(TAGS) } else { name };
+            let property = self.schema.tags.as_deref().filter(|_| name == TAGS).unwrap_or(name);
             let is_written = self.schema.write_only.iter().any(|path| path.split('.').next() == Some(name));
             let path = format!("/{}", property.replace('~', "~0").replace('/', "~1"));
             match model.get(property) {
@@ -317,6 +388,10 @@ impl Kind for CloudControlled {
         self.form.of(name, properties)
     }
 
+    fn internal(&self) -> &'static [&'static str] {
+        if self.is_tagged() { &[] } else { &[RECORD] }
+    }
+
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
         let problems = check::check(self.schema, properties);
         if !problems.is_empty() {
@@ -330,8 +405,13 @@ impl Kind for CloudControlled {
     }
 
     fn complete(&self, it: &ResourceView<'_>, properties: &mut Value, _stack: &dyn Planning) {
+        let digest = self.write_only_digest(it);
+        if !self.is_tagged() {
+            record::complete(&mut properties[RECORD], it, digest);
+            return;
+        }
         properties[TAGS][tags::TYPE] = self.schema.type_name.into();
-        if let Some(digest) = self.write_only_digest(it) {
+        if let Some(digest) = digest {
             properties[TAGS][tags::WRITE_ONLY] = digest.into();
         }
     }
@@ -345,7 +425,12 @@ impl Kind for CloudControlled {
         let mut seen: Map<String, Value> = Map::new();
         for (name, value) in live {
             match (desired.get(name), self.schema.properties.get(name)) {
-                _ if name == TAGS => drop(seen.insert(name.clone(), value.clone())),
+                _ if name == RECORD || self.is_tagged() && name == TAGS => {
+                    drop(seen.insert(name.clone(), value.clone()))
+                }
+                (Some(wanted), _) if self.create_only.contains(&name.as_str()) && is_same_name(value, wanted) => {
+                    drop(seen.insert(name.clone(), wanted.clone()))
+                }
                 (Some(wanted), Some(shape)) => {
                     drop(seen.insert(name.clone(), project(self.schema, shape, value, wanted)))
                 }
@@ -391,12 +476,54 @@ impl Kind for CloudControlled {
     }
 
     fn taggable(&self) -> bool {
-        true
+        self.is_tagged()
+    }
+
+    fn unique_by(&self) -> &'static [&'static str] {
+        self.identity
+    }
+
+    fn agrees_in(&self) -> &'static [&'static str] {
+        // AWS may show an ARN where the template gives a name.
+        &[]
+    }
+
+    fn recorder_arn(&self) -> Option<RecorderArn> {
+        let is_arn = |path: &&String| {
+            path.as_str() == "Arn" || path.ends_with("Arn") && self.schema.identifier == [(*path).clone()]
+        };
+        if !self.is_tagged() || is_global(self.schema.type_name) {
+            return None;
+        }
+        if self.schema.type_name == "AWS::ApiGateway::RestApi" {
+            return Some(RecorderArn::Gateway("restapis/"));
+        }
+        let attribute = self.schema.read_only.iter().find(is_arn).map(String::as_str);
+        // A secret's id is its ARN.
+        let attribute = attribute.or((self.schema.type_name == SECRET).then_some("Id"));
+        attribute.map(RecorderArn::Attribute)
+    }
+
+    fn is_recorded(&self) -> bool {
+        !self.is_tagged()
+    }
+
+    fn recorded_on(&self, live: &Live) -> Vec<(String, String)> {
+        let kept = live.attributes.get(RECORDED_ON).map(|text| record::Kept::read(text)).unwrap_or_default();
+        kept.into_iter().map(|kept| (kept.type_name, kept.physical_id)).collect()
     }
 
     fn is(&self, desired: &Desired, live: &Live) -> bool {
         if let (Some(_), Some(name)) = (self.naming, &desired.name) {
             return *name == live.physical_id;
+        }
+        let identifier: Option<Vec<&Value>> =
+            self.schema.identifier.iter().map(|path| value_at(&desired.properties, path)).collect();
+        if let Some(identifier) = identifier.filter(|_| !self.is_tagged()) {
+            let paths = self.schema.identifier.iter();
+            return paths.zip(identifier).all(|(path, wanted)| {
+                value_at(&live.properties, path).is_some_and(|live| live == wanted || is_same_name(live, wanted))
+            });
         }
         let seen = self.seen_as(&live.properties, &desired.properties).unwrap_or_default();
         let same = |path: &&&str| match (value_at(&seen, path), value_at(&desired.properties, path)) {
@@ -415,7 +542,7 @@ impl Kind for CloudControlled {
     }
 
     fn is_record_locally(&self) -> bool {
-        true
+        !RUN_LOCALLY.contains(&self.schema.type_name)
     }
 
     fn permissions(&self, it: &Subject<'_>, permissions: &mut Permissions) {
@@ -446,7 +573,35 @@ impl Kind for CloudControlled {
                 permissions.allow(service, &[name], "*");
             }
         }
+        if it.acts() && !self.is_tagged() {
+            record::permissions(it, permissions);
+        }
     }
+}
+
+/// The digest of what no reading gives, in properties that have one.
+pub fn write_only(properties: &Value) -> Option<&str> {
+    [&properties[TAGS][tags::WRITE_ONLY], &properties[RECORD][record::WRITE_ONLY]].into_iter().find_map(Value::as_str)
+}
+
+/// Takes that digest out of properties: whatever no reading gives is sent again then.
+pub fn forget_write_only(properties: &mut Value) {
+    for (holder, name) in [(TAGS, tags::WRITE_ONLY), (RECORD, record::WRITE_ONLY)] {
+        if let Some(members) = properties.get_mut(holder).and_then(Value::as_object_mut) {
+            members.remove(name);
+        }
+    }
+}
+
+/// Whether one of two texts is the name of a resource and the other one its ARN: AWS may show either, whichever was given.
+fn is_same_name(one: &Value, other: &Value) -> bool {
+    let (Some(one), Some(other)) = (one.as_str(), other.as_str()) else { return false };
+    let is_arn_of = |arn: &str, name: &str| {
+        arn.starts_with("arn:")
+            && !name.is_empty()
+            && arn.strip_suffix(name).is_some_and(|before| before.ends_with([':', '/']))
+    };
+    is_arn_of(one, other) || is_arn_of(other, one)
 }
 
 /// The permissions to find what carries a stack's tags, which every run needs.

@@ -98,7 +98,10 @@ fn mistakes_are_told_by_path() {
     ] {
         assert_eq!(told(&format!("AWS::{type_name}"), &properties), expected, "{type_name} {properties}");
     }
-    assert!(kind("AWS::SNS::Subscription").is_none() && why_not("AWS::SNS::Subscription").is_some());
+    assert!(
+        kind("AWS::CloudFormation::HookVersion").is_none() && why_not("AWS::CloudFormation::HookVersion").is_some()
+    );
+    assert!(kind("AWS::SNS::Subscription").is_some_and(|kind| !kind.is_tagged()));
     assert!(kind("AWS::Lambda::Function").is_none() && why_not("AWS::Lambda::Function").is_none());
     assert!(why_not("AWS::SQS::Queue").is_none());
 }

@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::Refusal;
 use crate::core::iam::managed::{Known, PREFIX, all_names, known, name_of};
 use crate::core::types::{
-    alias, authorizer, function, inline_policy, integration, managed_policy, permission, role, route, route_response,
-    stage, table,
+    alias, api_mapping, authorizer, function, inline_policy, integration, managed_policy, permission, role, route,
+    route_response, stage, table,
 };
 use crate::core::words::runtimes::{self, LONGEST_ENVIRONMENT, RESERVED_VARIABLES};
 use crate::core::words::{Path, Problem, ProblemKind, Token};
@@ -37,8 +37,11 @@ pub(super) fn check(type_name: &str, properties: &Value) -> Vec<Refusal> {
         managed_policy::TYPE => {
             problems.extend(length(&[&properties["PolicyDocument"]], 6_144, "PolicyDocument").map(Refusal::from));
         }
-        integration::TYPE => problems.extend(uri(properties)),
-        route::TYPE => problems.extend(authorization(properties)),
+        integration::TYPE => problems.extend(uri(properties).into_iter().chain(connection(properties))),
+        api_mapping::TYPE => problems.extend(mapping_key(properties).map(Refusal::from)),
+        route::TYPE => {
+            problems.extend(authorization(properties).into_iter().chain(parameters(properties).map(Refusal::from)));
+        }
         route_response::TYPE => problems.extend(only_default("RouteResponseKey", properties).map(Refusal::from)),
         stage::TYPE => {
             problems.extend(
@@ -151,16 +154,33 @@ fn variables(properties: &Value) -> Vec<Problem> {
     problems
 }
 
-/// CreateIntegration, IntegrationUri: AWS_PROXY needs a function, MOCK needs none ("Integration URI is not supported
-/// for MOCK integrations").
+/// CreateIntegration, IntegrationUri: what calls something needs its URI, MOCK needs none ("Integration URI is not
+/// supported for MOCK integrations").
 fn uri(properties: &Value) -> Option<Refusal> {
     let given = properties.get("IntegrationUri").filter(|uri| !uri.is_null());
     let kind = Path::default().key("IntegrationType");
     match (text(properties, "IntegrationType")?, given) {
-        ("AWS_PROXY", None) => {
-            let problem = Problem::new(Path::default(), "an AWS_PROXY integration needs an IntegrationUri")
-                .kind(ProblemKind::Missing);
-            Some(Refusal::missing(problem.help("IntegrationUri: !GetAtt FUNCTION.Arn").depending_on_values([kind])))
+        (type_of @ ("AWS_PROXY" | "AWS" | "HTTP" | "HTTP_PROXY"), None) => {
+            let what = format!("an {type_of} integration needs an IntegrationUri");
+            let problem = Problem::new(Path::default(), what).kind(ProblemKind::Missing);
+            let example = match type_of {
+                "AWS_PROXY" => "IntegrationUri: !GetAtt FUNCTION.Arn",
+                "AWS" => {
+                    "IntegrationUri: !Sub arn:${AWS::Partition}:apigateway:${AWS::Region}:SERVICE:action/OPERATION"
+                }
+                _ => "IntegrationUri: https://HOST/PATH",
+            };
+            Some(Refusal::missing(problem.help(example).depending_on_values([kind])))
+        }
+        ("HTTP" | "HTTP_PROXY", Some(given)) => {
+            let given = given.as_str().filter(|given| !Token::is_in(given))?;
+            // "Invalid HTTP endpoint specified for URI" (PutIntegration of version 1).
+            if ["http://", "https://"].iter().any(|scheme| given.starts_with(scheme)) {
+                return None;
+            }
+            let path = Path::default().key("IntegrationUri");
+            let problem = Problem::new(path.clone(), format!("\"{given}\" is not an HTTP endpoint"));
+            Some(problem.help("such as https://HOST/PATH").depending_on_values([path, kind]).into())
         }
         ("MOCK", Some(_)) => {
             let path = Path::default().key("IntegrationUri");
@@ -169,6 +189,39 @@ fn uri(properties: &Value) -> Option<Refusal> {
         }
         _ => None,
     }
+}
+
+/// CreateIntegration, ConnectionId: the VPC link of a private integration.
+fn connection(properties: &Value) -> Option<Refusal> {
+    let path = Path::default().key("ConnectionType");
+    let has_id = properties.get("ConnectionId").is_some_and(|id| !id.is_null());
+    (text(properties, "ConnectionType")? == "VPC_LINK" && !has_id).then(|| {
+        let what = "an integration with the connection type VPC_LINK needs a ConnectionId";
+        let problem = Problem::new(path.clone(), what).kind(ProblemKind::Missing).depending_on_values([path]);
+        Refusal::missing(problem.help("ConnectionId: !Ref VPCLINK, an AWS::ApiGateway::VpcLink"))
+    })
+}
+
+/// A handshake has parameters, a message has none.
+fn parameters(properties: &Value) -> Option<Problem> {
+    let given = properties.get("RequestParameters")?.as_object().filter(|given| !given.is_empty())?;
+    let key = text(properties, "RouteKey").filter(|key| *key != "$connect")?;
+    let path = Path::default().key("RequestParameters");
+    let names: Vec<&str> = given.keys().map(String::as_str).collect();
+    let what = format!("the route {key} cannot have request parameters: only $connect can");
+    let problem = Problem::of_key(path, what).depending_on_values([Path::default().key("RouteKey")]);
+    Some(problem.help(format!("a message has none of {}: use a model", names.join(", "))))
+}
+
+/// "An ApiMapping key may contain only letters, numbers and one of $-_.+!*'()," (aws/aws-cdk#8983).
+fn mapping_key(properties: &Value) -> Option<Problem> {
+    let key = text(properties, "ApiMappingKey")?;
+    let fits = |letter: char| letter.is_ascii_alphanumeric() || "$-_.+!*'(),".contains(letter);
+    let path = Path::default().key("ApiMappingKey");
+    (!key.chars().all(fits)).then(|| {
+        let what = format!("\"{key}\" cannot be a mapping's key: it has letters, digits and $-_.+!*'(), alone");
+        Problem::new(path.clone(), what).depending_on_values([path]).help("leave it out to map the domain itself")
+    })
 }
 
 /// Only `$connect` authorizes, for the whole connection ("Currently, authorization is restricted to the $connect route

@@ -25,9 +25,13 @@ HERE = pathlib.Path(__file__).resolve().parent
 # Type: service, and the operations whose inputs its properties are members of, the first that has one wins.
 TYPES = {
     "AWS::ApiGatewayV2::Api": ("apigatewayv2", ["CreateApi"]),
+    "AWS::ApiGatewayV2::ApiMapping": ("apigatewayv2", ["CreateApiMapping"]),
     "AWS::ApiGatewayV2::Authorizer": ("apigatewayv2", ["CreateAuthorizer"]),
     "AWS::ApiGatewayV2::Deployment": ("apigatewayv2", ["CreateDeployment"]),
+    "AWS::ApiGatewayV2::DomainName": ("apigatewayv2", ["CreateDomainName"]),
     "AWS::ApiGatewayV2::Integration": ("apigatewayv2", ["CreateIntegration"]),
+    "AWS::ApiGatewayV2::IntegrationResponse": ("apigatewayv2", ["CreateIntegrationResponse"]),
+    "AWS::ApiGatewayV2::Model": ("apigatewayv2", ["CreateModel"]),
     "AWS::ApiGatewayV2::Route": ("apigatewayv2", ["CreateRoute"]),
     "AWS::ApiGatewayV2::RouteResponse": ("apigatewayv2", ["CreateRouteResponse"]),
     "AWS::ApiGatewayV2::Stage": ("apigatewayv2", ["CreateStage"]),
@@ -36,6 +40,7 @@ TYPES = {
     "AWS::IAM::Policy": ("iam", ["PutRolePolicy"]),
     "AWS::IAM::Role": ("iam", ["CreateRole"]),
     "AWS::Lambda::Alias": ("lambda", ["CreateAlias"]),
+    "AWS::Lambda::EventSourceMapping": ("lambda", ["CreateEventSourceMapping"]),
     "AWS::Lambda::Function": ("lambda", ["CreateFunction", "PutFunctionConcurrency"]),
     "AWS::Lambda::Permission": ("lambda", ["AddPermission"]),
     "AWS::Lambda::Version": ("lambda", ["PublishVersion"]),
@@ -63,10 +68,15 @@ LEFT_OUT = [
     ("*", "Tags", "most", "counted in tags.rs, together with those that wschat sets"),
     ("*", "Tags", "least", "no tags at all are left out of the call"),
     ("AWS::ApiGatewayV2::Authorizer", "IdentitySource", "required", "optional for REQUEST authorizers, says its documentation"),
+    ("AWS::ApiGatewayV2::Model", "Schema", "*", "a document; its text is measured when it is made"),
     ("AWS::DynamoDB::Table", "PointInTimeRecoverySpecification.PointInTimeRecoveryEnabled", "required", "CloudFormation takes false for it"),
     ("AWS::DynamoDB::Table", "TableName", "required", "is made up where it is left out"),
     ("AWS::DynamoDB::Table", "TimeToLiveSpecification.AttributeName", "required", "not where time to live is off"),
     ("AWS::IAM::Role", "RoleName", "required", "is made up where it is left out"),
+    *[
+        ("AWS::Lambda::EventSourceMapping", f"SelfManagedEventSource.Endpoints{part}", "*", "CloudFormation has a structure for the service's map")
+        for part in ["", "{key}", "{}", "{}[]"]
+    ],
     ("AWS::Lambda::Function", "FunctionName", "required", "is made up where it is left out"),
     ("AWS::Lambda::Function", "Handler", "least", "functions from zips need one, and it is not empty"),
     ("AWS::Lambda::Function", "Runtime", "one of", "there are new ones every year"),
@@ -80,6 +90,9 @@ DOCUMENTED = {
     ("AWS::ApiGatewayV2::Stage", "StageName"): ({"pattern": "[a-zA-Z0-9_-]+"}, "API Gateway: Stage name only allows a-zA-Z0-9_-; $default is for HTTP APIs"),
     ("AWS::ApiGatewayV2::Api", "Tags{key}"): ({"kind": "text", "least": 1, "most": 128}, TAGGING),
     ("AWS::ApiGatewayV2::Api", "Tags{}"): ({"least": 0, "most": 256}, TAGGING),
+    ("AWS::ApiGatewayV2::DomainName", "Tags{key}"): ({"kind": "text", "least": 1, "most": 128}, TAGGING),
+    ("AWS::ApiGatewayV2::DomainName", "Tags{}"): ({"least": 0, "most": 256}, TAGGING),
+    ("AWS::ApiGatewayV2::Model", "Name"): ({"pattern": "[a-zA-Z0-9]+"}, "API Gateway: Model name must be alphanumeric"),
     ("AWS::ApiGatewayV2::Stage", "Tags{key}"): ({"kind": "text", "least": 1, "most": 128}, TAGGING),
     ("AWS::ApiGatewayV2::Stage", "Tags{}"): ({"least": 0, "most": 256}, TAGGING),
     ("AWS::Lambda::Function", "FunctionName"): ({"most": 64, "pattern": "[a-zA-Z0-9-_]+"}, "CreateFunction, FunctionName"),
@@ -164,7 +177,7 @@ def translate(pattern, where):
     if re.search(r"\(\?|\\p", pattern):
         note(f"{where}: dropped, {pattern}")
         return None, None
-    if pattern == ".*":
+    if pattern in (".*", r"[\s\S]*"):
         return None, None
     return pattern, refused
 

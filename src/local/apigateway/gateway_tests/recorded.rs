@@ -97,7 +97,7 @@ async fn refused_handshakes_are_recorded() {
     assert_eq!(cloud.refused("prod").await.0, 401);
     let refused = recorded(&cloud, &mut last).await;
     assert_eq!((&refused["type"], &refused["status"]), (&json!("refused"), &json!(401)));
-    assert_eq!(refused["why"]["what"], "The function of $connect refused the client: it returned the status 401.");
+    assert_eq!(refused["why"]["what"], "The integration of $connect refused the client: it returned the status 401.");
     assert_eq!(cloud.refused("other").await.0, 403);
     let refused = recorded(&cloud, &mut last).await;
     assert_eq!(refused["why"]["what"], format!("No API \"{}\" here serves a stage \"other\".", cloud.api));

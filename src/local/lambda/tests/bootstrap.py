@@ -34,6 +34,10 @@ while True:
     request = head["Lambda-Runtime-Aws-Request-Id"]
     event = json.loads(body)
     todo = event.get("do", "echo") if isinstance(event, dict) else "echo"
+    if isinstance(event, dict) and "Records" in event:
+        bodies = [record["body"] for record in event["Records"]]
+        print("batch", *bodies, flush=True)
+        todo = "fail" if "fail" in bodies else "records"
     if todo == "exit":
         print("last words", flush=True)
         sys.exit(event["status"])
@@ -57,6 +61,11 @@ while True:
         "sh": lambda: os.popen("{ " + event["script"] + "; } 2>&1").read(),
         "big": lambda: "x" * event["length"],
         "fail": lambda: None,
+        "records": lambda: {
+            "batchItemFailures": [
+                {"itemIdentifier": record["messageId"]} for record in event["Records"] if record["body"] == "bad"
+            ]
+        },
         "print": lambda: None,
         "rude": lambda: call("POST", "/invocation/another/response", "1")[0],
         "impatient": lambda: call("GET", "/invocation/next")[0],

@@ -2,6 +2,7 @@
 
 mod control;
 mod execution;
+mod mappings;
 mod refusals;
 
 use std::io::{Cursor, Write};

@@ -40,6 +40,10 @@ impl AnyService for Fake {
         service
     }
 
+    fn target(&self) -> Option<&'static str> {
+        None
+    }
+
     fn protocol(&self) -> Protocol {
         self.protocol
     }

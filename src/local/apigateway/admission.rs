@@ -1,0 +1,97 @@
+//! Who may connect, besides what an authorizer decides: clients that sign their handshake (`AuthorizationType: AWS_IAM`), and those
+//! with an API key (`ApiKeyRequired`). (Developer guide, "Control access to WebSocket APIs with IAM authorization"; "Usage plans and
+//! API keys for REST APIs", whose refusals these are.)
+
+use http::{HeaderMap, Method, StatusCode};
+use serde_json::Value;
+use time::OffsetDateTime;
+
+use super::authorizer::Refused;
+use super::cause::Cause;
+use super::signature::{Signed, Wrong};
+use crate::core::iam::need::Need;
+use crate::local::context::ports::{Callers, Records};
+use crate::local::protocol::wire::{Caller, Request};
+
+/// Checks the signature of a handshake, and that the policies of its caller allow `execute-api:Invoke` on `route_arn`.
+///
+/// # Errors
+/// [`Refused`] with 403.
+pub fn by_signature(callers: &dyn Callers, signed: &Signed<'_>, region: &str, route_arn: &str) -> Result<(), Refused> {
+    let refused = |message, why: &str| {
+        Err(Refused::new(StatusCode::FORBIDDEN, message, Cause::NotSigned { why: why.to_owned() }))
+    };
+    let Some(signature) = signed.signature() else {
+        return refused("Missing Authentication Token", "The handshake is not signed.");
+    };
+    let Some(secret) = callers.secret(&signature.access_key) else {
+        if callers.admits_all() {
+            return Ok(());
+        }
+        let why = format!("The local cloud knows no access key {}.", signature.access_key);
+        return refused("The security token included in the request is invalid.", &why);
+    };
+    match signed.check(&signature, &secret, OffsetDateTime::now_utc()) {
+        Ok(()) => {}
+        Err(Wrong::Expired) => return refused("Signature expired", "The handshake's signature is of another time."),
+        Err(Wrong::Service) => {
+            return refused("Credential should be scoped to correct service.", "It is signed for another service.");
+        }
+        Err(Wrong::Different) => {
+            return refused(
+                "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access \
+                 Key and signing method. Consult the service documentation for details.",
+                "The handshake's signature does not fit its address, its host, its query string or its secret key.",
+            );
+        }
+    }
+    let request = Request {
+        method: Method::GET,
+        path: signed.path.to_owned(),
+        query: signed.query.clone(),
+        headers: HeaderMap::new(),
+        body: Default::default(),
+        caller: Caller { access_key: Some(signature.access_key), region: region.to_owned() },
+    };
+    callers.authorize(&request, &[Need::new("execute-api:Invoke", route_arn)]).or_else(|error| {
+        refused("User is not authorized to perform: execute-api:Invoke", &format!("{}.", error.message))
+    })
+}
+
+/// Checks a client's API key: it must be that of an enabled key whose usage plan has the stage.
+///
+/// # Errors
+/// [`Refused`] with 403.
+pub fn by_api_key(
+    records: &dyn Records,
+    region: &str,
+    given: Option<&str>,
+    (api, stage): (&str, &str),
+) -> Result<(), Refused> {
+    let refused = |why: String| Refused::new(StatusCode::FORBIDDEN, "Forbidden", Cause::NoApiKey { why });
+    let given = given.filter(|given| !given.is_empty());
+    let given = given.ok_or_else(|| refused("The handshake has no API key in the header x-api-key.".to_owned()))?;
+    let keys = records.of_type(region, "ApiGateway::ApiKey");
+    // The value of a key that the template gives none is its id here: AWS makes one up.
+    let known = keys.iter().find(|(id, key)| key["Value"].as_str().unwrap_or(id) == given);
+    let (id, key) = known.ok_or_else(|| refused("No API key has the value in the header x-api-key.".to_owned()))?;
+    if key["Enabled"] == false {
+        return Err(refused(format!("The API key {id} is not enabled.")));
+    }
+    let plans = records.of_type(region, "ApiGateway::UsagePlan");
+    let has_stage = |plan: &str| {
+        let mut plans = plans.iter().filter(|(id, _)| id == plan);
+        plans.any(|(_, plan)| {
+            let stages = plan["ApiStages"].as_array().map(Vec::as_slice).unwrap_or_default();
+            stages.iter().any(|served| served["ApiId"] == api && served["Stage"] == stage)
+        })
+    };
+    let members = records.of_type(region, "ApiGateway::UsagePlanKey");
+    let admitted = members.iter().any(|(_, member)| {
+        member["KeyId"] == Value::from(id.as_str()) && member["UsagePlanId"].as_str().is_some_and(has_stage)
+    });
+    if admitted {
+        return Ok(());
+    }
+    Err(refused(format!("No usage plan with the API key {id} has the stage {stage} of the API {api}.")))
+}

@@ -1,0 +1,194 @@
+//! Asynchronous invocations: retries, dead letters and destinations. (Lambda developer guide, "Asynchronous invocation".)
+
+use serde_json::{Value, json};
+
+use super::Lambda;
+use super::error;
+use super::event_invoke_config::{EventInvokeConfig, key};
+use super::mapping::service_of;
+use super::name::Reference;
+use super::spec::InvokeRequest;
+use super::state::now;
+use crate::core::iam::need::Need;
+use crate::local::context::clock::log_time;
+use crate::local::context::ports::{Delivery, Invoked};
+use crate::local::protocol::wire::ApiError;
+
+/// How long an event is kept where nobody says so: six hours, in seconds.
+const MAX_AGE: u32 = 6 * 60 * 60;
+
+/// How often a function that fails is tried again where nobody says so.
+const RETRIES: u32 = 2;
+
+/// How an event ended.
+struct Ended {
+    /// `Success`, `RetriesExhausted` or `EventAgeExceeded`.
+    condition: &'static str,
+    /// How often the function was invoked.
+    count: u32,
+    invoked: Option<Invoked>,
+}
+
+impl Lambda {
+    /// Runs an event in the background. A function that fails is tried again, as often as its configuration says; a throttled one
+    /// until the event is too old. Then the event, or what became of it, goes where the function's configuration says.
+    pub(super) fn queue(&self, reference: Reference, call: InvokeRequest) {
+        let lambda = self.clone();
+        tokio::spawn(async move {
+            let config = lambda.event_invoke_config(&reference);
+            let ended = lambda.run_event(&reference, &call, &config).await;
+            lambda.conclude(&reference, &call, &config, &ended).await;
+        });
+    }
+
+    /// # Errors
+    /// The error of `Invoke`.
+    pub(super) fn queue_event(&self, function_arn: &str, payload: bytes::Bytes) -> Result<(), ApiError> {
+        let reference = Reference::from_arn(function_arn).ok_or_else(|| error::no_function(function_arn))?;
+        self.registry.read(|state| state.version(&reference).map(drop))?;
+        let call = InvokeRequest {
+            request_id: uuid::Uuid::new_v4().to_string(),
+            function_arn: function_arn.to_owned(),
+            payload,
+            client_context: None,
+            cause: None,
+        };
+        self.queue(reference, call);
+        Ok(())
+    }
+
+    fn event_invoke_config(&self, reference: &Reference) -> EventInvokeConfig {
+        self.registry.read(|state| {
+            let configs = state.function(&reference.id).ok().map(|function| &function.event_invoke_configs);
+            configs.and_then(|configs| configs.get(key(reference))).cloned().unwrap_or_default()
+        })
+    }
+
+    async fn run_event(&self, reference: &Reference, call: &InvokeRequest, config: &EventInvokeConfig) -> Ended {
+        let accepted = now();
+        let age = i64::from(config.age.unwrap_or(MAX_AGE)) * 1000;
+        let retries = config.retries.unwrap_or(RETRIES);
+        let mut count = 0;
+        let mut last = None;
+        loop {
+            let pause = match self.run(reference, call.clone()).await {
+                Ok(invoked) if invoked.function_error.is_none() => {
+                    return Ended { condition: "Success", count: count + 1, invoked: Some(invoked) };
+                }
+                Ok(invoked) => {
+                    count += 1;
+                    last = Some(invoked);
+                    if count > retries {
+                        return Ended { condition: "RetriesExhausted", count, invoked: last };
+                    }
+                    let pauses = &self.timings.retries;
+                    pauses[(count as usize - 1).min(pauses.len() - 1)]
+                }
+                // Throttled, or not active yet.
+                Err(refusal) if refusal.status == 429 || refusal.status == 409 => self.timings.retries[0],
+                Err(refusal) => {
+                    tracing::warn!(function = %reference.arn(), error = %refusal.message, "an event was dropped");
+                    return Ended { condition: "RetriesExhausted", count, invoked: last };
+                }
+            };
+            if now() - accepted >= age {
+                return Ended { condition: "EventAgeExceeded", count, invoked: last };
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Delivers what became of an event.
+    async fn conclude(&self, reference: &Reference, call: &InvokeRequest, config: &EventInvokeConfig, ended: &Ended) {
+        let is_success = ended.condition == "Success";
+        let destination = if is_success { &config.on_success } else { &config.on_failure };
+        if let Some(destination) = destination {
+            let record = record(reference, call, ended);
+            self.deliver(reference, destination, record.to_string(), Vec::new()).await;
+        }
+        let dead_letters = self.registry.read(|state| {
+            state.version(reference).ok().and_then(|(_, _, version)| version.deployment.settings.dead_letters.clone())
+        });
+        if let Some(dead_letters) = dead_letters.filter(|_| !is_success) {
+            let body = String::from_utf8_lossy(&call.payload).into_owned();
+            let message = ended.invoked.as_ref().map(|invoked| error_message(&invoked.payload)).unwrap_or_default();
+            let attributes = [
+                ("RequestID", "String", call.request_id.clone()),
+                ("ErrorCode", "Number", "200".to_owned()),
+                ("ErrorMessage", "String", message),
+            ];
+            let attributes = attributes.into_iter().filter(|(.., value)| !value.is_empty());
+            let attributes = attributes.map(|(name, kind, value)| (name.to_owned(), kind.to_owned(), value)).collect();
+            self.deliver(reference, &dead_letters, body, attributes).await;
+        }
+    }
+
+    /// Delivers on behalf of a function, if its role may. What cannot be delivered is lost, as on AWS.
+    pub(super) async fn deliver(
+        &self,
+        reference: &Reference,
+        arn: &str,
+        body: String,
+        attributes: Vec<(String, String, String)>,
+    ) {
+        let service = service_of(arn);
+        let action = match service {
+            "sqs" => "sqs:SendMessage",
+            "sns" => "sns:Publish",
+            "lambda" => "lambda:InvokeFunction",
+            _ => "events:PutEvents",
+        };
+        let role = self.registry.read(|state| {
+            state.version(reference).ok().map(|(_, _, version)| version.deployment.settings.role.clone())
+        });
+        let needs = [Need::new(action, arn)];
+        let refused = role.and_then(|role| self.roles.refused(&role, &reference.id.region, &needs).map(|_| role));
+        let delivered = match (refused, service) {
+            (Some(role), _) => Err(format!("{role} may not {action}")),
+            (None, "lambda") => self.queue_event(arn, body.into()).map_err(|error| error.message),
+            (None, _) => match self.pollers.target(service) {
+                Some(target) => {
+                    let delivery = Delivery { body, attributes, ..Delivery::default() };
+                    target.deliver(arn, delivery).await.map_err(|error| error.message)
+                }
+                None => Err(format!("the local cloud has no {service}")),
+            },
+        };
+        if let Err(why) = delivered {
+            tracing::warn!(function = %reference.arn(), "nothing was delivered to {arn}: {why}");
+        }
+    }
+}
+
+/// The record that a destination gets (developer guide, "Capturing records of Lambda asynchronous invocations").
+fn record(reference: &Reference, call: &InvokeRequest, ended: &Ended) -> Value {
+    let json_or_text = |bytes: &[u8]| {
+        serde_json::from_slice(bytes).unwrap_or_else(|_| Value::from(String::from_utf8_lossy(bytes).into_owned()))
+    };
+    let mut record = json!({
+        "version": "1.0",
+        "timestamp": log_time(),
+        "requestContext": {
+            "requestId": call.request_id,
+            "functionArn": reference.id.qualified_arn(key(reference)),
+            "condition": ended.condition,
+            "approximateInvokeCount": ended.count,
+        },
+        "requestPayload": json_or_text(&call.payload),
+    });
+    if let Some(invoked) = &ended.invoked {
+        let mut context = json!({ "statusCode": 200, "executedVersion": invoked.version });
+        if let Some(error) = invoked.function_error {
+            context["functionError"] = error.into();
+        }
+        record["responseContext"] = context;
+        record["responsePayload"] = json_or_text(&invoked.payload);
+    }
+    record
+}
+
+/// The first characters of what a function said of its failure, as dead letters have it (1 KB at most).
+fn error_message(payload: &[u8]) -> String {
+    let error: Value = serde_json::from_slice(payload).unwrap_or_default();
+    error["errorMessage"].as_str().unwrap_or_default().chars().take(1024).collect()
+}

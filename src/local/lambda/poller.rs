@@ -1,0 +1,450 @@
+//! Polls the sources of event source mappings, and invokes their functions with what is there.
+//!
+//! Every mapping that is enabled has one task for each shard of its source. A task reads its mapping before each round, so it sees
+//! every change of it, and ends when the mapping is disabled or gone. (Lambda developer guide, "How Lambda processes records
+//! from stream and queue-based event sources".)
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::Lambda;
+use super::mapping::Mapping;
+use super::mappings::not_permitted;
+use super::name::Reference;
+use super::spec::InvokeRequest;
+use crate::core::events::pattern::EventPattern;
+use crate::local::context::ports::{DeliveryTarget, EventSource, Invoked, Position, SourceEvent};
+use crate::local::lock::lock;
+use crate::local::protocol::wire::ApiError;
+
+/// How long a poll waits for events: the longest that a queue allows.
+pub(super) const LONG_POLL: Duration = Duration::from_secs(20);
+
+/// The pause after a source or a function that cannot be used.
+pub(super) const PAUSE: Duration = Duration::from_secs(1);
+
+/// How many batches of a queue are handled at once where no mapping says so: Lambda begins with five.
+const AT_ONCE: usize = 5;
+
+/// How long a throttled invocation with a queue's batch is tried again: then the messages come back by themselves.
+const MAX_THROTTLED: Duration = Duration::from_secs(25);
+
+/// The largest payload of an invocation, in bytes (Lambda quotas: 6 MB), and what is in it beside the events.
+const MAX_PAYLOAD: usize = 6 * 1024 * 1024 - 64;
+
+/// The pollers of all mappings, and the services that Lambda polls and delivers to.
+pub struct Pollers {
+    services: OnceLock<Connected>,
+    /// Changes with every change of a mapping.
+    pub(super) changed: watch::Sender<u64>,
+    closing: watch::Sender<bool>,
+    /// Region, UUID and shard of what has a task.
+    running: Mutex<HashSet<(String, String, String)>>,
+    /// What became of the last batch, by region and UUID.
+    results: Mutex<HashMap<(String, String), String>>,
+}
+
+/// The services that are connected to Lambda.
+struct Connected {
+    sources: Vec<Weak<dyn EventSource>>,
+    targets: Vec<Weak<dyn DeliveryTarget>>,
+}
+
+impl Default for Pollers {
+    fn default() -> Self {
+        Self {
+            services: OnceLock::new(),
+            changed: watch::Sender::new(0),
+            closing: watch::Sender::new(false),
+            running: Mutex::default(),
+            results: Mutex::default(),
+        }
+    }
+}
+
+impl Pollers {
+    /// The service that has events of this name in its ARNs.
+    pub fn source(&self, service: &str) -> Option<Arc<dyn EventSource>> {
+        let sources = self.services.get().map(|services| services.sources.iter());
+        sources.into_iter().flatten().filter_map(Weak::upgrade).find(|source| source.service() == service)
+    }
+
+    /// The service that takes messages of this name in its ARNs.
+    pub fn target(&self, service: &str) -> Option<Arc<dyn DeliveryTarget>> {
+        let targets = self.services.get().map(|services| services.targets.iter());
+        targets.into_iter().flatten().filter_map(Weak::upgrade).find(|target| target.service() == service)
+    }
+
+    /// What became of the last batch of a mapping, as its `LastProcessingResult`.
+    pub fn last_result(&self, region: &str, uuid: &str) -> Option<String> {
+        lock(&self.results).get(&(region.to_owned(), uuid.to_owned())).cloned()
+    }
+
+    pub(super) fn note(&self, region: &str, uuid: &str, result: &str) {
+        lock(&self.results).insert((region.to_owned(), uuid.to_owned()), result.to_owned());
+    }
+
+    /// Ends all tasks.
+    pub fn close(&self) {
+        self.closing.send_replace(true);
+        self.changed.send_modify(|count| *count += 1);
+    }
+
+    fn is_closing(&self) -> bool {
+        *self.closing.borrow()
+    }
+}
+
+/// What a function made of a batch.
+#[derive(Debug, PartialEq)]
+pub(super) enum Outcome {
+    /// The ids of events that failed; none where all are done.
+    Handled(HashSet<String>),
+    /// All of them failed: the function did, or said what nobody understands.
+    Failed(Failure),
+}
+
+/// Why a batch failed.
+#[derive(Debug, PartialEq)]
+pub(super) struct Failure {
+    /// What the function answered, if it was invoked.
+    pub invoked: Option<Invoked>,
+    pub why: String,
+}
+
+impl Lambda {
+    /// Connects the services whose events Lambda polls for and those that it delivers to, and begins to poll. Must be called
+    /// within a tokio runtime.
+    pub fn connect(&self, sources: Vec<Weak<dyn EventSource>>, targets: Vec<Weak<dyn DeliveryTarget>>) {
+        let _ = self.pollers.services.set(Connected { sources, targets });
+        self.start_polling();
+    }
+
+    /// Starts the tasks of mappings that have none, and tells the others that something has changed.
+    pub(super) fn start_polling(&self) {
+        self.pollers.changed.send_modify(|count| *count += 1);
+        let wanted: Vec<(String, String, String)> = self.registry.read(|state| {
+            let wanted = state.mappings().filter(|(.., mapping)| mapping.is_wanted());
+            wanted.map(|(region, uuid, mapping)| (region.clone(), uuid.clone(), mapping.service().to_owned())).collect()
+        });
+        for (region, uuid, service) in wanted {
+            let Some(source) = self.pollers.source(&service) else {
+                self.pollers.note(&region, &uuid, &format!("PROBLEM: the local cloud has no {service}"));
+                continue;
+            };
+            let key = (region.clone(), uuid.clone(), String::new());
+            if !lock(&self.pollers.running).insert(key.clone()) {
+                continue;
+            }
+            let lambda = self.clone();
+            tokio::spawn(async move {
+                lambda.poll(&region, &uuid, source).await;
+                lock(&lambda.pollers.running).remove(&key);
+                // It may have been enabled again meanwhile.
+                if lambda.wanted(&region, &uuid).is_some() && !lambda.pollers.is_closing() {
+                    lambda.start_polling();
+                }
+            });
+        }
+    }
+
+    /// A mapping that is to be polled.
+    pub(super) fn wanted(&self, region: &str, uuid: &str) -> Option<Mapping> {
+        let mapping = self.registry.read(|state| state.mapping(region, uuid).ok().cloned());
+        mapping.filter(|mapping| mapping.is_wanted() && !self.pollers.is_closing())
+    }
+
+    /// Polls for a mapping until it is disabled or gone.
+    async fn poll(&self, region: &str, uuid: &str, source: Arc<dyn EventSource>) {
+        let mut changed = self.pollers.changed.subscribe();
+        let mut turns = Arc::new(Semaphore::new(0));
+        let mut turns_of = -1;
+        loop {
+            changed.borrow_and_update();
+            let Some(mapping) = self.wanted(region, uuid) else { return };
+            if let Some(left) = mapping.passing_for() {
+                let _ = tokio::time::timeout(Duration::from_millis(left), changed.changed()).await;
+                continue;
+            }
+            if let Some(why) = self.refusal(region, &mapping, &*source) {
+                self.pollers.note(region, uuid, &format!("PROBLEM: {why}"));
+                let _ = tokio::time::timeout(PAUSE, changed.changed()).await;
+                continue;
+            }
+            if source.is_ordered() {
+                self.poll_shards(region, uuid, &mapping, &source, &mut changed).await;
+                continue;
+            }
+            if turns_of != mapping.modified {
+                turns_of = mapping.modified;
+                turns = Arc::new(Semaphore::new(mapping.most_at_once().unwrap_or(AT_ONCE)));
+            }
+            // Nothing closes the semaphore.
+            let Ok(turn) = Arc::clone(&turns).acquire_owned().await else { return };
+            let first = tokio::select! {
+                first = receive(&mapping, &*source, size(&mapping), LONG_POLL) => first,
+                _ = changed.changed() => continue,
+            };
+            // What has been received is handled, whatever changes meanwhile.
+            let batch = match first {
+                Ok(first) => fill(&mapping, &*source, first).await,
+                Err(error) => Err(error),
+            };
+            match batch {
+                Ok(batch) if batch.is_empty() => {}
+                Ok(batch) => {
+                    let (lambda, source) = (self.clone(), Arc::clone(&source));
+                    let (region, uuid) = (region.to_owned(), uuid.to_owned());
+                    tokio::spawn(async move {
+                        lambda.handle(&region, &uuid, &mapping, &*source, batch).await;
+                        drop(turn);
+                    });
+                }
+                Err(error) => {
+                    self.pollers.note(region, uuid, &format!("PROBLEM: {}", error.message));
+                    let _ = tokio::time::timeout(PAUSE, changed.changed()).await;
+                }
+            }
+        }
+    }
+
+    /// Why the source cannot be read on the function's behalf.
+    fn refusal(&self, region: &str, mapping: &Mapping, source: &dyn EventSource) -> Option<String> {
+        let Some(reference) = Reference::from_arn(&mapping.function_arn) else {
+            return Some("the function's ARN is none".to_owned());
+        };
+        let role = self
+            .registry
+            .read(|state| state.version(&reference).map(|(_, _, version)| version.deployment.settings.role.clone()));
+        let Ok(role) = role else { return Some(format!("Function not found: {}", mapping.function_arn)) };
+        let action = self.refused_to(&role, region, mapping.source(), source.actions())?;
+        Some(not_permitted(mapping.service(), mapping.source(), &action))
+    }
+
+    /// Invokes the function with the events of a queue that its mapping wants, and deletes those that it has handled. (Those that
+    /// no filter wants are deleted, too: developer guide, "Control which events Lambda sends to your function".)
+    async fn handle(
+        &self,
+        region: &str,
+        uuid: &str,
+        mapping: &Mapping,
+        source: &dyn EventSource,
+        batch: Vec<SourceEvent>,
+    ) {
+        let (wanted, others) = filtered(mapping, batch);
+        if !others.is_empty() {
+            source.delete(mapping.source(), &others).await;
+        }
+        for part in parts(wanted) {
+            let outcome = self.invoke_batch(mapping, &part, MAX_THROTTLED).await;
+            self.note_outcome(region, uuid, &outcome);
+            if let Outcome::Handled(failed) = outcome {
+                let done: Vec<SourceEvent> = part.into_iter().filter(|event| !failed.contains(&event.id)).collect();
+                source.delete(mapping.source(), &done).await;
+            }
+        }
+    }
+
+    pub(super) fn note_outcome(&self, region: &str, uuid: &str, outcome: &Outcome) {
+        let result = match outcome {
+            Outcome::Handled(_) => "OK".to_owned(),
+            Outcome::Failed(failure) => format!("PROBLEM: {}", failure.why),
+        };
+        self.pollers.note(region, uuid, &result);
+    }
+
+    /// Invokes the function with a batch. A throttled invocation is tried again for so long.
+    pub(super) async fn invoke_batch(&self, mapping: &Mapping, batch: &[SourceEvent], patience: Duration) -> Outcome {
+        let records: Vec<&Value> = batch.iter().map(|event| &event.event).collect();
+        let payload = Bytes::from(json!({ "Records": records }).to_string());
+        let Some(reference) = Reference::from_arn(&mapping.function_arn) else {
+            return Outcome::Failed(Failure { invoked: None, why: "the function's ARN is none".to_owned() });
+        };
+        let begun = Instant::now();
+        let invoked = loop {
+            let call = InvokeRequest {
+                request_id: Uuid::new_v4().to_string(),
+                function_arn: mapping.function_arn.clone(),
+                payload: payload.clone(),
+                client_context: None,
+                cause: None,
+            };
+            match self.run(&reference, call).await {
+                Ok(invoked) => break invoked,
+                Err(error) if error.status == 429 && begun.elapsed() < patience => tokio::time::sleep(PAUSE).await,
+                Err(error) => return Outcome::Failed(Failure { invoked: None, why: error.message }),
+            }
+        };
+        if invoked.function_error.is_some() {
+            return Outcome::Failed(Failure { invoked: Some(invoked), why: "Function call failed".to_owned() });
+        }
+        if !mapping.reports_failures() {
+            return Outcome::Handled(HashSet::new());
+        }
+        match failures(&invoked.payload, batch) {
+            Some(failed) => Outcome::Handled(failed),
+            None => Outcome::Failed(Failure {
+                invoked: Some(invoked),
+                why: "the function's batchItemFailures could not be read".to_owned(),
+            }),
+        }
+    }
+}
+
+/// The largest batch of a mapping.
+pub(super) fn size(mapping: &Mapping) -> usize {
+    mapping.number("BatchSize").and_then(|size| usize::try_from(size).ok()).unwrap_or(1).max(1)
+}
+
+/// What is in a queue, or comes within a time.
+async fn receive(
+    mapping: &Mapping,
+    source: &dyn EventSource,
+    most: usize,
+    wait: Duration,
+) -> Result<Vec<SourceEvent>, ApiError> {
+    source.receive(mapping.source(), "", &Position::Newest, most, wait).await
+}
+
+/// A batch that has begun, with what comes until the batching window ends or it is full.
+async fn fill(
+    mapping: &Mapping,
+    source: &dyn EventSource,
+    mut batch: Vec<SourceEvent>,
+) -> Result<Vec<SourceEvent>, ApiError> {
+    let window = mapping.number("MaximumBatchingWindowInSeconds").and_then(|window| u64::try_from(window).ok());
+    let until = Instant::now() + Duration::from_secs(window.unwrap_or_default());
+    while !batch.is_empty() && batch.len() < size(mapping) && Instant::now() < until {
+        batch.extend(receive(mapping, source, size(mapping) - batch.len(), until - Instant::now()).await?);
+    }
+    Ok(batch)
+}
+
+/// The events that a mapping wants, and the others.
+pub(super) fn filtered(mapping: &Mapping, batch: Vec<SourceEvent>) -> (Vec<SourceEvent>, Vec<SourceEvent>) {
+    let patterns = mapping.filters();
+    batch.into_iter().partition(|event| is_wanted(&patterns, &event.event))
+}
+
+/// Whether one of the patterns matches an event, if there are any. A body is held against a pattern as JSON where both are
+/// JSON, as text where both are not, and does not match where one of them is.
+fn is_wanted(patterns: &[EventPattern], event: &Value) -> bool {
+    patterns.is_empty()
+        || patterns.iter().any(|pattern| {
+            let Some(of_object) = pattern.asks_for_object("body") else { return pattern.matches(event) };
+            let body = event["body"].as_str().unwrap_or_default();
+            let parsed = serde_json::from_str::<Value>(body).ok().filter(Value::is_object);
+            match (of_object, parsed) {
+                (true, Some(parsed)) => {
+                    let mut event = event.clone();
+                    event["body"] = parsed;
+                    pattern.matches(&event)
+                }
+                (false, None) => pattern.matches(event),
+                _ => false,
+            }
+        })
+}
+
+/// The events in batches that are small enough for an invocation.
+pub(super) fn parts(events: Vec<SourceEvent>) -> Vec<Vec<SourceEvent>> {
+    let mut parts: Vec<Vec<SourceEvent>> = Vec::new();
+    let mut size = usize::MAX;
+    for event in events {
+        let length = event.event.to_string().len() + 1;
+        if size.saturating_add(length) > MAX_PAYLOAD {
+            parts.push(Vec::new());
+            size = 0;
+        }
+        size += length;
+        if let Some(part) = parts.last_mut() {
+            part.push(event);
+        }
+    }
+    parts
+}
+
+/// The ids that a function's answer calls failed; `None` where the whole batch counts as failed: an answer that is no JSON, an
+/// empty id, one of no event of the batch. (Developer guide, "Success and failure conditions".)
+fn failures(payload: &[u8], batch: &[SourceEvent]) -> Option<HashSet<String>> {
+    if payload.is_empty() {
+        return Some(HashSet::new());
+    }
+    let answer: Value = serde_json::from_slice(payload).ok()?;
+    let failed = match &answer {
+        Value::Null => return Some(HashSet::new()),
+        Value::Object(members) => members.get("batchItemFailures"),
+        _ => return None,
+    };
+    let Some(failed) = failed.filter(|failed| !failed.is_null()) else { return Some(HashSet::new()) };
+    let ids = failed.as_array()?.iter().map(|one| {
+        let id = one["itemIdentifier"].as_str().filter(|id| !id.is_empty())?;
+        batch.iter().any(|event| event.id == id).then(|| id.to_owned())
+    });
+    ids.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(id: &str, body: &str) -> SourceEvent {
+        let event = json!({ "messageId": id, "body": body });
+        SourceEvent { id: id.to_owned(), handle: String::new(), at: 0, event }
+    }
+
+    #[test]
+    fn an_answer_says_which_events_failed() {
+        let batch = [event("a", ""), event("b", "")];
+        let failed = |answer: &str| failures(answer.as_bytes(), &batch);
+        let ids = |ids: &[&str]| Some(ids.iter().map(|id| (*id).to_owned()).collect::<HashSet<_>>());
+        for (answer, expected) in [
+            ("", ids(&[])),
+            ("null", ids(&[])),
+            ("{}", ids(&[])),
+            (r#"{"batchItemFailures": null}"#, ids(&[])),
+            (r#"{"batchItemFailures": []}"#, ids(&[])),
+            (r#"{"batchItemFailures": [{"itemIdentifier": "b"}]}"#, ids(&["b"])),
+            ("not JSON", None),
+            (r#""done""#, None),
+            (r#"{"batchItemFailures": [{"itemIdentifier": ""}]}"#, None),
+            (r#"{"batchItemFailures": [{"itemIdentifier": null}]}"#, None),
+            (r#"{"batchItemFailures": [{"id": "b"}]}"#, None),
+            (r#"{"batchItemFailures": [{"itemIdentifier": "c"}]}"#, None),
+        ] {
+            assert_eq!(failed(answer), expected, "{answer}");
+        }
+    }
+
+    #[test]
+    fn bodies_are_filtered_by_what_they_are() {
+        let patterns = |pattern: &str| vec![EventPattern::read(pattern).unwrap()];
+        for (pattern, body, expected) in [
+            (r#"{"body": {"kind": ["chat"]}}"#, r#"{"kind": "chat"}"#, true),
+            (r#"{"body": {"kind": ["chat"]}}"#, r#"{"kind": "other"}"#, false),
+            (r#"{"body": {"kind": ["chat"]}}"#, "chat", false),
+            (r#"{"body": ["chat"]}"#, "chat", true),
+            (r#"{"body": ["chat"]}"#, r#"{"kind": "chat"}"#, false),
+            (r#"{"messageId": ["1"]}"#, "anything", true),
+        ] {
+            assert_eq!(is_wanted(&patterns(pattern), &event("1", body).event), expected, "{pattern} {body}");
+        }
+        assert!(is_wanted(&[], &event("1", "").event));
+    }
+
+    #[test]
+    fn a_batch_is_cut_where_an_invocation_would_be_too_large() {
+        let large = "x".repeat(2 * 1024 * 1024);
+        let events: Vec<SourceEvent> = ["a", "b", "c", "d"].iter().map(|id| event(id, &large)).collect();
+        let sizes: Vec<usize> = parts(events).iter().map(Vec::len).collect();
+        assert_eq!(sizes, [2, 2]);
+        assert!(parts(Vec::new()).is_empty());
+    }
+}

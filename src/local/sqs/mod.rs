@@ -1,0 +1,235 @@
+//! Amazon SQS: standard and FIFO queues with visibility timeouts, delays, long polling, deduplication and dead-letter queues.
+//!
+//! ```text
+//! operations (table) --> queues (create, attributes, tags), messages (send, receive, delete) --> queue (rules, pure)
+//! ports: EventSource (Lambda polls), DeliveryTarget (others send), ControlledResources (Cloud Control), TaggedResources
+//! ```
+//!
+//! Queues are saved with every change; messages a moment after it (`SAVE_DELAY`) and when the cloud ends, since a file for each
+//! message would make every send as slow as the disk.
+
+mod attributes;
+mod controlled;
+mod error;
+mod input;
+mod message;
+mod messages;
+mod operations;
+mod ports;
+mod queue;
+mod queues;
+mod required_permissions;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Notify, watch};
+
+use self::queue::Messages;
+use super::context::{ACCOUNT, CloudContext};
+use crate::local::context::store::PersistedState;
+use crate::local::lock::lock;
+use crate::local::protocol::wire::ApiError;
+
+/// The name of the queues' file.
+const FILE: &str = "sqs";
+
+/// The folder with the messages, a file for each queue.
+const FOLDER: &str = "sqs-messages";
+
+/// How long messages are gathered before they are saved.
+const SAVE_DELAY: Duration = Duration::from_millis(100);
+
+/// SQS.
+#[derive(Debug)]
+pub struct Sqs {
+    context: CloudContext,
+    queues: PersistedState<Queues>,
+    live: Mutex<HashMap<QueueId, Arc<LiveQueue>>>,
+    /// Wakes the task that saves messages.
+    unsaved: Notify,
+}
+
+/// The queues of all regions, by region and name.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Queues {
+    regions: BTreeMap<String, BTreeMap<String, Queue>>,
+}
+
+/// One queue, without its messages.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Queue {
+    /// The attributes that callers have set.
+    pub attributes: BTreeMap<String, String>,
+    pub tags: BTreeMap<String, String>,
+    /// Milliseconds since the epoch.
+    pub created: i64,
+    pub modified: i64,
+}
+
+/// A queue's region and name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct QueueId {
+    pub region: String,
+    pub name: String,
+}
+
+impl QueueId {
+    pub fn new(region: &str, name: &str) -> Self {
+        Self { region: region.to_owned(), name: name.to_owned() }
+    }
+
+    /// The queue with an ARN, if it is one of this account's.
+    pub fn from_arn(arn: &str) -> Option<Self> {
+        let mut parts = arn.strip_prefix("arn:")?.split(':').skip(1);
+        let (service, region, account, name) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        (service == "sqs" && account == ACCOUNT && parts.next().is_none()).then(|| Self::new(region, name))
+    }
+
+    /// The queue with an URL, whatever its host: what counts is the path.
+    pub fn from_url(region: &str, url: &str) -> Option<Self> {
+        let path = url.split_once("://").map_or(url, |(_, rest)| rest.split_once('/').map_or("", |(_, path)| path));
+        let mut parts = path.trim_matches('/').rsplitn(2, '/');
+        let name = parts.next().filter(|name| !name.is_empty())?;
+        let account = parts.next().map_or(ACCOUNT, |before| before.rsplit('/').next().unwrap_or(before));
+        (account == ACCOUNT).then(|| Self::new(region, name))
+    }
+
+    pub fn arn(&self) -> String {
+        CloudContext::arn("sqs", &self.region, &self.name)
+    }
+
+    pub fn is_fifo(&self) -> bool {
+        self.name.ends_with(".fifo")
+    }
+
+    fn file(&self) -> String {
+        format!("{FOLDER}/{}.{}", self.region, self.name)
+    }
+}
+
+/// The messages of a queue, and who waits for them.
+#[derive(Debug)]
+pub struct LiveQueue {
+    messages: Mutex<Messages>,
+    /// Changes with every message that comes or becomes visible.
+    arrived: watch::Sender<u64>,
+    is_saved: Mutex<bool>,
+}
+
+impl LiveQueue {
+    fn new(messages: Messages) -> Self {
+        Self { messages: Mutex::new(messages), arrived: watch::Sender::new(0), is_saved: Mutex::new(true) }
+    }
+}
+
+impl Queues {
+    pub fn get(&self, id: &QueueId) -> Option<&Queue> {
+        self.regions.get(&id.region)?.get(&id.name)
+    }
+
+    /// The queues of a region, by name.
+    pub fn of_region(&self, region: &str) -> impl Iterator<Item = (&String, &Queue)> {
+        self.regions.get(region).into_iter().flatten()
+    }
+}
+
+impl Sqs {
+    /// Opens the service with its persisted queues and messages. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn open(context: &CloudContext) -> io::Result<Arc<Self>> {
+        std::fs::create_dir_all(context.store.path(FOLDER))?;
+        let queues: PersistedState<Queues> = PersistedState::open(context.store.clone(), FILE, error::unsaved)?;
+        let mut live = HashMap::new();
+        for (region, names) in &queues.now().regions {
+            for name in names.keys() {
+                let id = QueueId::new(region, name);
+                let messages: Messages = context.store.load(&id.file())?;
+                live.insert(id, Arc::new(LiveQueue::new(messages)));
+            }
+        }
+        let sqs = Self { context: context.clone(), queues, live: Mutex::new(live), unsaved: Notify::new() };
+        let sqs = Arc::new(sqs);
+        tokio::spawn(save_messages(Arc::downgrade(&sqs)));
+        Ok(sqs)
+    }
+
+    /// A queue and its messages.
+    ///
+    /// # Errors
+    /// `QueueDoesNotExist` for an unknown one.
+    fn queue(&self, id: &QueueId) -> Result<(Queue, Arc<LiveQueue>), ApiError> {
+        let queue = self.queues.read(|queues| queues.get(id).cloned()).ok_or_else(error::no_queue)?;
+        let mut live = lock(&self.live);
+        let live = live.entry(id.clone()).or_insert_with(|| Arc::new(LiveQueue::new(Messages::default())));
+        Ok((queue, Arc::clone(live)))
+    }
+
+    /// The address of a queue, for clients of this cloud. Its host counts for clients alone: version 3 of the SDK for JavaScript
+    /// sends a queue's calls there.
+    fn url(&self, id: &QueueId) -> String {
+        format!("http://{}/{ACCOUNT}/{}", self.context.client_authority(), id.name)
+    }
+
+    /// Says that a queue's messages have changed, to those who wait and to the task that saves them.
+    fn touch(&self, live: &LiveQueue) {
+        *lock(&live.is_saved) = false;
+        live.arrived.send_modify(|count| *count += 1);
+        self.unsaved.notify_one();
+    }
+
+    /// Saves the messages that are not saved yet.
+    pub fn save(&self) {
+        let all: Vec<(QueueId, Arc<LiveQueue>)> =
+            lock(&self.live).iter().map(|(id, live)| (id.clone(), Arc::clone(live))).collect();
+        for (id, live) in all {
+            // One at a time, so that an older state never replaces a newer one.
+            let mut is_saved = lock(&live.is_saved);
+            if !std::mem::replace(&mut *is_saved, true) {
+                let messages = lock(&live.messages).clone();
+                if let Err(error) = self.context.store.save(&id.file(), &messages) {
+                    tracing::error!("the messages of {} could not be saved: {error}", id.arn());
+                }
+            }
+        }
+    }
+
+    /// Removes a queue's messages from memory and disk.
+    fn forget(&self, id: &QueueId) {
+        let gone = lock(&self.live).remove(id);
+        if let Some(gone) = gone {
+            // Nobody saves it again.
+            *lock(&gone.is_saved) = true;
+            gone.arrived.send_modify(|count| *count += 1);
+        }
+        let file = self.context.store.path(&format!("{}.json", id.file()));
+        if let Err(error) = std::fs::remove_file(file)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!("the messages of {} are not removed: {error}", id.arn());
+        }
+    }
+}
+
+/// Saves messages a moment after they have changed.
+async fn save_messages(sqs: Weak<Sqs>) {
+    loop {
+        let Some(strong) = sqs.upgrade() else { return };
+        // It ends with the service, which it must not keep alive.
+        let waited = tokio::time::timeout(Duration::from_secs(1), strong.unsaved.notified()).await;
+        drop(strong);
+        if waited.is_err() {
+            continue;
+        }
+        tokio::time::sleep(SAVE_DELAY).await;
+        let Some(strong) = sqs.upgrade() else { return };
+        let _ = tokio::task::spawn_blocking(move || strong.save()).await;
+    }
+}

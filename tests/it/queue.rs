@@ -1,0 +1,138 @@
+//! A chat with a queue and a topic (`tests/fixtures/queue`), on the developer's machine.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::common::client::Client;
+use crate::common::eventually;
+use crate::common::inventory::{Inventory, same};
+use crate::common::proxy::ProxiedRun;
+use crate::common::template::{App, Template};
+
+#[tokio::test]
+async fn what_is_queued_or_published_comes_back_through_the_connection() {
+    let cloud = App::queue().fast();
+    let run = cloud.up();
+    assert!(!run.stderr.contains("Kept as records only"), "{}", run.stderr);
+    let uri = run.uri();
+    let whole = cloud.inventory().await;
+    cloud.up().changes_nothing();
+
+    let mut client = Client::connect(&uri).await;
+    client.say(r#"{"action": "queue", "text": "hello"}"#).await;
+    assert_eq!(client.hear().await, "queue: hello");
+    client.say(r#"{"action": "publish", "text": "hello"}"#).await;
+    assert_eq!(client.hear().await, "topic: hello");
+    // A filter drops one, and the next one still comes.
+    client.say(r#"{"action": "queue", "text": "unwanted"}"#).await;
+    client.say(r#"{"action": "queue", "text": "wanted"}"#).await;
+    assert_eq!(client.hear().await, "queue: wanted");
+    client.close().await;
+
+    same(&cloud.inventory().await, &whole);
+    cloud.down();
+    same(&cloud.inventory().await, &Inventory::new());
+}
+
+#[tokio::test]
+async fn what_the_worker_cannot_handle_ends_among_the_dead_letters() {
+    let cloud = App::queue().fast();
+    let uri = cloud.up().uri();
+    let mut client = Client::connect(&uri).await;
+    // It comes back to the worker from there, once its visibility timeout in the first queue is over.
+    client.say(r#"{"action": "queue", "text": "poison"}"#).await;
+    assert_eq!(client.hear().await, "dead letters: poison");
+    client.close().await;
+}
+
+#[tokio::test]
+async fn messages_survive_a_restart_of_the_local_cloud() {
+    let cloud = App::queue().fast();
+    let mut template = Template::of("tests/fixtures/queue/template.yaml");
+    template.remove("WorkMapping");
+    template.save_as(&cloud, "template.yaml");
+    let uri = cloud.up().uri();
+    let mut client = Client::connect(&uri).await;
+    client.say(r#"{"action": "queue", "text": "kept"}"#).await;
+    let visible = async || {
+        let urls = cloud.sqs("ListQueues", json!({ "QueueNamePrefix": "app-Work-" })).await;
+        let asked = json!({ "QueueUrl": urls["QueueUrls"][0], "AttributeNames": ["ApproximateNumberOfMessages"] });
+        cloud.sqs("GetQueueAttributes", asked).await["Attributes"]["ApproximateNumberOfMessages"].clone()
+    };
+    eventually("the message is in the queue", async || visible().await == "1").await;
+    client.close().await;
+    cloud.wschat(&["local", "stop"]).ok();
+    cloud.wschat(&["local", "start", "--open"]).ok();
+    assert_eq!(visible().await, "1");
+}
+
+#[test]
+fn one_property_of_a_mapping_is_one_call() {
+    let cloud = App::queue().fast();
+    cloud.up();
+    let mut template = Template::of("tests/fixtures/queue/template.yaml");
+    let mutations = |template: &Template| {
+        template.save_as(&cloud, "template.yaml");
+        let run = cloud.up();
+        let calls = run.calls.iter().filter(|call| call.mutating);
+        calls.map(|call| call.operation.to_string()).collect::<Vec<_>>()
+    };
+    template.set("WorkMapping.BatchSize", 7.into());
+    template.set("WorkMapping.ScalingConfig", json!({ "MaximumConcurrency": 2 }));
+    assert_eq!(mutations(&template), ["UpdateEventSourceMapping"]);
+    // What the template does not state any more goes back to Lambda's default.
+    for gone in ["BatchSize", "ScalingConfig", "FilterCriteria", "FunctionResponseTypes"] {
+        template.remove(&format!("WorkMapping.{gone}"));
+    }
+    assert_eq!(mutations(&template), ["UpdateEventSourceMapping"]);
+    assert_eq!(mutations(&template), [""; 0]);
+    template.set("WorkMapping.Tags", json!([{ "Key": "team", "Value": "blue" }]));
+    assert_eq!(mutations(&template), ["TagResource"]);
+    // Another function: the same mapping. Another source: a new one, and the old one goes.
+    template.set("WorkMapping.FunctionName", json!({ "Ref": "Subscriber" }));
+    assert_eq!(mutations(&template), ["UpdateEventSourceMapping"]);
+    template.rename("WorkMapping", "RenamedMapping");
+    assert_eq!(mutations(&template), ["TagResource"]);
+}
+
+#[test]
+fn mappings_are_read_in_two_round_trips() {
+    let cloud = App::queue().fast();
+    cloud.through().run(&["up", "--yes"]).run.ok();
+    let ProxiedRun { run, calls, rounds } = cloud.through().in_rounds(Duration::from_millis(500)).run(&["up", "--yes"]);
+    run.ok().changes_nothing();
+    let names: Vec<String> = calls.iter().map(|call| call.name.to_string()).collect();
+    assert!(rounds <= 2, "{rounds} round trips deep: {names:#?}");
+}
+
+#[test]
+fn what_lambda_would_refuse_is_said_before_any_call() {
+    let cloud = App::queue().fast();
+    let said = |change: &dyn Fn(&mut Template)| {
+        let mut template = Template::of("tests/fixtures/queue/template.yaml");
+        change(&mut template);
+        template.save_as(&cloud, "template.yaml");
+        let run = cloud.wschat(&["validate"]).exits(1);
+        run.stdout + &run.stderr
+    };
+    for (property, value, expected) in [
+        (
+            "Work.VisibilityTimeout",
+            json!(9),
+            "the visibility timeout of Work (9 s) is less than the timeout of Worker (10 s)",
+        ),
+        ("WorkMapping.BatchSize", json!(11), "set MaximumBatchingWindowInSeconds"),
+        ("WorkMapping.BatchSize", json!(0), "BatchSize"),
+        (
+            "WorkMapping.FilterCriteria",
+            json!({ "Filters": [{ "Pattern": "{\"body\": \"x\"}" }] }),
+            "the pattern is none",
+        ),
+        ("WorkMapping.FunctionResponseTypes", json!(["ReportFailures"]), "ReportBatchItemFailures"),
+        ("WorkMapping.Batchsize", json!(1), "did you mean \"BatchSize\"?"),
+    ] {
+        let said = said(&|template| template.set(property, value.clone()));
+        assert!(said.contains(expected), "{property}: {said}");
+    }
+}
