@@ -382,6 +382,7 @@ impl Provider for CloudControlled {
 mod tests {
     use serde_json::json;
 
+    use super::super::provisioning::live;
     use super::*;
 
     fn scope() -> Scope {
