@@ -154,7 +154,7 @@ mod tests {
         for (queues, expected) in [
             (json!({"Fn::If": ["A", ["a"], ["b"]]}), "Queues must be a list, written out"),
             (json!("a"), "Queues must be a list, written out"),
-            (json!(null), "Queues must be a list, written out"),
+            (json!([]), "Queues must be a list, written out"),
         ] {
             let text = json!({"Resources": {"P": {"Type": "AWS::SQS::QueuePolicy", "Properties": {"Queues": queues}}}});
             let template = parse(text.to_string().as_bytes()).unwrap().with_single_policies();

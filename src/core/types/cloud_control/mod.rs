@@ -159,7 +159,8 @@ pub fn kind(type_name: &str) -> Option<&'static CloudControlled> {
 
 /// Why a type that Cloud Control has is not one of these.
 pub fn why_not(type_name: &str) -> Option<&'static str> {
-    REFUSED.iter().find(|(start, _)| type_name.starts_with(start)).map(|(_, why)| *why)
+    let why = REFUSED.iter().find(|(start, _)| type_name.starts_with(start)).map(|(_, why)| *why);
+    why.filter(|_| schemas::schema(type_name).is_some())
 }
 
 /// Whether resources of this type belong to no region, and could be found again only in `GLOBAL_REGION`.
