@@ -88,8 +88,13 @@ const REFS: &[(&str, &str)] = &[
     (RULE, "Name"),
 ];
 
+/// (Types of wschat's own come before those of Cloud Control.)
+const FROZEN: &str = "a deployment of the API freezes it, and would not be told of its changes";
+
 /// Why types that Cloud Control has are not taken: the beginning of their names, a sentence without a full stop.
 const REFUSED: &[(&str, &str)] = &[
+    ("AWS::ApiGatewayV2::IntegrationResponse", FROZEN),
+    ("AWS::ApiGatewayV2::Model", FROZEN),
     ("AWS::CloudFormation::", "it belongs to CloudFormation itself, which wschat does not use"),
     (
         "AWS::Lambda::ResourcePolicy",

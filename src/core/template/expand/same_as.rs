@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Resource, Template};
+use super::super::{Resource, Template};
 use crate::core::words::{Path, Problem, ProblemKind};
 
 /// One policy that a type gives to several resources.
@@ -119,7 +119,7 @@ impl Template {
 mod tests {
     use serde_json::json;
 
-    use super::super::parse;
+    use super::super::super::parse;
 
     #[test]
     fn a_policy_of_several_is_one_of_each() {
