@@ -15,6 +15,7 @@ mod parameters;
 mod policies;
 mod policy_templates;
 mod role;
+mod same_as;
 mod shape;
 mod sub;
 mod table;
