@@ -133,3 +133,19 @@ def test_sockets(cli, cloud, function, name):
     cli("apigatewaymanagementapi", "get-connection", *of_connection, url=management, fails="GoneException")
     cli("apigatewayv2", "delete-api", *of_api)
     cli("apigatewayv2", "get-api", *of_api, fails="NotFoundException")
+
+
+def test_what_a_gateway_makes_of_answers(cli, name):
+    gateway = lambda *arguments, **options: cli("apigatewayv2", *arguments, **options)
+    made = gateway("create-api", "--name", name, "--protocol-type", "WEBSOCKET", "--route-selection-expression", "$request.body.action")
+    api = ("--api-id", made["ApiId"])
+    model = gateway("create-model", *api, "--name", "Question", "--schema", '{"type": "object"}')
+    assert [one["ModelId"] for one in gateway("get-models", *api)["Items"]] == [model["ModelId"]]
+    gateway("create-model", *api, "--name", "Question", "--schema", "{}", fails="ConflictException")
+    integration = gateway("create-integration", *api, "--integration-type", "MOCK")["IntegrationId"]
+    of = (*api, "--integration-id", integration)
+    gateway("create-integration-response", *of, "--integration-response-key", "$default", "--response-templates", "a=1")
+    assert gateway("get-integration-responses", *of)["Items"][0]["ResponseTemplates"] == {"a": "1"}
+    gateway("delete-model", *api, "--model-id", model["ModelId"])
+    gateway("delete-model", *api, "--model-id", model["ModelId"], fails="NotFoundException")
+    gateway("delete-api", *api)

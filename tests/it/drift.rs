@@ -1,6 +1,7 @@
 //! Drift: `status` reports changes made by hand, and `up` repairs them.
 
 use crate::common::inventory::{Inventory, same};
+use crate::common::template::Template;
 use crate::common::{Cloud, Run, eventually, template};
 use aws_sdk_apigatewayv2::types::RouteSettings;
 use aws_sdk_lambda::types::Environment;
@@ -18,8 +19,13 @@ struct Drifted {
 
 impl Drifted {
     async fn start() -> Self {
+        Self::of(template::echo).await
+    }
+
+    /// That of the template which `put` writes into a cloud's folder.
+    async fn of(put: fn(&Cloud) -> Template) -> Self {
         let cloud = Cloud::start().go();
-        template::echo(&cloud);
+        put(&cloud);
         cloud.up();
         let sdk = cloud.sdk().await;
         Self {
@@ -111,6 +117,43 @@ async fn integrations_and_apis() {
     it.apigateway.delete_api().api_id(&api).send().await.unwrap();
     it.repaired(&["✗ Api", "✗ Stage", "✗ EchoPermission", "missing"]).await;
     assert_ne!(it.api().await, api);
+}
+
+#[tokio::test]
+async fn models_responses_and_domain_names() {
+    let it = Drifted::of(template::gateway).await;
+    let (api, gateway) = (it.api().await, &it.apigateway);
+    let model =
+        async || gateway.get_models().api_id(&api).send().await.unwrap().items()[0].model_id().unwrap().to_owned();
+    gateway.update_model().api_id(&api).model_id(model().await).description("mine").send().await.unwrap();
+    it.repaired(&["✗ Question", "Description is mine, the template says what may be asked"]).await;
+    gateway.delete_model().api_id(&api).model_id(model().await).send().await.unwrap();
+    it.repaired(&["✗ Question", "missing"]).await;
+
+    let integrations = gateway.get_integrations().api_id(&api).send().await.unwrap();
+    let backend = integrations.items().iter().find(|one| one.integration_method() == Some("PUT")).unwrap();
+    let backend = backend.integration_id().unwrap();
+    let responses = gateway.get_integration_responses().api_id(&api).integration_id(backend).send().await.unwrap();
+    let default = responses.items().iter().find(|one| one.integration_response_key() == Some("$default")).unwrap();
+    let default = default.integration_response_id().unwrap();
+    let delete = gateway.delete_integration_response().api_id(&api).integration_id(backend);
+    delete.integration_response_id(default).send().await.unwrap();
+    it.repaired(&["✗ BackendFailed", "missing"]).await;
+    let create = gateway.create_integration_response().api_id(&api).integration_id(backend);
+    create.integration_response_key("/5../").send().await.unwrap();
+    it.repaired(&["response /5../", "unwanted"]).await;
+
+    let domain = "ws.example.com";
+    let mappings = gateway.get_api_mappings().domain_name(domain).send().await.unwrap();
+    let chat = mappings.items().iter().find(|one| one.api_mapping_key() == Some("chat")).unwrap();
+    let chat = chat.api_mapping_id().unwrap();
+    gateway.delete_api_mapping().domain_name(domain).api_mapping_id(chat).send().await.unwrap();
+    it.repaired(&["✗ Chat", "missing"]).await;
+    let create = gateway.create_api_mapping().domain_name(domain).api_id(&api).stage("live");
+    create.api_mapping_key("back").send().await.unwrap();
+    it.repaired(&["mapping of ws.example.com/back", "unwanted"]).await;
+    gateway.delete_domain_name().domain_name(domain).send().await.unwrap();
+    it.repaired(&["✗ Domain", "✗ Root", "missing"]).await;
 }
 
 #[tokio::test]

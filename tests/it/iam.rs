@@ -175,6 +175,13 @@ async fn one_of_each_type_is_deployed_and_deleted_with_its_policy() {
     deploy_and_delete(&cloud).await;
 }
 
+#[tokio::test]
+async fn a_gateway_is_deployed_and_deleted_with_its_policy() {
+    let cloud = cloud().await;
+    template::gateway(&cloud);
+    deploy_and_delete(&cloud).await;
+}
+
 /// The path of a property, and its change.
 type Change = (&'static str, fn(&mut Template));
 
@@ -232,6 +239,38 @@ async fn every_change_is_made_with_its_policy() {
     }
     template::echo_code(&cloud, "good day");
     suffices(&cloud, "up", &policy(&cloud, &[])).await;
+}
+
+/// The same of the gateway's template.
+const CHANGES_OF_GATEWAY: &[Change] = &[
+    ("a model", |it| it.set("Question.Description", json!("another"))),
+    ("parameters", |it| {
+        it.set("ConnectRoute.RequestParameters", json!({"route.request.header.Origin": {"Required": true}}));
+    }),
+    ("templates", |it| it.set("AskAnswer.ResponseTemplates", json!({"$default": "{}"}))),
+    ("a response", |it| it.set("BackendFine.IntegrationResponseKey", json!("/200/"))),
+    ("an integration", |it| it.set("Backend.IntegrationUri", json!("https://other.example.com"))),
+    ("a domain's certificate", |it| {
+        let arn = json!("arn:aws:acm:us-east-1:123456789012:certificate/two");
+        it.set("Domain.DomainNameConfigurations.0.CertificateArn", arn);
+    }),
+    ("a domain's tags", |it| it.set("Domain.Tags", json!({"crew": "red"}))),
+    ("a mapping's path", |it| it.set("Chat.ApiMappingKey", json!("talk"))),
+    ("a mapping less", |it| drop(it.remove("Root"))),
+];
+
+#[tokio::test]
+async fn every_change_of_a_gateway_is_made_with_its_policy() {
+    let cloud = cloud().await;
+    let mut template = template::gateway(&cloud);
+    as_administrator(&cloud, &["up", "--yes"]).ok();
+    for (what, change) in CHANGES_OF_GATEWAY {
+        change(&mut template);
+        template.save(&cloud);
+        println!("{what}");
+        suffices(&cloud, "up", &policy(&cloud, &[])).await;
+        as_administrator(&cloud, &["status"]).ok();
+    }
 }
 
 /// Runs a verb with the permissions that `wschat policy --least` prints: it must succeed, and only calls that read the whole

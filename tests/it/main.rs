@@ -10,6 +10,7 @@ mod authorizer;
 mod chat;
 mod client;
 mod conditions;
+mod domains;
 mod drift;
 mod events;
 mod faults;

@@ -41,6 +41,12 @@ fn route_responses_take_a_third() {
     });
 }
 
+/// So does listing the responses of an integration that is not a proxy.
+#[test]
+fn integration_responses_take_a_third() {
+    is_read_in(3, |cloud| drop(template::gateway(cloud)));
+}
+
 /// A function's tags tell that it has aliases; only then can the aliases' policies be read.
 #[test]
 fn policies_of_aliases_take_a_fourth() {

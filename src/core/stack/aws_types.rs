@@ -11,13 +11,11 @@ pub fn contains(type_name: &str) -> bool {
 }
 
 /// Types that are not supported: why, and what to do instead.
-const REFUSED: &[(&str, &str, &str)] =
-    &[("AWS::Route53::RecordSet", RECORDS, RECORD_BY_HAND), ("AWS::Route53::RecordSetGroup", RECORDS, RECORD_BY_HAND)];
-
-const RECORDS: &str = "AWS Cloud Control cannot make DNS records";
-
-const RECORD_BY_HAND: &str = "make the record once, by hand or in a stack of its own: a domain name's leads to its attribute \
-                              RegionalDomainName, which does not change (an output can show it)";
+const REFUSED: &[(&str, &str, &str)] = &[(
+    "AWS::Route53::RecordSetGroup",
+    "AWS Cloud Control cannot make groups of records, and the records of this one are not written out",
+    "write each as an AWS::Route53::RecordSet",
+)];
 
 /// Why a type is not supported, and what to do instead, where more can be said than that.
 pub fn refused(type_name: &str) -> Option<(&'static str, &'static str)> {

@@ -57,7 +57,8 @@ pub(super) fn survey_kinds(
     kinds: &[&'static dyn Kind],
 ) -> Survey {
     let context = expand::Context { partition: &scope.partition, region: &scope.region, parameters: given };
-    let template = expand::expand(template.without_upload(), context).with_single_policies();
+    let mut template = expand::expand(template.without_upload(), context).with_single_policies();
+    expand::split_record_sets(&mut template);
     let (stack, problems) = resolve(&template, given, scope, kinds);
     Survey { template, stack, problems }
 }

@@ -75,12 +75,15 @@ impl Namer {
 
     /// Learns names for ids from an answer of API Gateway.
     pub fn learn(&mut self, answer: &Bytes) {
-        const TOLD_BY: [(&str, &[&str]); 5] = [
+        const TOLD_BY: [(&str, &[&str]); 8] = [
             ("apiId", &["name"]),
             ("routeId", &["routeKey"]),
             ("integrationId", &["description", "integrationType"]),
             ("deploymentId", &["deploymentStatus"]),
             ("routeResponseId", &["routeResponseKey"]),
+            ("integrationResponseId", &["integrationResponseKey"]),
+            ("modelId", &["name"]),
+            ("apiMappingId", &["apiMappingKey", "stage"]),
         ];
         let Ok(answer) = serde_json::from_slice::<Value>(answer) else { return };
         for one in answer["items"].as_array().unwrap_or(&vec![answer.clone()]) {
@@ -100,7 +103,17 @@ impl Namer {
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
         if path.len().is_multiple_of(2) {
             // A resource without an id, or whose id was not in an answer.
-            let given = ["routeKey", "routeResponseKey", "stageName", "name", "description", "integrationType"];
+            let given = [
+                "routeKey",
+                "routeResponseKey",
+                "integrationResponseKey",
+                "stageName",
+                "domainName",
+                "apiMappingKey",
+                "name",
+                "description",
+                "integrationType",
+            ];
             about.extend(given.iter().find_map(|member| body[*member].as_str()));
         }
         // Digests depend on ids.
@@ -109,11 +122,16 @@ impl Namer {
     }
 }
 
-const COLLECTIONS: [(&str, &str); 8] = [
+const COLLECTIONS: [(&str, &str); 13] = [
+    ("apimappings", "ApiMapping"),
     ("apis", "Api"),
     ("authorizers", "Authorizer"),
     ("deployments", "Deployment"),
+    ("domainnames", "DomainName"),
+    ("integrationresponses", "IntegrationResponse"),
     ("integrations", "Integration"),
+    ("models", "Model"),
+    ("requestparameters", "RouteRequestParameter"),
     ("routeresponses", "RouteResponse"),
     ("routes", "Route"),
     ("routesettings", "RouteSettings"),

@@ -14,6 +14,7 @@ mod globals;
 mod parameters;
 mod policies;
 mod policy_templates;
+mod record_sets;
 mod role;
 mod same_as;
 mod shape;
@@ -28,6 +29,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Resource, Template};
 use crate::core::words::{Path, Problem, ProblemKind, nearest};
 use expansion::Expansion;
+pub use record_sets::split as split_record_sets;
 use shape::{Property, Support};
 
 /// The inputs of the expansion other than the template.
