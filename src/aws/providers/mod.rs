@@ -13,6 +13,8 @@ mod foreign_permission;
 mod function;
 mod inline_policy;
 mod integration;
+mod layer_permission;
+mod layer_version;
 pub mod limits;
 mod log_group;
 mod managed_policy;
@@ -49,6 +51,8 @@ pub static PROVIDERS: &[&dyn Provider] = &[
     &crate::core::types::function::Function,
     &crate::core::types::inline_policy::InlinePolicy,
     &crate::core::types::integration::Integration,
+    &crate::core::types::layer_permission::LayerPermission,
+    &crate::core::types::layer_version::LayerVersion,
     &crate::core::types::log_group::LogGroup,
     &crate::core::types::managed_policy::ManagedPolicy,
     &crate::core::types::permission::Permission,

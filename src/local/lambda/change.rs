@@ -62,10 +62,11 @@ pub struct SettingsChange {
     pub ephemeral_storage: Option<Size>,
     pub tracing_config: Option<Mode>,
     pub logging_config: Option<LoggingChange>,
+    /// The ARNs of layers' versions. They are looked up before the change is applied.
+    pub layers: Option<Vec<String>>,
     snap_start: Option<ApplyOn>,
     // Not available in the local cloud: refused if set.
     vpc_config: Option<Value>,
-    layers: Option<Value>,
     dead_letter_config: Option<Value>,
     file_system_configs: Option<Value>,
     image_config: Option<Value>,
@@ -216,7 +217,6 @@ impl SettingsChange {
     fn refuse_unserved(&self) -> Result<(), ApiError> {
         let unserved = [
             ("VpcConfig", &self.vpc_config),
-            ("Layers", &self.layers),
             ("DeadLetterConfig", &self.dead_letter_config),
             ("FileSystemConfigs", &self.file_system_configs),
             ("ImageConfig", &self.image_config),

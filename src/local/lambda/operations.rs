@@ -3,7 +3,9 @@
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 
-use super::required_permissions::{configuring, creating, invoking, on_all, on_function, tagging};
+use super::required_permissions::{
+    configuring, creating, invoking, on_all, on_function, on_layer, on_layer_version, on_layers, tagging,
+};
 use super::{Lambda, error};
 use crate::local::protocol::operation::Operation;
 use crate::local::protocol::operation::OperationEffect::{Changes, Reads};
@@ -58,6 +60,16 @@ const OPERATIONS: &[Row] = &[
     Row::new("PutFunctionConcurrency", "PUT", "/2017-10-31/functions/{FunctionName}/concurrency", Changes, Needs(on_function), Now(Lambda::put_concurrency)),
     Row::new("GetFunctionConcurrency", "GET", "/2019-09-30/functions/{FunctionName}/concurrency", Reads, Needs(on_function), Now(Lambda::get_concurrency)),
     Row::new("DeleteFunctionConcurrency", "DELETE", "/2017-10-31/functions/{FunctionName}/concurrency", Changes, Needs(on_function), Now(Lambda::delete_concurrency)),
+    Row::new("PublishLayerVersion", "POST", "/2018-10-31/layers/{LayerName}/versions", Changes, Needs(on_layer), Later(|lambda, call| Box::pin(lambda.publish_layer_version(call))))
+        .with_body_limit(70_167_211),
+    // And GetLayerVersionByArn, whose requests differ by their query alone.
+    Row::new("ListLayers", "GET", "/2018-10-31/layers", Reads, Needs(on_layers), Now(Lambda::list_layers)),
+    Row::new("ListLayerVersions", "GET", "/2018-10-31/layers/{LayerName}/versions", Reads, Needs(on_all), Now(Lambda::list_layer_versions)),
+    Row::new("GetLayerVersion", "GET", "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}", Reads, Needs(on_layer_version), Now(Lambda::get_layer_version)),
+    Row::new("DeleteLayerVersion", "DELETE", "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}", Changes, Needs(on_layer_version), Now(Lambda::delete_layer_version)),
+    Row::new("AddLayerVersionPermission", "POST", "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy", Changes, Needs(on_layer_version), Now(Lambda::add_layer_version_permission)),
+    Row::new("GetLayerVersionPolicy", "GET", "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy", Reads, Needs(on_layer_version), Now(Lambda::get_layer_version_policy)),
+    Row::new("RemoveLayerVersionPermission", "DELETE", "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy/{StatementId}", Changes, Needs(on_layer_version), Now(Lambda::remove_layer_version_permission)),
     Row::new("TagResource", "POST", "/2017-03-31/tags/{Resource}", Changes, Needs(tagging), Now(Lambda::tag_resource)),
     Row::new("UntagResource", "DELETE", "/2017-03-31/tags/{Resource}", Changes, Needs(on_function), Now(Lambda::untag_resource)),
     Row::new("ListTags", "GET", "/2017-03-31/tags/{Resource}", Reads, Needs(on_function), Now(Lambda::list_tags)),

@@ -10,6 +10,7 @@
 mod expansion;
 mod function;
 mod globals;
+mod layer;
 mod parameters;
 mod policies;
 mod policy_templates;
@@ -49,7 +50,7 @@ struct Type {
 }
 
 /// The types that are expanded.
-const TYPES: &[Type] = &[function::TYPE, table::TYPE, websocket::TYPE];
+const TYPES: &[Type] = &[function::TYPE, layer::TYPE, table::TYPE, websocket::TYPE];
 
 /// SAM resource types that wschat does not support yet.
 const UNSUPPORTED: &[&str] = &[
@@ -59,7 +60,6 @@ const UNSUPPORTED: &[&str] = &[
     "Connector",
     "GraphQLApi",
     "HttpApi",
-    "LayerVersion",
     "MicrovmImage",
     "NetworkConnector",
     "StateMachine",
