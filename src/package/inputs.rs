@@ -360,6 +360,9 @@ mod tests {
     fn code(root: &Path, folder: &str, runtime: &str, build: Build) -> Code {
         Code {
             logical_id: folder.to_owned(),
+            declared_as: folder.to_owned(),
+            object: None,
+            is_layer: false,
             source: Source::Path(root.join(folder)),
             runtime: runtime.to_owned(),
             handler: "index.handler".to_owned(),

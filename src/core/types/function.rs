@@ -413,6 +413,11 @@ impl Kind for Function {
                 permissions.pass(&role, "lambda.amazonaws.com");
             }
             for layer in it.texts("Layers") {
+                // Of a layer that is yet to be published nobody knows the number.
+                let layer = match Token::is_in(&layer) {
+                    true => it.scope.arn("lambda", &format!("layer:{ANY}")),
+                    false => layer,
+                };
                 permissions.allow("lambda", &["GetLayerVersion"], layer);
             }
         }

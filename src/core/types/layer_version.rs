@@ -100,8 +100,7 @@ impl Kind for LayerVersion {
     }
 
     fn naming(&self) -> Option<Naming> {
-        // The longest that `LayerName` takes where it is a name (API reference, PublishLayerVersion, takes ARNs, too).
-        Some(Naming { property: "LayerName", longest: 64, within: None, path: None })
+        Some(Naming { property: "LayerName", longest: 140, within: None, path: None })
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {

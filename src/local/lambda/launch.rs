@@ -15,6 +15,7 @@ use super::settings::LogFormat;
 use super::spec::{EnvironmentSpec, LambdaHost};
 use crate::local::context::ports::Credentials;
 use crate::machine::interpreter::{Language, release};
+use crate::machine::program;
 
 /// The environment variable that marks the processes of functions and their children; its value is Lambda's folder.
 pub const OWNER_VARIABLE: &str = "_WSCHAT_LAMBDA";
@@ -48,12 +49,25 @@ pub async fn launch(
             }
             command
         }
-        _ => {
-            let message = format!(
-                "The local cloud does not run {runtime}. It runs nodejs, python3, provided.al2023 and provided.al2."
-            );
-            return Err(InvocationFailure::no_entrypoint(message));
-        }
+        _ => match client(spec, root) {
+            Some(command) => command,
+            None => {
+                let lacks = match runtime {
+                    java if java.starts_with("java") => {
+                        " without java in the PATH and the runtime client in the code's lib (aws-lambda-java-runtime-interface-client)"
+                    }
+                    ruby if ruby.starts_with("ruby") => " without aws_lambda_ric in the PATH (gem install aws_lambda_ric)",
+                    dotnet if dotnet.starts_with("dotnet") => {
+                        " without dotnet in the PATH and a program of the handler's name in the code (an executable assembly)"
+                    }
+                    _ => "",
+                };
+                let message = format!(
+                    "The local cloud does not run {runtime}{lacks}. It runs nodejs, python3, provided.al2023 and provided.al2."
+                );
+                return Err(InvocationFailure::no_entrypoint(message));
+            }
+        },
     };
     if let Some(wrapper) = wrapper(spec, root, opt) {
         let wrapped = command.as_std();
@@ -63,6 +77,37 @@ pub async fn launch(
     }
     command.current_dir(&spec.folder).env_clear();
     Ok(command)
+}
+
+/// AWS's own client of the Runtime API for another language, where this machine and the code have what it takes (the clients' READMEs:
+/// aws/aws-lambda-java-libs, aws/aws-lambda-ruby-runtime-interface-client, aws/aws-lambda-dotnet).
+fn client(spec: &EnvironmentSpec, root: &Path) -> Option<Command> {
+    let settings = &spec.deployment.settings;
+    let handler = settings.handler.as_str();
+    let here = |name: &str| program::locate(name, None);
+    let has = |name: String| spec.folder.join(name).is_file();
+    match settings.runtime.as_str() {
+        java if java.starts_with("java") => {
+            let jars = std::fs::read_dir(spec.folder.join("lib")).into_iter().flatten().flatten();
+            let is_client = |name: &str| name.starts_with("aws-lambda-java-runtime-interface-client");
+            jars.map(|jar| jar.file_name()).find(|name| is_client(&name.to_string_lossy()))?;
+            let mut command = Command::new(here("java")?);
+            command.arg("-cp").arg(format!("{0}:{0}/lib/*", root.display()));
+            command.arg("com.amazonaws.services.lambda.runtime.api.client.AWSLambda").arg(handler);
+            Some(command)
+        }
+        ruby if ruby.starts_with("ruby") => {
+            let mut command = Command::new(here("aws_lambda_ric")?);
+            command.arg(handler);
+            Some(command)
+        }
+        dotnet if dotnet.starts_with("dotnet") && has(format!("{handler}.runtimeconfig.json")) => {
+            let mut command = Command::new(here("dotnet")?);
+            command.arg(root.join(format!("{handler}.dll")));
+            Some(command)
+        }
+        _ => None,
+    }
 }
 
 /// The wrapper script in `AWS_LAMBDA_EXEC_WRAPPER`, which gets the runtime's command as arguments. For managed runtimes only

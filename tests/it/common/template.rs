@@ -172,6 +172,7 @@ pub fn apps() -> Vec<App> {
         shipped("node-chat", "examples/node-chat/template.yaml"),
         shipped("python-chat", "examples/python-chat/template.yaml"),
         App::services(),
+        App::layers(),
     ];
     let given = std::env::var_os("WSCHAT_TEMPLATES").unwrap_or_default();
     for template in std::env::split_paths(&given).filter(|path| !path.as_os_str().is_empty()) {
@@ -186,6 +187,12 @@ impl App {
     pub fn services() -> Self {
         let folder = repository().join("tests/fixtures/services");
         Self { name: "services".to_owned(), template: folder.join("template.yaml"), code: Some(folder) }
+    }
+
+    /// One whose function has layers (`tests/fixtures/layers`).
+    pub fn layers() -> Self {
+        let folder = repository().join("tests/fixtures/layers");
+        Self { name: "layers".to_owned(), template: folder.join("template.yaml"), code: Some(folder) }
     }
 
     /// A cloud with fast conditions and this app in its folder; nothing is deployed.
