@@ -213,19 +213,19 @@ impl Kind for Function {
 
     fn refuses(&self, properties: &Value) -> Vec<Refusal> {
         let mut refusals = constraints::check(TYPE, properties);
-        let mut missing = |name: &str, help: Option<&str>| {
+        let missing = |name: &str, help: Option<&str>| {
             let problem = Problem::new(Path::default(), format!("missing property \"{name}\" of {TYPE}"));
             let problem = Problem { help: help.map(str::to_owned), ..problem.kind(ProblemKind::Missing) };
-            refusals.push(Refusal { problem, missing: true });
+            Refusal { problem, missing: true }
         };
         let is_image = properties["PackageType"] == "Image" || properties["Code"].get(IMAGE_URI).is_some();
         // `canonical` cannot say it: what the plan and AWS know of a function has no code in it.
         if properties.get("Code").is_none() {
-            missing("Code", Some("give the local folder, crate or zip file"));
+            refusals.push(missing("Code", Some("give the local folder, crate or zip file")));
         }
         for name in ["Handler", "Runtime"] {
             match properties.get(name) {
-                None if !is_image => missing(name, None),
+                None if !is_image => refusals.push(missing(name, None)),
                 Some(value) if is_image && !value.is_null() => {
                     let what = format!("{name} is for code in a zip, and this function is a container image");
                     let problem = Problem::of_key(Path::default().key(name), what);

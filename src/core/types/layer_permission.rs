@@ -5,10 +5,11 @@ use serde_json::Value;
 
 use super::iam_permissions::{ANY, Permissions, Subject};
 use super::{
-    Attribute, Desired, Kind, Live, Names, PlanView, PropertyError, StepEffects, StepView, Within, canonical,
+    Attribute, Desired, Kind, Live, Names, PlanView, PropertyError, StepEffects, StepView, Within,
     layer_version, names, permission, to_value,
 };
-use crate::core::words::{Problem, Scope, shown};
+use crate::core::iam::document::account_id;
+use crate::core::words::{Problem, Scope, deserialize, shown};
 
 pub const TYPE: &str = names::LAYER_PERMISSION;
 
@@ -60,7 +61,10 @@ impl Kind for LayerPermission {
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
-        canonical::<Props>(properties)
+        let mut props: Props = deserialize::read(properties)?;
+        // One spelling of an account.
+        props.principal = account_id(&props.principal).unwrap_or(props.principal);
+        Ok(to_value(&props))
     }
 
     fn create_only(&self) -> &'static [&'static str] {
@@ -131,7 +135,7 @@ pub(crate) fn live(layer: &str, statement: &Value) -> Live {
     let props = Props {
         layer_version_arn: layer.to_owned(),
         action: text(&statement["Action"]).unwrap_or_default(),
-        principal: principal.map(|who| crate::core::iam::document::account_id(&who).unwrap_or(who)).unwrap_or_default(),
+        principal: principal.map(|who| account_id(&who).unwrap_or(who)).unwrap_or_default(),
         organization_id: organization,
     };
     let logical_id = permission::logical_id(&id).map(str::to_owned);
