@@ -204,10 +204,5 @@ impl FunctionCode {
 fn with_code(id: &str, live: &Live, zip: &Zip) -> Desired {
     let mut properties = live.properties.clone();
     properties[CODE] = zip.sha256.as_str().into();
-    Desired {
-        logical_id: id.to_owned(),
-        name: Some(live.physical_id.clone()),
-        properties,
-        code: Some(zip.upload()),
-    }
+    Desired { logical_id: id.to_owned(), name: Some(live.physical_id.clone()), properties, code: Some(zip.upload()) }
 }

@@ -182,8 +182,9 @@ impl Deployment {
             Ok(account) => (account, None),
             Err(error) => (None, Some(error)),
         };
-        let has_code =
-            |live: &Live| live.owner == Owner::Stack && types::kind(live.type_name).is_some_and(|kind| kind.code_property().is_some());
+        let has_code = |live: &Live| {
+            live.owner == Owner::Stack && types::kind(live.type_name).is_some_and(|kind| kind.code_property().is_some())
+        };
         let wait = options.when == When::Built || live.iter().any(has_code);
         let wait = wait || tokio::time::timeout(HEAD_START, code.all()).await.is_ok();
         let mut deployment = Self {

@@ -393,7 +393,7 @@ static INSTALLING: Mutex<()> = Mutex::const_new(());
 pub(super) fn metafile(code: &Code, options: &BuildOptions) -> PathBuf {
     let path = match &code.source {
         Source::Path(path) => path.as_os_str().as_encoded_bytes(),
-        Source::Inline(_) => &[],
+        Source::S3(_) | Source::Inline(_) => &[],
     };
     let parts = [code.logical_id.as_bytes(), code.template.as_os_str().as_encoded_bytes(), path];
     options.cache.join(format!("{}.json", install::key("build.inputs", parts.into_iter())))

@@ -44,6 +44,7 @@ pub(super) async fn build(
         };
         command.env("GOOS", "linux").env("GOARCH", architecture);
     }
-    let without = "install Go (https://go.dev/dl), or build it elsewhere and name in CodeUri the folder or zip with `bootstrap`";
+    let without =
+        "install Go (https://go.dev/dl), or build it elsewhere and name in CodeUri the folder or zip with `bootstrap`";
     install::run(command, DOING, "go build", without).await
 }

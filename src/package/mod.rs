@@ -31,9 +31,9 @@ mod environment;
 mod error;
 mod exclude;
 mod folder;
+mod go;
 mod handler;
 mod inputs;
-mod go;
 mod install;
 mod layer;
 mod location;
@@ -187,7 +187,9 @@ pub async fn build(
     let mut packing = Packing::default();
     let mut folders = Packing::default();
     for code in functions {
-        if code.is_layer && let Build::LayerOf(runtime) = &code.build {
+        if code.is_layer
+            && let Build::LayerOf(runtime) = &code.build
+        {
             layers.insert(code.logical_id.clone(), layer::subfolder(runtime));
             scripts.extend(layer::as_function(&code, runtime));
             continue;
@@ -206,7 +208,9 @@ pub async fn build(
             }
             // What is in it is for another to run.
             (Form::Zip, None) => packing.start([code.logical_id], move || zip::read(&path, object)),
-            (Form::Crate | Form::Folder, None) => folders.start([code.logical_id], move || folder::pack_whole(&path, target)),
+            (Form::Crate | Form::Folder, None) => {
+                folders.start([code.logical_id], move || folder::pack_whole(&path, target))
+            }
         }
     }
 
@@ -298,9 +302,13 @@ fn form(code: &Code) -> Result<(PathBuf, Form), PackageError> {
             false if !path.is_dir() => return Err(failed(missing(&path))),
             false => Form::Folder,
         };
-        if let Some(project) = platform::sources(&path, &code.runtime).filter(|_| form == Form::Folder && !code.is_layer) {
+        if let Some(project) =
+            platform::sources(&path, &code.runtime).filter(|_| form == Form::Folder && !code.is_layer)
+        {
             let why = format!("{shown} contains {project}: wschat does not build code for {}", code.runtime);
-            return Err(failed(why).help("build it, and name in CodeUri what the build has made: a folder, .zip or .jar"));
+            return Err(
+                failed(why).help("build it, and name in CodeUri what the build has made: a folder, .zip or .jar")
+            );
         }
         return Ok((path, form));
     }

@@ -510,9 +510,13 @@ async fn what_another_tool_has_built_is_packaged_for_any_runtime() {
     fixture.write("sources/pom.xml", "<project/>");
     fixture.write("ruby/app.rb", "def handler(event:, context:) = 1\n");
     let runtime = |name: &'static str| move |code: &mut Code| code.runtime = name.to_owned();
-    let fixture = fixture.function("Java", "java").last(runtime("java21")).function("Ruby", "ruby").last(runtime("ruby3.4"));
+    let fixture =
+        fixture.function("Java", "java").last(runtime("java21")).function("Ruby", "ruby").last(runtime("ruby3.4"));
     let built = fixture.build(Target::Lambda).await.unwrap();
-    assert_eq!((names(&built["Java"]), names(&built["Ruby"])), (vec!["lib/app.jar".to_owned()], vec!["app.rb".to_owned()]));
+    assert_eq!(
+        (names(&built["Java"]), names(&built["Ruby"])),
+        (vec!["lib/app.jar".to_owned()], vec!["app.rb".to_owned()])
+    );
     let fixture = Fixture { functions: Vec::new(), ..fixture }.function("Sources", "sources").last(runtime("java21"));
     let error = fixture.build(Target::Lambda).await.unwrap_err();
     assert_eq!(error.why, "sources contains pom.xml: wschat does not build code for java21");
@@ -546,7 +550,10 @@ async fn a_go_module_is_compiled_for_its_functions_machine() {
     let fixture = Fixture::workspace(&[]);
     fixture.write("echo/go.mod", "module echo\n");
     fixture.write("echo/main.go", "package main\n");
-    fixture.tool("go", "printf '#!/bin/sh\\n# %s %s %s %s %s\\n' \"$GOOS\" \"$GOARCH\" \"$CGO_ENABLED\" \"$6\" \"$7\" > \"$3\"");
+    fixture.tool(
+        "go",
+        "printf '#!/bin/sh\\n# %s %s %s %s %s\\n' \"$GOOS\" \"$GOARCH\" \"$CGO_ENABLED\" \"$6\" \"$7\" > \"$3\"",
+    );
     let mut fixture = fixture.function("Echo", "echo").last(|code| code.architecture = Architecture::Arm64);
     fixture.options.tools = Some(fixture.path("bin"));
     let built = fixture.build(Target::Lambda).await.unwrap();

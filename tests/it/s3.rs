@@ -160,7 +160,8 @@ async fn said(cloud: &Cloud) -> Value {
     let lambda = aws_sdk_lambda::Client::new(&cloud.sdk().await);
     let functions = lambda.list_functions().send().await.unwrap();
     let name = functions.functions()[0].function_name().unwrap().to_owned();
-    serde_json::from_slice(lambda.invoke().function_name(name).send().await.unwrap().payload().unwrap().as_ref()).unwrap()
+    serde_json::from_slice(lambda.invoke().function_name(name).send().await.unwrap().payload().unwrap().as_ref())
+        .unwrap()
 }
 
 #[tokio::test]
@@ -245,9 +246,7 @@ async fn the_local_cloud_says_what_it_lacks_and_takes_a_profile() {
     let keys = "[profile zips]\naws_access_key_id = reader\naws_secret_access_key = secret\n";
     fs::write(&profile, keys).unwrap();
     let mut command = cloud.command(&["up", "--local", "--yes", "--profile", "zips"]);
-    command
-        .env("AWS_CONFIG_FILE", &profile)
-        .env("AWS_ENDPOINT_URL_S3", format!("http://127.0.0.1:{}", bucket.port));
+    command.env("AWS_CONFIG_FILE", &profile).env("AWS_ENDPOINT_URL_S3", format!("http://127.0.0.1:{}", bucket.port));
     cloud.begin_command(&mut command).end().ok();
     assert_eq!(bucket.statuses(), [200]);
     assert_eq!(crate::s3::said(&cloud).await, "by profile");

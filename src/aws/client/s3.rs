@@ -40,8 +40,7 @@ const ATTEMPTS: u32 = 4;
 const REDIRECTS: u32 = 3;
 
 /// The characters of a key that need no escape in a path (RFC 3986, unreserved; a slash stays a slash).
-const KEY: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
+const KEY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 /// The same for the value of a query's parameter.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
@@ -60,8 +59,14 @@ pub struct S3 {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fetched {
     /// It is the one with the `ETag` that the request names.
-    Unchanged { region: String },
-    New { bytes: Bytes, etag: String, region: String },
+    Unchanged {
+        region: String,
+    },
+    New {
+        bytes: Bytes,
+        etag: String,
+        region: String,
+    },
 }
 
 /// Why an object was not read: a sentence, and what to do.
@@ -256,9 +261,13 @@ fn refused(object: &S3Object, status: u16, code: Option<String>, message: Option
     let code = code.unwrap_or_else(|| format!("HTTP status {status}"));
     let action = if object.version.is_some() { "s3:GetObjectVersion" } else { "s3:GetObject" };
     let (why, help) = match code.as_str() {
-        "NoSuchBucket" => (format!("there is no bucket {bucket}"), "check the bucket's name, and that it is still there"),
+        "NoSuchBucket" => {
+            (format!("there is no bucket {bucket}"), "check the bucket's name, and that it is still there")
+        }
         "NoSuchKey" => (format!("the bucket {bucket} has no object {key}"), "check the key, or upload the code again"),
-        "NoSuchVersion" => ("the object has no such version".to_owned(), "name one that it has, or none for the newest"),
+        "NoSuchVersion" => {
+            ("the object has no such version".to_owned(), "name one that it has, or none for the newest")
+        }
         "MethodNotAllowed" => ("this version of the object is a deletion".to_owned(), "name another version"),
         "PermanentRedirect" | "TemporaryRedirect" => {
             (format!("the bucket {bucket} is elsewhere, and S3 does not say where"), "give its region: --region")
@@ -304,9 +313,21 @@ mod tests {
     fn an_object_has_an_address() {
         let (aws, other) = (s3(None), s3(Some("http://127.0.0.1:4566/")));
         for (s3, object, region, host, expected) in [
-            (&aws, object("b", "a b/c.zip", None), "eu-west-1", None, "https://b.s3.eu-west-1.amazonaws.com/a%20b/c.zip"),
+            (
+                &aws,
+                object("b", "a b/c.zip", None),
+                "eu-west-1",
+                None,
+                "https://b.s3.eu-west-1.amazonaws.com/a%20b/c.zip",
+            ),
             (&aws, object("b.c", "k", None), "eu-west-1", None, "https://s3.eu-west-1.amazonaws.com/b.c/k"),
-            (&aws, object("b", "k", Some("v/1")), "cn-north-1", None, "https://b.s3.cn-north-1.amazonaws.com.cn/k?versionId=v%2F1"),
+            (
+                &aws,
+                object("b", "k", Some("v/1")),
+                "cn-north-1",
+                None,
+                "https://b.s3.cn-north-1.amazonaws.com.cn/k?versionId=v%2F1",
+            ),
             (&aws, object("b", "k", None), "x", Some("b.s3-x.amazonaws.com"), "https://b.s3-x.amazonaws.com/k"),
             (&aws, object("b", "k", None), "x", Some("s3-x.amazonaws.com"), "https://s3-x.amazonaws.com/b/k"),
             (&other, object("b", "k", None), "eu-west-1", None, "http://127.0.0.1:4566/b/k"),
@@ -321,7 +342,10 @@ mod tests {
             let error = refused(&object("b", "k", None), status, code.map(str::to_owned), message.map(str::to_owned));
             (error.why, error.help)
         };
-        assert_eq!(told(404, Some("NoSuchKey"), Some("The specified key does not exist.")).0, "the bucket b has no object k");
+        assert_eq!(
+            told(404, Some("NoSuchKey"), Some("The specified key does not exist.")).0,
+            "the bucket b has no object k"
+        );
         let (why, help) = told(403, Some("AccessDenied"), Some("Access Denied"));
         assert_eq!(why, "S3 answers AccessDenied: Access Denied");
         assert!(help.contains("s3:GetObject on arn:aws:s3:::b/k"), "{help}");

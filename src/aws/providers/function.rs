@@ -22,8 +22,9 @@ use super::tagged::to_ask;
 use super::{Context, Discovery, Provider, ResourceError, Search, gone_is_fine, pages, wait};
 use crate::aws::client::{Ahead, Arrival, Aws, AwsCall, CallError, Meaning, SIGNATURE_LIFE};
 use crate::core::types::function::{
-    Architecture, Environment, EphemeralStorage, Function, IMAGE_URI, LOG_GROUP, LogFormat, Logging, POLICY, PackageType, Props,
-    TYPE, Tracing, TracingMode, arn, generated_names, is_generated_name, mebibytes, three_seconds, x86_64,
+    Architecture, Environment, EphemeralStorage, Function, IMAGE_URI, LOG_GROUP, LogFormat, Logging, POLICY,
+    PackageType, Props, TYPE, Tracing, TracingMode, arn, generated_names, is_generated_name, mebibytes, three_seconds,
+    x86_64,
 };
 use crate::core::types::tags::Tags;
 use crate::core::types::{

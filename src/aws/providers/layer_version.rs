@@ -9,9 +9,7 @@ use super::function::{attempt_time, limit};
 use super::tagged::{Tagged, to_ask};
 use super::{Context, Discovery, Provider, ResourceError, gone_is_fine, pages};
 use crate::aws::client::{Aws, AwsCall, Meaning};
-use crate::core::types::layer_version::{
-    LayerVersion, Props, TYPE, described, name_and_number, read_description,
-};
+use crate::core::types::layer_version::{LayerVersion, Props, TYPE, described, name_and_number, read_description};
 use crate::core::types::{Created, Desired, Kind, Live, Upload, tags, to_value};
 use crate::core::words::Scope;
 
@@ -29,9 +27,7 @@ impl Provider for LayerVersion {
         let search = discovery.wait().await;
         // Who deploys a template without layers need not be allowed to see any.
         let layers = match layers {
-            Err(error)
-                if error.is(Meaning::Denied) && !search.names.is_empty() && !search.names.contains_key(TYPE) =>
-            {
+            Err(error) if error.is(Meaning::Denied) && !search.names.is_empty() && !search.names.contains_key(TYPE) => {
                 return Ok(Vec::new());
             }
             layers => layers?,
@@ -45,9 +41,8 @@ impl Provider for LayerVersion {
         let ours: Vec<&str> =
             layers.iter().filter(|layer| is_ours(layer)).filter_map(|layer| layer.layer_name.as_deref()).collect();
         // A version of others may be the newest of a layer that has one of ours.
-        let likely = |name: &str| {
-            ours.contains(&name) || search.includes(TYPE, name) || tags::is_generated_name(stack, name)
-        };
+        let likely =
+            |name: &str| ours.contains(&name) || search.includes(TYPE, name) || tags::is_generated_name(stack, name);
         stream::iter(to_ask(&names, Some(&Tagged::default()), likely))
             .map(|name| async move { list(aws, &name).await })
             .buffer_unordered(8)
@@ -68,7 +63,8 @@ impl Provider for LayerVersion {
         let props: Props = desired.read()?;
         let missing = || ResourceError::Failed(format!("{name} has no content"));
         let code = desired.code.clone().ok_or_else(missing)?;
-        let (sha256, marker) = props.code_sha256.as_deref().zip(props.ownership_marker.as_deref()).ok_or_else(missing)?;
+        let (sha256, marker) =
+            props.code_sha256.as_deref().zip(props.ownership_marker.as_deref()).ok_or_else(missing)?;
         let description = described(&props.description, &aws.scope().stack, sha256, marker)?;
         let (content, size) = match &code {
             Upload::Zip(zip) => (sdk::LayerVersionContentInput::builder().zip_file(Blob::new(zip.clone())), zip.len()),
@@ -88,7 +84,9 @@ impl Provider for LayerVersion {
                     .layer_name(name)
                     .description(&description)
                     .content(content.clone())
-                    .set_compatible_runtimes(runtimes.clone().map(|all| all.iter().map(|one| one.as_str().into()).collect()))
+                    .set_compatible_runtimes(
+                        runtimes.clone().map(|all| all.iter().map(|one| one.as_str().into()).collect()),
+                    )
                     .set_compatible_architectures(
                         architectures.clone().map(|all| all.iter().map(|one| one.as_str().into()).collect()),
                     )
@@ -176,7 +174,8 @@ mod tests {
             partition: "aws".to_owned(),
         };
         let read = |stack: &str| {
-            let text = described("words", stack, "9tM/+Ud3RKtXyMeHSqNmrHqGuEC9ZpTtzSqCbBKvFkU=", "Wire:Retain").unwrap();
+            let text =
+                described("words", stack, "9tM/+Ud3RKtXyMeHSqNmrHqGuEC9ZpTtzSqCbBKvFkU=", "Wire:Retain").unwrap();
             let version = sdk::LayerVersionsListItem::builder().layer_version_arn("arn").description(text).build();
             live(&scope, "wire", version)
         };

@@ -149,7 +149,9 @@ pub fn read(metadata: &Value, runtime: &str, place: &Path) -> Result<Build, Prob
         }
         "esbuild" => esbuild(&metadata["BuildProperties"], &place.key("BuildProperties")),
         "go1.x" if runtime.is_empty() || runtime.starts_with("provided") || runtime == "go1.x" => Ok(Build::Go),
-        "go1.x" => Err(failed(format!("BuildMethod go1.x makes code for provided.al2023, and the Runtime is {runtime}"))),
+        "go1.x" => {
+            Err(failed(format!("BuildMethod go1.x makes code for provided.al2023, and the Runtime is {runtime}")))
+        }
         _ if ORDINARY.contains(&method) || version(method) => {
             let meant = match method {
                 "python-uv" => Some("python"),

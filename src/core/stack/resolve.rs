@@ -213,8 +213,7 @@ fn uploaded(declared: &template::Resource, code: &Map<String, Value>) -> Option<
     };
     // The CDK notes the path of each asset, and which property it is for; functions have none but this.
     let asset = declared.metadata["aws:asset:path"].as_str().map(str::to_owned);
-    let uploaded =
-        Uploaded { bucket: text("S3Bucket"), key: text("S3Key")?, version: text("S3ObjectVersion"), asset };
+    let uploaded = Uploaded { bucket: text("S3Bucket"), key: text("S3Key")?, version: text("S3ObjectVersion"), asset };
     (!["", ".", ".."].contains(&uploaded.name())).then_some(uploaded)
 }
 

@@ -101,7 +101,10 @@ mod tests {
         let hash = "48ae271817747173f820f2c622accc39ca987ad47ac8134e6fcb416b37c62bcb";
         let parameter = |what: &str| format!(r#""AssetParameters{hash}{what}": {{"Type": "String"}}"#);
         let declared = ["S3Bucket097A6EE3", "S3VersionKey56A427CF", "ArtifactHashE5847599", "Other"].map(parameter);
-        let text = format!(r#"{{"Parameters": {{{}, "AssetParameters": {{"Type": "String"}}}}, "Resources": {{}}}}"#, declared.join(","));
+        let text = format!(
+            r#"{{"Parameters": {{{}, "AssetParameters": {{"Type": "String"}}}}, "Resources": {{}}}}"#,
+            declared.join(",")
+        );
         let template = parse(text.as_bytes()).unwrap();
         let defaults: Vec<Option<&str>> = template
             .parameters

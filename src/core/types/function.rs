@@ -234,7 +234,10 @@ impl Kind for Function {
                 _ => {}
             }
         }
-        if properties["PackageType"] == "Image" && properties["Code"].is_object() && properties["Code"].get(IMAGE_URI).is_none() {
+        if properties["PackageType"] == "Image"
+            && properties["Code"].is_object()
+            && properties["Code"].get(IMAGE_URI).is_none()
+        {
             let what = "the PackageType is Image, and Code names no image";
             let problem = Problem::new(Path::default().key("Code"), what)
                 .help("wschat builds no container images: build it with docker, push it to ECR, and give Code: { ImageUri: URI }");

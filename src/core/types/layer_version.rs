@@ -152,9 +152,9 @@ impl Kind for LayerVersion {
     fn is(&self, desired: &Desired, live: &Live) -> bool {
         let (wanted, there) = (&desired.properties, &live.properties);
         // Before the content is built, what there is of it is as good as any.
-        let content = wanted[function::CODE].as_str().is_none_or(|sha256| {
-            there[function::CODE].as_str().is_some_and(|there| there == digest(sha256))
-        });
+        let content = wanted[function::CODE]
+            .as_str()
+            .is_none_or(|sha256| there[function::CODE].as_str().is_some_and(|there| there == digest(sha256)));
         let sorted = |value: &Value| {
             let mut texts: Vec<String> = texts(value).map(str::to_owned).collect();
             texts.sort();

@@ -141,7 +141,9 @@ impl Kind for Version {
         let mut published = BTreeMap::new();
         let mut problems = Vec::new();
         let is_image = |name: &str| {
-            stack.of(names::FUNCTION).any(|it| it.name == Some(name) && it.properties.get(function::IMAGE_URI).is_some())
+            stack
+                .of(names::FUNCTION)
+                .any(|it| it.name == Some(name) && it.properties.get(function::IMAGE_URI).is_some())
         };
         for version in stack.of(TYPE).filter(|version| is_image(version.text("FunctionName"))) {
             let what = "versions of functions from container images are not supported yet";

@@ -201,7 +201,8 @@ impl Lambda {
                     json!({ "RepositoryType": "ECR", "ImageUri": uri, "ResolvedImageUri": resolved })
                 }
             };
-            let mut shown = json!({ "Configuration": version.configuration(id, &reference.arn(), &number), "Code": code });
+            let mut shown =
+                json!({ "Configuration": version.configuration(id, &reference.arn(), &number), "Code": code });
             if !function.tags.is_empty() {
                 shown["Tags"] = json!(function.tags);
             }

@@ -32,7 +32,8 @@ pub async fn launch(
     interpreters: &Interpreters,
 ) -> Result<Command, InvocationFailure> {
     if let Some(uri) = &spec.deployment.settings.image_uri {
-        let message = format!("The local cloud does not run container images ({uri}): the rest of the application works.");
+        let message =
+            format!("The local cloud does not run container images ({uri}): the rest of the application works.");
         return Err(InvocationFailure::no_entrypoint(message));
     }
     let runtime = spec.deployment.settings.runtime.as_str();
@@ -56,7 +57,9 @@ pub async fn launch(
                     java if java.starts_with("java") => {
                         " without java in the PATH and the runtime client in the code's lib (aws-lambda-java-runtime-interface-client)"
                     }
-                    ruby if ruby.starts_with("ruby") => " without aws_lambda_ric in the PATH (gem install aws_lambda_ric)",
+                    ruby if ruby.starts_with("ruby") => {
+                        " without aws_lambda_ric in the PATH (gem install aws_lambda_ric)"
+                    }
                     dotnet if dotnet.starts_with("dotnet") => {
                         " without dotnet in the PATH and a program of the handler's name in the code (an executable assembly)"
                     }
@@ -129,7 +132,8 @@ fn bootstrap(spec: &EnvironmentSpec, root: &Path, opt: Option<&Path>) -> Result<
     let of_layers = spec.layers.as_ref().zip(opt).map(|((_, merged), opt)| (merged.as_path(), opt));
     let places = std::iter::once((spec.folder.as_path(), root)).chain(of_layers);
     let mut found = places.filter(|(folder, _)| folder.join("bootstrap").is_file());
-    let Some((path, shown)) = found.next().map(|(folder, seen)| (folder.join("bootstrap"), seen.join("bootstrap"))) else {
+    let Some((path, shown)) = found.next().map(|(folder, seen)| (folder.join("bootstrap"), seen.join("bootstrap")))
+    else {
         return Err(InvocationFailure::no_entrypoint(
             "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]",
         ));

@@ -7,11 +7,11 @@ use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::Lambda;
 use super::error::{self, constraint};
 use super::functions::page;
 use super::packages::CodeArchive;
 use super::state::{State, lambda_date};
-use super::Lambda;
 use crate::local::context::{ACCOUNT, CloudContext};
 use crate::local::protocol::service::ServiceCall;
 use crate::local::protocol::wire::{ApiError, Response};
@@ -181,7 +181,8 @@ impl Lambda {
                  not exist (the local cloud's Lambda reads no S3: provide the layer's content as ZipFile)",
             ));
         }
-        let text = publish.content.zip_file.ok_or_else(|| error::invalid("Please provide a source for layer content."))?;
+        let text =
+            publish.content.zip_file.ok_or_else(|| error::invalid("Please provide a source for layer content."))?;
         let archive = BASE64_STANDARD
             .decode(text)
             .map_err(|reason| ApiError::new(400, "SerializationException", format!("ZipFile: {reason}")))?;
@@ -213,11 +214,8 @@ impl Lambda {
         let mut shown = version.listed(region, layer, number);
         shown["LayerArn"] = json!(layer_arn(region, layer));
         // Like the code of a function: the digest alone selects the archive.
-        let location = format!(
-            "http://{}/2015-03-31/functions/{layer}/code/{}",
-            self.context.authority(),
-            version.code.hex()
-        );
+        let location =
+            format!("http://{}/2015-03-31/functions/{layer}/code/{}", self.context.authority(), version.code.hex());
         shown["Content"] = json!({
             "Location": location,
             "CodeSha256": version.code.sha256,
@@ -305,7 +303,8 @@ impl Lambda {
         let is_account = permission.principal.len() == 12 && permission.principal.bytes().all(|b| b.is_ascii_digit());
         let is_root = permission.principal.starts_with("arn:") && permission.principal.ends_with(":root");
         if permission.principal != "*" && !is_account && !is_root {
-            let rule = r"Member must satisfy regular expression pattern: \d{12}|\*|arn:(aws[a-zA-Z-]*):iam::\d{12}:root";
+            let rule =
+                r"Member must satisfy regular expression pattern: \d{12}|\*|arn:(aws[a-zA-Z-]*):iam::\d{12}:root";
             return Err(error::validation(&[constraint(&permission.principal, "principal", rule)]));
         }
         self.change_policy(call, &id, |version| {
@@ -394,7 +393,9 @@ impl Lambda {
                 return Err(error::validation(&[constraint(&shown, "layers", rule)]));
             };
             if of_region != region {
-                return Err(error::invalid(format!("Layers are not in the same region as the function. Layers are expected to be in region {region}.")));
+                return Err(error::invalid(format!(
+                    "Layers are not in the same region as the function. Layers are expected to be in region {region}."
+                )));
             }
             let above = arn.rsplit_once(':').map_or(arn.as_str(), |(above, _)| above);
             if let Some(other) = seen.insert(above, arn) {
@@ -407,7 +408,8 @@ impl Lambda {
                 false => None,
                 true => {
                     let id = VersionId { region: region.to_owned(), layer: layer.to_owned(), number };
-                    let found = self.registry.read(|state| state.layer_version(&id).map(|version| version.code.clone()));
+                    let found =
+                        self.registry.read(|state| state.layer_version(&id).map(|version| version.code.clone()));
                     Some(found.map_err(|_| error::invalid(format!("Layer version {arn} does not exist.")))?)
                 }
             };

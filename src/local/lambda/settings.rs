@@ -141,9 +141,7 @@ impl Settings {
             members["Environment"] = json!({ "Variables": variables });
         }
         if !self.layers.is_empty() {
-            let shown = |layer: &LayerUse| {
-                json!({ "Arn": layer.arn, "CodeSize": layer.code.as_ref().map_or(0, |code| code.size) })
-            };
+            let shown = |layer: &LayerUse| json!({ "Arn": layer.arn, "CodeSize": layer.code.as_ref().map_or(0, |code| code.size) });
             members["Layers"] = self.layers.iter().map(shown).collect();
         }
         if let Value::Object(members) = &mut members

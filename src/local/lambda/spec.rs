@@ -162,7 +162,9 @@ impl EnvironmentSpec {
     pub fn lacks(&self) -> Vec<String> {
         let foreign = self.deployment.settings.layers.iter().filter(|layer| layer.code.is_none());
         let mut lacks: Vec<String> = foreign
-            .map(|layer| format!("{} is a layer of another account: the function runs without it on this machine", layer.arn))
+            .map(|layer| {
+                format!("{} is a layer of another account: the function runs without it on this machine", layer.arn)
+            })
             .collect();
         for folder in self.layers.iter().flat_map(|(folders, _)| folders) {
             let entries = std::fs::read_dir(folder.join("extensions")).into_iter().flatten().flatten();
@@ -172,7 +174,9 @@ impl EnvironmentSpec {
                 .collect();
             names.sort();
             lacks.extend(names.iter().map(|name| {
-                format!("the external extension {name} of a layer is not started: the local cloud does not run extensions")
+                format!(
+                    "the external extension {name} of a layer is not started: the local cloud does not run extensions"
+                )
             }));
         }
         lacks

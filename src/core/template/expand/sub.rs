@@ -78,9 +78,8 @@ fn rename(name: &mut Value, references: &References) {
 }
 
 fn rewrite(value: &mut Value, references: &References) {
-    let known = |logical_id: &str, property: &str| {
-        references.get(&(logical_id.to_owned(), property.to_owned())).cloned()
-    };
+    let known =
+        |logical_id: &str, property: &str| references.get(&(logical_id.to_owned(), property.to_owned())).cloned();
     let made = |whole: &str| {
         let (logical_id, property) = whole.split_once('.').unwrap_or((whole, ""));
         known(logical_id, property)
