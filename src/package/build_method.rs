@@ -80,7 +80,7 @@ async fn prepare_one(
     let artifacts = scratch.join("artifacts");
     match method(&code) {
         Build::Ordinary | Build::Skip | Build::LayerOf(_) => return Ok(code),
-        Build::Go => go::build(&code, target, &artifacts, options).await?,
+        Build::Go => go::build(&code, folder(&code)?, target, &artifacts, options).await?,
         Build::Makefile(makefile) => {
             progress(Progress::Note(format!("making {} (make {})", code.logical_id, goal(&code))));
             make(&code, &makefile, scratch, &artifacts, options).await?;

@@ -5,7 +5,6 @@ use std::path::Path;
 
 use tokio::process::Command;
 
-use super::build_method::folder;
 use super::platform::Architecture;
 use super::{BuildOptions, Code, PackageError, Target, install};
 use crate::machine::interpreter;
@@ -15,18 +14,18 @@ pub(super) const MANIFEST: &str = "go.mod";
 
 const DOING: &str = "compile the code";
 
-/// Compiles the code in a function's folder into `artifacts`: for Lambda a static executable of the function's architecture, for
+/// Compiles a function's code, in the folder `source`, into `artifacts`: for Lambda a static executable of the function's architecture, for
 /// the local cloud one of this machine.
 ///
 /// # Errors
 /// When Go is not installed, or does not compile it.
 pub(super) async fn build(
     code: &Code,
+    source: &Path,
     target: Target,
     artifacts: &Path,
     options: &BuildOptions,
 ) -> Result<(), PackageError> {
-    let source = folder(code)?;
     fs::create_dir_all(artifacts).map_err(|error| PackageError::new(DOING, error))?;
     let artifacts = std::path::absolute(artifacts).map_err(|error| PackageError::new(DOING, error))?;
     // Custom runtimes start `bootstrap`; go1.x started what the handler names.

@@ -317,10 +317,9 @@ const PLACEHOLDER_ACCOUNT: &str = "000000000000";
 
 /// Whether `given` is the `Ref` of `resource`, or its ARN, whole or in part (`ACCOUNT:function:NAME`).
 fn is_called(resource: &Resource, given: &str, scope: &Scope) -> bool {
-    match &resource.name {
-        Some(name) => is_name(name, given, scope),
-        None => given == Token::text(&resource.logical_id, "Ref"),
-    }
+    // A layer has a name, and its versions have ids that AWS mints.
+    given == Token::text(&resource.logical_id, "Ref")
+        || resource.name.as_ref().is_some_and(|name| is_name(name, given, scope))
 }
 
 fn is_name(name: &str, given: &str, scope: &Scope) -> bool {

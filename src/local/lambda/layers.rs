@@ -1,18 +1,18 @@
-//! Layers: their versions, who may use them, and what functions get of them.
+//! The operations on layers, and the layers that a function names.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Lambda;
 use super::error::{self, constraint};
 use super::functions::page;
-use super::packages::CodeArchive;
+use super::layer::{LayerUse, LayerVersion, layer_arn, version_arn};
 use super::state::{State, lambda_date};
-use crate::local::context::{ACCOUNT, CloudContext};
+use crate::local::context::ACCOUNT;
 use crate::local::protocol::service::ServiceCall;
 use crate::local::protocol::wire::{ApiError, Response};
 
@@ -25,39 +25,6 @@ const MOST: usize = 5;
 /// How many runtimes and architectures a version can name (service model).
 const MOST_RUNTIMES: usize = 15;
 const MOST_ARCHITECTURES: usize = 2;
-
-/// The layers of a region, by name.
-pub type Layers = BTreeMap<String, Layer>;
-
-/// A layer: no more than the name of its versions.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Layer {
-    /// The last number given to a version: numbers are never reused.
-    last_version: u64,
-    pub versions: BTreeMap<u64, LayerVersion>,
-}
-
-/// A version, which never changes.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct LayerVersion {
-    pub code: CodeArchive,
-    description: String,
-    created: String,
-    architectures: Option<Vec<String>>,
-    runtimes: Option<Vec<String>>,
-    license: Option<String>,
-    /// Statements by their ids, in the order in which they were added.
-    policy: Vec<(String, Value)>,
-    policy_revision: u64,
-}
-
-/// A layer of a function.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LayerUse {
-    pub arn: String,
-    /// `None` of one of another account: this machine does not have it.
-    pub code: Option<CodeArchive>,
-}
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -125,49 +92,6 @@ fn layer_of(call: &ServiceCall, text: &str) -> Result<(String, String), ApiError
         return Err(error::validation(&[constraint(text, "layerName", rule)]));
     }
     Ok((call.region().to_owned(), name.to_owned()))
-}
-
-pub fn layer_arn(region: &str, layer: &str) -> String {
-    CloudContext::arn("lambda", region, &format!("layer:{layer}"))
-}
-
-fn version_arn(region: &str, layer: &str, number: u64) -> String {
-    format!("{}:{number}", layer_arn(region, layer))
-}
-
-impl LayerVersion {
-    /// The version as lists show it.
-    fn listed(&self, region: &str, layer: &str, number: u64) -> Value {
-        let mut shown = json!({
-            "LayerVersionArn": version_arn(region, layer, number),
-            "Version": number,
-            "Description": self.description,
-            "CreatedDate": self.created,
-        });
-        let optional = [
-            ("CompatibleArchitectures", self.architectures.as_ref().map(|all| json!(all))),
-            ("CompatibleRuntimes", self.runtimes.as_ref().map(|all| json!(all))),
-            ("LicenseInfo", self.license.as_ref().map(|text| json!(text))),
-        ];
-        for (name, value) in optional {
-            shown[name] = value.unwrap_or_default();
-        }
-        if let Value::Object(members) = &mut shown {
-            members.retain(|_, value| !value.is_null());
-        }
-        shown
-    }
-
-    fn policy(&self) -> String {
-        let statements: Vec<&Value> = self.policy.iter().map(|(_, statement)| statement).collect();
-        json!({ "Version": "2012-10-17", "Id": "default", "Statement": statements }).to_string()
-    }
-
-    /// The policy's revision, which changes with every change of it.
-    fn revision(&self, arn: &str) -> String {
-        let digest = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(format!("{arn} {}", self.policy_revision)));
-        format!("{}-{}-{}-{}-{}", &digest[..8], &digest[8..12], &digest[12..16], &digest[16..20], &digest[20..32])
-    }
 }
 
 impl Lambda {
@@ -460,7 +384,7 @@ fn is_compatible(call: &ServiceCall, version: &LayerVersion) -> bool {
 }
 
 impl State {
-    fn layer(&self, region: &str, layer: &str) -> Option<&Layer> {
+    fn layer(&self, region: &str, layer: &str) -> Option<&super::layer::Layer> {
         self.layers.get(region)?.get(layer)
     }
 

@@ -23,6 +23,7 @@ mod inspect;
 mod interpreters;
 mod invoke;
 mod launch;
+mod layer;
 mod layers;
 mod name;
 mod operations;

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use std::collections::BTreeMap;
 
-use super::layers::layer_arn;
+use super::layer::layer_arn;
 use super::name::{FunctionId, Reference};
 use crate::core::iam::need::{Need, creation, pass_role};
 use crate::local::protocol::service::ServiceCall;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::change::{LoggingChange, SettingsChange};
 use super::error::{self, constraint};
-use super::layers::LayerUse;
+use super::layer::LayerUse;
 use crate::local::protocol::wire::ApiError;
 
 /// A function's complete settings.

@@ -11,7 +11,7 @@ use time::macros::format_description;
 use uuid::Uuid;
 
 use super::error;
-use super::layers::Layers;
+use super::layer::Layers;
 use super::name::{FunctionId, LATEST, Reference};
 use super::packages::{self, CodeArchive};
 use super::policy::Policy;

@@ -352,6 +352,7 @@ mod tests {
         let is_root = geteuid().is_root() && all_users;
         let (uid, gid) = if is_root { (65534, 65534) } else { (geteuid().as_raw(), getegid().as_raw()) };
         let layout = Layout {
+            opt: None,
             code: &code,
             lambda: &data,
             storage: 3,
