@@ -10,7 +10,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use zip::write::SimpleFileOptions;
 
-use crate::common::{Cloud, Run};
+use crate::common::{Cloud, DEPLOYER, Run};
 
 /// As much of S3 as GetObject takes, on a port of loopback, with paths that begin with the bucket. It ends with the test's process.
 struct Bucket {
@@ -34,7 +34,7 @@ impl Bucket {
     fn open() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let state = State { region: "us-east-1".to_owned(), reader: "reader".to_owned(), ..State::default() };
+        let state = State { region: "us-east-1".to_owned(), reader: DEPLOYER.to_owned(), ..State::default() };
         let state = Arc::new(Mutex::new(state));
         let shared = Arc::clone(&state);
         std::thread::spawn(move || {
@@ -71,7 +71,7 @@ impl Bucket {
     }
 
     fn up(&self, cloud: &Cloud) -> Run {
-        self.run(cloud, &["up", "--yes"], "reader")
+        self.run(cloud, &["up", "--yes"], DEPLOYER)
     }
 }
 
@@ -216,7 +216,7 @@ async fn what_cannot_be_fetched_is_refused_in_words() {
         assert!(run.mutations().is_empty(), "nothing was made: {:?}", run.mutations());
         run.stderr
     };
-    let said = failed("reader", &[]);
+    let said = failed(DEPLOYER, &[]);
     assert!(said.contains("s3://zips/a b/code: the bucket zips has no object a b/code"), "{said}");
     assert!(said.contains("or put code.zip beside the template"), "{said}");
 
@@ -225,11 +225,11 @@ async fn what_cannot_be_fetched_is_refused_in_words() {
     assert!(said.contains("S3 answers AccessDenied: Access Denied"), "{said}");
     assert!(said.contains("needs s3:GetObject on arn:aws:s3:::zips/a b/code"), "{said}");
 
-    let said = failed("reader", &["--parameter", "Bucket=gone"]);
+    let said = failed(DEPLOYER, &["--parameter", "Bucket=gone"]);
     assert!(said.contains("s3://gone/a b/code: there is no bucket gone"), "{said}");
 
     // It is one of the permissions that `up` needs.
-    let policy = bucket.run(&cloud, &["policy"], "reader").ok().stdout;
+    let policy = bucket.run(&cloud, &["policy"], DEPLOYER).ok().stdout;
     assert!(policy.contains("s3:GetObject") && policy.contains("arn:aws:s3:::zips/a b/code"), "{policy}");
 }
 
@@ -237,13 +237,13 @@ async fn what_cannot_be_fetched_is_refused_in_words() {
 async fn the_local_cloud_says_what_it_lacks_and_takes_a_profile() {
     let (cloud, bucket) = (cloud(TEMPLATE), Bucket::open());
     bucket.put("a b/code", zipped("by profile"));
-    let said = bucket.run(&cloud, &["up", "--local", "--yes"], "reader").exits(1).stderr;
+    let said = bucket.run(&cloud, &["up", "--local", "--yes"], DEPLOYER).exits(1).stderr;
     assert!(said.contains("it is in S3 (s3://zips/a b/code), and code.zip is not beside the template"), "{said}");
     assert!(said.contains("--profile NAME"), "{said}");
     assert_eq!(bucket.statuses(), [0; 0]);
 
     let profile = cloud.folder().join("profile");
-    let keys = "[profile zips]\naws_access_key_id = reader\naws_secret_access_key = secret\n";
+    let keys = "[profile zips]\naws_access_key_id = local\naws_secret_access_key = secret\n";
     fs::write(&profile, keys).unwrap();
     let mut command = cloud.command(&["up", "--local", "--yes", "--profile", "zips"]);
     command.env("AWS_CONFIG_FILE", &profile).env("AWS_ENDPOINT_URL_S3", format!("http://127.0.0.1:{}", bucket.port));

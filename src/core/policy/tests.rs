@@ -223,7 +223,7 @@ fn every_type_has_permissions() {
         let desired = step.desired.as_mut().unwrap();
         desired.properties = json!({"ApiId": "abc", "FunctionName": "f", "Roles": ["r"]});
         let mut permissions = Permissions::default();
-        permissions::of_step(&mut permissions, &plan, &step, &stack.scope, Roles::Account, &[]);
+        permissions::of_step(&mut permissions, &plan, &step, &stack.scope, Roles::Account);
         assert!(!permissions.allowed.is_empty(), "{}", kind.type_name());
     }
 }

@@ -93,7 +93,9 @@ fn parents(
         let (id, path) = (part.logical_id.clone(), part.path.key("Properties").key(within.property));
         match find_parent(part, within, given, &path, resources, &named, scope, edges) {
             Ok(Parent::Described(parent)) => {
-                let (parent, parent_name) = (parent.logical_id.clone(), parent.name.clone());
+                // A reference to what AWS mints stays one: a layer's version is not called by the layer's name.
+                let parent_name = parent.name.clone().filter(|_| Token::sole(given).is_none());
+                let parent = parent.logical_id.clone();
                 children.push(Child { id, parent, parent_name, path });
             }
             Ok(Parent::Foreign { kind, recorder }) => {
