@@ -198,9 +198,10 @@ pub async fn build(
             scripts.push((code, language));
             continue;
         }
+        let platform = Platform::of(&code, target)?;
         let (path, form) = form(&code)?;
         let object = code.object.clone().filter(|_| target == Target::Lambda);
-        match (form, Platform::of(&code, target)?) {
+        match (form, platform) {
             (Form::Crate, Some(platform)) => crates.push((code, path, platform)),
             (Form::Folder, Some(platform)) => folders.start([code.logical_id], move || folder::pack(&path, &platform)),
             (Form::Zip, Some(platform)) => {
