@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::command::{Command, Flags};
 use super::error::CommandError;
 use super::{project, target};
-use crate::aws::client::Meaning;
+use crate::aws::client::{Aws, Meaning};
 use crate::core::stack::Stack;
 use crate::core::words::nearest;
 use crate::deploy::deployment::{BuildRequest, DeployOptions, Deployment, When};
@@ -81,6 +81,23 @@ impl Args {
         }
     }
 
+    /// Says which layers the local cloud cannot have, since they are another account's: functions work without them.
+    pub fn note_foreign_layers(&self, stack: &Stack, ui: &Ui) {
+        if !self.target.is_local() {
+            return;
+        }
+        let mut layers: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for resource in stack.resources.values() {
+            for layer in resource.kind.foreign_layers(&resource.properties, &stack.scope) {
+                layers.entry(layer).or_default().push(&resource.logical_id);
+            }
+        }
+        for (layer, functions) in layers {
+            let functions = functions.join(", ");
+            ui.say(format_args!("{functions}: runs without {layer}, a layer of another account, on this machine"));
+        }
+    }
+
     /// Builds, reads and plans, and says which stack that is about.
     ///
     /// # Errors
@@ -103,7 +120,10 @@ impl Args {
         let stack = project::stack(&project, scope, true, ui)?;
         self.note_unknown_names(&stack, ui);
         self.note_records(&stack, ui);
-        let build = self.build(project::code(&project, &stack, ui)?, ui);
+        let code = project::code(&project, &stack, ui)?;
+        self.note_foreign_layers(&stack, ui);
+        let s3 = self.target.s3_reader(&code, session.aws(), ui).await?;
+        let build = self.build(code, s3, ui);
         let deployment = Deployment::plan(session, stack, build, options).await.inspect_err(|error| {
             if let Some(secrets) = error.secrets() {
                 ui.hide(secrets);
@@ -153,10 +173,10 @@ impl Args {
         (target, options)
     }
 
-    fn build(&self, code: Vec<package::Code>, ui: &Ui) -> BuildRequest {
+    fn build(&self, code: Vec<package::Code>, s3: Option<Arc<Aws>>, ui: &Ui) -> BuildRequest {
         let (target, options) = self.packaging(ui);
         let shown = ui.build();
-        BuildRequest { code, target, options, progress: Box::new(move |step| shown.show(step)) }
+        BuildRequest { code, s3, target, options, progress: Box::new(move |step| shown.show(step)) }
     }
 }
 

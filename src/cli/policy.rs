@@ -5,6 +5,7 @@ use super::exit::{Ended, Exit};
 use super::{project, target};
 use crate::core::plan;
 use crate::core::policy;
+use crate::package::Source;
 use crate::ui::Ui;
 use crate::ui::event::Event;
 
@@ -33,9 +34,17 @@ impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
         let project = if self.down { None } else { Some(self.project.read()?) };
         let (aws, stack, live) = self.target.read(project.as_ref(), ui).await?;
+        let mut objects = Vec::new();
         let plan = match stack {
             None => plan::teardown(&live),
             Some(stack) => {
+                if let Some(project) = &project {
+                    let code = project.code(&stack).map_err(|error| format!("{}: {error}", project.file()))?;
+                    objects.extend(code.into_iter().filter_map(|code| match code.source {
+                        Source::S3(object) => Some(object),
+                        Source::Path(_) | Source::Inline(_) => None,
+                    }));
+                }
                 ui.hide(&plan::secrets(&stack, &live));
                 // Whoever loses data is asked when it comes to that.
                 let allow_data_loss = stack.resources.keys().cloned().collect();
@@ -44,7 +53,7 @@ impl Args {
             }
         };
         let roles = if self.least { policy::Roles::ByName } else { policy::Roles::Account };
-        let policy = serde_json::to_value(policy::needed(&plan, aws.scope(), roles))?;
+        let policy = serde_json::to_value(policy::needed(&plan, aws.scope(), roles, &objects))?;
         if !ui.is_json() {
             ui.line(serde_json::to_string_pretty(&policy)?);
         }

@@ -23,6 +23,7 @@ use crate::deploy::session::Session;
 use crate::local::context::ACCOUNT;
 use crate::local::daemon::process::{self, RunningServer};
 use crate::local::lambda;
+use crate::package;
 use crate::ui::Ui;
 
 /// Which stack, and where.
@@ -307,6 +308,40 @@ impl Args {
             ui.say(note);
         }
         Ok(aws)
+    }
+
+    /// Who reads the code that is in S3: who deploys; for the local cloud, whom `--profile` names. `None` where nothing is to be read, and
+    /// where nobody is named.
+    ///
+    /// # Errors
+    /// A profile that gives no credentials.
+    pub async fn s3_reader(
+        &self,
+        code: &[package::Code],
+        aws: &Arc<Aws>,
+        ui: &Ui,
+    ) -> Result<Option<Arc<Aws>>, CommandError> {
+        if code.iter().all(|code| !matches!(code.source, package::Source::S3(_))) {
+            return Ok(None);
+        }
+        if !self.place.local {
+            return Ok(Some(Arc::clone(aws)));
+        }
+        let Some(profile) = self.place.profile.clone() else { return Ok(None) };
+        let target = Target {
+            // S3 says where a bucket is.
+            region: Some(self.region().unwrap_or_else(|| "us-east-1".to_owned())),
+            profile: Some(profile),
+            endpoint_url: None,
+            local: None,
+            local_cloud: None,
+            has_quotas: true,
+        };
+        let reader = Arc::new(Aws::open(&self.stack()?, &target).await?);
+        if let Some(note) = reader.note() {
+            ui.say(note);
+        }
+        Ok(Some(reader))
     }
 
     /// Finds the local cloud, or starts it and says so.

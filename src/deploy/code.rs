@@ -8,6 +8,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 
 use super::execute::{Zip, Zips};
+use super::fetch::fetch;
 use crate::aws::client::Aws;
 use crate::aws::providers::{Context, ResourceError, provider};
 use crate::core::types::{Desired, Live};
@@ -25,6 +26,8 @@ pub struct FunctionCode {
     zips: Zips,
     /// The functions that are to be built.
     stale: BTreeSet<String>,
+    /// Who may read code in S3.
+    s3: Option<Arc<Aws>>,
 }
 
 /// What comes of building what is stale.
@@ -39,8 +42,9 @@ pub struct Built {
 }
 
 impl FunctionCode {
-    /// Takes the code that a template names now. What is new or named differently is stale.
-    pub async fn set(&mut self, code: Vec<Code>, options: &BuildOptions) {
+    /// Takes the code that a template names now, and who may read what of it is in S3. What is new or named differently is stale.
+    pub async fn set(&mut self, code: Vec<Code>, s3: Option<Arc<Aws>>, options: &BuildOptions) {
+        self.s3 = s3;
         let has_zip = |code: &Code| self.zips.contains_key(&code.logical_id);
         for code in code.iter().filter(|code| !self.code.contains(code) || !has_zip(code)) {
             self.stale.insert(code.logical_id.clone());
@@ -70,7 +74,7 @@ impl FunctionCode {
     pub fn folder(&self, function: &str) -> Option<&Path> {
         match &self.code.iter().find(|code| code.logical_id == function)?.source {
             package::Source::Path(path) => Some(path),
-            package::Source::Inline(_) => None,
+            package::Source::S3(_) | package::Source::Inline(_) => None,
         }
     }
 
@@ -139,11 +143,12 @@ impl FunctionCode {
         progress: &(impl Fn(Progress) + Send + Sync),
     ) -> (Vec<String>, Result<Zips, PackageError>) {
         let ids: Vec<String> = group.iter().map(|code| code.logical_id.clone()).collect();
-        let built = package::build(group, target, options, progress).await;
-        let zips = built.map(|artifacts| {
-            let zip = |artifact: package::Artifact| Zip { bytes: artifact.zip, sha256: artifact.code_sha256 };
-            artifacts.into_iter().map(|(id, artifact)| (id, zip(artifact))).collect()
-        });
+        let built = match fetch(group, self.s3.as_deref(), &options.cache, progress).await {
+            Ok(group) => package::build(group, target, options, progress).await,
+            Err(error) => Err(error),
+        };
+        let zips =
+            built.map(|artifacts| artifacts.into_iter().map(|(id, artifact)| (id, Zip::from(artifact))).collect());
         (ids, zips)
     }
 
@@ -199,10 +204,5 @@ impl FunctionCode {
 fn with_code(id: &str, live: &Live, zip: &Zip) -> Desired {
     let mut properties = live.properties.clone();
     properties[CODE] = zip.sha256.as_str().into();
-    Desired {
-        logical_id: id.to_owned(),
-        name: Some(live.physical_id.clone()),
-        properties,
-        code: Some(zip.bytes.clone()),
-    }
+    Desired { logical_id: id.to_owned(), name: Some(live.physical_id.clone()), properties, code: Some(zip.upload()) }
 }

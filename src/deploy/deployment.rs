@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::account::{self, NoLogRole};
 use super::execute::{self, BuildError, Code, Outcome, StepEvent, Zip, Zips};
+use super::fetch::fetch;
 use super::read::{self, ReadError};
 use super::session::{Session, Task};
 use crate::aws::client::{Aws, CallError};
@@ -54,6 +55,8 @@ pub struct DeployOptions {
 /// The code to build while AWS is read.
 pub struct BuildRequest {
     pub code: Vec<package::Code>,
+    /// Who may read code in S3; `None` where nobody is known who may.
+    pub s3: Option<Arc<Aws>>,
     pub target: package::Target,
     pub options: package::BuildOptions,
     /// Where the build's progress goes, and what the compiler says where it fails.
@@ -179,8 +182,9 @@ impl Deployment {
             Ok(account) => (account, None),
             Err(error) => (None, Some(error)),
         };
-        let has_code =
-            |live: &Live| live.owner == Owner::Stack && types::kind(live.type_name).is_some_and(|kind| kind.has_code());
+        let has_code = |live: &Live| {
+            live.owner == Owner::Stack && types::kind(live.type_name).is_some_and(|kind| kind.code_property().is_some())
+        };
         let wait = options.when == When::Built || live.iter().any(has_code);
         let wait = wait || tokio::time::timeout(HEAD_START, code.all()).await.is_ok();
         let mut deployment = Self {
@@ -233,9 +237,10 @@ impl Deployment {
     /// Whether a function is to be created whose code is there and has no zip for it.
     pub fn lacks_code(&self) -> bool {
         let creates = |step: &&plan::Step| matches!(step.action, Action::Create | Action::Replace);
-        let functions =
-            self.plan.steps.iter().filter(creates).filter(|step| step.kind().is_some_and(|kind| kind.has_code()));
-        functions.into_iter().any(|step| !self.code.has(&step.name))
+        let is_uploaded = |step: &&plan::Step| {
+            step.kind().zip(step.desired.as_ref()).is_some_and(|(kind, desired)| kind.is_uploaded(&desired.properties))
+        };
+        self.plan.steps.iter().filter(creates).filter(is_uploaded).any(|step| !self.code.has(&step.name))
     }
 
     /// The stack's functions as they are once the plan is carried out completely, by logical id.
@@ -262,7 +267,7 @@ impl Deployment {
             return end;
         }
         // Ctrl-C in a terminal reaches the tools that build, too: the run was stopped, it has not failed.
-        let has_code = |step: &usize| self.plan.steps[*step].kind().is_some_and(|kind| kind.has_code());
+        let has_code = |step: &usize| self.plan.steps[*step].kind().is_some_and(|kind| kind.code_property().is_some());
         if stopped && self.code.error().is_some() && outcome.failed.keys().all(has_code) {
             return RoundEnd::Stopped;
         }
@@ -373,10 +378,12 @@ fn repeats_plan(plans: &[String]) -> bool {
 fn start(build: BuildRequest) -> (Task<()>, Code) {
     let (built, code) = Code::pending();
     let building = Task::spawn(async move {
-        let BuildRequest { code, target, options, progress } = build;
-        let artifacts = package::build(code, target, &options, &progress).await;
-        let zip = |artifact: package::Artifact| Zip { bytes: artifact.zip, sha256: artifact.code_sha256 };
-        let zips = artifacts.map(|artifacts| artifacts.into_iter().map(|(id, artifact)| (id, zip(artifact))).collect());
+        let BuildRequest { code, s3, target, options, progress } = build;
+        let artifacts = match fetch(code, s3.as_deref(), &options.cache, &progress).await {
+            Ok(code) => package::build(code, target, &options, &progress).await,
+            Err(error) => Err(error),
+        };
+        let zips = artifacts.map(|artifacts| artifacts.into_iter().map(|(id, zip)| (id, Zip::from(zip))).collect());
         if let Err(error) = &zips
             && let Some(said) = &error.compiler
         {

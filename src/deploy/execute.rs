@@ -16,9 +16,9 @@ use crate::aws::client::{Aws, Meaning, STEP};
 use crate::aws::providers::{Context, Provider, ResourceError, provider};
 use crate::core::plan::cycles::cycle;
 use crate::core::plan::{Action, Executed, Plan, Step};
-use crate::core::types::{Created, Desired, Owner};
+use crate::core::types::{Created, Desired, Owner, S3Object, Upload};
 use crate::core::words::Token;
-use crate::package::PackageError;
+use crate::package::{Artifact, PackageError};
 
 /// What happens while a plan is carried out. Steps are indexes into the plan.
 #[derive(Debug, Clone)]
@@ -60,6 +60,21 @@ pub struct Zip {
     pub bytes: Bytes,
     /// Base64 of its SHA-256, as Lambda reports it.
     pub sha256: String,
+    /// The object that Lambda reads it from, where it is too large for a request.
+    pub object: Option<S3Object>,
+}
+
+impl Zip {
+    /// How Lambda gets it.
+    pub fn upload(&self) -> Upload {
+        self.object.clone().map_or_else(|| Upload::Zip(self.bytes.clone()), Upload::Object)
+    }
+}
+
+impl From<Artifact> for Zip {
+    fn from(artifact: Artifact) -> Self {
+        Self { bytes: artifact.zip, sha256: artifact.code_sha256, object: artifact.object }
+    }
 }
 
 /// Why there is no code.
@@ -471,12 +486,12 @@ async fn carry_out(
     code: &Code,
     backups: &Backups,
 ) -> Result<Done, ResourceError> {
-    if let Some(desired) = desired.as_mut().filter(|_| step.kind().is_some_and(|kind| kind.has_code()))
+    if let Some(desired) = desired.as_mut().filter(|_| step.kind().is_some_and(|kind| kind.code_property().is_some()))
         && let Some(zip) = code.of(&desired.logical_id).await?
     {
         // A plan that did not wait for the build did not know it.
+        desired.code = Some(zip.upload());
         desired.properties["CodeSha256"] = zip.sha256.into();
-        desired.code = Some(zip.bytes);
     }
     match (step.action, &step.live, &desired) {
         (Action::Create, absent, Some(desired)) => {
@@ -489,7 +504,7 @@ async fn carry_out(
         (Action::Update, Some(live), Some(desired)) => {
             if let Some(bytes) = provider.backup(cx, live, desired).await {
                 let sha256 = live.properties["CodeSha256"].as_str().unwrap_or_default().to_owned();
-                let zip = Zip { bytes, sha256 };
+                let zip = Zip { bytes, sha256, object: None };
                 backups.lock().unwrap_or_else(PoisonError::into_inner).insert(step.name.clone(), zip);
             }
             provider.update(cx, live, desired).await?;

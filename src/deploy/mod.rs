@@ -5,6 +5,7 @@ pub mod account;
 pub mod code;
 pub mod deployment;
 pub mod execute;
+pub mod fetch;
 pub mod logs;
 pub mod project;
 pub mod read;

@@ -11,6 +11,7 @@ use time::Date;
 use crate::core::lint;
 use crate::core::stack::{self, Secrets, Stack};
 use crate::core::template::{self, Parameter, Template};
+use crate::core::types::S3Object;
 use crate::core::types::tags::Tags;
 use crate::core::words::{self, Problem, ProblemKind, Scope, nearest};
 use crate::package::{self, Architecture, Code, PackageError, Source};
@@ -113,10 +114,10 @@ impl Project {
         })
     }
 
-    /// The functions' code that can be checked: a missing runtime or handler is reported elsewhere.
+    /// The code that can be checked: a missing runtime or handler of a function is reported elsewhere.
     fn checkable_code(&self, stack: &Stack) -> impl Iterator<Item = Code> {
         let code = self.code(stack).unwrap_or_default().into_iter();
-        code.filter(|code| !code.runtime.is_empty() && !code.handler.is_empty())
+        code.filter(|code| code.is_layer || !code.runtime.is_empty() && !code.handler.is_empty())
     }
 
     /// The syntax errors in the code of functions. It takes an interpreter, so it is not part of what every run looks at.
@@ -135,13 +136,13 @@ impl Project {
         for code in self.checkable_code(stack) {
             let resource = &stack.resources[&code.logical_id].path;
             let properties = resource.key("Properties");
+            let place = place_of(stack, &code);
             if let Err(error) = self.reach(&code) {
-                problems.push(Problem { help: error.help, ..Problem::new(properties.key("Code"), error.why) });
+                problems.push(Problem { help: error.help, ..Problem::new(place, error.why) });
                 continue;
             }
             match &code.source {
                 Source::Path(path) if !path.exists() => {
-                    let place = properties.key("Code");
                     problems.push(match &stack.resources[&code.logical_id].code {
                         Some(stack::Code::Uploaded(uploaded)) => not_here(uploaded, place),
                         _ => self.missing(path, place),
@@ -164,7 +165,7 @@ impl Project {
     fn doubtful_code(&self, stack: &Stack) -> Vec<Problem> {
         let mut problems = Vec::new();
         for code in self.checkable_code(stack) {
-            let place = stack.resources[&code.logical_id].path.key("Properties").key("Code");
+            let place = place_of(stack, &code);
             let mut warn = |rule, what| {
                 problems.push(Problem { rule: Some(rule), ..Problem::new(place.clone(), what) });
             };
@@ -239,7 +240,7 @@ impl Project {
         std::path::absolute(folder.unwrap_or(Path::new(".")))
     }
 
-    /// The code that the stack's functions come from.
+    /// What the stack's functions and layers are made from.
     ///
     /// # Errors
     /// When the template's folder cannot be determined.
@@ -249,7 +250,9 @@ impl Project {
         Ok(resources
             .filter_map(|resource| {
                 let text = |name: &str| resource.properties[name].as_str().unwrap_or_default().to_owned();
-                let architecture = match resource.properties["Architectures"][0].as_str() {
+                let is_layer = !resource.kind.has_code();
+                let architectures = if is_layer { "CompatibleArchitectures" } else { "Architectures" };
+                let architecture = match resource.properties[architectures][0].as_str() {
                     Some("arm64") => Architecture::Arm64,
                     _ => Architecture::X86_64,
                 };
@@ -257,14 +260,18 @@ impl Project {
                     stack::Code::Local(path) => Source::Path(folder.join(path)),
                     stack::Code::Inline(text) => Source::Inline(text.clone()),
                     stack::Code::Uploaded(uploaded) => {
-                        let found = package::find_uploaded(&folder, uploaded);
-                        // Where it is not found, a zip that is not there: a folder of the object's name may be anything.
-                        Source::Path(found.unwrap_or_else(|| folder.join(format!("{}.zip", uploaded.name()))))
+                        let found = package::find_uploaded(&folder, uploaded).map(Source::Path);
+                        // Without a bucket, a zip that is not there: a folder of the object's name may be anything.
+                        let missing = || Source::Path(folder.join(format!("{}.zip", uploaded.name())));
+                        found.or_else(|| object(uploaded).map(Source::S3)).unwrap_or_else(missing)
                     }
                 };
                 Some(Code {
                     logical_id: resource.logical_id.clone(),
+                    declared_as: resource.declared_as.clone(),
                     source,
+                    object: None,
+                    is_layer,
                     runtime: text("Runtime"),
                     handler: text("Handler"),
                     layers: resource.properties["Layers"].as_array().is_some_and(|layers| !layers.is_empty()),
@@ -325,14 +332,26 @@ impl Project {
     }
 }
 
-/// That code is in S3 alone.
+/// Where the template names code.
+fn place_of(stack: &Stack, code: &Code) -> words::Path {
+    let resource = &stack.resources[&code.logical_id];
+    resource.path.key("Properties").key(resource.kind.code_property().unwrap_or("Code"))
+}
+
+/// The object that code is in; `None` where its bucket is not known before anything exists.
+fn object(uploaded: &stack::Uploaded) -> Option<S3Object> {
+    let bucket = uploaded.bucket.clone()?;
+    Some(S3Object { bucket, key: uploaded.key.clone(), version: uploaded.version.clone() })
+}
+
+/// That code is neither here nor in a bucket that is known.
 fn not_here(uploaded: &stack::Uploaded, place: words::Path) -> Problem {
     let what = format!("the code is in S3, and {} is not beside the template", uploaded.name());
-    let key = place.key("S3Key");
+    let values = ["S3Bucket", "S3Key"].map(|name| place.key(name));
     Problem::new(place, what)
         .kind(ProblemKind::Unsupported)
-        .help("wschat takes no code from S3: put it there, or name the local folder, crate or zip file instead")
-        .depending_on_values([key])
+        .help("put it there, name the local folder, crate or zip file instead, or give its bucket by name")
+        .depending_on_values(values)
 }
 
 /// What a file has, or just too much of it: it may have no end.

@@ -14,7 +14,8 @@ use super::folder::Files;
 use super::npm::{self, Modules};
 use super::workspace::{self, declared, manifest};
 use super::{
-    BuildOptions, Code, PackageError, Progress, Source, Target, environment, file_name, handler, install, source_map,
+    BuildOptions, Code, PackageError, Progress, Source, Target, environment, file_name, go, handler, install,
+    source_map,
 };
 use crate::core::stack::{Build, Esbuild, Makefile};
 use crate::machine::interpreter::{self, Language};
@@ -78,7 +79,8 @@ async fn prepare_one(
 ) -> Result<Code, PackageError> {
     let artifacts = scratch.join("artifacts");
     match method(&code) {
-        Build::Ordinary | Build::Skip => return Ok(code),
+        Build::Ordinary | Build::Skip | Build::LayerOf(_) => return Ok(code),
+        Build::Go => go::build(&code, folder(&code)?, target, &artifacts, options).await?,
         Build::Makefile(makefile) => {
             progress(Progress::Note(format!("making {} (make {})", code.logical_id, goal(&code))));
             make(&code, &makefile, scratch, &artifacts, options).await?;
@@ -91,15 +93,19 @@ async fn prepare_one(
 }
 
 /// The build method of code. As in SAM, a custom runtime's folder is built with make if it has a Makefile for the function
-/// and neither Cargo.toml nor bootstrap.
+/// and neither Cargo.toml nor bootstrap; and with Go if it has a module.
 pub(super) fn method(code: &Code) -> Build {
     if code.build == Build::Ordinary
-        && Language::of(&code.runtime).is_none()
+        && code.runtime.starts_with("provided")
         && let Source::Path(folder) = &code.source
         && !["Cargo.toml", "bootstrap"].iter().any(|name| folder.join(name).is_file())
-        && fs::read_to_string(folder.join("Makefile")).is_ok_and(|text| has_goal(&text, &goal(code)))
     {
-        return Build::Makefile(Makefile::default());
+        if fs::read_to_string(folder.join("Makefile")).is_ok_and(|text| has_goal(&text, &goal(code))) {
+            return Build::Makefile(Makefile::default());
+        }
+        if folder.join(go::MANIFEST).is_file() {
+            return Build::Go;
+        }
     }
     code.build.clone()
 }
@@ -109,6 +115,8 @@ pub(super) fn check(code: &Code) -> Option<Result<(), (&'static str, PackageErro
     let of_method = |error| ("BuildMethod", error);
     match method(code) {
         Build::Ordinary | Build::Skip => None,
+        Build::LayerOf(_) => Some(folder(code).map(drop).map_err(|error| ("Content", error))),
+        Build::Go => Some(check_module(code)),
         Build::Makefile(makefile) => Some(find_makefile(code, &makefile).map(drop).map_err(of_method)),
         Build::Esbuild(esbuild) => {
             let outputs = folder(code).and_then(|folder| entry_points(code, &esbuild, folder)).map_err(of_method);
@@ -117,19 +125,32 @@ pub(super) fn check(code: &Code) -> Option<Result<(), (&'static str, PackageErro
     }
 }
 
+/// Checks that there is a Go module to build. (Whether Go is installed shows when it is built.)
+fn check_module(code: &Code) -> Result<(), (&'static str, PackageError)> {
+    let folder = folder(code).map_err(|error| ("BuildMethod", error))?;
+    let mut ancestors = folder.ancestors();
+    // A module may have several commands in folders of their own.
+    if ancestors.any(|folder| folder.join(go::MANIFEST).is_file()) {
+        return Ok(());
+    }
+    let why = format!("{} has no {}", file_name(folder), go::MANIFEST);
+    Err(("Code", PackageError::new(DOING, why).help("create the module: go mod init NAME")))
+}
+
 /// The folder of the code to build.
-fn folder(code: &Code) -> Result<&Path, PackageError> {
+pub(super) fn folder(code: &Code) -> Result<&Path, PackageError> {
     match &code.source {
         Source::Path(path) if path.is_dir() => Ok(path),
         Source::Path(path) => Err(PackageError::new(DOING, format!("{} is not a folder", path.display()))
             .help("leave BuildMethod out for code that is built already")),
+        Source::S3(object) => Err(PackageError::new(DOING, format!("{object} is not built"))),
         Source::Inline(_) => Err(PackageError::new(DOING, "inline code is not built")),
     }
 }
 
-/// The make target of a function, as SAM names it.
+/// The make target of a function or layer, as SAM names it.
 fn goal(code: &Code) -> String {
-    format!("build-{}", code.logical_id)
+    format!("build-{}", code.declared_as)
 }
 
 /// The Makefile of a function.
@@ -372,7 +393,7 @@ static INSTALLING: Mutex<()> = Mutex::const_new(());
 pub(super) fn metafile(code: &Code, options: &BuildOptions) -> PathBuf {
     let path = match &code.source {
         Source::Path(path) => path.as_os_str().as_encoded_bytes(),
-        Source::Inline(_) => &[],
+        Source::S3(_) | Source::Inline(_) => &[],
     };
     let parts = [code.logical_id.as_bytes(), code.template.as_os_str().as_encoded_bytes(), path];
     options.cache.join(format!("{}.json", install::key("build.inputs", parts.into_iter())))

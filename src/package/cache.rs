@@ -36,7 +36,7 @@ struct Key {
 impl Cache {
     pub fn open(folder: &Path) -> Self {
         let cache = Self { folder: folder.to_owned() };
-        let begins = ["npm-", "pip-", "pnpm-", "yarn-", "build."];
+        let begins = ["npm-", "pip-", "pnpm-", "s3-", "yarn-", "build."];
         let ours = |name: &str| name.ends_with(".zip") || begins.iter().any(|begin| name.starts_with(begin));
         cache.remove(|name, age| ours(name) && age > MAX_AGE);
         cache
@@ -76,6 +76,22 @@ impl Cache {
         self.cached_or(&key, || {
             check()?;
             zip::pack(folder::entries(files)?, target)
+        })
+    }
+
+    /// The code of a layer, which was built as a function's, in the folder where its runtime looks for it.
+    pub fn pack_below(
+        &self,
+        layer: &str,
+        built: &Artifact,
+        folder: &str,
+        target: Target,
+    ) -> Result<Artifact, PackageError> {
+        let failed = |error| PackageError::new("zip the layer", error);
+        let key = Key::of(Path::new(layer), &format!("{target:?} below {folder}"), &built.code_sha256);
+        self.cached_or(&key, || {
+            let zip = zip::below(&built.zip, folder, target).and_then(zip::artifact).map_err(failed)?;
+            zip::within_limits(zip)
         })
     }
 

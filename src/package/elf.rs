@@ -62,6 +62,26 @@ pub(super) fn check(executable: &[u8], platform: &Platform) -> Result<(), Incomp
     }
 }
 
+/// As `check`, of an executable that was not built here, at `path`: if this machine cannot run it, that is a warning. Then
+/// its function alone fails here, and the rest of the application works.
+///
+/// # Errors
+/// Why Lambda cannot run it.
+pub(super) fn check_or_warn(
+    executable: &[u8],
+    path: &Path,
+    platform: &Platform,
+) -> Result<Option<String>, PackageError> {
+    match (check(executable, platform), platform) {
+        (Ok(()), _) => Ok(None),
+        (Err(incompatible), Platform::Host) => {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            Ok(Some(format!("{name} cannot run on this machine, so the function fails here: {incompatible}")))
+        }
+        (Err(incompatible), Platform::Lambda { .. }) => Err(incompatible.of(path, platform)),
+    }
+}
+
 fn check_host(executable: &[u8]) -> Result<(), Incompatible> {
     match (OS, FileKind::parse(executable)) {
         ("linux", Ok(FileKind::Elf64)) => {

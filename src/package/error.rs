@@ -31,12 +31,14 @@ pub(super) enum PackageErrorKind {
 }
 
 impl PackageError {
-    pub(super) fn new(doing: &'static str, why: impl fmt::Display) -> Self {
+    /// An error of what was being done, and why it failed.
+    pub fn new(doing: &'static str, why: impl fmt::Display) -> Self {
         let kind = PackageErrorKind::default();
         Self { doing, functions: Vec::new(), why: why.to_string(), help: None, compiler: None, kind }
     }
 
-    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+    /// The same, with what to do.
+    pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
@@ -49,7 +51,8 @@ impl PackageError {
         self
     }
 
-    pub(super) fn of(mut self, functions: impl IntoIterator<Item = impl Into<String>>) -> Self {
+    /// The same, of these functions and layers.
+    pub fn of(mut self, functions: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.functions = functions.into_iter().map(Into::into).collect();
         self
     }

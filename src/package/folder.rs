@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::exclude::Excludes;
 use super::platform::Platform;
 use super::zip::{self, Entry, MAX_UNZIPPED_BYTES};
-use super::{Artifact, PackageError, credentials, elf};
+use super::{Artifact, PackageError, Target, credentials, elf};
 
 const DOING: &str = "zip the code";
 
@@ -48,12 +48,23 @@ pub(super) fn is_never_packaged(name: &str) -> bool {
 pub(super) fn pack(root: &Path, platform: &Platform) -> Result<(Artifact, Option<String>), PackageError> {
     let Contents { files, secrets, .. } = built(root)?;
     let mut entries = entries(files)?;
+    let mut warning = credentials::warning(&secrets);
     if let Some(bootstrap) = entries.iter_mut().find(|entry| entry.name == "bootstrap") {
-        elf::check(&bootstrap.content, platform)
-            .map_err(|incompatible| incompatible.of(&root.join("bootstrap"), platform))?;
+        let foreign = elf::check_or_warn(&bootstrap.content, &root.join("bootstrap"), platform)?;
+        warning = warning.into_iter().chain(foreign).reduce(|one, other| format!("{one}; {other}"));
         bootstrap.executable = true;
     }
-    Ok((zip::pack(entries, platform.target())?, credentials::warning(&secrets)))
+    Ok((zip::pack(entries, platform.target())?, warning))
+}
+
+/// Zips a folder that a build has made for a runtime of Lambda's, or that is a layer: everything is included except credentials;
+/// returns a warning that names those.
+pub(super) fn pack_whole(root: &Path, target: Target) -> Result<(Artifact, Option<String>), PackageError> {
+    let Contents { files, secrets, .. } = built(root)?;
+    if files.is_empty() {
+        return Err(PackageError::new(DOING, format!("there are no files in {}", root.display())));
+    }
+    Ok((zip::pack(entries(files)?, target)?, credentials::warning(&secrets)))
 }
 
 /// The files in a folder with `bootstrap` that look like credentials.

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::exclude::Excludes;
 use super::requirements::Requirements;
 use super::workspace::{self, NEEDED, declared, manifest, named_path};
-use super::{BuildOptions, Code, Form, Source, build_method, cargo, form, script};
+use super::{BuildOptions, Code, Source, build_method, cargo, script};
 use crate::core::stack::Build;
 use crate::machine::interpreter::Language;
 
@@ -35,6 +35,9 @@ const MANIFESTS: &[&str] = &[
     "Makefile",
     "Pipfile",
     "Pipfile.lock",
+    "go.mod",
+    "go.sum",
+    "go.work",
     "npm-shrinkwrap.json",
     "package-lock.json",
     "package.json",
@@ -72,9 +75,7 @@ impl Inputs {
             return inputs;
         }
         let repository = workspace::repository(&path, &code.template);
-        if let Ok((_, Form::Crate)) = form(code)
-            && Language::of(&code.runtime).is_none()
-        {
+        if super::is_crate(code) {
             inputs.add_crate(code, &path, options).await;
         } else {
             inputs.folders.insert(path.clone());
@@ -88,7 +89,8 @@ impl Inputs {
                     Some(files) => inputs.files.extend(files),
                     None => drop(inputs.folders.insert(repository.clone())),
                 },
-                Build::Ordinary | Build::Skip => inputs.add_script(code, &path),
+                Build::Go => {}
+                Build::Ordinary | Build::Skip | Build::LayerOf(_) => inputs.add_script(code, &path),
             }
         }
         for folder in path.ancestors().take_while(|folder| folder.starts_with(&repository)) {
@@ -358,6 +360,9 @@ mod tests {
     fn code(root: &Path, folder: &str, runtime: &str, build: Build) -> Code {
         Code {
             logical_id: folder.to_owned(),
+            declared_as: folder.to_owned(),
+            object: None,
+            is_layer: false,
             source: Source::Path(root.join(folder)),
             runtime: runtime.to_owned(),
             handler: "index.handler".to_owned(),

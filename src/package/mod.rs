@@ -31,9 +31,11 @@ mod environment;
 mod error;
 mod exclude;
 mod folder;
+mod go;
 mod handler;
 mod inputs;
 mod install;
+mod layer;
 mod location;
 mod npm;
 mod pip;
@@ -53,6 +55,7 @@ mod workspace;
 mod zip;
 
 use crate::core::stack::Build;
+use crate::core::types::S3Object;
 use crate::machine::interpreter::Language;
 use cache::Cache;
 use cargo::Batch;
@@ -67,12 +70,18 @@ pub use sdk::install_imported as install_sdk;
 pub use syntax::{SyntaxError, end_checkers};
 pub use uploaded::find as find_uploaded;
 
-/// One function's code, as its template describes it.
+/// One function's code, or one layer's content, as its template describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Code {
-    /// The function's logical id.
+    /// The function's or the layer's logical id.
     pub logical_id: String,
+    /// What the template calls it: SAM gives layers other logical ids.
+    pub declared_as: String,
     pub source: Source,
+    /// The object in S3 that `source` is a copy of, where Lambda can read it itself.
+    pub object: Option<S3Object>,
+    /// Whether it is a layer: then there is no runtime and no handler.
+    pub is_layer: bool,
     /// Lambda's name of the runtime: `provided.al2023`.
     pub runtime: String,
     /// `Handler` of the template; custom runtimes ignore it.
@@ -94,6 +103,8 @@ pub enum Source {
     /// An absolute path: the folder of a Rust crate (it contains `Cargo.toml`), a folder with a finished build (it
     /// contains `bootstrap`), a folder with code for node or python, or a `.zip` file.
     Path(PathBuf),
+    /// An object that is not on this machine: it is fetched before anything is built.
+    S3(S3Object),
     /// The text of the only file.
     Inline(String),
 }
@@ -154,6 +165,8 @@ pub struct Artifact {
     pub size: u64,
     /// Bytes, unzipped.
     pub unzipped: u64,
+    /// The object that Lambda reads it from, where the zip is too large for a request.
+    pub object: Option<S3Object>,
 }
 
 /// Builds and zips the code of `functions` for `target`, and returns the zips by logical id. Equal code gives equal
@@ -170,19 +183,35 @@ pub async fn build(
     let (functions, _scratch) = build_method::prepare(functions, target, options, &progress).await?;
     let mut crates = Vec::new();
     let mut scripts = Vec::new();
+    let mut layers = BTreeMap::new();
     let mut packing = Packing::default();
     let mut folders = Packing::default();
     for code in functions {
-        if let Some(language) = Language::of(&code.runtime) {
+        if code.is_layer
+            && let Build::LayerOf(runtime) = &code.build
+        {
+            layers.insert(code.logical_id.clone(), layer::subfolder(runtime));
+            scripts.extend(layer::as_function(&code, runtime));
+            continue;
+        }
+        if let Some(language) = Language::of(&code.runtime).filter(|_| !code.is_layer) {
             scripts.push((code, language));
             continue;
         }
         let platform = Platform::of(&code, target)?;
         let (path, form) = form(&code)?;
-        match form {
-            Form::Crate => crates.push((code, path, platform)),
-            Form::Folder => folders.start([code.logical_id], move || folder::pack(&path, &platform)),
-            Form::Zip => packing.start([code.logical_id], move || zip::read_custom_runtime(&path, &platform)),
+        let object = code.object.clone().filter(|_| target == Target::Lambda);
+        match (form, platform) {
+            (Form::Crate, Some(platform)) => crates.push((code, path, platform)),
+            (Form::Folder, Some(platform)) => folders.start([code.logical_id], move || folder::pack(&path, &platform)),
+            (Form::Zip, Some(platform)) => {
+                folders.start([code.logical_id], move || zip::read_custom_runtime(&path, &platform, object));
+            }
+            // What is in it is for another to run.
+            (Form::Zip, None) => packing.start([code.logical_id], move || zip::read(&path, object)),
+            (Form::Crate | Form::Folder, None) => {
+                folders.start([code.logical_id], move || folder::pack_whole(&path, target))
+            }
         }
     }
 
@@ -198,6 +227,12 @@ pub async fn build(
     let (mut artifacts, scripts) = tokio::try_join!(executables, scripts)?;
     artifacts.extend(scripts);
     artifacts.extend(packing.finish().await?);
+    for (layer, subfolder) in layers {
+        if let Some(artifact) = artifacts.remove(&layer) {
+            let below = cache.pack_below(&layer, &artifact, subfolder, target).map_err(|error| error.of([&layer]))?;
+            artifacts.insert(layer, below);
+        }
+    }
     for (function, (artifact, warning)) in folders.finish().await? {
         warning.into_iter().for_each(|warning| progress(Progress::Note(format!("{function}: {warning}"))));
         artifacts.insert(function, artifact);
@@ -211,19 +246,23 @@ pub async fn build(
 /// The first problem, and the property that causes it: `Code`, `Handler` or `Runtime`; or `BuildMethod` of the
 /// function's metadata.
 pub fn check(code: &Code) -> Result<(), (&'static str, PackageError)> {
+    // Whether it is there only S3 knows.
+    if matches!(code.source, Source::S3(_)) {
+        return Ok(());
+    }
     if let Some(checked) = build_method::check(code) {
         return checked;
     }
-    if let Some(language) = Language::of(&code.runtime) {
+    if let Some(language) = Language::of(&code.runtime).filter(|_| !code.is_layer) {
         return script::check(code, language);
     }
     Platform::of(code, Target::Lambda).map_err(|error| ("Runtime", error))?;
-    form(code).map(drop).map_err(|error| ("Code", error))
+    form(code).map(drop).map_err(|error| (if code.is_layer { "Content" } else { "Code" }, error))
 }
 
 /// Whether code is compiled by cargo.
 pub fn is_crate(code: &Code) -> bool {
-    Language::of(&code.runtime).is_none() && matches!(form(code), Ok((_, Form::Crate)))
+    Language::of(&code.runtime).is_none() && !code.is_layer && matches!(form(code), Ok((_, Form::Crate)))
 }
 
 /// A warning that names the files which look like credentials and are therefore excluded from the function's zip;
@@ -233,13 +272,14 @@ pub fn credentials_warning(code: &Code) -> Option<String> {
     let secrets = match Language::of(&code.runtime) {
         _ if !folder.is_dir() => return None,
         Some(language) => script::secrets(folder, code, language),
+        _ if code.is_layer => folder::secrets(folder),
         None if folder.join("Cargo.toml").is_file() => return None,
         None => folder::secrets(folder),
     };
     credentials::warning(&secrets)
 }
 
-/// The form in which a custom runtime's code is given.
+/// The form in which the code of a runtime that is no language of this machine is given, or a layer's content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     Crate,
@@ -247,14 +287,32 @@ enum Form {
     Zip,
 }
 
-/// The path and the form of a custom runtime's code.
+/// The path and the form of code that is no script's, or of a layer's content.
 fn form(code: &Code) -> Result<(PathBuf, Form), PackageError> {
     let failed = |why: String| PackageError::new("find the code", why).of([&code.logical_id]);
     let path = match &code.source {
         Source::Path(path) => path.clone(),
+        Source::S3(object) => return Err(failed(format!("{object} was not fetched"))),
         Source::Inline(_) => return Err(failed(format!("{} does not support inline code", code.runtime))),
     };
     let shown = file_name(&path);
+    if code.is_layer || platform::is_managed(&code.runtime) {
+        let form = match path.is_file() {
+            true if is_zip(&path) => Form::Zip,
+            true => return Err(failed(format!("{shown} is a file but not a .zip or .jar"))),
+            false if !path.is_dir() => return Err(failed(missing(&path))),
+            false => Form::Folder,
+        };
+        if let Some(project) =
+            platform::sources(&path, &code.runtime).filter(|_| form == Form::Folder && !code.is_layer)
+        {
+            let why = format!("{shown} contains {project}: wschat does not build code for {}", code.runtime);
+            return Err(
+                failed(why).help("build it, and name in CodeUri what the build has made: a folder, .zip or .jar")
+            );
+        }
+        return Ok((path, form));
+    }
     let problem = if path.is_file() {
         if is_zip(&path) {
             return Ok((path, Form::Zip));
@@ -282,8 +340,9 @@ pub fn missing(path: &Path) -> String {
     }
 }
 
+/// Whether a path names an archive that Lambda takes. (A .jar is a zip.)
 fn is_zip(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("zip"))
+    path.extension().is_some_and(|extension| ["zip", "jar"].iter().any(|known| extension.eq_ignore_ascii_case(known)))
 }
 
 /// Builds one batch; if the executables could not run on the batch's platform, builds it again with another backend.

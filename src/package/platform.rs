@@ -1,6 +1,7 @@
 //! The platforms that code is built for: this machine, or Lambda's machine of a runtime and an architecture.
 
 use std::fmt;
+use std::path::Path;
 
 use super::{Code, PackageError};
 use crate::core::words::runtimes;
@@ -77,9 +78,34 @@ pub(super) enum Platform {
     Lambda { runtime: Runtime, architecture: Architecture },
 }
 
+/// The managed runtimes that are neither Node.js nor Python: their code is deployed as a build has left it.
+const MANAGED: &[&str] = &["dotnet", "go1.x", "java", "ruby"];
+
+/// Whether Lambda brings a runtime whose code wschat does not build.
+pub(super) fn is_managed(runtime: &str) -> bool {
+    MANAGED.iter().any(|managed| runtime.starts_with(managed)) && runtimes::unknown(runtime).is_none()
+}
+
+/// The file by which a folder shows to be the sources of code for a managed runtime, and not what a build has made of them.
+pub(super) fn sources(folder: &Path, runtime: &str) -> Option<String> {
+    let is_project = |name: &str| match runtime {
+        java if java.starts_with("java") => ["pom.xml", "build.gradle", "build.gradle.kts"].contains(&name),
+        dotnet if dotnet.starts_with("dotnet") => name.ends_with(".csproj") || name.ends_with(".fsproj"),
+        _ => false,
+    };
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names.into_iter().find(|name| is_project(name))
+}
+
 impl Platform {
-    /// The platform of `code` when it is built for `target`.
-    pub fn of(code: &Code, target: Target) -> Result<Self, PackageError> {
+    /// The platform that executables in `code` are for when it is built for `target`; `None` where Lambda brings the runtime, and for
+    /// layers.
+    pub fn of(code: &Code, target: Target) -> Result<Option<Self>, PackageError> {
+        if code.is_layer || is_managed(&code.runtime) {
+            return Ok(None);
+        }
         let Some(runtime) = RUNTIMES.iter().find(|runtime| runtime.name == code.runtime) else {
             let languages = ["nodejs", "python"].into_iter().filter_map(runtimes::newest_of);
             let names: Vec<&str> = RUNTIMES.iter().map(|runtime| runtime.name).chain(languages).collect();
@@ -90,10 +116,10 @@ impl Platform {
             .help(format!("supported: {}; and older ones of Node.js and Python", names.join(", ")))
             .of([&code.logical_id]));
         };
-        Ok(match target {
+        Ok(Some(match target {
             Target::Host => Self::Host,
             Target::Lambda => Self::Lambda { runtime: *runtime, architecture: code.architecture },
-        })
+        }))
     }
 
     /// The target that this platform belongs to.

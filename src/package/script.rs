@@ -222,7 +222,7 @@ fn pack(
 ) -> Result<Packed, PackageError> {
     let path = match form(code)? {
         Form::Inline(text) => return inline(code, language, target, text),
-        Form::Zip(path) => return pack_zip(code, language, path),
+        Form::Zip(path) => return pack_zip(code, language, target, path),
         Form::Folder(path) => path,
     };
     let linked = match dependencies {
@@ -315,6 +315,7 @@ fn form(code: &Code) -> Result<Form<'_>, PackageError> {
         Source::Path(path) if path.is_file() && is_zip(path) => return Ok(Form::Zip(path)),
         Source::Path(path) if path.is_file() => format!("{} is a file but not a .zip", path.display()),
         Source::Path(path) => missing(path),
+        Source::S3(object) => format!("{object} was not fetched"),
     };
     Err(PackageError::new("find the code", why)
         .help(format!("CodeUri is relative to the template; for {} it must be a folder or a .zip", code.runtime)))
@@ -404,8 +405,8 @@ fn installed(folder: &Path) -> Result<Files, PackageError> {
 }
 
 /// The user's own zip, unchanged, after checking that the handler is in it.
-fn pack_zip(code: &Code, language: Language, path: &Path) -> Result<Packed, PackageError> {
-    let artifact = zip::read(path)?;
+fn pack_zip(code: &Code, language: Language, target: Target, path: &Path) -> Result<Packed, PackageError> {
+    let artifact = zip::read(path, code.object.clone().filter(|_| target == Target::Lambda))?;
     let contents =
         zip::contents(&artifact.zip, |name| sdk::is_source(language, name)).map_err(|error| broken(path, error))?;
     let names: BTreeSet<&str> = contents.iter().map(|(name, _)| name.as_str()).collect();
@@ -417,7 +418,7 @@ fn pack_zip(code: &Code, language: Language, path: &Path) -> Result<Packed, Pack
 
 /// The names of the files in the user's own zip.
 fn zip_names(path: &Path) -> Result<BTreeSet<String>, PackageError> {
-    let contents = zip::contents(&zip::read(path)?.zip, |_| false).map_err(|error| broken(path, error))?;
+    let contents = zip::contents(&zip::read(path, None)?.zip, |_| false).map_err(|error| broken(path, error))?;
     Ok(contents.into_iter().map(|(name, _)| name).collect())
 }
 

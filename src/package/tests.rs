@@ -78,6 +78,9 @@ impl Fixture {
     pub fn function(mut self, logical_id: &str, path: &str) -> Self {
         self.functions.push(Code {
             logical_id: logical_id.to_owned(),
+            declared_as: logical_id.to_owned(),
+            object: None,
+            is_layer: false,
             source: Source::Path(self.path(path)),
             runtime: "provided.al2023".to_owned(),
             handler: "bootstrap".to_owned(),
@@ -463,4 +466,108 @@ fn make_executable(path: &Path) {
     }
     #[cfg(not(unix))]
     let _ = path;
+}
+
+/// The names of the files in a zip.
+fn names(artifact: &Artifact) -> Vec<String> {
+    ZipArchive::new(Cursor::new(&artifact.zip)).unwrap().file_names().map(|name| name.unwrap().to_string()).collect()
+}
+
+#[tokio::test]
+async fn a_layer_is_packaged_as_it_is_or_built_into_its_runtimes_folder() {
+    let fixture = Fixture::workspace(&[]);
+    fixture.write("whole/nodejs/node_modules/wire/index.js", "exports.wire = 1\n");
+    fixture.write(".gitignore", "node_modules\n");
+    fixture.write("built/index.js", "exports.wire = 1\n");
+    fixture.write("made/Makefile", "build-Made:\n\tmkdir -p $(ARTIFACTS_DIR)/bin && cp tool $(ARTIFACTS_DIR)/bin\n");
+    fixture.write("made/tool", "#!/bin/sh\n");
+    let layer = |code: &mut Code, build: Build| {
+        (code.runtime, code.handler, code.is_layer, code.build) = (String::new(), String::new(), true, build);
+    };
+    let fixture = fixture
+        .function("Whole", "whole")
+        .last(|code| layer(code, Build::Skip))
+        .function("Built", "built")
+        .last(|code| layer(code, Build::LayerOf("nodejs22.x".to_owned())))
+        // SAM gives it another logical id than the Makefile knows.
+        .function("Made0a1b2c3d4e", "made")
+        .last(|code| {
+            layer(code, Build::Makefile(crate::core::stack::Makefile::default()));
+            code.declared_as = "Made".to_owned();
+        });
+    let built = fixture.build(Target::Lambda).await.unwrap();
+    assert_eq!(names(&built["Whole"]), ["nodejs/node_modules/wire/index.js"]);
+    assert_eq!(names(&built["Built"]), ["nodejs/index.js"]);
+    assert_eq!(names(&built["Made0a1b2c3d4e"]), ["bin/tool"]);
+    let again = fixture.build(Target::Lambda).await.unwrap();
+    assert_eq!(built, again, "equal content gives equal zips");
+}
+
+#[tokio::test]
+async fn what_another_tool_has_built_is_packaged_for_any_runtime() {
+    let fixture = Fixture::workspace(&[]);
+    fixture.write("java/lib/app.jar", "jar");
+    fixture.write("sources/pom.xml", "<project/>");
+    fixture.write("ruby/app.rb", "def handler(event:, context:) = 1\n");
+    let runtime = |name: &'static str| move |code: &mut Code| code.runtime = name.to_owned();
+    let fixture =
+        fixture.function("Java", "java").last(runtime("java21")).function("Ruby", "ruby").last(runtime("ruby3.4"));
+    let built = fixture.build(Target::Lambda).await.unwrap();
+    assert_eq!(
+        (names(&built["Java"]), names(&built["Ruby"])),
+        (vec!["lib/app.jar".to_owned()], vec!["app.rb".to_owned()])
+    );
+    let fixture = Fixture { functions: Vec::new(), ..fixture }.function("Sources", "sources").last(runtime("java21"));
+    let error = fixture.build(Target::Lambda).await.unwrap_err();
+    assert_eq!(error.why, "sources contains pom.xml: wschat does not build code for java21");
+}
+
+#[tokio::test]
+async fn an_executable_for_another_machine_keeps_only_its_function_from_working() {
+    let fixture = Fixture::workspace(&[("one", &["one"])]);
+    // An ELF header of the other architecture.
+    let machine = if this_architecture() == Architecture::X86_64 { 183u16 } else { 62 };
+    let mut elf = b"\x7fELF\x02\x01\x01".to_vec();
+    elf.resize(16, 0);
+    elf.extend([2u16, machine].map(u16::to_le_bytes).concat());
+    elf.resize(64, 0);
+    fs::create_dir_all(fixture.path("foreign")).unwrap();
+    fs::write(fixture.path("foreign/bootstrap"), &elf).unwrap();
+    let fixture = fixture.function("Foreign", "foreign");
+    let built = fixture.build(Target::Host).await.unwrap();
+    assert_eq!(names(&built["Foreign"]), ["bootstrap"]);
+    let told = fixture.told.lock().unwrap().clone();
+    assert!(
+        told.iter().any(|told| matches!(told, Progress::Note(note) if note.contains("Foreign: bootstrap cannot run on this machine"))),
+        "{told:?}"
+    );
+    // Lambda would not start it, either: that is an error.
+    assert!(fixture.build(Target::Lambda).await.is_err());
+}
+
+#[tokio::test]
+async fn a_go_module_is_compiled_for_its_functions_machine() {
+    let fixture = Fixture::workspace(&[]);
+    fixture.write("echo/go.mod", "module echo\n");
+    fixture.write("echo/main.go", "package main\n");
+    fixture.tool(
+        "go",
+        "printf '#!/bin/sh\\n# %s %s %s %s %s\\n' \"$GOOS\" \"$GOARCH\" \"$CGO_ENABLED\" \"$6\" \"$7\" > \"$3\"",
+    );
+    let mut fixture = fixture.function("Echo", "echo").last(|code| code.architecture = Architecture::Arm64);
+    fixture.options.tools = Some(fixture.path("bin"));
+    let built = fixture.build(Target::Lambda).await.unwrap();
+    let text = |artifact: &Artifact| {
+        let mut archive = ZipArchive::new(Cursor::new(&artifact.zip)).unwrap();
+        std::io::read_to_string(archive.by_name("bootstrap").unwrap()).unwrap()
+    };
+    assert_eq!(text(&built["Echo"]), "#!/bin/sh\n# linux arm64 0 -ldflags=-s -w -tags\n");
+    // This machine's own for the local cloud.
+    let built = fixture.build(Target::Host).await.unwrap();
+    assert_eq!(text(&built["Echo"]), "#!/bin/sh\n#   0 -ldflags=-s -w -tags\n");
+
+    fixture.options.tools = Some(fixture.path("nowhere"));
+    let error = fixture.build(Target::Lambda).await.unwrap_err();
+    assert!(error.why.contains("go cannot be started"), "{error}");
+    assert!(error.help.unwrap().starts_with("install Go (https://go.dev/dl)"));
 }

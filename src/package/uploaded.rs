@@ -18,7 +18,7 @@ const CDK: &str = "cdk.out";
 /// The folder or zip that was `uploaded` by the tool which wrote the template in the folder `template`. In this order:
 ///
 /// - the CDK's asset, beside the template or in `cdk.out` (`cdk synth > template.yaml`), by the path in the function's
-///   metadata or by the key in a manifest of assets (`Chat.assets.json`);
+///   metadata, by the key in a manifest of assets (`Chat.assets.json`), or by its hash in the key;
 /// - an artifact of the Serverless Framework's (`package.artifact`), by its state file;
 /// - a zip with the name of the object, or that name and `.zip`, beside the template or, if that is the Framework's, in the service.
 ///
@@ -27,11 +27,17 @@ pub fn find(template: &Path, uploaded: &Uploaded) -> Option<PathBuf> {
     let name = uploaded.name();
     let outputs = || [template.to_owned(), template.join(CDK)].into_iter();
     let assets = uploaded.asset.iter().flat_map(|asset| outputs().map(move |folder| folder.join(asset)));
+    // An asset by its hash: the CDK's name of the object is that, too.
+    let hash = name.strip_suffix(".zip").filter(|hash| hash.len() == 64 && hash.chars().all(|c| c.is_ascii_hexdigit()));
+    let hashed = outputs().flat_map(|folder| {
+        let names = hash.map(|hash| [format!("asset.{hash}"), format!("asset.{hash}.zip")]);
+        names.into_iter().flatten().map(move |name| folder.join(name))
+    });
     let listed = outputs().flat_map(|folder| by_manifests(&folder, &uploaded.key));
     let beside = [template.join(name), template.join(format!("{name}.zip"))].into_iter();
     let of_service = service(template).map(|service| service.join(name));
     let is_zip_file = |path: &PathBuf| path.is_file() && is_zip(path);
-    let mut named = assets.chain(listed).chain(artifacts(template, name));
+    let mut named = assets.chain(listed).chain(hashed).chain(artifacts(template, name));
     let found = named.find(|path| path.is_dir() || is_zip_file(path));
     found.or_else(|| beside.chain(of_service).find(is_zip_file))
 }
@@ -78,7 +84,7 @@ mod tests {
     use super::*;
 
     fn uploaded(key: &str, asset: Option<&str>) -> Uploaded {
-        Uploaded { key: key.to_owned(), asset: asset.map(str::to_owned) }
+        Uploaded { bucket: None, key: key.to_owned(), version: None, asset: asset.map(str::to_owned) }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use zip::{CompressionMethod, DateTime, System, ZipArchive, ZipWriter};
 
 use super::platform::Platform;
 use super::{Artifact, PackageError, Target, elf};
+use crate::core::types::S3Object;
 
 /// Lambda's limits for code that is uploaded in the request (Lambda developer guide, quotas): 50 MB zipped, 250 MB unzipped.
 const MAX_ZIPPED_BYTES: u64 = 50 << 20;
@@ -55,17 +56,24 @@ pub(super) fn pack(entries: Vec<Entry>, target: Target) -> Result<Artifact, Pack
     within_limits(artifact(zip).map_err(|error| PackageError::new("zip the code", error))?)
 }
 
-/// Reads the user's zip file, unchanged.
-pub(super) fn read(path: &Path) -> Result<Artifact, PackageError> {
+/// Reads the user's zip file, unchanged. One that is too large for a request is taken all the same if Lambda can read it from the
+/// `object` in S3 that it is a copy of.
+pub(super) fn read(path: &Path, object: Option<S3Object>) -> Result<Artifact, PackageError> {
     let failed = |why: String| PackageError::new("read the zip", format!("{}: {why}", path.display()));
     let bytes = fs::read(path).map_err(|error| failed(error.to_string()))?;
-    within_limits(artifact(bytes).map_err(|error| failed(error.to_string()))?)
+    let artifact = artifact(bytes).map_err(|error| failed(error.to_string()))?;
+    let object = object.filter(|_| artifact.size > MAX_ZIPPED_BYTES);
+    within_limits(Artifact { object, ..artifact })
 }
 
-/// As `read`, and checks that a custom runtime can run the zip's `bootstrap`.
-pub(super) fn read_custom_runtime(path: &Path, platform: &Platform) -> Result<Artifact, PackageError> {
+/// As `read`, and checks that a custom runtime can run the zip's `bootstrap`; returns a warning if this machine cannot.
+pub(super) fn read_custom_runtime(
+    path: &Path,
+    platform: &Platform,
+    object: Option<S3Object>,
+) -> Result<(Artifact, Option<String>), PackageError> {
     let failed = |why: String| PackageError::new("read the zip", format!("{}: {why}", path.display()));
-    let artifact = read(path)?;
+    let artifact = read(path, object)?;
 
     let open = || -> ZipResult<(Option<u32>, Vec<u8>)> {
         let mut archive = ZipArchive::new(Cursor::new(&artifact.zip))?;
@@ -88,15 +96,33 @@ pub(super) fn read_custom_runtime(path: &Path, platform: &Platform) -> Result<Ar
         return Err(failed("its `bootstrap` is not marked executable, so Lambda could not start it".to_owned())
             .help("chmod +x bootstrap, then zip it again on Linux or macOS"));
     }
-    elf::check(&bootstrap, platform).map_err(|incompatible| incompatible.of(path, platform))?;
-    Ok(artifact)
+    let warning = elf::check_or_warn(&bootstrap, path, platform)?;
+    Ok((artifact, warning))
+}
+
+/// The same files in a folder of another zip.
+pub(super) fn below(zip: &[u8], folder: &str, target: Target) -> ZipResult<Vec<u8>> {
+    let mut archive = ZipArchive::new(Cursor::new(zip))?;
+    let mut entries = Vec::new();
+    for index in 0..archive.len() {
+        let mut file = archive.by_index(index)?;
+        if file.is_dir() {
+            continue;
+        }
+        let name = format!("{folder}/{}", file.name()?);
+        let executable = file.unix_mode().is_some_and(|mode| mode & 0o111 != 0);
+        let mut content = Vec::new();
+        file.by_ref().take(MAX_UNZIPPED_BYTES).read_to_end(&mut content)?;
+        entries.push(Entry { name, executable, content });
+    }
+    write(entries, target)
 }
 
 /// A finished zip with its hash and sizes.
 pub(super) fn artifact(zip: Vec<u8>) -> ZipResult<Artifact> {
     let unzipped = files(&zip)?.iter().map(|(_, size)| *size).fold(0, u64::saturating_add);
     let code_sha256 = STANDARD.encode(Sha256::digest(&zip));
-    Ok(Artifact { code_sha256, size: zip.len() as u64, unzipped, zip: zip.into() })
+    Ok(Artifact { code_sha256, size: zip.len() as u64, unzipped, zip: zip.into(), object: None })
 }
 
 /// The files in a zip and their unzipped sizes, from its directory.
@@ -128,8 +154,10 @@ pub(super) fn contents(zip: &[u8], wanted: impl Fn(&str) -> bool) -> ZipResult<V
 }
 
 /// Returns `artifact` if it is within Lambda's limits.
-fn within_limits(artifact: Artifact) -> Result<Artifact, PackageError> {
-    let checks = [(artifact.size, MAX_ZIPPED_BYTES, "zipped"), (artifact.unzipped, MAX_UNZIPPED_BYTES, "unzipped")];
+pub(super) fn within_limits(artifact: Artifact) -> Result<Artifact, PackageError> {
+    // In S3 a zip may be as large as what is in it.
+    let zipped = if artifact.object.is_some() { MAX_UNZIPPED_BYTES } else { MAX_ZIPPED_BYTES };
+    let checks = [(artifact.size, zipped, "zipped"), (artifact.unzipped, MAX_UNZIPPED_BYTES, "unzipped")];
     match checks.into_iter().find(|(size, limit, _)| size > limit) {
         Some((size, limit, state)) => Err(too_large(size, limit, state, files(&artifact.zip).unwrap_or_default())),
         None => Ok(artifact),

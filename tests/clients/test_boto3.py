@@ -2,10 +2,12 @@
 
 import base64
 import hashlib
+import io
 import json
 import ssl
 import time
 import urllib.request
+import zipfile
 
 import pytest
 import websockets
@@ -460,6 +462,145 @@ def test_logs_lists_by_pages(cloud, name):
     assert_paged(found, 20, names, lambda group: group["logGroupName"])
     for one in names:
         logs.delete_log_group(logGroupName=one)
+
+
+# -- Lambda's layers ---------------------------------------------------------------------------------------------------
+
+
+def packed(files):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for path, text in files.items():
+            archive.writestr(path, text)
+    return content.getvalue()
+
+
+def test_lambda_layers(aws, name):
+    client = aws.client("lambda")
+    arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:layer:{name}"
+    first, second = packed({"python/words.py": "ONE = 1"}), packed({"python/words.py": "ONE = 2"})
+    made = client.publish_layer_version(
+        LayerName=name, Description="words", Content={"ZipFile": first}, LicenseInfo="MIT",
+        CompatibleRuntimes=["python3.12", "python3.13"], CompatibleArchitectures=["x86_64"],
+    )
+    assert (made["LayerArn"], made["LayerVersionArn"], made["Version"]) == (arn, f"{arn}:1", 1)
+    assert (made["Content"]["CodeSha256"], made["Content"]["CodeSize"]) == (sha256(first), len(first))
+    assert client.publish_layer_version(LayerName=name, Content={"ZipFile": second})["Version"] == 2
+
+    read = client.get_layer_version(LayerName=name, VersionNumber=1)
+    assert (read["Description"], read["LicenseInfo"], read["CompatibleRuntimes"]) == ("words", "MIT", ["python3.12", "python3.13"])
+    with urllib.request.urlopen(read["Content"]["Location"]) as answer:
+        assert answer.read() == first
+    assert client.get_layer_version_by_arn(Arn=f"{arn}:2")["Content"]["CodeSha256"] == sha256(second)
+    assert client.get_layer_version(LayerName=arn, VersionNumber=2)["Version"] == 2
+
+    layer = next(layer for page in pages(client, "list_layers", "Layers", 50) for layer in page if layer["LayerName"] == name)
+    assert (layer["LayerArn"], layer["LatestMatchingVersion"]["Version"]) == (arn, 2)
+    listed = client.list_layer_versions(LayerName=name)["LayerVersions"]
+    assert [(version["LayerVersionArn"], version["Version"]) for version in listed] == [(f"{arn}:2", 2), (f"{arn}:1", 1)]
+    assert_paged(pages(client, "list_layer_versions", "LayerVersions", 1, LayerName=name), 1, {1, 2}, lambda version: version["Version"])
+    for question in ({"CompatibleRuntime": "python3.12"}, {"CompatibleArchitecture": "x86_64"}):
+        assert [version["Version"] for version in client.list_layer_versions(LayerName=name, **question)["LayerVersions"]] == [1]
+    assert client.list_layer_versions(LayerName="nobodys")["LayerVersions"] == []
+
+    client.delete_layer_version(LayerName=name, VersionNumber=2)
+    client.delete_layer_version(LayerName=name, VersionNumber=2)
+    assert client.publish_layer_version(LayerName=name, Content={"ZipFile": second})["Version"] == 3, "numbers are never reused"
+    for number in (1, 3):
+        client.delete_layer_version(LayerName=name, VersionNumber=number)
+    assert client.list_layer_versions(LayerName=name)["LayerVersions"] == []
+    with pytest.raises(client.exceptions.ResourceNotFoundException) as refused:
+        client.get_layer_version(LayerName=name, VersionNumber=1)
+    assert refused.value.response["Error"]["Message"] == "The resource you requested does not exist."
+    with pytest.raises(client.exceptions.InvalidParameterValueException):
+        client.get_layer_version(LayerName=name, VersionNumber=0)
+    with pytest.raises(ClientError) as refused:
+        client.publish_layer_version(LayerName="no name", Content={"ZipFile": first})
+    assert refused.value.response["Error"]["Code"] == "ValidationException"
+
+
+def test_lambda_layer_permissions(aws, name):
+    client = aws.client("lambda")
+    client.publish_layer_version(LayerName=name, Content={"ZipFile": packed({"a": "a"})})
+    version = {"LayerName": name, "VersionNumber": 1}
+    with pytest.raises(client.exceptions.ResourceNotFoundException) as refused:
+        client.get_layer_version_policy(**version)
+    assert refused.value.response["Error"]["Message"] == "No policy is associated with the given resource."
+    allow = {"Action": "lambda:GetLayerVersion"}
+    added = client.add_layer_version_permission(**version, **allow, StatementId="one", Principal="210987654321")
+    statement = json.loads(added["Statement"])
+    assert statement["Principal"] == {"AWS": "arn:aws:iam::210987654321:root"}
+    assert statement["Resource"] == f"arn:aws:lambda:{REGION}:{ACCOUNT}:layer:{name}:1"
+    client.add_layer_version_permission(**version, **allow, StatementId="all", Principal="*", OrganizationId="o-a1b2c3d4e5")
+    policy = client.get_layer_version_policy(**version)
+    assert policy["RevisionId"] != added["RevisionId"]
+    statements = json.loads(policy["Policy"])["Statement"]
+    assert [statement["Sid"] for statement in statements] == ["one", "all"]
+    assert statements[1]["Condition"] == {"StringEquals": {"aws:PrincipalOrgID": "o-a1b2c3d4e5"}}
+    with pytest.raises(client.exceptions.ResourceConflictException):
+        client.add_layer_version_permission(**version, **allow, StatementId="one", Principal="*")
+    with pytest.raises(client.exceptions.PreconditionFailedException):
+        client.remove_layer_version_permission(**version, StatementId="one", RevisionId=added["RevisionId"])
+    client.remove_layer_version_permission(**version, StatementId="one", RevisionId=policy["RevisionId"])
+    with pytest.raises(client.exceptions.ResourceNotFoundException):
+        client.remove_layer_version_permission(**version, StatementId="one")
+    with pytest.raises(ClientError):
+        client.add_layer_version_permission(**version, Action="lambda:*", StatementId="two", Principal="*")
+    client.delete_layer_version(**version)
+
+
+def test_lambda_functions_have_layers(aws, role, name):
+    client = aws.client("lambda")
+    publish = lambda layer: client.publish_layer_version(LayerName=layer, Content={"ZipFile": packed({"a": layer})})
+    one, other = publish(f"{name}-1"), publish(f"{name}-2")
+    made = create_function(client, role, name, Layers=[one["LayerVersionArn"]])
+    assert made["Layers"] == [{"Arn": one["LayerVersionArn"], "CodeSize": one["Content"]["CodeSize"]}]
+    client.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})
+    both = [other["LayerVersionArn"], one["LayerVersionArn"]]
+    changed = client.update_function_configuration(FunctionName=name, Layers=both)
+    assert [layer["Arn"] for layer in changed["Layers"]] == both
+    updated = client.get_waiter("function_updated_v2")
+    updated.wait(FunctionName=name, WaiterConfig={"Delay": 1})
+
+    # It keeps what it was given.
+    client.delete_layer_version(LayerName=f"{name}-1", VersionNumber=1)
+    assert [layer["Arn"] for layer in client.get_function_configuration(FunctionName=name)["Layers"]] == both
+    newer = publish(f"{name}-2")
+    for layers, message in [
+        ([one["LayerVersionArn"]], f"Layer version {one['LayerVersionArn']} does not exist."),
+        ([other["LayerVersionArn"], newer["LayerVersionArn"]], "Two different versions of the same layer are not allowed"),
+        ([f"arn:aws:lambda:{REGION}:{ACCOUNT}:layer:l{number}:1" for number in range(6)], "Cannot have more than 5 layers."),
+    ]:
+        with pytest.raises(client.exceptions.InvalidParameterValueException) as refused:
+            client.update_function_configuration(FunctionName=name, Layers=layers)
+        assert refused.value.response["Error"]["Message"].startswith(message)
+    assert "Layers" not in client.update_function_configuration(FunctionName=name, Layers=[])
+    client.delete_function(FunctionName=name)
+    for number in (1, 2):
+        client.delete_layer_version(LayerName=f"{name}-2", VersionNumber=number)
+
+
+def test_lambda_container_images_are_kept_and_do_not_run(aws, role, name):
+    client = aws.client("lambda")
+    image = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/feed"
+    made = client.create_function(
+        FunctionName=name, Role=role, PackageType="Image", Code={"ImageUri": f"{image}:1"}, Architectures=["arm64"]
+    )
+    assert made["PackageType"] == "Image" and "Runtime" not in made and "Handler" not in made
+    client.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})
+    of_image = client.get_function(FunctionName=name)["Code"]
+    assert (of_image["RepositoryType"], of_image["ImageUri"]) == ("ECR", f"{image}:1")
+    assert of_image["ResolvedImageUri"].startswith(f"{image}@sha256:")
+    client.update_function_code(FunctionName=name, ImageUri=f"{image}:2")
+    client.get_waiter("function_updated_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})
+    assert client.get_function(FunctionName=name)["Code"]["ImageUri"] == f"{image}:2"
+    answer = client.invoke(FunctionName=name)
+    error = json.load(answer["Payload"])
+    assert answer["FunctionError"] == "Unhandled"
+    assert f"does not run container images ({image}:2)" in error["errorMessage"]
+    with pytest.raises(client.exceptions.InvalidParameterValueException):
+        client.update_function_code(FunctionName=name, ZipFile=code())
+    client.delete_function(FunctionName=name)
 
 
 # -- API Gateway ------------------------------------------------------------------------------------------------------

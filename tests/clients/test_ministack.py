@@ -1,6 +1,10 @@
 """wschat against a third-party AWS emulator: it creates the template's resources without a superfluous call."""
 
+import base64
+import hashlib
+import io
 import json
+import zipfile
 
 import pytest
 
@@ -128,3 +132,46 @@ def test_the_printed_policy_is_sufficient(tmp_path):
         grant(policy("--down"))
         wschat("down", *target, "--yes", credentials=session())
         wschat("status", *target, *template, expect=3)
+
+
+CODE_IN_S3 = """
+Transform: AWS::Serverless-2016-10-31
+Resources:
+  Words: { Type: AWS::Serverless::LayerVersion, Properties: { ContentUri: "s3://zips/a layer", RetentionPolicy: Delete } }
+  Echo:
+    Type: AWS::Serverless::Function
+    Properties: { CodeUri: "s3://zips/some/code+here", Handler: app.handler, Runtime: python3.12, Layers: [!Ref Words] }
+"""
+
+
+def test_code_is_fetched_from_s3(tmp_path):
+    """ministack verifies signatures, those of S3, too."""
+    with Ministack(tmp_path, auth=True) as ministack:
+        url = f"http://127.0.0.1:{ministack.port}"
+        aws = Endpoint(url)
+        s3 = aws.client("s3")
+        s3.create_bucket(Bucket="zips")
+
+        def put(key, name, text):
+            packed = io.BytesIO()
+            with zipfile.ZipFile(packed, "w") as archive:
+                archive.writestr(name, text)
+            s3.put_object(Bucket="zips", Key=key, Body=packed.getvalue())
+            return base64.b64encode(hashlib.sha256(packed.getvalue()).digest()).decode()
+
+        first = put("some/code+here", "app.py", "def handler(event, context): return 1")
+        content = put("a layer", "python/words.py", "ONE = 1")
+        template = tmp_path / "s3.yaml"
+        template.write_text(CODE_IN_S3)
+        target = ("--stack", STACK, "--endpoint-url", url, "--data", tmp_path / ".wschat/local")
+        wschat("up", *target, "--template", template, "--yes")
+        client = aws.client("lambda")
+        echo = next(one for one in client.list_functions()["Functions"] if one["FunctionName"].startswith(f"{STACK}-Echo-"))
+        assert echo["CodeSha256"] == first
+        [layer] = echo["Layers"]
+        assert client.get_layer_version_by_arn(Arn=layer["Arn"])["Content"]["CodeSha256"] == content
+        second = put("some/code+here", "app.py", "def handler(event, context): return 2")
+        wschat("up", *target, "--template", template, "--yes")
+        assert client.get_function_configuration(FunctionName=echo["FunctionName"])["CodeSha256"] == second
+        wschat("down", *target, "--yes")
+        assert client.list_layer_versions(LayerName="Words")["LayerVersions"] == []

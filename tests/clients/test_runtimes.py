@@ -500,3 +500,74 @@ def test_functions_of_another_deployer_find_the_runtimes_sdk(aws, name):
         "index.handler",
     )
     assert (node.invoke(), python.invoke()) == ([], [])
+
+
+# -- Layers -----------------------------------------------------------------------------------------------------------
+
+
+def layer(aws, name, files):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for path, text in files.items():
+            entry = zipfile.ZipInfo(path)
+            entry.external_attr = 0o100755 << 16
+            archive.writestr(entry, text)
+    return aws.client("lambda").publish_layer_version(LayerName=name, Content={"ZipFile": packed.getvalue()})["LayerVersionArn"]
+
+
+def test_node_finds_what_layers_bring(aws, node, name):
+    layers = [
+        layer(aws, f"{name}-1", {
+            "nodejs/node_modules/wire/index.js": "exports.from = 'any';",
+            "nodejs/node_modules/both/index.js": "exports.from = 'first';",
+        }),
+        layer(aws, f"{name}-2", {
+            "nodejs/node22/node_modules/wire/index.js": "exports.from = 'node22';",
+            "nodejs/node_modules/both/index.js": "exports.from = 'second';",
+            "bin/tool": "#!/bin/sh\necho tool\n",
+            "extensions/agent": "#!/bin/sh\nexit 1\n",
+        }),
+    ]
+    foreign = f"arn:aws:lambda:{REGION}:580247275435:layer:LambdaInsightsExtension:53"
+    code = """
+        const { execSync } = require("node:child_process");
+        exports.handler = async () => ({ wire: require("wire").from, both: require("both").from, tool: execSync("tool").toString() });
+    """
+    function = node(code, Layers=[*layers, foreign])
+    assert function.result() == {"wire": "node22", "both": "second", "tool": "tool\n"}
+    lines = function.lines(2)
+    assert any(f"{foreign} is a layer of another account" in line for line in lines), lines
+    assert any("the external extension agent of a layer is not started" in line for line in lines), lines
+
+
+def test_python_finds_what_layers_bring(aws, python, name):
+    arn = layer(aws, name, {
+        "python/words.py": "FROM = 'python'",
+        "python/lib/python3.13/site-packages/site.py2": "",
+        "python/lib/python3.13/site-packages/versioned.py": "FROM = 'site-packages'",
+        "data/text": "text",
+    })
+    code = """
+import os, versioned, words
+
+def handler(event, context):
+    return [words.FROM, versioned.FROM, os.environ["PYTHONPATH"].split(":")[-1]]
+"""
+    function = python(code, Layers=[arn], Environment={"Variables": {"PYTHONPATH": "/var/task/own"}})
+    words, versioned, last = function.result()
+    assert (words, versioned) == ("python", "site-packages")
+    assert last.endswith("/python")
+
+
+def test_a_runtime_may_be_in_a_layer(aws, name):
+    runtime = """#!/bin/sh
+while true; do
+  head=$(mktemp)
+  curl -sS -o /dev/null -D "$head" "http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/invocation/next"
+  id=$(sed -n 's/^lambda-runtime-aws-request-id: *\\([^[:cntrl:]]*\\).*/\\1/ip' "$head")
+  curl -sS -o /dev/null -d '"from a layer"' "http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/invocation/$id/response"
+done
+"""
+    arn = layer(aws, name, {"bootstrap": runtime})
+    function = Function(aws, f"{name}-f", "provided.al2023", {"code": "x"}, "any.handler", Layers=[arn])
+    assert function.result() == "from a layer"

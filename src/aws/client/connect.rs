@@ -36,7 +36,7 @@ pub struct Aws {
     pub sts: aws_sdk_sts::Client,
     /// The source of credentials and endpoints; `None` for the local cloud.
     settings: Option<Settings>,
-    network: Arc<Network>,
+    pub(super) network: Arc<Network>,
     /// For clients whose endpoint is known later.
     pub(super) config: SdkConfig,
     pub apigateway: aws_sdk_apigatewayv2::Client,
@@ -144,6 +144,11 @@ impl Aws {
     /// A note for the user about where calls go, before the first is made.
     pub fn note(&self) -> Option<String> {
         self.settings.as_ref().and_then(Settings::note)
+    }
+
+    /// The endpoint that an option gives for all services.
+    pub(super) fn given_endpoint(&self) -> Option<String> {
+        self.settings.as_ref().and_then(|settings| settings.endpoint_url().map(str::to_owned))
     }
 
     /// Downloads what a presigned URL of AWS's points to.

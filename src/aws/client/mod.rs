@@ -12,6 +12,7 @@ mod pace;
 mod propagation;
 mod regions;
 mod retry;
+mod s3;
 mod settings;
 #[cfg(test)]
 mod simulation;
@@ -24,4 +25,5 @@ pub use held_body::{Ahead, Arrival, SIGNATURE_LIFE};
 pub use invoke::{ConnectionInfo, Invoked};
 pub use network::{BadProxy, Network, Tunnel};
 pub use propagation::{Ends, Propagation};
+pub use s3::{Fetched, S3, S3Error};
 pub use target::{ConnectError, Target};

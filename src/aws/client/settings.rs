@@ -45,6 +45,7 @@ const SERVICES: &[&str] = &[
     "CloudWatch Logs",
     "CloudFormation",
     "Resource Groups Tagging API",
+    "S3",
     "SSO",
     "SSO OIDC",
 ];
@@ -85,6 +86,11 @@ impl Settings {
         let settings = Self { env, profiles, profile, region, endpoint_url };
         settings.check()?;
         Ok(settings)
+    }
+
+    /// `--endpoint-url`.
+    pub fn endpoint_url(&self) -> Option<&str> {
+        self.endpoint_url.as_deref()
     }
 
     /// The profile to take credentials from and no others, if `--profile` named one.

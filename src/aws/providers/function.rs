@@ -7,6 +7,7 @@ use aws_sdk_lambda::config::StalledStreamProtectionConfig;
 use aws_sdk_lambda::config::timeout::TimeoutConfig;
 use aws_sdk_lambda::operation::create_function::CreateFunctionOutput;
 use aws_sdk_lambda::operation::create_function::builders::CreateFunctionFluentBuilder;
+use aws_sdk_lambda::operation::update_function_code::builders::UpdateFunctionCodeFluentBuilder;
 use aws_sdk_lambda::operation::update_function_configuration::UpdateFunctionConfigurationOutput;
 use aws_sdk_lambda::operation::update_function_configuration::builders::UpdateFunctionConfigurationFluentBuilder;
 use aws_sdk_lambda::primitives::Blob;
@@ -21,11 +22,14 @@ use super::tagged::to_ask;
 use super::{Context, Discovery, Provider, ResourceError, Search, gone_is_fine, pages, wait};
 use crate::aws::client::{Ahead, Arrival, Aws, AwsCall, CallError, Meaning, SIGNATURE_LIFE};
 use crate::core::types::function::{
-    Architecture, Environment, EphemeralStorage, Function, LOG_GROUP, LogFormat, Logging, POLICY, PackageType, Props,
-    TYPE, Tracing, TracingMode, arn, generated_name, is_generated_name, mebibytes, three_seconds, x86_64,
+    Architecture, Environment, EphemeralStorage, Function, IMAGE_URI, LOG_GROUP, LogFormat, Logging, POLICY,
+    PackageType, Props, TYPE, Tracing, TracingMode, arn, generated_names, is_generated_name, mebibytes, three_seconds,
+    x86_64,
 };
 use crate::core::types::tags::Tags;
-use crate::core::types::{Created, Desired, Health, Live, Owner, ResourceView, log_group, tags, to_value};
+use crate::core::types::{
+    Created, Desired, Health, Live, Owner, ResourceView, S3Object, Upload, log_group, tags, to_value,
+};
 use crate::core::words::{DeletionPolicy, Scope};
 
 #[async_trait]
@@ -82,8 +86,8 @@ impl Provider for Function {
     }
 
     fn seek(&self, it: &ResourceView<'_>, scope: &Scope, search: &mut Search) {
-        let made = generated_name(scope, it.logical_id);
-        search.functions.extend(it.name.filter(|name| *name == made).map(str::to_owned));
+        let made = generated_names(scope, it.logical_id);
+        search.functions.extend(it.name.filter(|name| made.iter().any(|made| made == name)).map(str::to_owned));
     }
 
     async fn find(&self, cx: Context<'_>, desired: &Desired) -> Result<Option<Live>, ResourceError> {
@@ -94,14 +98,15 @@ impl Provider for Function {
         let aws = cx.aws;
         let name = desired.name()?;
         let props: Props = desired.read()?;
-        let code = desired.code.clone().ok_or_else(|| ResourceError::Failed(format!("{name} has no code")))?;
+        let code = Source::of(&props, desired)?;
         let request = aws
             .lambda
             .create_function()
             .function_name(name)
             .role(&props.role)
-            .runtime(sdk::Runtime::from(props.runtime.as_str()))
-            .handler(&props.handler)
+            .package_type(package_type(&props))
+            .set_runtime(given(&props.runtime).map(sdk::Runtime::from))
+            .set_handler(given(&props.handler).map(str::to_owned))
             .set_description((!props.description.is_empty()).then(|| props.description.clone()))
             .timeout(props.timeout)
             .memory_size(props.memory_size)
@@ -130,7 +135,10 @@ impl Provider for Function {
         let to: Props = desired.read()?;
         let busy = matches!(live.health, Health::Busy(_));
         let again = matches!(live.health, Health::Outdated(_));
-        let other_code = again || from.code_sha256 != to.code_sha256 || from.architectures != to.architectures;
+        let other_code = again
+            || from.code_sha256 != to.code_sha256
+            || from.image_uri != to.image_uri
+            || from.architectures != to.architectures;
         // Two calls, and invocations between them. What the new code needs comes before it; what the old code still
         // reads goes after it.
         let mut first = to.clone();
@@ -156,14 +164,14 @@ impl Provider for Function {
             Ok::<_, ResourceError>(())
         };
         if other_code {
-            let code = desired.code.clone().ok_or_else(|| ResourceError::Failed(format!("{name} has no code")))?;
+            let code = Source::of(&to, desired)?;
             let call = AwsCall::new("lambda", "UpdateFunctionCode").repeatable();
             let time = attempt_time(code.len());
             let request = || {
                 let request = aws.lambda.update_function_code().function_name(name);
-                request.zip_file(Blob::new(code.clone())).set_architectures(Some(architectures(&to))).customize()
+                code.clone().update(request).set_architectures(Some(architectures(&to))).customize()
             };
-            let ahead = (busy || configures).then(|| {
+            let ahead = ((busy || configures) && code.travels()).then(|| {
                 aws.ahead(call, encoded_size(code.len()), time, |gate| {
                     request().config_override(traveling(time)).interceptor(gate).send()
                 })
@@ -210,7 +218,10 @@ impl Provider for Function {
     }
 
     async fn backup(&self, cx: Context<'_>, live: &Live, desired: &Desired) -> Option<Bytes> {
-        if live.properties.get("CodeSha256") == desired.properties.get("CodeSha256") {
+        // An image is not had from Lambda, and needs not be: its address is among the properties.
+        if live.properties.get("CodeSha256") == desired.properties.get("CodeSha256")
+            || live.properties.get(IMAGE_URI).is_some()
+        {
             return None;
         }
         let aws = cx.aws;
@@ -248,12 +259,65 @@ pub(super) fn log_group_of(name: &str) -> String {
     format!("{}{name}", log_group::LAMBDA)
 }
 
+/// Where Lambda gets a function's code.
+#[derive(Debug, Clone)]
+enum Source {
+    Zip(Bytes),
+    Object(S3Object),
+    Image(String),
+}
+
+impl Source {
+    fn of(props: &Props, desired: &Desired) -> Result<Self, ResourceError> {
+        if let Some(uri) = &props.image_uri {
+            return Ok(Self::Image(uri.clone()));
+        }
+        match desired.code.clone() {
+            Some(Upload::Zip(zip)) => Ok(Self::Zip(zip)),
+            Some(Upload::Object(object)) => Ok(Self::Object(object)),
+            None => Err(ResourceError::Failed(format!("{} has no code", desired.name()?))),
+        }
+    }
+
+    /// How many bytes go with the request.
+    fn len(&self) -> usize {
+        if let Self::Zip(zip) = self { zip.len() } else { 0 }
+    }
+
+    /// Whether anything does, so that it pays to send it ahead.
+    fn travels(&self) -> bool {
+        matches!(self, Self::Zip(_))
+    }
+
+    fn create(self) -> sdk::FunctionCode {
+        let code = sdk::FunctionCode::builder();
+        match self {
+            Self::Zip(zip) => code.zip_file(Blob::new(zip)),
+            Self::Object(S3Object { bucket, key, version }) => {
+                code.s3_bucket(bucket).s3_key(key).set_s3_object_version(version)
+            }
+            Self::Image(uri) => code.image_uri(uri),
+        }
+        .build()
+    }
+
+    fn update(self, request: UpdateFunctionCodeFluentBuilder) -> UpdateFunctionCodeFluentBuilder {
+        match self {
+            Self::Zip(zip) => request.zip_file(Blob::new(zip)),
+            Self::Object(S3Object { bucket, key, version }) => {
+                request.s3_bucket(bucket).s3_key(key).set_s3_object_version(version)
+            }
+            Self::Image(uri) => request.image_uri(uri),
+        }
+    }
+}
+
 /// The calls that create a function.
 struct Creation<'a> {
     aws: &'a Aws,
     /// Without the code.
     request: CreateFunctionFluentBuilder,
-    code: Bytes,
+    code: Source,
 }
 
 impl Creation<'_> {
@@ -261,8 +325,8 @@ impl Creation<'_> {
         AwsCall::new("lambda", "CreateFunction")
     }
 
-    fn with_code(&self, code: impl Into<Vec<u8>>) -> CreateFunctionFluentBuilder {
-        self.request.clone().code(sdk::FunctionCode::builder().zip_file(Blob::new(code)).build())
+    fn with_code(&self, code: Source) -> CreateFunctionFluentBuilder {
+        self.request.clone().code(code.create())
     }
 }
 
@@ -277,11 +341,18 @@ impl RoleCalls for Creation<'_> {
 
     /// One byte that is no code: it is cheap, and if Lambda looks at the role first, its error tells.
     fn probe(&self) -> Option<BoxFuture<'_, Result<(), CallError>>> {
-        let call = self.aws.call(Self::call(), || self.with_code("-").send());
+        // A request without a zip is as cheap as a probe.
+        if !self.code.travels() {
+            return None;
+        }
+        let call = self.aws.call(Self::call(), || self.with_code(Source::Zip(Bytes::from_static(b"-"))).send());
         Some(call.map(|result| result.map(drop)).boxed())
     }
 
     fn ahead(&self) -> Option<Ahead<'_, CreateFunctionOutput>> {
+        if !self.code.travels() {
+            return None;
+        }
         let time = attempt_time(self.code.len());
         self.aws.ahead(Self::call(), encoded_size(self.code.len()), time, |gate| {
             self.with_code(self.code.clone()).customize().config_override(traveling(time)).interceptor(gate).send()
@@ -297,8 +368,8 @@ async fn configure(cx: Context<'_>, name: &str, to: &Props) -> Result<(), Resour
         .update_function_configuration()
         .function_name(name)
         .role(&to.role)
-        .runtime(sdk::Runtime::from(to.runtime.as_str()))
-        .handler(&to.handler)
+        .set_runtime(given(&to.runtime).map(sdk::Runtime::from))
+        .set_handler(given(&to.handler).map(str::to_owned))
         // Leaving a member out means "no change": what the template does not say goes back to its default.
         .description(&to.description)
         .timeout(to.timeout)
@@ -351,10 +422,15 @@ pub(super) async fn read(aws: &Aws, name: &str) -> Result<Option<Live>, Resource
         Err(error) => return Err(error.into()),
     };
     let Some(configuration) = answer.configuration else { return Ok(None) };
+    let image_uri = answer.code.and_then(|code| code.image_uri);
     let tags: Tags = answer.tags.unwrap_or_default().into_iter().collect();
     let concurrency = answer.concurrency.and_then(|concurrency| concurrency.reserved_concurrent_executions);
     let health = health(&configuration);
-    let props = properties(configuration, tags::settable(tags.clone()), concurrency);
+    let mut props = properties(configuration, tags::settable(tags.clone()), concurrency);
+    if let Some(uri) = image_uri {
+        // Lambda's digest of an image is nothing that a plan could compare.
+        props = Props { image_uri: Some(uri), code_sha256: None, ..props };
+    }
     Ok(Some(Live {
         logical_id: tags.get(tags::LOGICAL_ID).cloned(),
         owner: tags::owner(&tags, aws.scope()),
@@ -387,7 +463,11 @@ fn properties(configuration: sdk::FunctionConfiguration, tags: Tags, concurrency
         runtime: configuration.runtime.map(|runtime| runtime.as_str().to_owned()).unwrap_or_default(),
         handler: configuration.handler.unwrap_or_default(),
         code: None,
-        package_type: PackageType::Zip,
+        package_type: match configuration.package_type {
+            Some(sdk::PackageType::Image) => PackageType::Image,
+            _ => PackageType::Zip,
+        },
+        image_uri: None,
         code_sha256: configuration.code_sha256,
         description: configuration.description.unwrap_or_default(),
         timeout: configuration.timeout.unwrap_or_else(three_seconds),
@@ -471,9 +551,21 @@ async fn set_concurrency(aws: &Aws, name: &str, executions: Option<i32>) -> Resu
     }
 }
 
+/// A setting that a container image does not have.
+fn given(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}
+
+fn package_type(props: &Props) -> sdk::PackageType {
+    match props.package_type {
+        PackageType::Zip => sdk::PackageType::Zip,
+        PackageType::Image => sdk::PackageType::Image,
+    }
+}
+
 /// How long an attempt with so many bytes of code may take: as long as any other call, and what the upload takes over a line
 /// of a megabit a second.
-fn attempt_time(code_size: usize) -> Duration {
+pub(super) fn attempt_time(code_size: usize) -> Duration {
     Duration::from_secs(30) + Duration::from_secs_f64(encoded_size(code_size) as f64 * 8.0 / 1e6)
 }
 
@@ -482,7 +574,7 @@ fn encoded_size(code_size: usize) -> usize {
     code_size.div_ceil(3) * 4
 }
 
-fn limit(attempt: Duration) -> aws_sdk_lambda::config::Builder {
+pub(super) fn limit(attempt: Duration) -> aws_sdk_lambda::config::Builder {
     aws_sdk_lambda::config::Builder::new().timeout_config(
         TimeoutConfig::builder().connect_timeout(Duration::from_secs(5)).operation_attempt_timeout(attempt).build(),
     )

@@ -18,6 +18,8 @@ mod gateway_account;
 mod inline_policy;
 mod integration;
 mod integration_response;
+mod layer_permission;
+mod layer_version;
 pub mod limits;
 mod log_group;
 mod managed_policy;
@@ -62,6 +64,8 @@ pub static PROVIDERS: &[&dyn Provider] = &[
     &crate::core::types::inline_policy::InlinePolicy,
     &crate::core::types::integration::Integration,
     &crate::core::types::integration_response::IntegrationResponse,
+    &crate::core::types::layer_permission::LayerPermission,
+    &crate::core::types::layer_version::LayerVersion,
     &crate::core::types::log_group::LogGroup,
     &crate::core::types::managed_policy::ManagedPolicy,
     &crate::core::types::model::Model,

@@ -388,6 +388,7 @@ impl<'a> Rounds<'a> {
         let stack = project::stack(&project, aws.scope(), true, self.ui)?;
         let code = project.code(&stack).map_err(|error| format!("{}: {error}", project.file()))?;
         if is_first {
+            desired.note_foreign_layers(&stack, self.ui);
             for (note, functions) in
                 project.substitutes(&stack).map_err(|error| format!("{}: {error}", project.file()))?
             {
@@ -398,13 +399,15 @@ impl<'a> Rounds<'a> {
             }
         }
         if let Some(inspected) = &self.args.inspect
-            && !code.iter().any(|code| code.logical_id == *inspected)
+            && !code.iter().any(|code| code.logical_id == *inspected && !code.is_layer)
         {
-            let known: Vec<&str> = code.iter().map(|code| code.logical_id.as_str()).collect();
+            let functions = code.iter().filter(|code| !code.is_layer);
+            let known: Vec<&str> = functions.map(|code| code.logical_id.as_str()).collect();
             let error = CommandError::new(format!("--inspect: the template has no function {inspected}"));
             return Err(Broken::Fatal(error.advice(format!("it has {}", known.join(", ")))));
         }
-        self.code.set(code, &desired.packaging(self.ui).1).await;
+        let s3 = desired.target.s3_reader(&code, &aws, self.ui).await?;
+        self.code.set(code, s3, &desired.packaging(self.ui).1).await;
         self.watch.inputs = self.code.inputs();
         self.project = Some(project);
         self.stack = Some(stack);

@@ -745,7 +745,7 @@ fn one_fault_of_a_sam_resource_is_one_error() {
         ("F(InlineCode: x, Runtime: nodejs22.x)", "missing property \"Handler\""),
         ("F(InlineCode: x, Handler: [], Runtime: nodejs22.x)", "missing property \"Handler\""),
         ("F(InlineCode: x, Handler: index.h, Runtime: {})", "missing property \"Runtime\""),
-        ("F(PackageType: Image, ImageUri: a)", "container images are not supported yet"),
+        ("F(PackageType: Image, ImageUri: a, Handler: x)", "Handler is for code in a zip"),
         ("F(PackageType: Image)", "'ImageUri' must be given"),
         ("F(FUNCTION, PackageType: zip)", "'PackageType' must be `Zip` or `Image`"),
         ("F(FUNCTION, Environment: { A: a, B: b })", "as in { Variables: { NAME: value } }"),

@@ -13,7 +13,7 @@ pub use crate::core::types::iam_permissions::Roles;
 
 use crate::core::plan::Plan;
 use crate::core::types::iam_permissions::Permissions;
-use crate::core::types::{self, role};
+use crate::core::types::{self, S3Object, role};
 use crate::core::words::Scope;
 
 /// An IAM policy document.
@@ -36,9 +36,13 @@ pub struct Statement {
 }
 
 /// The policy that `up` or `down` in `scope` needs to carry out `plan`, and `up` to roll it back; `roles` says how
-/// roles are read.
-pub fn needed(plan: &Plan, scope: &Scope, roles: Roles) -> Policy {
+/// roles are read, `objects` are the objects in S3 that code is fetched from.
+pub fn needed(plan: &Plan, scope: &Scope, roles: Roles, objects: &[S3Object]) -> Policy {
     let mut permissions = Permissions::default();
+    for S3Object { bucket, key, version } in objects {
+        let action = if version.is_some() { "GetObjectVersion" } else { "GetObject" };
+        permissions.allow("s3", &[action], format!("arn:{}:s3:::{bucket}/{key}", scope.partition));
+    }
     for kind in types::TYPES {
         kind.permissions_to_list(scope, roles, &mut permissions);
     }

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::core::words::{Path, Problem, ProblemKind};
+use crate::core::words::{Path, Problem, ProblemKind, runtimes};
 
 /// How SAM would build a function's code.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -15,6 +15,10 @@ pub enum Build {
     Skip,
     Makefile(Makefile),
     Esbuild(Esbuild),
+    /// `go build` (`BuildMethod: go1.x`).
+    Go,
+    /// A layer's content is built as a function's code of this runtime is, and put where that runtime looks for it.
+    LayerOf(String),
 }
 
 /// `BuildMethod: makefile`: `make build-LOGICAL-ID` puts the code into the folder `ARTIFACTS_DIR`.
@@ -108,7 +112,7 @@ const PROPERTIES: &[(&str, Form)] = &[
 const ORDINARY: &[&str] = &["provided", "provided.al2", "provided.al2023", "python-uv", "rust-cargolambda"];
 
 /// The prefixes of SAM's build methods that wschat does not support yet.
-const UNSUPPORTED: &[&str] = &["go", "dotnet", "java", "ruby"];
+const UNSUPPORTED: &[&str] = &["dotnet", "java", "ruby"];
 
 /// Reads the build settings from the `metadata` of a function with `runtime`; the metadata is at `place`.
 ///
@@ -144,6 +148,10 @@ pub fn read(metadata: &Value, runtime: &str, place: &Path) -> Result<Build, Prob
             Err(failed(format!("esbuild makes code for nodejs, and the Runtime is {runtime}")))
         }
         "esbuild" => esbuild(&metadata["BuildProperties"], &place.key("BuildProperties")),
+        "go1.x" if runtime.is_empty() || runtime.starts_with("provided") || runtime == "go1.x" => Ok(Build::Go),
+        "go1.x" => {
+            Err(failed(format!("BuildMethod go1.x makes code for provided.al2023, and the Runtime is {runtime}")))
+        }
         _ if ORDINARY.contains(&method) || version(method) => {
             let meant = match method {
                 "python-uv" => Some("python"),
@@ -163,7 +171,7 @@ pub fn read(metadata: &Value, runtime: &str, place: &Path) -> Result<Build, Prob
             "build it with a Makefile (BuildMethod: makefile), or name in CodeUri the folder or zip that a build made",
         )),
         _ => {
-            let mut known = vec!["esbuild", "makefile", "rust-cargolambda", "python-uv", "provided.al2023"];
+            let mut known = vec!["esbuild", "go1.x", "makefile", "rust-cargolambda", "python-uv", "provided.al2023"];
             if language(runtime).is_some() {
                 known.push(runtime);
             }
@@ -172,6 +180,29 @@ pub fn read(metadata: &Value, runtime: &str, place: &Path) -> Result<Build, Prob
                 .suggest(method, known))
         }
     }
+}
+
+/// Reads the build settings from the `metadata` of a layer (SAM developer guide, "Building Lambda layers"); the metadata is at
+/// `place`. Without them its content is taken as it is.
+///
+/// # Errors
+/// A problem, at its place.
+pub fn read_of_layer(metadata: &Value, place: &Path) -> Result<Build, Problem> {
+    let runtime = match &metadata["BuildMethod"] {
+        Value::Null => return Ok(Build::Skip),
+        Value::String(method) if method == "python-uv" => runtimes::newest_of("python").unwrap_or_default(),
+        Value::String(method) => method.as_str(),
+        _ => "",
+    };
+    if ["esbuild", "go1.x", "provided", "rust-cargolambda"].iter().any(|method| runtime.starts_with(method)) {
+        let what = format!("BuildMethod {runtime} does not make layers");
+        return Err(Problem::new(place.key("BuildMethod"), what)
+            .help("BuildMethod: nodejs24.x, python3.14 or makefile; without one, ContentUri is taken as it is"));
+    }
+    Ok(match read(metadata, "", place)? {
+        Build::Ordinary => Build::LayerOf(runtime.to_owned()),
+        other => other,
+    })
 }
 
 /// A boolean, quoted or not.
@@ -304,7 +335,8 @@ mod tests {
         let make = json!({ "BuildMethod": "makefile", "WorkingDirectory": "fn/sub" });
         let made = Makefile { context: None, working_directory: Some("fn/sub".to_owned()) };
         assert_eq!(read(&make, "python3.12", &Path::default()), Ok(Build::Makefile(made)));
-        for method in ["go1.x", "dotnet8", "java21", "ruby3.4"] {
+        assert_eq!(read(&json!({ "BuildMethod": "go1.x" }), "provided.al2023", &Path::default()), Ok(Build::Go));
+        for method in ["dotnet8", "java21", "ruby3.4"] {
             let (place, what, _) = problem(&json!({ "BuildMethod": method }), "nodejs20.x");
             assert_eq!(
                 (place.as_str(), what),
@@ -321,6 +353,24 @@ mod tests {
             assert_eq!((said.as_str(), helped.unwrap_or_default().as_str()), (what, help));
         }
         assert_eq!(problem(&json!({ "BuildMethod": { "Ref": "P" } }), "nodejs20.x").1, "BuildMethod must be a string");
+    }
+
+    #[test]
+    fn a_layer_is_built_for_the_runtime_that_its_method_names() {
+        let of_layer = |metadata: Value| read_of_layer(&metadata, &Path::default().key("Metadata"));
+        assert_eq!(of_layer(Value::Null), Ok(Build::Skip));
+        for runtime in ["nodejs22.x", "python3.12"] {
+            assert_eq!(of_layer(json!({ "BuildMethod": runtime })), Ok(Build::LayerOf(runtime.to_owned())));
+        }
+        assert_eq!(of_layer(json!({ "BuildMethod": "makefile" })), Ok(Build::Makefile(Makefile::default())));
+        for (method, what) in [
+            ("esbuild", "BuildMethod esbuild does not make layers"),
+            ("java21", "BuildMethod java21 is not supported yet"),
+            ("nodejs22", "there is no BuildMethod \"nodejs22\""),
+        ] {
+            assert_eq!(of_layer(json!({ "BuildMethod": method })).unwrap_err().what, what);
+        }
+        assert_eq!(of_layer(json!({ "BuildMethod": {} })).unwrap_err().what, "BuildMethod must be a string");
     }
 
     #[test]

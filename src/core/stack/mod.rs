@@ -75,6 +75,8 @@ pub struct Resource {
     pub binary: Option<String>,
     /// How to build the code, from the template's metadata.
     pub build: Build,
+    /// The logical id in the template: SAM gives layers other ones.
+    pub declared_as: String,
 }
 
 impl Resource {
@@ -101,22 +103,26 @@ impl StackView for BTreeMap<String, Resource> {
     }
 }
 
-/// The source of a function's code.
+/// The source of a function's code, or of a layer's content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Code {
     /// A folder, crate or zip file, relative to the template.
     Local(String),
-    /// In S3, where a tool put it from beside the template.
+    /// In S3.
     Uploaded(Uploaded),
     /// Inline in the template: the text of one file.
     Inline(String),
 }
 
-/// Code that another tool uploads: the template that this tool writes names the object in S3.
+/// Code that another tool uploads: the template that this tool writes, or a parameter, names the object in S3.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Uploaded {
+    /// The bucket, where it is known before anything exists.
+    pub bucket: Option<String>,
     /// The object's key; its last part is a name.
     pub key: String,
+    /// The object's version, if the template names one.
+    pub version: Option<String>,
     /// The folder or file that was uploaded, relative to the tool's output, if its metadata name it (the CDK's
     /// `aws:asset:path`).
     pub asset: Option<String>,

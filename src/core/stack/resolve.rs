@@ -210,15 +210,16 @@ fn global(type_name: &str, region: &str) -> Problem {
         .help(format!("deploy it in a stack in {home}"))
 }
 
-/// What a `declared` function's code in S3 was before it was uploaded under a key; `None` if the key does not tell.
-fn uploaded(declared: &template::Resource) -> impl Fn(&str) -> Option<Uploaded> {
+/// The object in S3 that the code of a `declared` function or layer names; `None` if its key is not known.
+fn uploaded(declared: &template::Resource, code: &Map<String, Value>) -> Option<Uploaded> {
+    let text = |name: &str| {
+        let text = code.get(name)?.as_str()?;
+        (!text.is_empty() && Token::find(text).is_empty()).then(|| text.to_owned())
+    };
     // The CDK notes the path of each asset, and which property it is for; functions have none but this.
     let asset = declared.metadata["aws:asset:path"].as_str().map(str::to_owned);
-    move |key| {
-        let uploaded = Uploaded { key: key.to_owned(), asset: asset.clone() };
-        let is_name = !["", ".", ".."].contains(&uploaded.name()) && Token::find(key).is_empty();
-        is_name.then_some(uploaded)
-    }
+    let uploaded = Uploaded { bucket: text("S3Bucket"), key: text("S3Key")?, version: text("S3ObjectVersion"), asset };
+    (!["", ".", ".."].contains(&uploaded.name())).then_some(uploaded)
 }
 
 /// The path of a resource.
@@ -427,7 +428,7 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// Takes the code out of the properties of a `declared` function.
+    /// Takes the code out of the properties of a `declared` function or layer.
     fn extract_code(
         &mut self,
         kind: &dyn Kind,
@@ -435,20 +436,18 @@ impl<'a> Resolver<'a> {
         properties: &mut Map<String, Value>,
         path: &Path,
     ) -> Option<Code> {
-        if !kind.has_code() {
-            return None;
-        }
-        let all = path;
-        let path = path.key("Code");
-        match properties.get("Code")? {
+        let property = kind.code_property()?;
+        let path = path.key(property);
+        let is_known = !self.failed.iter().any(|failed| path.is_above(failed) || failed.is_above(&path));
+        match properties.get(property)? {
             // The missing code has been reported.
             Value::Null => None,
             Value::String(local) if !local.starts_with("s3://") && Token::find(local).is_empty() => {
                 let local = local.clone();
-                properties.insert("Code".to_owned(), json!({ LOCAL_CODE: true }));
+                properties.insert(property.to_owned(), json!({ LOCAL_CODE: true }));
                 Some(Code::Local(local))
             }
-            Value::Object(code) if code.contains_key("ZipFile") => {
+            Value::Object(code) if kind.has_code() && code.contains_key("ZipFile") => {
                 let path = path.key("ZipFile");
                 let runtime = properties.get("Runtime").and_then(Value::as_str).unwrap_or_default().to_owned();
                 let Some(text) = code["ZipFile"].as_str().map(str::to_owned) else {
@@ -462,36 +461,31 @@ impl<'a> Resolver<'a> {
                     self.problems.push(problem.help("put it into a folder and name that in CodeUri"));
                     return None;
                 }
-                properties.insert("Code".to_owned(), json!({ LOCAL_CODE: true }));
+                properties.insert(property.to_owned(), json!({ LOCAL_CODE: true }));
                 Some(Code::Inline(text))
             }
-            Value::Object(code) if code.contains_key("ImageUri") => {
-                self.problems.push(
-                    Problem::new(path, "functions from container images are not supported yet")
-                        .kind(ProblemKind::Unsupported),
-                );
-                // Their other differences follow from this problem.
-                for name in ["Handler", "PackageType", "Runtime"] {
-                    self.failed.push(all.key(name));
-                    properties.insert(name.to_owned(), Value::from(""));
-                }
-                None
-            }
-            Value::Object(code) => match code.get("S3Key").and_then(Value::as_str).and_then(uploaded(declared)) {
+            // An image is nobody's to build here: the function's properties have its address.
+            Value::Object(code) if kind.has_code() && code.contains_key("ImageUri") => None,
+            Value::Object(code) if code.contains_key("S3Key") => match uploaded(declared, code) {
                 Some(uploaded) => {
-                    properties.insert("Code".to_owned(), json!({ LOCAL_CODE: true }));
+                    properties.insert(property.to_owned(), json!({ LOCAL_CODE: true }));
                     Some(Code::Uploaded(uploaded))
                 }
-                None => self.refuse_code(path),
+                None => {
+                    let what = "the key of code in S3 must be text that is known before anything exists";
+                    let problem = Problem::new(path.key("S3Key"), what).help("make it a parameter");
+                    self.problems.extend(is_known.then_some(problem));
+                    None
+                }
             },
-            _ => self.refuse_code(path),
+            _ => {
+                let what = format!("{property} must be a path beside the template, or name an object in S3");
+                let help = format!("{property}: PATH, or {property}: {{ S3Bucket: BUCKET, S3Key: KEY }}");
+                let problem = Problem::new(path, what).kind(ProblemKind::IllTyped).help(help);
+                self.problems.extend(is_known.then_some(problem));
+                None
+            }
         }
-    }
-
-    fn refuse_code(&mut self, path: Path) -> Option<Code> {
-        let problem = Problem::new(path, "code in S3 is not supported yet").kind(ProblemKind::Unsupported);
-        self.problems.push(problem.help("give the local folder, crate or zip file instead"));
-        None
     }
 
     /// Inline code with all references replaced: it is zipped before any resource exists.
@@ -660,8 +654,12 @@ impl<'a> Resolver<'a> {
             // It is built already, whatever the metadata say of how.
             Some(Code::Uploaded(_)) => Build::Skip,
             Some(code) => {
-                let runtime = properties["Runtime"].as_str().unwrap_or_default();
-                match build::read(&declared.metadata, runtime, &path.key("Metadata")) {
+                let place = path.key("Metadata");
+                let read = match kind.has_code() {
+                    true => build::read(&declared.metadata, properties["Runtime"].as_str().unwrap_or_default(), &place),
+                    false => build::read_of_layer(&declared.metadata, &place),
+                };
+                match read {
                     Ok(build) if matches!(code, Code::Local(_)) => build,
                     Ok(_) => Build::default(),
                     Err(problem) => {
@@ -687,6 +685,7 @@ impl<'a> Resolver<'a> {
             code,
             binary: declared.metadata["BuildProperties"]["Binary"].as_str().map(str::to_owned),
             build,
+            declared_as: self.template.declared_as(logical_id),
         };
         (resource, edges)
     }

@@ -144,7 +144,9 @@ fn parents(
         let (id, path) = (part.logical_id.clone(), part.path.key("Properties").key(within.property));
         match find_parent(part, within, given, &path, resources, &named, scope, edges) {
             Ok(Parent::Described(parent)) => {
-                let (parent, parent_name) = (parent.logical_id.clone(), parent.name.clone());
+                // A reference to what AWS mints stays one: a layer's version is not called by the layer's name.
+                let parent_name = parent.name.clone().filter(|_| Token::sole(given).is_none());
+                let parent = parent.logical_id.clone();
                 children.push(Child { id, parent, parent_name, path });
             }
             Ok(Parent::Foreign { kind, recorder }) => {
@@ -368,10 +370,9 @@ const PLACEHOLDER_ACCOUNT: &str = "000000000000";
 
 /// Whether `given` is the `Ref` of `resource`, or its ARN, whole or in part (`ACCOUNT:function:NAME`).
 fn is_called(resource: &Resource, given: &str, scope: &Scope) -> bool {
-    match &resource.name {
-        Some(name) => is_name(name, given, scope),
-        None => given == Token::text(&resource.logical_id, "Ref"),
-    }
+    // A layer has a name, and its versions have ids that AWS mints.
+    given == Token::text(&resource.logical_id, "Ref")
+        || resource.name.as_ref().is_some_and(|name| is_name(name, given, scope))
 }
 
 fn is_name(name: &str, given: &str, scope: &Scope) -> bool {

@@ -68,6 +68,10 @@ impl Kind for Fake {
         types::kind(self.type_name).is_some_and(|kind| kind.has_code())
     }
 
+    fn code_property(&self) -> Option<&'static str> {
+        types::kind(self.type_name)?.code_property()
+    }
+
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
         (self.canonical)(properties)
     }
@@ -671,7 +675,8 @@ fn code_in_s3_is_what_was_uploaded_under_its_key() {
         stack(&text).resources["F"].clone()
     };
     let uploaded = |key: &str, asset: Option<&str>| {
-        Some(Code::Uploaded(Uploaded { key: key.to_owned(), asset: asset.map(str::to_owned) }))
+        let (bucket, asset) = (Some("b".to_owned()), asset.map(str::to_owned));
+        Some(Code::Uploaded(Uploaded { bucket, key: key.to_owned(), version: None, asset }))
     };
     let it = function("{ S3Bucket: b, S3Key: !Sub 'app/${V}/f.zip' }", "{}");
     assert_eq!((&it.code, &it.build), (&uploaded("app/7/f.zip", None), &Build::Skip));
@@ -684,7 +689,48 @@ fn code_in_s3_is_what_was_uploaded_under_its_key() {
             "Resources:\n{TABLE}\n  F:\n    Type: AWS::Lambda::Function\n    \
              Properties: {{ Role: r, Runtime: nodejs22.x, Handler: a.b, Code: {{ S3Bucket: b, S3Key: {key} }} }}\n"
         );
-        assert!(problems(&text).contains("code in S3 is not supported yet"), "{key}: {}", problems(&text));
+        let what = "the key of code in S3 must be text that is known before anything exists";
+        assert!(problems(&text).contains(what), "{key}: {}", problems(&text));
+    }
+    // A bucket of the stack itself is none to fetch from.
+    let it = function("{ S3Bucket: !Ref Api, S3Key: k, S3ObjectVersion: v }", "{}");
+    let here = Uploaded { bucket: None, key: "k".to_owned(), version: Some("v".to_owned()), asset: None };
+    assert_eq!(it.code, Some(Code::Uploaded(here)));
+}
+
+#[test]
+fn a_layer_and_an_image_are_resolved() {
+    let text = "
+Resources:
+  Wire:
+    Type: AWS::Lambda::LayerVersion
+    Properties: { Content: { S3Bucket: b, S3Key: k }, CompatibleRuntimes: [nodejs22.x] }
+  Allow:
+    Type: AWS::Lambda::LayerVersionPermission
+    Properties: { LayerVersionArn: !Ref Wire, Action: lambda:GetLayerVersion, Principal: 'arn:aws:iam::210987654321:root' }
+  F:
+    Type: AWS::Lambda::Function
+    Properties: { Role: 'arn:aws:iam::1:role/r', PackageType: Image, Code: { ImageUri: here/it:1 }, Description: !GetAtt Wire.LayerVersionArn }
+";
+    let loaded = |text: &str| load(text.as_bytes(), &BTreeMap::new(), &scope());
+    let stack = loaded(text).unwrap();
+    let (wire, function) = (&stack.resources["Wire"], &stack.resources["F"]);
+    assert!(wire.name.as_ref().is_some_and(|name| name.starts_with("chat-Wire-")), "{:?}", wire.name);
+    assert!(matches!(&wire.code, Some(Code::Uploaded(it)) if it.key == "k"));
+    assert_eq!((&function.code, &function.properties["ImageUri"]), (&None, &json!("here/it:1")));
+    assert!(function.properties.get("Runtime").is_none() && function.hard.contains("Wire"), "{function:?}");
+    assert_eq!(stack.resources["Allow"].properties["Principal"], "210987654321");
+    for (properties, what) in [
+        ("PackageType: Image, Code: { ImageUri: a }, Runtime: nodejs22.x", "Runtime is for code in a zip"),
+        ("PackageType: Image, Code: { S3Bucket: b, S3Key: k }", "Code names no image"),
+        ("PackageType: Image, Code: { ImageUri: a }, ImageUri: a", "unknown property \"ImageUri\""),
+        ("Handler: a.b, Code: a", "missing property \"Runtime\" of AWS::Lambda::Function"),
+    ] {
+        let text = format!(
+            "Resources:\n  F:\n    Type: AWS::Lambda::Function\n    Properties: {{ Role: 'arn:aws:iam::1:role/r', {properties} }}\n"
+        );
+        let problems = loaded(&text).unwrap_err();
+        assert!(problems.len() == 1 && problems[0].what.contains(what), "{properties}: {problems:?}");
     }
 }
 

@@ -203,6 +203,15 @@ impl Template {
         (is_global && self.tree["Resources"].get(resource).is_some()).then(|| resource.clone())
     }
 
+    /// The logical id that the user wrote for a resource: SAM gives some another one.
+    pub fn declared_as(&self, logical_id: &str) -> String {
+        let written = self.origins.trace(&Path::default().key("Resources").key(logical_id));
+        match written.0.as_slice() {
+            [Step::Key(_), Step::Key(written)] => written.clone(),
+            _ => logical_id.to_owned(),
+        }
+    }
+
     /// The path that the user wrote for `path`; the same path if it was not created by the expansion.
     pub fn written(&self, path: &Path) -> Path {
         self.origins.trace(path)

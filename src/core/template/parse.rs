@@ -94,7 +94,7 @@ pub fn parse(bytes: &[u8]) -> Result<Template, Vec<Problem>> {
     template.globals = template.map(sections, "Globals");
     template.resources = template.section(sections, "Resources");
     template.check();
-    Ok(template)
+    Ok(template.with_asset_parameters())
 }
 
 /// CloudFormation refuses nulls anywhere but in metadata.

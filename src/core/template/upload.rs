@@ -6,6 +6,32 @@ use serde_json::{Value, json};
 use super::Template;
 use crate::core::words::{Path, Step};
 
+/// How the CDK names the parameters for an asset where nothing was bootstrapped for it (its legacy synthesizer): `AssetParameters`,
+/// the asset's hash, what it is, and eight digits.
+const ASSET: &str = "AssetParameters";
+
+impl Template {
+    /// The same template, in which the parameters that the CDK's own deployer would give a value have one: the name of an asset's zip as
+    /// the key. An asset is looked for on this machine, and needs no bucket.
+    #[must_use]
+    pub(super) fn with_asset_parameters(mut self) -> Self {
+        for (name, parameter) in &mut self.parameters {
+            let Some(rest) = name.strip_prefix(ASSET).filter(|_| parameter.default.is_none()) else { continue };
+            let hash: String = rest.chars().take_while(|c| c.is_ascii_digit() || ('a'..='f').contains(c)).collect();
+            let value = match &rest[hash.len()..] {
+                _ if hash.len() != 64 => continue,
+                what if what.starts_with("S3Bucket") => String::new(),
+                // The CDK splits it into a folder and a name.
+                what if what.starts_with("S3VersionKey") => format!("||{hash}.zip"),
+                what if what.starts_with("ArtifactHash") => hash,
+                _ => continue,
+            };
+            parameter.default = Some(value.into());
+        }
+        self
+    }
+}
+
 /// The Serverless Framework's logical id for its bucket.
 const BUCKET: &str = "ServerlessDeploymentBucket";
 
@@ -68,6 +94,26 @@ mod tests {
         let template = parse(text.as_bytes()).unwrap().without_upload();
         let names = template.resources.keys().chain(template.outputs.keys()).cloned().collect();
         (names, !template.left_out.is_empty())
+    }
+
+    #[test]
+    fn the_parameters_of_the_cdks_assets_have_values() {
+        let hash = "48ae271817747173f820f2c622accc39ca987ad47ac8134e6fcb416b37c62bcb";
+        let parameter = |what: &str| format!(r#""AssetParameters{hash}{what}": {{"Type": "String"}}"#);
+        let declared = ["S3Bucket097A6EE3", "S3VersionKey56A427CF", "ArtifactHashE5847599", "Other"].map(parameter);
+        let text = format!(
+            r#"{{"Parameters": {{{}, "AssetParameters": {{"Type": "String"}}}}, "Resources": {{}}}}"#,
+            declared.join(",")
+        );
+        let template = parse(text.as_bytes()).unwrap();
+        let defaults: Vec<Option<&str>> = template
+            .parameters
+            .values()
+            .map(|parameter| parameter.default.as_ref().and_then(serde_json::Value::as_str))
+            .collect();
+        let key = format!("||{hash}.zip");
+        // In the order of their names.
+        assert_eq!(defaults, [None, Some(hash), None, Some(""), Some(&key)]);
     }
 
     #[test]

@@ -27,13 +27,18 @@ pub struct Function;
 pub(crate) struct Props {
     pub(crate) function_name: Option<String>,
     pub(crate) role: String,
+    /// Empty of a container image, as the handler is.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) runtime: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) handler: String,
     /// Where the code comes from makes no difference to what is deployed: that is its digest.
     #[serde(default, skip_serializing)]
     pub(crate) code: Option<Value>,
     #[serde(default)]
     pub(crate) package_type: PackageType,
+    /// The container image, out of `Code`.
+    pub(crate) image_uri: Option<String>,
     /// Put in by the plan, from the code that was built: base64 of the zip's SHA-256, as Lambda reports it.
     pub(crate) code_sha256: Option<String>,
     #[serde(default)]
@@ -70,7 +75,11 @@ pub(crate) struct Environment {
 pub(crate) enum PackageType {
     #[default]
     Zip,
+    Image,
 }
+
+/// The property that names a function's container image.
+pub(crate) const IMAGE_URI: &str = "ImageUri";
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Architecture {
@@ -152,6 +161,7 @@ impl Props {
     pub(crate) fn configuration_differs(&self, other: &Self) -> bool {
         let configuration = |props: &Self| Self {
             code_sha256: None,
+            image_uri: None,
             architectures: Vec::new(),
             reserved_concurrent_executions: None,
             tags: Tags::new(),
@@ -184,6 +194,15 @@ impl Kind for Function {
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
         let mut props: Props = deserialize::read(properties)?;
+        if let Some(uri) = properties["Code"].get(IMAGE_URI) {
+            let Some(uri) = uri.as_str() else {
+                let place = Path::default().key("Code").key(IMAGE_URI);
+                return Err(vec![Problem::new(place, "ImageUri must be a string").kind(ProblemKind::IllTyped)]);
+            };
+            // CloudFormation takes an image for the code's type, too.
+            props.package_type = PackageType::Image;
+            props.image_uri = Some(uri.to_owned());
+        }
         if !Token::is_in(&props.role) && !props.role.starts_with("arn:") {
             let what = format!("a function's role is given by its ARN, not as \"{}\"", props.role);
             return Err(vec![Problem::new(Path::default().key("Role"), what).help("!GetAtt ROLE.Arn")]);
@@ -194,13 +213,35 @@ impl Kind for Function {
 
     fn refuses(&self, properties: &Value) -> Vec<Refusal> {
         let mut refusals = constraints::check(TYPE, properties);
+        let missing = |name: &str, help: Option<&str>| {
+            let problem = Problem::new(Path::default(), format!("missing property \"{name}\" of {TYPE}"));
+            let problem = Problem { help: help.map(str::to_owned), ..problem.kind(ProblemKind::Missing) };
+            Refusal { problem, missing: true }
+        };
+        let is_image = properties["PackageType"] == "Image" || properties["Code"].get(IMAGE_URI).is_some();
         // `canonical` cannot say it: what the plan and AWS know of a function has no code in it.
-        // Of container images there is more to say, and it is said.
-        if properties.get("Code").is_none() && properties["PackageType"] != "Image" {
-            let problem = Problem::new(Path::default(), format!("missing property \"Code\" of {TYPE}"))
-                .kind(ProblemKind::Missing)
-                .help("give the local folder, crate or zip file");
-            refusals.push(Refusal { problem, missing: true });
+        if properties.get("Code").is_none() {
+            refusals.push(missing("Code", Some("give the local folder, crate or zip file")));
+        }
+        for name in ["Handler", "Runtime"] {
+            match properties.get(name) {
+                None if !is_image => refusals.push(missing(name, None)),
+                Some(value) if is_image && !value.is_null() => {
+                    let what = format!("{name} is for code in a zip, and this function is a container image");
+                    let problem = Problem::of_key(Path::default().key(name), what);
+                    refusals.push(Refusal { problem, missing: false });
+                }
+                _ => {}
+            }
+        }
+        if properties["PackageType"] == "Image"
+            && properties["Code"].is_object()
+            && properties["Code"].get(IMAGE_URI).is_none()
+        {
+            let what = "the PackageType is Image, and Code names no image";
+            let problem = Problem::new(Path::default().key("Code"), what)
+                .help("wschat builds no container images: build it with docker, push it to ECR, and give Code: { ImageUri: URI }");
+            refusals.push(Refusal { problem, missing: false });
         }
         refusals
     }
@@ -229,7 +270,7 @@ impl Kind for Function {
     }
 
     fn internal(&self) -> &'static [&'static str] {
-        &[CODE]
+        &[CODE, IMAGE_URI]
     }
 
     fn create_only(&self) -> &'static [&'static str] {
@@ -270,7 +311,9 @@ impl Kind for Function {
         if it.name.is_some_and(|name| stack.parts(name).any(is_version)) {
             properties["Tags"][tags::VERSIONS] = "true".into();
         }
-        if let Some(digest) = stack.code(it.logical_id) {
+        if properties.get(IMAGE_URI).is_some() {
+            // The image is what it is called; Lambda's digest of it is known to nobody before.
+        } else if let Some(digest) = stack.code(it.logical_id) {
             properties[CODE] = digest.into();
         // No code was built: what is there is as good as any.
         } else if let Some(live) = it.name.and_then(|name| stack.live_named(TYPE, name))
@@ -290,6 +333,20 @@ impl Kind for Function {
 
     fn has_code(&self) -> bool {
         true
+    }
+
+    fn code_property(&self) -> Option<&'static str> {
+        Some("Code")
+    }
+
+    fn is_uploaded(&self, properties: &Value) -> bool {
+        properties.get(IMAGE_URI).is_none()
+    }
+
+    fn foreign_layers<'a>(&self, properties: &'a Value, scope: &Scope) -> Vec<&'a str> {
+        let layers = properties["Layers"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        // arn:PARTITION:lambda:REGION:ACCOUNT:layer:NAME:VERSION
+        layers.filter(|arn| arn.split(':').nth(4).is_some_and(|account| account != scope.account)).collect()
     }
 
     fn runs_as<'a>(&self, properties: &'a Value) -> Option<&'a str> {
@@ -363,6 +420,11 @@ impl Kind for Function {
                 permissions.pass(&role, "lambda.amazonaws.com");
             }
             for layer in it.texts("Layers") {
+                // Of a layer that is yet to be published nobody knows the number.
+                let layer = match Token::is_in(&layer) {
+                    true => it.scope.arn("lambda", &format!("layer:{ANY}")),
+                    false => layer,
+                };
                 permissions.allow("lambda", &["GetLayerVersion"], layer);
             }
         }
@@ -380,19 +442,22 @@ pub(crate) const POLICY: &str = "Policy";
 /// The attribute of a live function that names the log group which Lambda made for it and which carries no tags yet.
 pub(crate) const LOG_GROUP: &str = "LogGroup";
 
-/// The name that wschat gives the function `logical_id` of the stack in `scope` where the template gives none.
-pub fn generated_name(scope: &Scope, logical_id: &str) -> String {
-    // Other code than a zip is not taken, so this is all that a function's identity may hang on beside its logical id.
-    let create_only = json!({ "PackageType": PackageType::Zip });
-    let create_only = create_only.as_object().cloned().unwrap_or_default();
+/// The names that wschat gives the function `logical_id` of the stack in `scope` where the template gives none: one as a zip, one as
+/// a container image. That is all that a function's identity hangs on beside its logical id.
+pub fn generated_names(scope: &Scope, logical_id: &str) -> [String; 2] {
     let naming = Function.naming().map_or(64, |naming| naming.longest);
-    Identity { scope, type_name: TYPE, logical_id, create_only: &create_only }.name(naming)
+    [PackageType::Zip, PackageType::Image].map(|package_type| {
+        let create_only = json!({ "PackageType": package_type });
+        let create_only = create_only.as_object().cloned().unwrap_or_default();
+        Identity { scope, type_name: TYPE, logical_id, create_only: &create_only }.name(naming)
+    })
 }
 
 /// Whether `name` is what wschat calls a function of the stack in `scope`: its digits are those of the logical id that
 /// it has in it. (Of one whose logical id had to be cut that cannot be told.)
 pub fn is_generated_name(scope: &Scope, name: &str) -> bool {
-    logical_id_in(&scope.stack, name).is_some_and(|logical_id| generated_name(scope, logical_id) == name)
+    logical_id_in(&scope.stack, name)
+        .is_some_and(|logical_id| generated_names(scope, logical_id).iter().any(|generated| generated == name))
 }
 
 /// The property that is the digest of the code.

@@ -20,6 +20,8 @@ pub mod iam_permissions;
 pub mod inline_policy;
 pub mod integration;
 pub mod integration_response;
+pub mod layer_permission;
+pub mod layer_version;
 pub mod log_group;
 pub mod managed_policy;
 pub mod model;
@@ -79,6 +81,8 @@ pub static TYPES: &[&dyn Kind] = &[
     &alias::Alias,
     &version::Version,
     &function::Function,
+    &layer_permission::LayerPermission,
+    &layer_version::LayerVersion,
     &inline_policy::InlinePolicy,
     &gateway_account::Account,
     &role::Role,
@@ -355,10 +359,25 @@ pub trait Kind: Send + Sync + 'static {
         false
     }
 
+    /// The property that names the files to build and upload, if it has one: a function's code, a layer's content.
+    fn code_property(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Whether a resource with these properties is created from files that are built and uploaded.
+    fn is_uploaded(&self, _properties: &Value) -> bool {
+        self.code_property().is_some()
+    }
+
     /// The ARN of the role that the code of a resource with these properties runs as: it waits for the role's policies,
     /// since code that runs right before them may be without their permissions for minutes.
     fn runs_as<'a>(&self, _properties: &'a Value) -> Option<&'a str> {
         None
+    }
+
+    /// The layers of other accounts that a resource with these properties uses, by ARN.
+    fn foreign_layers<'a>(&self, _properties: &'a Value, _scope: &Scope) -> Vec<&'a str> {
+        Vec::new()
     }
 
     /// The URI that API Gateway invokes on behalf of a resource with these properties.
@@ -704,6 +723,31 @@ pub enum Health {
     Outdated(String),
 }
 
+/// An object in S3.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct S3Object {
+    pub bucket: String,
+    pub key: String,
+    /// `None` for the newest.
+    pub version: Option<String>,
+}
+
+impl fmt::Display for S3Object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "s3://{}/{}", self.bucket, self.key)?;
+        self.version.iter().try_for_each(|version| write!(f, "?versionId={version}"))
+    }
+}
+
+/// How Lambda gets code.
+#[derive(Debug, Clone)]
+pub enum Upload {
+    /// With the request.
+    Zip(Bytes),
+    /// From an object in its own region: a zip that is larger than a request may be.
+    Object(S3Object),
+}
+
 /// A desired resource, everything known.
 #[derive(Debug, Clone)]
 pub struct Desired {
@@ -712,8 +756,8 @@ pub struct Desired {
     pub name: Option<String>,
     /// Canonical properties without tokens, ownership tags included.
     pub properties: Value,
-    /// A function's code.
-    pub code: Option<Bytes>,
+    /// A function's code, or a layer's content.
+    pub code: Option<Upload>,
 }
 
 impl Desired {

@@ -8,7 +8,7 @@ use crate::core::words::DeletionPolicy;
 pub const PROPERTY: &str = "OwnershipMarker";
 
 /// The prefix of the marker in a description.
-const PREFIX: &str = "wschat:";
+pub(super) const PREFIX: &str = "wschat:";
 
 /// The most characters that Lambda accepts in the description of a version or an alias.
 const LONGEST: usize = 256;

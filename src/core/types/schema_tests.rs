@@ -181,19 +181,25 @@ const EXCEPTIONS: &[Exception] = &[
         type_name: "AWS::Lambda::Function",
         what: What::RequiredHere,
         paths: &["Handler", "Runtime"],
-        why: "only container images have none, and those are not supported yet",
-    },
-    Exception {
-        type_name: "AWS::Lambda::Function",
-        what: What::ValueThere,
-        paths: &["PackageType=Image"],
-        why: "container images are not supported yet, which the resolver says",
+        why: "only container images have none",
     },
     Exception {
         type_name: "AWS::Lambda::Function",
         what: What::RequiredHere,
         paths: &["Tags.Value"],
         why: "all types share one reader of tags, and elsewhere a tag must have a value; an empty one is the same tag",
+    },
+    Exception {
+        type_name: "AWS::Lambda::LayerVersion",
+        what: What::Opaque,
+        paths: &["Content"],
+        why: "the resolver reads it before the type does (`stack::resolve`)",
+    },
+    Exception {
+        type_name: "AWS::Lambda::LayerVersion",
+        what: What::CreateOnlyThere,
+        paths: &["CompatibleArchitectures", "CompatibleRuntimes", "Content", "Description", "LicenseInfo"],
+        why: "the name is of the layer, which stays; what differs in anything else is another version of it",
     },
     Exception {
         type_name: "AWS::Lambda::Version",

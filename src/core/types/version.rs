@@ -140,6 +140,16 @@ impl Kind for Version {
     fn conflicts(&self, stack: &dyn StackView) -> Vec<Problem> {
         let mut published = BTreeMap::new();
         let mut problems = Vec::new();
+        let is_image = |name: &str| {
+            stack
+                .of(names::FUNCTION)
+                .any(|it| it.name == Some(name) && it.properties.get(function::IMAGE_URI).is_some())
+        };
+        for version in stack.of(TYPE).filter(|version| is_image(version.text("FunctionName"))) {
+            let what = "versions of functions from container images are not supported yet";
+            let help = "Lambda's lists do not say which image a version has: leave the version out, or use a zip";
+            problems.push(Problem::new(version.path(), what).kind(ProblemKind::Unsupported).help(help));
+        }
         for version in stack.of(TYPE).filter(|version| !version.text("FunctionName").is_empty()) {
             if let Some(other) = published.insert(version.text("FunctionName"), version.logical_id) {
                 let what = format!("{other} already is a version of this function");

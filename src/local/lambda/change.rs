@@ -63,10 +63,11 @@ pub struct SettingsChange {
     pub tracing_config: Option<Mode>,
     pub logging_config: Option<LoggingChange>,
     pub dead_letter_config: Option<DeadLetters>,
+    /// The ARNs of layers' versions. They are looked up before the change is applied.
+    pub layers: Option<Vec<String>>,
     snap_start: Option<ApplyOn>,
     // Not available in the local cloud: refused if set.
     vpc_config: Option<Value>,
-    layers: Option<Value>,
     file_system_configs: Option<Value>,
     image_config: Option<Value>,
     #[serde(rename = "KMSKeyArn")]
@@ -222,7 +223,6 @@ impl SettingsChange {
     fn refuse_unserved(&self) -> Result<(), ApiError> {
         let unserved = [
             ("VpcConfig", &self.vpc_config),
-            ("Layers", &self.layers),
             ("FileSystemConfigs", &self.file_system_configs),
             ("ImageConfig", &self.image_config),
             ("KMSKeyArn", &self.kms_key_arn),

@@ -40,7 +40,9 @@ impl Environment {
     /// A cold environment: its first invocation starts it.
     pub fn new(host: Arc<LambdaHost>, spec: Arc<EnvironmentSpec>, permits: Permits) -> Self {
         let log = Arc::new(FunctionLog::new(host.logs.clone(), host.context.recorder.clone(), spec.clone()));
-        host.live.send_modify(|live| *live.entry(spec.deployment.code.hex()).or_default() += 1);
+        host.live.send_modify(|live| {
+            spec.deployment.files().into_iter().for_each(|name| *live.entry(name).or_default() += 1);
+        });
         let Permits { start, environment } = permits;
         let since = Instant::now();
         Self { host, spec, log, runtime: None, since, explained: false, start: Some(start), _permit: environment }
@@ -191,6 +193,10 @@ impl Environment {
         if let Some(why) = self.host.install_sdk(&self.spec).await {
             self.log.write(vec![why]);
         }
+        let lacks = self.spec.lacks();
+        if !lacks.is_empty() {
+            self.log.write(lacks.into_iter().map(|why| format!("wschat: {why}")).collect());
+        }
         self.log.init_start();
         let begun = Instant::now();
         let limit = self.spec.start_limit(self.host.init_limit);
@@ -212,11 +218,12 @@ impl Drop for Environment {
     fn drop(&mut self) {
         self.runtime = None;
         self.host.live.send_modify(|live| {
-            let code = self.spec.deployment.code.hex();
-            if let Some(count) = live.get_mut(&code) {
-                *count -= 1;
-                if *count == 0 {
-                    live.remove(&code);
+            for name in self.spec.deployment.files() {
+                if let Some(count) = live.get_mut(&name) {
+                    *count -= 1;
+                    if *count == 0 {
+                        live.remove(&name);
+                    }
                 }
             }
         });

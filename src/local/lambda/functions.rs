@@ -104,11 +104,17 @@ impl Lambda {
             let rule = "Member must have length less than or equal to 64";
             return Err(error::name_too_long(&constraint(&id.name, "functionName", rule)));
         }
-        if create.package_type.as_deref().is_some_and(|kind| kind != "Zip") {
-            return Err(error::invalid("Container images are not available in the local cloud."));
+        let is_image = create.package_type.as_deref() == Some("Image");
+        if is_image && create.code.image_uri.is_none() {
+            return Err(error::invalid("Please provide ImageUri when creating a function with packageType Image."));
         }
-        let settings = Settings::new(&id.name, create.architectures.as_deref(), create.settings)?;
-        self.check_runtime(&settings.runtime, None)?;
+        let image_uri = create.code.image_uri.clone().filter(|_| is_image);
+        let layers = self.layers(&id.region, create.settings.layers.as_deref().unwrap_or_default())?;
+        let settings = Settings::new(&id.name, create.architectures.as_deref(), image_uri, create.settings)?;
+        let settings = Settings { layers, ..settings };
+        if !is_image {
+            self.check_runtime(&settings.runtime, None)?;
+        }
         tags::check(&create.tags)?;
         self.must_be_assumable(&settings.role)?;
         let taken = |state: &State| match state.function(&id) {
@@ -117,7 +123,11 @@ impl Lambda {
         };
         self.registry.read(taken)?;
         let accepted = Instant::now();
-        let code = self.store_code(create.code.archive()?).await?;
+        let code = match &settings.image_uri {
+            // Nothing of it is here: it does not run.
+            Some(uri) => CodeArchive::of_image(uri),
+            None => self.store_code(create.code.archive()?).await?,
+        };
         // Unpacking is part of what AWS does while a function is pending; but the answer always says that it is pending.
         let pending = self.context.conditions.eventual.function_pending;
         let pending = pending.saturating_sub(accepted.elapsed()).max(pending / 2);
@@ -183,10 +193,17 @@ impl Lambda {
                 id.name,
                 version.deployment.code.hex()
             );
-            let mut shown = json!({
-                "Configuration": version.configuration(id, &reference.arn(), &number),
-                "Code": { "RepositoryType": "S3", "Location": location },
-            });
+            let code = match &version.deployment.settings.image_uri {
+                None => json!({ "RepositoryType": "S3", "Location": location }),
+                Some(uri) => {
+                    let repository = uri.split('@').next().unwrap_or_default();
+                    let repository = repository.rsplit_once(':').map_or(repository, |(repository, _)| repository);
+                    let resolved = format!("{repository}@sha256:{}", version.deployment.code.hex());
+                    json!({ "RepositoryType": "ECR", "ImageUri": uri, "ResolvedImageUri": resolved })
+                }
+            };
+            let mut shown =
+                json!({ "Configuration": version.configuration(id, &reference.arn(), &number), "Code": code });
             if !function.tags.is_empty() {
                 shown["Tags"] = json!(function.tags);
             }
@@ -217,22 +234,38 @@ impl Lambda {
         let id = &FunctionId::of(call)?;
         let update: UpdateCode = request.json()?;
         let architecture = architecture(update.architectures.as_deref())?;
-        self.registry.read(|state| state.function(id)?.may_change(id, update.revision_id.as_deref()))?;
-        let archive = update.code.archive()?;
+        let is_image = self.registry.read(|state| {
+            let function = state.function(id)?;
+            function.may_change(id, update.revision_id.as_deref())?;
+            Ok::<_, ApiError>(function.latest.deployment.settings.image_uri.is_some())
+        })?;
+        let image_uri = update.code.image_uri.clone().filter(|_| is_image);
+        if is_image && image_uri.is_none() {
+            return Err(error::invalid("Please provide ImageUri when updating a function with packageType Image."));
+        }
         let changed = |latest: &Version, code: CodeArchive| {
             let mut settings = latest.deployment.settings.clone();
             settings.architecture = architecture.clone().unwrap_or(settings.architecture);
+            settings.image_uri = image_uri.clone();
             Deployment::new(settings, code)
         };
+        let archive = match is_image {
+            true => None,
+            false => Some(update.code.archive()?),
+        };
         if update.dry_run {
-            let code = Packages::check(&archive)?;
+            let of_image = || CodeArchive::of_image(image_uri.as_deref().unwrap_or_default());
+            let code = archive.as_deref().map_or_else(|| Ok(of_image()), Packages::check)?;
             return self.registry.read(|state| {
                 let mut rehearsed = state.function(id)?.latest.clone();
                 rehearsed.deployment = changed(&rehearsed, code);
                 Ok(Response::json(200, &rehearsed.configuration(id, &id.arn(), LATEST)))
             });
         }
-        let code = self.store_code(archive).await?;
+        let code = match archive {
+            Some(archive) => self.store_code(archive).await?,
+            None => CodeArchive::of_image(image_uri.as_deref().unwrap_or_default()),
+        };
         let updating = self.context.conditions.eventual.function_updating;
         let configuration = self.registry.change(|state| {
             let function = state.function_mut(id)?;
@@ -263,7 +296,11 @@ impl Lambda {
         })?;
         let runtime = update.settings.runtime.is_some();
         let before_runtime = before.settings.runtime.clone();
-        let settings = before.settings.with(update.settings)?;
+        let layers = match &update.settings.layers {
+            Some(arns) => self.layers(&id.region, arns)?,
+            None => before.settings.layers.clone(),
+        };
+        let settings = Settings { layers, ..before.settings.with(update.settings)? };
         if runtime {
             self.check_runtime(&settings.runtime, Some(&before_runtime))?;
         }
@@ -297,7 +334,7 @@ impl Lambda {
     }
 
     /// Stores an archive. On a blocking thread, since hashing and unpacking take long.
-    async fn store_code(&self, archive: Vec<u8>) -> Result<CodeArchive, ApiError> {
+    pub(super) async fn store_code(&self, archive: Vec<u8>) -> Result<CodeArchive, ApiError> {
         let packages = self.packages.clone();
         let kept = tokio::task::spawn_blocking(move || packages.store(&archive)).await;
         kept.unwrap_or_else(|failed| Err(error::service(failed.to_string())))
@@ -337,8 +374,7 @@ impl Lambda {
         let inspect = self.executor.inspect(id);
         let spec = self.registry.read(|state| {
             let deployment = state.function(id).ok()?.latest.deployment.clone();
-            let folder = self.packages.folder(&deployment.code);
-            Some(EnvironmentSpec { id: id.clone(), version: LATEST.to_owned(), deployment, folder, inspect })
+            Some(EnvironmentSpec::new(id.clone(), LATEST.to_owned(), deployment, &self.packages, inspect))
         });
         if let Some(spec) = spec {
             self.executor.prepare(Arc::new(spec), from);

@@ -124,9 +124,8 @@ impl Lambda {
             }
             version.must_be_active()?;
             let deployment = version.serving(now()).clone();
-            let folder = self.packages.folder(&deployment.code);
             let inspect = self.executor.inspect(&reference.id);
-            let spec = EnvironmentSpec { id: reference.id.clone(), version: number, deployment, folder, inspect };
+            let spec = EnvironmentSpec::new(reference.id.clone(), number, deployment, &self.packages, inspect);
             Ok(Ready { spec: Arc::new(spec), limit: function.reserved_concurrency })
         })
     }

@@ -28,6 +28,8 @@ mod invoke;
 mod launch;
 mod mapping;
 mod mappings;
+mod layer;
+mod layers;
 mod name;
 mod operations;
 mod orphans;

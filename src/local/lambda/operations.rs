@@ -3,7 +3,9 @@
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 
-use super::required_permissions::{configuring, creating, invoking, mapping_source, on_all, on_function, on_mapping, tagging};
+use super::required_permissions::{
+    configuring, creating, invoking, mapping_source, on_all, on_function, on_layer, on_layer_version, on_layers, on_mapping, tagging,
+};
 use super::{Lambda, error};
 use crate::local::protocol::operation::Operation;
 use crate::local::protocol::operation::OperationEffect::{Changes, Reads};
@@ -68,6 +70,16 @@ const OPERATIONS: &[Row] = &[
     Row::new("GetEventSourceMapping", "GET", "/2015-03-31/event-source-mappings/{UUID}", Reads, Needs(on_mapping), Now(Lambda::get_event_source_mapping)),
     Row::new("UpdateEventSourceMapping", "PUT", "/2015-03-31/event-source-mappings/{UUID}", Changes, Needs(on_mapping), Now(Lambda::update_event_source_mapping)),
     Row::new("DeleteEventSourceMapping", "DELETE", "/2015-03-31/event-source-mappings/{UUID}", Changes, Needs(on_mapping), Now(Lambda::delete_event_source_mapping)),
+    Row::new("PublishLayerVersion", "POST", "/2018-10-31/layers/{LayerName}/versions", Changes, Needs(on_layer), Later(|lambda, call| Box::pin(lambda.publish_layer_version(call))))
+        .with_body_limit(70_167_211),
+    // And GetLayerVersionByArn, whose requests differ by their query alone.
+    Row::new("ListLayers", "GET", "/2018-10-31/layers", Reads, Needs(on_layers), Now(Lambda::list_layers)),
+    Row::new("ListLayerVersions", "GET", "/2018-10-31/layers/{LayerName}/versions", Reads, Needs(on_all), Now(Lambda::list_layer_versions)),
+    Row::new("GetLayerVersion", "GET", "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}", Reads, Needs(on_layer_version), Now(Lambda::get_layer_version)),
+    Row::new("DeleteLayerVersion", "DELETE", "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}", Changes, Needs(on_layer_version), Now(Lambda::delete_layer_version)),
+    Row::new("AddLayerVersionPermission", "POST", "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy", Changes, Needs(on_layer_version), Now(Lambda::add_layer_version_permission)),
+    Row::new("GetLayerVersionPolicy", "GET", "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy", Reads, Needs(on_layer_version), Now(Lambda::get_layer_version_policy)),
+    Row::new("RemoveLayerVersionPermission", "DELETE", "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy/{StatementId}", Changes, Needs(on_layer_version), Now(Lambda::remove_layer_version_permission)),
     Row::new("TagResource", "POST", "/2017-03-31/tags/{Resource}", Changes, Needs(tagging), Now(Lambda::tag_resource)),
     Row::new("UntagResource", "DELETE", "/2017-03-31/tags/{Resource}", Changes, Needs(tagging), Now(Lambda::untag_resource)),
     Row::new("ListTags", "GET", "/2017-03-31/tags/{Resource}", Reads, Needs(tagging), Now(Lambda::list_tags)),

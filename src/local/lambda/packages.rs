@@ -40,6 +40,11 @@ impl CodeArchive {
         Self { sha256: BASE64_STANDARD.encode(Sha256::digest(archive)), size: archive.len() as u64 }
     }
 
+    /// What stands for a container image, of which nothing is stored here: a digest of its name.
+    pub fn of_image(uri: &str) -> Self {
+        Self { size: 0, ..Self::of(uri.as_bytes()) }
+    }
+
     /// The SHA-256 in hexadecimal: base64 has slashes, which file names and URL segments cannot have.
     pub fn hex(&self) -> String {
         hex::encode(BASE64_STANDARD.decode(&self.sha256).unwrap_or_default())
@@ -56,6 +61,61 @@ pub fn bytecode(contents: &Path) -> PathBuf {
 }
 
 const BYTECODE: &str = "bytecode";
+
+/// The name of the folder in which the contents of several layers are one; none where there are not several.
+pub fn merged_name(layers: &[CodeArchive]) -> Option<String> {
+    let names: Vec<String> = layers.iter().map(CodeArchive::hex).collect();
+    (names.len() > 1).then(|| hex::encode(Sha256::digest(names.join(" "))))
+}
+
+/// Makes of the contents of layers one folder, `merged`, in which later layers win, unless it is there. Blocks.
+///
+/// # Errors
+/// When the disk fails.
+pub fn merge(layers: &[PathBuf], merged: &Path) -> io::Result<()> {
+    if merged.is_dir() {
+        return Ok(());
+    }
+    // Under another name and renamed, so that a folder of that name is always complete.
+    let beside = merged.with_file_name(Uuid::new_v4().to_string());
+    fs::create_dir_all(&beside)?;
+    for layer in layers {
+        merge_folder(layer, &beside)?;
+    }
+    match fs::rename(&beside, merged) {
+        // Another environment was faster.
+        Err(_) if merged.is_dir() => own_folder::remove(&beside),
+        renamed => renamed,
+    }
+}
+
+fn merge_folder(from: &Path, to: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (path, place) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_type()?.is_dir() {
+            if !place.is_dir() {
+                remove_file(&place)?;
+                fs::create_dir(&place)?;
+            }
+            merge_folder(&path, &place)?;
+            continue;
+        }
+        if place.is_dir() {
+            fs::remove_dir_all(&place)?;
+        }
+        remove_file(&place)?;
+        fs::hard_link(&path, &place).or_else(|_| fs::copy(&path, &place).map(drop))?;
+    }
+    Ok(())
+}
+
+fn remove_file(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
 
 /// All archives, by their SHA-256: functions with the same code share one.
 #[derive(Debug, Clone)]
@@ -125,6 +185,15 @@ impl Packages {
     /// The folder with an archive's contents.
     pub fn folder(&self, code: &CodeArchive) -> PathBuf {
         self.contents.join(code.hex())
+    }
+
+    /// The folders of layers, in their order, and the folder that functions with them see below `/opt`; none where this machine has
+    /// none of them. Several are made one by `merge`.
+    pub fn layers(&self, layers: &[CodeArchive]) -> Option<(Vec<PathBuf>, PathBuf)> {
+        let folders: Vec<PathBuf> = layers.iter().map(|code| self.folder(code)).collect();
+        let merged = merged_name(layers).map(|name| self.contents.join(name));
+        let opt = merged.or_else(|| folders.first().cloned())?;
+        Some((folders, opt))
     }
 
     /// Reads an archive by its SHA-256 in hexadecimal.

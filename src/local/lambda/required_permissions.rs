@@ -5,6 +5,7 @@ use serde::de::IgnoredAny;
 use std::collections::BTreeMap;
 
 use super::mapping;
+use super::layer::layer_arn;
 use super::name::{FunctionId, Reference};
 use crate::core::iam::need::{Need, creation, pass_role};
 use crate::local::protocol::service::ServiceCall;
@@ -54,6 +55,31 @@ pub fn on_all(call: &ServiceCall) -> Vec<Need> {
 /// The operation on the function that the path names.
 pub fn on_function(call: &ServiceCall) -> Vec<Need> {
     vec![Need::new(action(call), arn(call, call.id(0)))]
+}
+
+/// The ARN of a layer by its name or ARN.
+fn layer(call: &ServiceCall) -> String {
+    let named = call.id(0);
+    let name = named.split_once(":layer:").map_or(named, |(_, name)| name);
+    layer_arn(call.region(), name)
+}
+
+/// The operation on the layer that the path names.
+pub fn on_layer(call: &ServiceCall) -> Vec<Need> {
+    vec![Need::new(action(call), layer(call))]
+}
+
+/// The operation on the layer's version that the path names.
+pub fn on_layer_version(call: &ServiceCall) -> Vec<Need> {
+    vec![Need::new(action(call), format!("{}:{}", layer(call), call.id(1)))]
+}
+
+/// `ListLayers`, or `GetLayerVersion` of the version that the query names.
+pub fn on_layers(call: &ServiceCall) -> Vec<Need> {
+    match call.request.query("Arn").filter(|_| call.request.query("find") == Some("LayerVersion")) {
+        Some(arn) => vec![Need::new("lambda:GetLayerVersion", arn)],
+        None => on_all(call),
+    }
 }
 
 /// `InvokeFunction`, as the action is called.
@@ -116,6 +142,8 @@ mod tests {
     fn operations_need_their_action_on_their_function() {
         const ROLE: &str = "arn:aws:iam::000000000000:role/r";
         const FUNCTION: &str = "arn:aws:lambda:eu-west-1:000000000000:function:chat";
+        const LAYER: &str = "arn:aws:lambda:eu-west-1:000000000000:layer:l";
+        let layer_version = format!("{LAYER}:2");
         let create =
             format!(r#"{{"FunctionName":"chat","Role":"{ROLE}","Code":{{"ZipFile":"x"}},"Tags":{{"a":"b"}}}}"#);
         let configure = format!(r#"{{"Role":"{ROLE}","Layers":["arn:aws:lambda:eu-west-1:1:layer:l:1"]}}"#);
@@ -145,6 +173,9 @@ mod tests {
             ("POST", "/2015-03-31/functions/chat:live/invocations", "", &[("lambda:InvokeFunction", &live)]),
             ("POST", &tags, r#"{"Tags":{"a":"b"}}"#, &[("lambda:TagResource", FUNCTION)]),
             ("GET", "/2015-03-31/functions/chat/code/x", "", &[]),
+            ("POST", "/2018-10-31/layers/l/versions", "", &[("lambda:PublishLayerVersion", LAYER)]),
+            ("GET", "/2018-10-31/layers", "", &[("lambda:ListLayers", "*")]),
+            ("DELETE", "/2018-10-31/layers/l/versions/2", "", &[("lambda:DeleteLayerVersion", &layer_version)]),
         ];
         for (method, uri, body, expected) in cases {
             let (path, query) = uri.split_once('?').unwrap_or((uri, ""));

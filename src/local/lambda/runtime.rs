@@ -13,9 +13,10 @@ use tokio::time::{Instant, sleep_until};
 use super::failure::InvocationFailure;
 use super::function_log::FunctionLog;
 use super::launch::{launch, not_started, variables};
+use super::packages;
 use super::process::Process;
 use super::runtime_api::{Invocation, RuntimeApi, RuntimeReport};
-use super::sandbox::{Layout, MountPlan, TASK, TMP};
+use super::sandbox::{Layout, MountPlan, OPT, TASK, TMP};
 use super::spec::{EnvironmentSpec, LambdaHost};
 use super::write_protection::Protected;
 
@@ -56,13 +57,19 @@ impl Runtime {
         let deadline = Instant::now() + limit;
         let isolated = host.isolates().await;
         let root = if isolated { Path::new(TASK) } else { &spec.folder };
-        let mut command = launch(spec, root, &host.interpreters).await?;
+        if let Some((folders, merged)) = spec.layers.clone().filter(|(folders, _)| folders.len() > 1) {
+            let made = tokio::task::spawn_blocking(move || packages::merge(&folders, &merged)).await;
+            let failed = |error: io::Error| InvocationFailure::no_entrypoint(format!("no layers: {error}"));
+            made.map_err(io::Error::other).and_then(|made| made).map_err(failed)?;
+        }
+        let opt = host.opt(spec).await;
+        let mut command = launch(spec, root, opt.as_deref(), &host.interpreters).await?;
         let api = RuntimeApi::listen()
             .await
             .map_err(|error| InvocationFailure::no_entrypoint(format!("no port for the Runtime API: {error}")))?;
         let credentials = host.roles.issue(&spec.deployment.settings.role, &spec.id.name);
         let files = if isolated {
-            FunctionFiles::isolated(host, spec, &mut command)
+            FunctionFiles::isolated(host, spec, opt.as_deref(), &mut command)
         } else {
             FunctionFiles::shared(host, spec).await
         };
@@ -70,7 +77,7 @@ impl Runtime {
             files.map_err(|error| InvocationFailure::no_entrypoint(format!("no files for the function: {error}")))?;
         // Temporary files go to a folder of the environment's own, and the code does not see files of the developer's home.
         command.env("TMPDIR", files.tmp()).env("HOME", files.tmp());
-        command.envs(variables(spec, root, host, &credentials, log.stream(), api.address));
+        command.envs(variables(spec, (root, opt.as_deref()), host, &credentials, log.stream(), api.address));
         let started = Process::start(&mut command, log.clone()).await;
         let process = started.map_err(|error| match files.explain(&error) {
             Some(why) => InvocationFailure::no_entrypoint(format!("no file system for the function: {why}")),
@@ -186,20 +193,29 @@ enum FunctionFiles {
 
 impl FunctionFiles {
     /// A file system of its own for the process of `command`.
-    fn isolated(host: &LambdaHost, spec: &EnvironmentSpec, command: &mut Command) -> io::Result<Self> {
+    fn isolated(
+        host: &LambdaHost,
+        spec: &EnvironmentSpec,
+        opt: Option<&Path>,
+        command: &mut Command,
+    ) -> io::Result<Self> {
         let context = &host.context;
         let std = command.as_std_mut();
         // Interpreters and clients; the data folder contains everything else that variables refer to.
         let named = std::iter::once(std.get_program()).chain(std.get_args()).map(PathBuf::from);
         let data = std::path::absolute(context.store.folder())?;
-        let mut needed: Vec<PathBuf> = named.filter(|path| path.is_absolute()).collect();
+        let is_layers = |path: &PathBuf| opt.is_some_and(|opt| path.starts_with(opt));
+        let mut needed: Vec<PathBuf> = named.filter(|path| path.is_absolute() && !is_layers(path)).collect();
         needed.extend(interpreter(spec, Path::new(std.get_program())));
         needed.extend(spec.inspect.iter().filter_map(|inspect| inspect.modules.clone()));
         needed.extend([data, std::path::absolute(&context.ca_bundle)?]);
         let names = host.addresses().into_iter().map(|(name, _)| name).collect();
         let (code, lambda) = (spec.folder.canonicalize()?, host.folder());
         let storage = spec.deployment.settings.ephemeral_storage;
-        let plan = MountPlan::new(&Layout { code: &code, lambda: &lambda, storage, needed, names })?;
+        let merged = spec.layers.as_ref().filter(|_| opt == Some(Path::new(OPT)));
+        let merged = merged.map(|(_, merged)| merged.canonicalize()).transpose()?;
+        let plan =
+            MountPlan::new(&Layout { code: &code, opt: merged.as_deref(), lambda: &lambda, storage, needed, names })?;
         plan.apply(std);
         Ok(Self::Isolated(plan))
     }

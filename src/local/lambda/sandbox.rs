@@ -15,6 +15,9 @@ pub use linux::{MountPlan, probe};
 /// The code's folder in a function's own file system.
 pub const TASK: &str = "/var/task";
 
+/// The folder of the layers in it.
+pub const OPT: &str = "/opt";
+
 /// The folder for temporary files in it.
 pub const TMP: &str = "/tmp";
 
@@ -26,6 +29,8 @@ pub const REFUSING_ADDRESS: &str = "127.0.4.43";
 pub struct Layout<'a> {
     /// The folder with the function's code, absolute.
     pub code: &'a Path,
+    /// The folder that is to be at [`OPT`], absolute; `None` leaves the machine's there.
+    pub opt: Option<&'a Path>,
     /// Lambda's folder, absolute: Node.js finds its `node_modules` and `package.json` above the code.
     pub lambda: &'a Path,
     /// The size of `/tmp` in MB.

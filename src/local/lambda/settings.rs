@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::change::{LoggingChange, SettingsChange};
 use super::error::{self, constraint};
+use super::layer::LayerUse;
 use crate::local::protocol::wire::ApiError;
 
 /// A function's complete settings.
@@ -31,6 +32,11 @@ pub struct Settings {
     /// The ARN of the queue or topic for events that the function could not handle.
     #[serde(default)]
     pub dead_letters: Option<String>,
+    #[serde(default)]
+    pub layers: Vec<LayerUse>,
+    /// The container image; then there is no runtime and no handler.
+    #[serde(default)]
+    pub image_uri: Option<String>,
 }
 
 /// Where and how a function logs.
@@ -57,12 +63,17 @@ impl Settings {
     ///
     /// # Errors
     /// Lambda's refusal of a missing setting, or of a value outside its limits.
-    pub fn new(function: &str, architectures: Option<&[String]>, change: SettingsChange) -> Result<Self, ApiError> {
+    pub fn new(
+        function: &str,
+        architectures: Option<&[String]>,
+        image_uri: Option<String>,
+        change: SettingsChange,
+    ) -> Result<Self, ApiError> {
         if change.role.is_none() {
             let missing = "Value null at 'role' failed to satisfy constraint: Member must not be null";
             return Err(error::validation(&[missing.to_owned()]));
         }
-        if change.runtime.is_none() || change.handler.is_none() {
+        if image_uri.is_none() && (change.runtime.is_none() || change.handler.is_none()) {
             return Err(error::invalid(
                 "Runtime and Handler are mandatory parameters for functions created with deployment packages.",
             ));
@@ -85,6 +96,8 @@ impl Settings {
                 log_group: format!("/aws/lambda/{function}"),
             },
             dead_letters: None,
+            layers: Vec::new(),
+            image_uri,
         };
         defaults.with(change)
     }
@@ -115,6 +128,7 @@ impl Settings {
 
     /// The settings as members of `FunctionConfiguration`.
     pub fn members(&self, region: &str) -> Value {
+        let package_type = if self.image_uri.is_some() { "Image" } else { "Zip" };
         let mut members = json!({
             "Runtime": self.runtime,
             "Role": self.role,
@@ -123,7 +137,7 @@ impl Settings {
             "Timeout": self.timeout,
             "MemorySize": self.memory_size,
             "TracingConfig": { "Mode": self.tracing },
-            "PackageType": "Zip",
+            "PackageType": package_type,
             "Architectures": [self.architecture],
             "EphemeralStorage": { "Size": self.ephemeral_storage },
             "SnapStart": { "ApplyOn": "None", "OptimizationStatus": "Off" },
@@ -135,6 +149,15 @@ impl Settings {
         }
         if let Some(variables) = &self.environment {
             members["Environment"] = json!({ "Variables": variables });
+        }
+        if !self.layers.is_empty() {
+            let shown = |layer: &LayerUse| json!({ "Arn": layer.arn, "CodeSize": layer.code.as_ref().map_or(0, |code| code.size) });
+            members["Layers"] = self.layers.iter().map(shown).collect();
+        }
+        if let Value::Object(members) = &mut members
+            && self.image_uri.is_some()
+        {
+            ["Runtime", "Handler", "RuntimeVersionConfig"].iter().for_each(|name| drop(members.shift_remove(*name)));
         }
         members
     }
@@ -205,7 +228,7 @@ mod tests {
     }
 
     fn chat() -> Settings {
-        Settings::new("chat", None, change(complete())).unwrap()
+        Settings::new("chat", None, None, change(complete())).unwrap()
     }
 
     #[test]
@@ -260,7 +283,7 @@ mod tests {
         for missing in ["Runtime", "Handler", "Role"] {
             let mut members = complete();
             members.as_object_mut().unwrap().remove(missing);
-            assert!(Settings::new("chat", None, change(members)).is_err(), "{missing}");
+            assert!(Settings::new("chat", None, None, change(members)).is_err(), "{missing}");
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -14,12 +14,14 @@ use tokio::sync::{OnceCell, OwnedSemaphorePermit, watch};
 use super::inspect::Inspect;
 use super::interpreters::Interpreters;
 use super::name::FunctionId;
-use super::sandbox;
+use super::packages::Packages;
+use super::sandbox::{self, OPT};
 use super::state::Deployment;
 use super::write_protection::WriteProtection;
 use crate::local::context::CloudContext;
 use crate::local::context::ports::{Apis, LogSink, Roles, SdkInstaller};
 use crate::local::lock::lock;
+use crate::machine::program;
 
 /// The folder for the environments' files, below Lambda's folder.
 pub const SCRATCH: &str = "tmp";
@@ -48,7 +50,7 @@ pub struct LambdaHost {
     pub live: watch::Sender<LiveEnvironments>,
 }
 
-/// The number of environments by the SHA-256 of their code in hexadecimal; never 0.
+/// The number of environments by the folders that they use (`Deployment::files`); never 0.
 pub type LiveEnvironments = HashMap<String, usize>;
 
 impl LambdaHost {
@@ -74,6 +76,17 @@ impl LambdaHost {
         *self.isolates.get_or_init(probe).await
     }
 
+    /// The folder where a function finds its layers: `/opt` where it has a file system of its own in which nothing else is needed
+    /// from there, else the folder itself.
+    pub async fn opt(&self, spec: &EnvironmentSpec) -> Option<PathBuf> {
+        let (_, folder) = spec.layers.as_ref()?;
+        let runtime = spec.deployment.settings.runtime.as_str();
+        let programs = [runtime, "node", "python3"].into_iter().filter_map(|name| program::locate(name, None));
+        let programs = programs.map(|program| program.canonicalize().unwrap_or(program));
+        let is_free = Path::new(OPT).is_dir() && programs.chain([self.folder()]).all(|path| !path.starts_with(OPT));
+        Some(if is_free && self.isolates().await { PathBuf::from(OPT) } else { folder.clone() })
+    }
+
     /// A temporary folder for one environment without a file system of its own; removed with the environment.
     ///
     /// # Errors
@@ -86,7 +99,7 @@ impl LambdaHost {
 
     /// Installs the SDK that the runtime includes on AWS, once for each runtime and code. Returns the reason of a failure.
     pub async fn install_sdk(&self, spec: &EnvironmentSpec) -> Option<String> {
-        let sdk = self.sdk.get()?;
+        let sdk = self.sdk.get().filter(|_| spec.deployment.settings.image_uri.is_none())?;
         let runtime = &spec.deployment.settings.runtime;
         let code = (runtime.clone(), spec.folder.clone());
         if lock(&self.sdk_installs)
@@ -122,6 +135,8 @@ pub struct EnvironmentSpec {
     pub deployment: Deployment,
     /// The folder with the code.
     pub folder: PathBuf,
+    /// The folders of its layers, and the one in which it finds them.
+    pub layers: Option<(Vec<PathBuf>, PathBuf)>,
     /// Where a debugger is waited for.
     pub inspect: Option<Inspect>,
 }
@@ -130,6 +145,43 @@ pub struct EnvironmentSpec {
 const NO_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl EnvironmentSpec {
+    /// What runs a version of a function.
+    pub fn new(
+        id: FunctionId,
+        version: String,
+        deployment: Deployment,
+        packages: &Packages,
+        inspect: Option<Inspect>,
+    ) -> Self {
+        let folder = packages.folder(&deployment.code);
+        let layers: Vec<_> = deployment.settings.layers.iter().filter_map(|layer| layer.code.clone()).collect();
+        Self { id, version, folder, layers: packages.layers(&layers), deployment, inspect }
+    }
+
+    /// What its layers have that it does without on this machine, a sentence each.
+    pub fn lacks(&self) -> Vec<String> {
+        let foreign = self.deployment.settings.layers.iter().filter(|layer| layer.code.is_none());
+        let mut lacks: Vec<String> = foreign
+            .map(|layer| {
+                format!("{} is a layer of another account: the function runs without it on this machine", layer.arn)
+            })
+            .collect();
+        for folder in self.layers.iter().flat_map(|(folders, _)| folders) {
+            let entries = std::fs::read_dir(folder.join("extensions")).into_iter().flatten().flatten();
+            let mut names: Vec<String> = entries
+                .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()))
+                .map(|entry| entry.file_name().to_string_lossy().into_owned())
+                .collect();
+            names.sort();
+            lacks.extend(names.iter().map(|name| {
+                format!(
+                    "the external extension {name} of a layer is not started: the local cloud does not run extensions"
+                )
+            }));
+        }
+        lacks
+    }
+
     /// How long an invocation may take.
     pub fn timeout(&self) -> Duration {
         let timeout = Duration::from_secs(self.deployment.settings.timeout.into());

@@ -13,8 +13,9 @@ use uuid::Uuid;
 use super::error;
 use super::event_invoke_config::EventInvokeConfig;
 use super::mapping::Mapping;
+use super::layer::Layers;
 use super::name::{FunctionId, LATEST, Reference};
-use super::packages::CodeArchive;
+use super::packages::{self, CodeArchive};
 use super::policy::Policy;
 use super::settings::Settings;
 use crate::local::context::store::{PersistedState, Store};
@@ -23,13 +24,16 @@ use crate::local::protocol::wire::ApiError;
 /// The name of the state's file.
 const FILE: &str = "lambda";
 
-/// All functions: by region, then by name.
+/// All functions, by region, then by name; and all layers.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct State {
     regions: BTreeMap<String, BTreeMap<String, Function>>,
     /// Event source mappings by region, then by UUID. They outlive their functions.
     #[serde(default)]
     pub(super) mappings: BTreeMap<String, BTreeMap<String, Mapping>>,
+    /// By region.
+    #[serde(default)]
+    pub layers: BTreeMap<String, Layers>,
 }
 
 /// One function with its versions, aliases, policies and tags.
@@ -176,7 +180,8 @@ impl State {
             functions.flat_map(|function| std::iter::once(&function.latest).chain(function.versions.values()));
         let now = now();
         let deployments = versions.flat_map(|version| [version.serving(now), &version.deployment]);
-        deployments.map(|deployment| deployment.code.hex()).collect()
+        let layers = self.layers.values().flat_map(BTreeMap::values).flat_map(|layer| layer.versions.values());
+        deployments.flat_map(Deployment::files).chain(layers.map(|version| version.code.hex())).collect()
     }
 }
 
@@ -286,7 +291,10 @@ impl Version {
     /// `FunctionConfiguration`.
     pub fn configuration(&self, id: &FunctionId, arn: &str, number: &str) -> Value {
         let mut members = self.listed(id, arn, number);
-        members["RuntimeVersionConfig"] = self.deployment.settings.members(&id.region)["RuntimeVersionConfig"].take();
+        let version = self.deployment.settings.members(&id.region)["RuntimeVersionConfig"].take();
+        if !version.is_null() {
+            members["RuntimeVersionConfig"] = version;
+        }
         // One time for all states below.
         let now = now();
         members["RevisionId"] = json!(self.revision_id_at(now));
@@ -317,6 +325,13 @@ impl Revision {
 }
 
 impl Deployment {
+    /// What it needs of the stored files, by the names of their folders.
+    pub fn files(&self) -> Vec<String> {
+        let layers: Vec<CodeArchive> = self.settings.layers.iter().filter_map(|layer| layer.code.clone()).collect();
+        let merged = packages::merged_name(&layers);
+        layers.iter().chain([&self.code]).map(CodeArchive::hex).chain(merged).collect()
+    }
+
     /// A deployment that is created now.
     pub fn new(settings: Settings, code: CodeArchive) -> Self {
         Self { settings, code, revision_id: Uuid::new_v4().to_string(), last_modified: lambda_date() }
@@ -340,7 +355,7 @@ pub fn now() -> i64 {
 }
 
 /// The time as `LastModified` shows it: `2026-01-02T03:04:05.678+0000`.
-fn lambda_date() -> String {
+pub fn lambda_date() -> String {
     let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]+0000");
     OffsetDateTime::now_utc().format(format).unwrap_or_default()
 }

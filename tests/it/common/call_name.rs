@@ -161,6 +161,9 @@ fn apigateway_operation(method: &str, path: &[&str]) -> String {
 
 /// `/2015-03-31/functions/NAME/policy`.
 fn lambda_operation(method: &str, path: &[&str]) -> &'static str {
+    if path[1] == "layers" {
+        return layer_operation(method, path);
+    }
     match (method, path[1], path.get(3).copied()) {
         ("POST", "functions", None) => "CreateFunction",
         ("GET", "functions", None) if path.len() == 2 => "ListFunctions",
@@ -182,6 +185,21 @@ fn lambda_operation(method: &str, path: &[&str]) -> &'static str {
         ("POST", "tags", _) => "TagResource",
         ("DELETE", "tags", _) => "UntagResource",
         ("GET", "tags", _) => "ListTags",
+        _ => panic!("not of Lambda: {method} {path:?}"),
+    }
+}
+
+/// `/2018-10-31/layers/NAME/versions/NUMBER/policy`.
+fn layer_operation(method: &str, path: &[&str]) -> &'static str {
+    match (method, path.len()) {
+        ("GET", 2) => "ListLayers",
+        ("POST", 4) => "PublishLayerVersion",
+        ("GET", 4) => "ListLayerVersions",
+        ("GET", 5) => "GetLayerVersion",
+        ("DELETE", 5) => "DeleteLayerVersion",
+        ("POST", 6) => "AddLayerVersionPermission",
+        ("GET", 6) => "GetLayerVersionPolicy",
+        ("DELETE", 7) => "RemoveLayerVersionPermission",
         _ => panic!("not of Lambda: {method} {path:?}"),
     }
 }

@@ -62,6 +62,7 @@ impl Cloud {
     pub async fn inventory(&self) -> Inventory {
         let mut all = self.tables().await;
         all.extend(self.functions().await);
+        all.extend(self.layers().await);
         all.extend(self.log_groups().await);
         all.extend(self.roles().await);
         all.extend(self.policies().await);
@@ -148,6 +149,27 @@ impl Cloud {
         // Versions without an alias belong to the inventory, too.
         named.extend(versions.into_iter().map(numberless));
         named
+    }
+
+    /// The layers with their versions, whose numbers are never reused.
+    async fn layers(&self) -> Vec<Value> {
+        let mut layers = Vec::new();
+        for layer in list(&self.get("lambda", "/2018-10-31/layers").await, "Layers") {
+            let name = layer["LayerName"].as_str().unwrap();
+            let path = format!("/2018-10-31/layers/{name}/versions");
+            let mut versions = Vec::new();
+            for version in list(&self.get("lambda", &path).await, "LayerVersions") {
+                let path = format!("{path}/{}", version["Version"]);
+                let mut version = self.get("lambda", &path).await;
+                let policy = self.get("lambda", &format!("{path}/policy")).await;
+                let policy = policy["Policy"].as_str().map_or(Value::Null, |text| serde_json::from_str(text).unwrap());
+                version["Version"].take();
+                version["policy"] = sorted(list(&policy, "Statement")).into();
+                versions.push(version);
+            }
+            layers.push(json!({"kind": "layer", "name": name, "versions": sorted(versions)}));
+        }
+        layers
     }
 
     async fn log_groups(&self) -> Vec<Value> {
@@ -451,6 +473,7 @@ fn timeless(value: Value) -> Value {
         // The number of items is not part of a table's configuration.
         "ItemCount",
         "TableSizeBytes",
+        "CreatedDate",
         "CreationDateTime",
         "EarliestRestorableDateTime",
         "LastUpdateToPayPerRequestDateTime",
@@ -481,13 +504,14 @@ fn timeless(value: Value) -> Value {
 
 /// Removes digests that depend on ids (those of deployments and of statements), the ids of keys, and the port.
 fn digestless(line: &str) -> String {
-    let passing = r#"(?:wschat:resource:\w+-)[0-9a-f]{8}|(?:\d AWS::\S+ \S+ \S+ \S+ made )[^"]*|[0-9a-f-]{36}|wschat:[0-9a-f]{16}|"Sid":"[^"]*?-[0-9a-f]{8}"|key/[0-9a-f-]{36}|us-east-1_[0-9a-f]{9}|localhost:\d+|127\.0\.0\.1:\d+"#;
+    let passing = r#":layer:[A-Za-z0-9_-]+:\d+|(?:wschat:resource:\w+-)[0-9a-f]{8}|(?:\d AWS::\S+ \S+ \S+ \S+ made )[^"]*|[0-9a-f-]{36}|wschat:[0-9a-f]{16}|"Sid":"[^"]*?-[0-9a-f]{8}"|key/[0-9a-f-]{36}|us-east-1_[0-9a-f]{9}|localhost:\d+|127\.0\.0\.1:\d+"#;
     let replaced = |found: &Captures<'_>| match &found[0] {
         // Records of what cannot be tagged.
         key if key.starts_with("wschat:resource:") => key[..key.len() - 8].to_owned(),
         record if record.contains(" made ") => record[..record.find(" made ").unwrap() + 6].to_owned(),
         id if id.len() == 36 && !id.contains('"') => "ID".to_owned(),
         sid if sid.starts_with("\"Sid\"") => format!("{}…\"", &sid[..sid.len() - 9]),
+        layer if layer.starts_with(":layer") => format!("{}…", layer.trim_end_matches(|c: char| c.is_ascii_digit())),
         deployment if deployment.starts_with("wschat") => "wschat:…".to_owned(),
         key if key.starts_with("key/") => "key/…".to_owned(),
         pool if pool.starts_with("us-east-1_") => "POOL".to_owned(),

@@ -182,6 +182,7 @@ pub fn apps() -> Vec<App> {
         App::services(),
         shipped("gateway", "tests/fixtures/gateway/template.yaml"),
         App::queue(),
+        App::layers(),
     ];
     let given = std::env::var_os("WSCHAT_TEMPLATES").unwrap_or_default();
     for template in std::env::split_paths(&given).filter(|path| !path.as_os_str().is_empty()) {
@@ -202,6 +203,12 @@ impl App {
     pub fn queue() -> Self {
         let folder = repository().join("tests/fixtures/queue");
         Self { name: "queue".to_owned(), template: folder.join("template.yaml"), code: Some(folder) }
+    }
+
+    /// One whose function has layers (`tests/fixtures/layers`).
+    pub fn layers() -> Self {
+        let folder = repository().join("tests/fixtures/layers");
+        Self { name: "layers".to_owned(), template: folder.join("template.yaml"), code: Some(folder) }
     }
 
     /// A cloud with fast conditions and this app in its folder; nothing is deployed.

@@ -111,7 +111,16 @@ fn package(expansion: &mut Expansion<'_>, function: &mut Map<String, Value>) {
             match expansion.given("ImageUri") {
                 Some(uri) => Some((json!({ "ImageUri": uri }), Some("ImageUri"))),
                 None => {
-                    expansion.problem_of_all("'ImageUri' must be given where the PackageType is `Image`");
+                    let problem = Problem::new(
+                        expansion.path().key("Properties"),
+                        "'ImageUri' must be given where the PackageType is `Image`",
+                    );
+                    expansion.report(match expansion.resource.metadata.get("DockerContext") {
+                        Some(_) => problem.help(
+                            "wschat builds no container images (DockerContext): build it with docker, push it to ECR, and give its ImageUri",
+                        ),
+                        None => problem,
+                    });
                     function.shift_remove("PackageType");
                     expansion.faulty.extend(["Handler", "PackageType", "Runtime"]);
                     None
@@ -160,10 +169,25 @@ fn zip(expansion: &mut Expansion<'_>) -> Option<(Value, Option<&'static str>)> {
         let meant = ["CodeUri", "InlineCode"].iter().any(|name| expansion.faulty.contains(name));
         return (!meant).then(|| (".".into(), None));
     };
-    let code = match uri {
-        Value::String(uri) if uri.contains("{{resolve:") => Err("CodeUri cannot be a dynamic reference"),
-        Value::String(uri) if uri.starts_with("s3://") => in_s3(uri)
-            .ok_or("CodeUri is not an S3 Uri of the form s3://bucket/key or s3://bucket/key?versionId=version"),
+    match location("CodeUri", uri) {
+        Ok(code) => Some((code, Some("CodeUri"))),
+        Err(what) => {
+            expansion.problem("CodeUri", what);
+            None
+        }
+    }
+}
+
+/// What a `property` names, in the form of `Code`: an S3 object, or a local path.
+///
+/// # Errors
+/// Why it names nothing.
+pub fn location(property: &str, uri: &Value) -> Result<Value, String> {
+    match uri {
+        Value::String(uri) if uri.contains("{{resolve:") => Err(format!("{property} cannot be a dynamic reference")),
+        Value::String(uri) if uri.starts_with("s3://") => in_s3(uri).ok_or_else(|| {
+            format!("{property} is not an S3 Uri of the form s3://bucket/key or s3://bucket/key?versionId=version")
+        }),
         Value::String(uri) => Ok(uri.clone().into()),
         Value::Object(place) => {
             let parts = [
@@ -174,16 +198,9 @@ fn zip(expansion: &mut Expansion<'_>) -> Option<(Value, Option<&'static str>)> {
             ];
             let given = parts.into_iter().filter_map(|(made, name)| Some((made.to_owned(), place.get(name)?.clone())));
             let whole = ["Bucket", "Key"].iter().all(|name| place.get(*name).is_some_and(truthy));
-            if whole { Ok(given.collect()) } else { Err("CodeUri as a map needs a Bucket and a Key") }
+            if whole { Ok(given.collect()) } else { Err(format!("{property} as a map needs a Bucket and a Key")) }
         }
-        _ => Err("CodeUri must be a string (a path here, or an address in S3) or a map"),
-    };
-    match code {
-        Ok(code) => Some((code, Some("CodeUri"))),
-        Err(what) => {
-            expansion.problem("CodeUri", what);
-            None
-        }
+        _ => Err(format!("{property} must be a string (a path here, or an address in S3) or a map")),
     }
 }
 

@@ -3,6 +3,7 @@
 //! The translator's output is the reference, down to the logical ids (`tests/sam`). Deliberate differences:
 //! - code is local: SAM requires an `s3://` address, because `sam package` has uploaded the code before; wschat leaves
 //!   the path in `Code` and uploads the code itself. A version's logical id then has the path's hash, not the code's;
+//! - a layer keeps its `Metadata`, which say how it is built;
 //! - a managed policy that is not listed here: SAM asks IAM for its ARN, here it is made from the name;
 //! - mistakes that SAM ignores silently: an unknown property of a WebSocket route, a condition on a WebSocket API;
 //! - values from `Globals` are substituted for one function: the translator changes them for the next ones too.
@@ -11,6 +12,7 @@ mod domain;
 mod expansion;
 mod function;
 mod globals;
+mod layer;
 mod parameters;
 mod policies;
 mod policy_templates;
@@ -53,7 +55,7 @@ struct Type {
 }
 
 /// The types that are expanded.
-const TYPES: &[Type] = &[function::TYPE, table::TYPE, websocket::TYPE];
+const TYPES: &[Type] = &[function::TYPE, layer::TYPE, table::TYPE, websocket::TYPE];
 
 /// SAM resource types that wschat does not support yet.
 const UNSUPPORTED: &[&str] = &[
@@ -63,7 +65,6 @@ const UNSUPPORTED: &[&str] = &[
     "Connector",
     "GraphQLApi",
     "HttpApi",
-    "LayerVersion",
     "MicrovmImage",
     "NetworkConnector",
     "StateMachine",

@@ -48,7 +48,7 @@ fn is_name(name: &str) -> bool {
 }
 
 /// The logical ids of created resources that a template can refer to as `LogicalId.Property`, by `(LogicalId,
-/// Property)`.
+/// Property)`. Where the property is empty, what the template calls `LogicalId` has this other logical id.
 pub type References = BTreeMap<(String, String), String>;
 
 /// Replaces all such references in `template` by those logical ids.
@@ -57,6 +57,11 @@ pub fn refer(template: &mut Template, references: &References) {
         return;
     }
     for resource in template.resources.values_mut() {
+        match &mut resource.depends_on {
+            Some(Value::Array(names)) => names.iter_mut().for_each(|name| rename(name, references)),
+            Some(name) => rename(name, references),
+            None => {}
+        }
         resource.properties.values_mut().chain([&mut resource.metadata]).for_each(|value| rewrite(value, references));
     }
     for output in template.outputs.values_mut() {
@@ -64,17 +69,30 @@ pub fn refer(template: &mut Template, references: &References) {
     }
 }
 
+/// Gives a resource that is named alone its other logical id.
+fn rename(name: &mut Value, references: &References) {
+    let made = name.as_str().and_then(|name| references.get(&(name.to_owned(), String::new())));
+    if let Some(made) = made.cloned() {
+        *name = made.into();
+    }
+}
+
 fn rewrite(value: &mut Value, references: &References) {
+    let known =
+        |logical_id: &str, property: &str| references.get(&(logical_id.to_owned(), property.to_owned())).cloned();
     let made = |whole: &str| {
-        let (logical_id, property) = whole.split_once('.')?;
-        references.get(&(logical_id.to_owned(), property.to_owned())).cloned()
+        let (logical_id, property) = whole.split_once('.').unwrap_or((whole, ""));
+        known(logical_id, property)
     };
     // `F.Alias.Arn` is the referred resource of `F.Alias`, and `Arn`.
     let attribute = |whole: &str| {
         let mut parts = whole.splitn(3, '.');
-        let (logical_id, property) = (parts.next()?, parts.next()?);
-        let made = references.get(&(logical_id.to_owned(), property.to_owned()))?.clone();
-        Some((made, parts.next().map(str::to_owned)))
+        let (logical_id, property) = (parts.next()?, parts.next());
+        if let Some(made) = property.and_then(|property| known(logical_id, property)) {
+            return Some((made, parts.next().map(str::to_owned)));
+        }
+        let rest = whole.split_once('.').map(|(_, rest)| rest.to_owned());
+        Some((known(logical_id, "")?, rest))
     };
     if let Value::Object(entries) = value
         && entries.len() == 1

@@ -164,8 +164,13 @@ fn suffix(expansion: &mut Expansion<'_>, function: &mut Map<String, Value>, give
         }
         hashed
     };
+    hash(&hashed)
+}
+
+/// The hash of a value as SAM makes it for logical ids.
+pub fn hash(value: &Value) -> String {
     let mut text = String::new();
-    python_json(&hashed, &mut text);
+    python_json(value, &mut text);
     hex::encode(Sha1::digest(text)).chars().take(HASH_LENGTH).collect()
 }
 

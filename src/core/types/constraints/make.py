@@ -42,6 +42,8 @@ TYPES = {
     "AWS::Lambda::Alias": ("lambda", ["CreateAlias"]),
     "AWS::Lambda::EventSourceMapping": ("lambda", ["CreateEventSourceMapping"]),
     "AWS::Lambda::Function": ("lambda", ["CreateFunction", "PutFunctionConcurrency"]),
+    "AWS::Lambda::LayerVersion": ("lambda", ["PublishLayerVersion"]),
+    "AWS::Lambda::LayerVersionPermission": ("lambda", ["AddLayerVersionPermission"]),
     "AWS::Lambda::Permission": ("lambda", ["AddPermission"]),
     "AWS::Lambda::Version": ("lambda", ["PublishVersion"]),
     "AWS::Logs::LogGroup": ("logs", ["CreateLogGroup", "PutRetentionPolicy"]),
@@ -65,6 +67,7 @@ LEFT_OUT = [
     ("*", "PolicyDocument", "*", "a document; its grammar is checked elsewhere"),
     ("*", "AssumeRolePolicyDocument", "*", "a document; its grammar is checked elsewhere"),
     ("*", "Code", "*", "comes from a local folder"),
+    ("*", "Content", "*", "comes from a local folder"),
     ("*", "Tags", "most", "counted in tags.rs, together with those that wschat sets"),
     ("*", "Tags", "least", "no tags at all are left out of the call"),
     ("AWS::ApiGatewayV2::Authorizer", "IdentitySource", "required", "optional for REQUEST authorizers, says its documentation"),
@@ -80,6 +83,8 @@ LEFT_OUT = [
     ("AWS::Lambda::Function", "FunctionName", "required", "is made up where it is left out"),
     ("AWS::Lambda::Function", "Handler", "least", "functions from zips need one, and it is not empty"),
     ("AWS::Lambda::Function", "Runtime", "one of", "there are new ones every year"),
+    ("AWS::Lambda::LayerVersion", "CompatibleRuntimes[]", "one of", "there are new ones every year"),
+    ("AWS::Lambda::LayerVersion", "LayerName", "required", "is made up where it is left out"),
     ("AWS::Logs::LogGroup", "logGroupName", "required", "is made up where it is left out"),
 ]
 
@@ -98,6 +103,7 @@ DOCUMENTED = {
     ("AWS::Lambda::Function", "FunctionName"): ({"most": 64, "pattern": "[a-zA-Z0-9-_]+"}, "CreateFunction, FunctionName"),
     ("AWS::Lambda::Function", "MemorySize"): ({"most": 10240}, QUOTAS + "; more is for managed instances"),
     ("AWS::Lambda::Function", "Layers"): ({"kind": "list", "most": 5}, QUOTAS),
+    ("AWS::Lambda::LayerVersion", "LayerName"): ({"pattern": "[a-zA-Z0-9-_]+"}, "PublishLayerVersion, LayerName, of a name"),
     ("AWS::ApiGatewayV2::Integration", "TimeoutInMillis"): ({"most": 29000}, "CreateIntegration, TimeoutInMillis, for WebSocket APIs"),
 }
 

@@ -18,7 +18,7 @@ use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind_recursi
 use rustix::process::{chdir, getegid, geteuid};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
-use super::{Layout, REFUSING_ADDRESS, TASK, TMP};
+use super::{Layout, OPT, REFUSING_ADDRESS, TASK, TMP};
 
 const VAR: &str = "/var";
 const HOSTS: &str = "/etc/hosts";
@@ -104,6 +104,10 @@ impl MountPlan {
         steps.push(Step::Folder(text(TASK)?));
         steps.push(Step::Bind { from: text(layout.code)?, at: text(TASK)? });
         steps.push(Step::ReadOnly { at: text(TASK)?, flags: flags(layout.code)? });
+        if let Some(opt) = layout.opt {
+            steps.push(Step::Bind { from: text(opt)?, at: text(OPT)? });
+            steps.push(Step::ReadOnly { at: text(OPT)?, flags: flags(opt)? });
+        }
         for name in ["node_modules", "package.json"] {
             let at = text(Path::new(VAR).join(name))?;
             steps.push(Step::Link { at, target: text(layout.lambda.join(name))? });
@@ -155,6 +159,7 @@ impl MountPlan {
 pub fn probe(lambda: &Path) -> Result<(), String> {
     let layout = Layout {
         code: lambda,
+        opt: None,
         lambda,
         storage: 1,
         needed: vec![lambda.to_owned()],
@@ -347,6 +352,7 @@ mod tests {
         let is_root = geteuid().is_root() && all_users;
         let (uid, gid) = if is_root { (65534, 65534) } else { (geteuid().as_raw(), getegid().as_raw()) };
         let layout = Layout {
+            opt: None,
             code: &code,
             lambda: &data,
             storage: 3,
