@@ -148,6 +148,17 @@ pub struct Output {
     pub export: Option<Value>,
 }
 
+impl Resource {
+    /// Whether CloudFormation would make the same of both.
+    fn is_same(&self, other: &Self) -> bool {
+        let says = |it: &Self| {
+            let policies = (it.deletion_policy.clone(), it.update_replace_policy.clone());
+            (it.type_name.clone(), it.properties.clone(), it.condition.clone(), it.depends_on.clone(), policies)
+        };
+        says(self) == says(other)
+    }
+}
+
 impl Template {
     /// Whether `name` belongs to something that was refused, so that a reference to it is no further mistake.
     pub fn is_broken(&self, name: &str) -> bool {
