@@ -21,8 +21,9 @@ use super::tagged::to_ask;
 use super::{Context, Discovery, Provider, ResourceError, Search, gone_is_fine, pages, wait};
 use crate::aws::client::{Ahead, Arrival, Aws, AwsCall, CallError, Meaning, SIGNATURE_LIFE};
 use crate::core::types::function::{
-    Architecture, Environment, EphemeralStorage, Function, LOG_GROUP, LogFormat, Logging, POLICY, PackageType, Props,
-    TYPE, Tracing, TracingMode, arn, generated_name, is_generated_name, mebibytes, three_seconds, x86_64,
+    ApplyOn, Architecture, DeadLetters, Environment, EphemeralStorage, FileSystem, Function, Image, LOG_GROUP,
+    LogFormat, Logging, POLICY, PackageType, Props, SnapStart, TYPE, Tracing, TracingMode, Vpc, arn, generated_name,
+    is_generated_name, mebibytes, three_seconds, x86_64,
 };
 use crate::core::types::tags::Tags;
 use crate::core::types::{Created, Desired, Health, Live, Owner, ResourceView, log_group, tags, to_value};
@@ -111,6 +112,12 @@ impl Provider for Function {
             .tracing_config(tracing_config(&props))
             .set_layers((!props.layers.is_empty()).then(|| props.layers.clone()))
             .logging_config(logging_config(name, &props))
+            .set_dead_letter_config(dead_letter_config(None, &props))
+            .set_vpc_config(vpc_config(None, &props))
+            .set_file_system_configs(file_system_configs(None, &props)?)
+            .set_kms_key_arn(props.kms_key_arn.clone())
+            .set_image_config(image_config(None, &props))
+            .set_snap_start(snap_start(None, &props))
             .set_tags(Some(props.tags.clone().into_iter().collect()));
         when_assumable(cx, &props.role, &Creation { aws, request, code }).await?;
         if let Some(executions) = props.reserved_concurrent_executions {
@@ -151,7 +158,7 @@ impl Provider for Function {
                 wait_until_ready(cx, name).await?;
             }
             if configures {
-                configure(cx, name, &first).await?;
+                configure(cx, name, &from, &first).await?;
             }
             Ok::<_, ResourceError>(())
         };
@@ -186,7 +193,7 @@ impl Provider for Function {
             before_code.await?;
         }
         if first.configuration_differs(&to) {
-            configure(cx, name, &to).await?;
+            configure(cx, name, &first, &to).await?;
         }
         if from.reserved_concurrent_executions != to.reserved_concurrent_executions {
             set_concurrency(aws, name, to.reserved_concurrent_executions).await?;
@@ -289,8 +296,8 @@ impl RoleCalls for Creation<'_> {
     }
 }
 
-/// Gives a function its configuration, all but its code, and waits until it is in force.
-async fn configure(cx: Context<'_>, name: &str, to: &Props) -> Result<(), ResourceError> {
+/// Gives a function, which has the configuration `from`, another, all but its code, and waits until it is in force.
+async fn configure(cx: Context<'_>, name: &str, from: &Props, to: &Props) -> Result<(), ResourceError> {
     let aws = cx.aws;
     let request = aws
         .lambda
@@ -307,7 +314,14 @@ async fn configure(cx: Context<'_>, name: &str, to: &Props) -> Result<(), Resour
         .ephemeral_storage(super::built(ephemeral_storage(to))?)
         .tracing_config(tracing_config(to))
         .set_layers(Some(to.layers.clone()))
-        .logging_config(logging_config(name, to));
+        .logging_config(logging_config(name, to))
+        .set_dead_letter_config(dead_letter_config(Some(from), to))
+        .set_vpc_config(vpc_config(Some(from), to))
+        .set_file_system_configs(file_system_configs(Some(from), to)?)
+        // An empty one is AWS's own key again.
+        .set_kms_key_arn(to.kms_key_arn.clone().or_else(|| from.kms_key_arn.as_ref().map(|_| String::new())))
+        .set_image_config(image_config(Some(from), to))
+        .set_snap_start(snap_start(Some(from), to));
     when_assumable(cx, &to.role, &Configuration { aws, request }).await?;
     wait_until_ready(cx, name).await
 }
@@ -382,7 +396,9 @@ fn properties(configuration: sdk::FunctionConfiguration, tags: Tags, concurrency
     let name = configuration.function_name.unwrap_or_default();
     let own_group = log_group_of(&name);
     let logging = configuration.logging_config;
-    Props {
+    let image = configuration.image_config_response.and_then(|response| response.image_config);
+    let snap_start = configuration.snap_start.and_then(|start| start.apply_on);
+    let mut props = Props {
         role: configuration.role.unwrap_or_default(),
         runtime: configuration.runtime.map(|runtime| runtime.as_str().to_owned()).unwrap_or_default(),
         handler: configuration.handler.unwrap_or_default(),
@@ -426,10 +442,35 @@ fn properties(configuration: sdk::FunctionConfiguration, tags: Tags, concurrency
             application_log_level: logging.application_log_level.map(|level| level.as_str().to_owned()),
             system_log_level: logging.system_log_level.map(|level| level.as_str().to_owned()),
         }),
+        dead_letter_config: configuration
+            .dead_letter_config
+            .map(|letters| DeadLetters { target_arn: letters.target_arn }),
+        vpc_config: configuration.vpc_config.map(|vpc| Vpc {
+            subnet_ids: vpc.subnet_ids.unwrap_or_default(),
+            security_group_ids: vpc.security_group_ids.unwrap_or_default(),
+            ipv6_allowed_for_dual_stack: vpc.ipv6_allowed_for_dual_stack.unwrap_or_default(),
+        }),
+        file_system_configs: configuration
+            .file_system_configs
+            .unwrap_or_default()
+            .into_iter()
+            .map(|system| FileSystem { arn: system.arn, local_mount_path: system.local_mount_path })
+            .collect(),
+        kms_key_arn: configuration.kms_key_arn,
+        image_config: image.map(|image| Image {
+            command: image.command.unwrap_or_default(),
+            entry_point: image.entry_point.unwrap_or_default(),
+            working_directory: image.working_directory,
+        }),
+        snap_start: snap_start
+            .filter(|on| *on == sdk::SnapStartApplyOn::PublishedVersions)
+            .map(|_| SnapStart { apply_on: ApplyOn::PublishedVersions }),
         reserved_concurrent_executions: concurrency,
         function_name: Some(name),
         tags,
-    }
+    };
+    props.fill_in();
+    props
 }
 
 /// Waits until a function, or a version of one (`FUNCTION:NUMBER`), can be invoked.
@@ -515,6 +556,52 @@ fn tracing_config(props: &Props) -> sdk::TracingConfig {
         TracingMode::Active => sdk::TracingMode::Active,
     };
     sdk::TracingConfig::builder().mode(mode).build()
+}
+
+// What most functions do not have is sent where the function has it, or had it: then an empty one resets it.
+
+fn dead_letter_config(from: Option<&Props>, to: &Props) -> Option<sdk::DeadLetterConfig> {
+    let had = from.and_then(|from| from.dead_letter_config.as_ref());
+    let target = to.dead_letter_config.as_ref().map(|letters| letters.target_arn.clone().unwrap_or_default());
+    let target = target.or_else(|| had.map(|_| String::new()))?;
+    Some(sdk::DeadLetterConfig::builder().target_arn(target).build())
+}
+
+fn vpc_config(from: Option<&Props>, to: &Props) -> Option<sdk::VpcConfig> {
+    let had = from.and_then(|from| from.vpc_config.as_ref());
+    let vpc = to.vpc_config.clone().or_else(|| had.map(|_| Vpc::default()))?;
+    let ipv6 = vpc.ipv6_allowed_for_dual_stack || had.is_some_and(|had| had.ipv6_allowed_for_dual_stack);
+    let made = sdk::VpcConfig::builder()
+        .set_subnet_ids(Some(vpc.subnet_ids))
+        .set_security_group_ids(Some(vpc.security_group_ids))
+        .set_ipv6_allowed_for_dual_stack(ipv6.then_some(vpc.ipv6_allowed_for_dual_stack));
+    Some(made.build())
+}
+
+fn file_system_configs(from: Option<&Props>, to: &Props) -> Result<Option<Vec<sdk::FileSystemConfig>>, ResourceError> {
+    let had = from.is_some_and(|from| !from.file_system_configs.is_empty());
+    let one = |one: &FileSystem| {
+        super::built(sdk::FileSystemConfig::builder().arn(&one.arn).local_mount_path(&one.local_mount_path).build())
+    };
+    let made: Result<Vec<_>, _> = to.file_system_configs.iter().map(one).collect();
+    Ok(Some(made?).filter(|made| had || !made.is_empty()))
+}
+
+fn image_config(from: Option<&Props>, to: &Props) -> Option<sdk::ImageConfig> {
+    let had = from.and_then(|from| from.image_config.as_ref());
+    let image = to.image_config.clone().or_else(|| had.map(|_| Image::default()))?;
+    let made = sdk::ImageConfig::builder().set_command(Some(image.command)).set_entry_point(Some(image.entry_point));
+    Some(made.set_working_directory(image.working_directory).build())
+}
+
+fn snap_start(from: Option<&Props>, to: &Props) -> Option<sdk::SnapStart> {
+    let had = from.and_then(|from| from.snap_start);
+    let start = to.snap_start.or_else(|| had.map(|_| SnapStart::default()))?;
+    let apply_on = match start.apply_on {
+        ApplyOn::None => sdk::SnapStartApplyOn::None,
+        ApplyOn::PublishedVersions => sdk::SnapStartApplyOn::PublishedVersions,
+    };
+    Some(sdk::SnapStart::builder().apply_on(apply_on).build())
 }
 
 fn logging_config(name: &str, props: &Props) -> sdk::LoggingConfig {

@@ -117,6 +117,8 @@ pub struct Search {
     pub route_responses: bool,
     /// Whether the template has versions or aliases: functions that are to have them need not show it.
     pub versions: bool,
+    /// Whether the template describes aliases with provisioned concurrency, which is read apart.
+    pub provisioned: bool,
 }
 
 /// What to look for, which becomes known while a reading is already under way: first everything is listed, for which

@@ -20,6 +20,10 @@ pub const TABLE: PollPolicy = PollPolicy { longest: Duration::from_secs(2), time
 /// Functions take a second or two; one in a VPC takes a minute.
 pub const FUNCTION: PollPolicy = PollPolicy { longest: Duration::from_secs(1), timeout: Duration::from_secs(5 * 60) };
 
+/// Provisioned concurrency takes minutes.
+pub const PROVISIONED: PollPolicy =
+    PollPolicy { longest: Duration::from_secs(5), timeout: Duration::from_secs(30 * 60) };
+
 /// The shortest pause between two looks.
 const SHORTEST: Duration = Duration::from_millis(25);
 

@@ -10,8 +10,8 @@ use super::iam_permissions::{ANY, Permissions, Roles, Subject, logs};
 use super::serving::{When, is_invoked};
 use super::tags::Tags;
 use super::{
-    Action, Attribute, Kind, Live, Names, Naming, Part, PlanView, Planning, ResourceView, StepEffects, StepView, kind,
-    log_group, names, tags, to_value,
+    Action, Attribute, Kind, Live, Names, Naming, Part, PlanView, Planning, ResourceView, StepEffects, StepView, alias,
+    kind, log_group, names, tags, to_value,
 };
 use crate::core::logs::Function as LoggedFunction;
 use crate::core::words::naming::{Identity, logical_id_in};
@@ -54,9 +54,69 @@ pub(crate) struct Props {
     pub(crate) layers: Vec<String>,
     #[serde(default)]
     pub(crate) logging_config: Logging,
+    pub(crate) dead_letter_config: Option<DeadLetters>,
+    pub(crate) vpc_config: Option<Vpc>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) file_system_configs: Vec<FileSystem>,
+    pub(crate) kms_key_arn: Option<String>,
+    pub(crate) image_config: Option<Image>,
+    pub(crate) snap_start: Option<SnapStart>,
     pub(crate) reserved_concurrent_executions: Option<i32>,
     #[serde(default, deserialize_with = "tags::deserialize")]
     pub(crate) tags: Tags,
+}
+
+/// Where failed invocations go.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct DeadLetters {
+    pub(crate) target_arn: Option<String>,
+}
+
+/// The network in which a function runs.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Vpc {
+    #[serde(default)]
+    pub(crate) subnet_ids: Vec<String>,
+    #[serde(default)]
+    pub(crate) security_group_ids: Vec<String>,
+    #[serde(default)]
+    pub(crate) ipv6_allowed_for_dual_stack: bool,
+}
+
+/// A file system that a function sees as a folder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct FileSystem {
+    pub(crate) arn: String,
+    pub(crate) local_mount_path: String,
+}
+
+/// How a container image is started, where it is not as the image says.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Image {
+    #[serde(default)]
+    pub(crate) command: Vec<String>,
+    #[serde(default)]
+    pub(crate) entry_point: Vec<String>,
+    pub(crate) working_directory: Option<String>,
+}
+
+/// Whether versions start from a snapshot.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct SnapStart {
+    #[serde(default)]
+    pub(crate) apply_on: ApplyOn,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) enum ApplyOn {
+    #[default]
+    None,
+    PublishedVersions,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -148,6 +208,21 @@ impl Logging {
 }
 
 impl Props {
+    /// One spelling: what says nothing is left out, and what has no order has one.
+    pub(crate) fn fill_in(&mut self) {
+        self.logging_config.fill_in();
+        let empty = |text: &Option<String>| text.as_deref().unwrap_or_default().is_empty();
+        self.dead_letter_config = self.dead_letter_config.take().filter(|letters| !empty(&letters.target_arn));
+        self.kms_key_arn = self.kms_key_arn.take().filter(|arn| !arn.is_empty());
+        self.snap_start = self.snap_start.filter(|start| start.apply_on != ApplyOn::None);
+        self.image_config = self.image_config.take().filter(|image| *image != Image::default());
+        for vpc in &mut self.vpc_config {
+            vpc.subnet_ids.sort();
+            vpc.security_group_ids.sort();
+        }
+        self.vpc_config = self.vpc_config.take().filter(|vpc| *vpc != Vpc::default());
+    }
+
     /// Whether something `UpdateFunctionConfiguration` sets differs.
     pub(crate) fn configuration_differs(&self, other: &Self) -> bool {
         let configuration = |props: &Self| Self {
@@ -188,7 +263,7 @@ impl Kind for Function {
             let what = format!("a function's role is given by its ARN, not as \"{}\"", props.role);
             return Err(vec![Problem::new(Path::default().key("Role"), what).help("!GetAtt ROLE.Arn")]);
         }
-        props.logging_config.fill_in();
+        props.fill_in();
         Ok(to_value(&props))
     }
 
@@ -213,19 +288,19 @@ impl Kind for Function {
         &[
             "CapacityProviderConfig",
             "CodeSigningConfigArn",
-            "DeadLetterConfig",
             "DurableConfig",
-            "FileSystemConfigs",
+            "FileSystemConfigs.S3FilesConfig",
             "FunctionScalingConfig",
-            "ImageConfig",
-            "KmsKeyArn",
             "PublishToLatestPublished",
             "RecursiveLoop",
             "RuntimeManagementConfig",
-            "SnapStart",
             "TenancyConfig",
-            "VpcConfig",
         ]
+    }
+
+    fn without_effect_locally(&self, properties: &Value) -> Vec<&'static str> {
+        let kept = ["FileSystemConfigs", "KmsKeyArn", "SnapStart", "VpcConfig"];
+        kept.into_iter().filter(|name| properties.get(*name).is_some()).collect()
     }
 
     fn internal(&self) -> &'static [&'static str] {
@@ -263,8 +338,14 @@ impl Kind for Function {
 
     fn complete(&self, it: &ResourceView<'_>, properties: &mut Value, stack: &dyn Planning) {
         let is_version = |part: ResourceView<'_>| [names::VERSION, names::ALIAS].contains(&part.kind.type_name());
-        if it.name.is_some_and(|name| stack.parts(name).any(is_version)) {
-            properties["Tags"][tags::VERSIONS] = "true".into();
+        if let Some(name) = it.name.filter(|name| stack.parts(name).any(is_version)) {
+            let is_provisioned = |part: ResourceView<'_>| part.properties.get(alias::PROVISIONED).is_some();
+            // Once it is marked, it is looked at even when the template has it no more: then it is taken away.
+            let was = stack.live_named(TYPE, name).is_some_and(|live| {
+                live.properties["Tags"].get(tags::VERSIONS).is_some_and(|marked| marked == tags::PROVISIONED)
+            });
+            let provisioned = was || stack.parts(name).any(is_provisioned);
+            properties["Tags"][tags::VERSIONS] = if provisioned { tags::PROVISIONED } else { "true" }.into();
         }
         if let Some(digest) = stack.code(it.logical_id) {
             properties[CODE] = digest.into();
@@ -360,6 +441,16 @@ impl Kind for Function {
             }
             for layer in it.texts("Layers") {
                 permissions.allow("lambda", &["GetLayerVersion"], layer);
+            }
+            // Lambda looks at these with the caller's rights (CloudFormation's schema of the type, its handlers).
+            if it.has("VpcConfig") {
+                permissions.allow("ec2", &["DescribeSecurityGroups", "DescribeSubnets", "DescribeVpcs"], "*");
+            }
+            if it.has("FileSystemConfigs") {
+                permissions.allow("elasticfilesystem", &["DescribeMountTargets"], "*");
+            }
+            for key in it.texts("KmsKeyArn") {
+                permissions.allow("kms", &["CreateGrant", "Decrypt", "Encrypt", "GenerateDataKey"], key);
             }
         }
         // Lambda may have made its log group, which is deleted with it.

@@ -32,6 +32,7 @@ mod peer;
 mod permissions;
 mod policy;
 mod process;
+mod provisioned;
 mod required_permissions;
 mod runtime;
 mod runtime_api;

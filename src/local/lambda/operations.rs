@@ -58,6 +58,10 @@ const OPERATIONS: &[Row] = &[
     Row::new("PutFunctionConcurrency", "PUT", "/2017-10-31/functions/{FunctionName}/concurrency", Changes, Needs(on_function), Now(Lambda::put_concurrency)),
     Row::new("GetFunctionConcurrency", "GET", "/2019-09-30/functions/{FunctionName}/concurrency", Reads, Needs(on_function), Now(Lambda::get_concurrency)),
     Row::new("DeleteFunctionConcurrency", "DELETE", "/2017-10-31/functions/{FunctionName}/concurrency", Changes, Needs(on_function), Now(Lambda::delete_concurrency)),
+    Row::new("PutProvisionedConcurrencyConfig", "PUT", "/2019-09-30/functions/{FunctionName}/provisioned-concurrency", Changes, Needs(on_function), Now(Lambda::put_provisioned_concurrency)),
+    // ListProvisionedConcurrencyConfigs as well: the same path, with List=ALL.
+    Row::new("GetProvisionedConcurrencyConfig", "GET", "/2019-09-30/functions/{FunctionName}/provisioned-concurrency", Reads, Needs(super::provisioned::reading), Now(Lambda::get_provisioned_concurrency)),
+    Row::new("DeleteProvisionedConcurrencyConfig", "DELETE", "/2019-09-30/functions/{FunctionName}/provisioned-concurrency", Changes, Needs(on_function), Now(Lambda::delete_provisioned_concurrency)),
     Row::new("TagResource", "POST", "/2017-03-31/tags/{Resource}", Changes, Needs(tagging), Now(Lambda::tag_resource)),
     Row::new("UntagResource", "DELETE", "/2017-03-31/tags/{Resource}", Changes, Needs(on_function), Now(Lambda::untag_resource)),
     Row::new("ListTags", "GET", "/2017-03-31/tags/{Resource}", Reads, Needs(on_function), Now(Lambda::list_tags)),

@@ -28,6 +28,23 @@ pub struct Settings {
     /// `Active` or `PassThrough`.
     pub tracing: String,
     pub logging: Logging,
+    #[serde(default)]
+    pub kept: Kept,
+}
+
+/// Settings that the local cloud keeps and gives back, and which change nothing there.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Kept {
+    /// The ARN of the queue or topic for failed invocations; empty without one.
+    pub dead_letters: String,
+    pub subnets: Vec<String>,
+    pub security_groups: Vec<String>,
+    pub ipv6: bool,
+    pub file_systems: Vec<Value>,
+    /// The ARN of the key for the environment's variables; empty for AWS's own.
+    pub kms_key: String,
+    pub snap_start: bool,
 }
 
 /// Where and how a function logs.
@@ -81,6 +98,7 @@ impl Settings {
                 system_log_level: None,
                 log_group: format!("/aws/lambda/{function}"),
             },
+            kept: Kept::default(),
         };
         defaults.with(change)
     }
@@ -103,6 +121,23 @@ impl Settings {
         if let Some(logging) = change.logging_config {
             self.logging = self.logging.with(logging)?;
         }
+        let kept = &mut self.kept;
+        if let Some(letters) = change.dead_letter_config {
+            kept.dead_letters = letters.target_arn.unwrap_or_default();
+        }
+        if let Some(vpc) = change.vpc_config {
+            kept.subnets = vpc.subnet_ids.unwrap_or_else(|| std::mem::take(&mut kept.subnets));
+            kept.security_groups = vpc.security_group_ids.unwrap_or_else(|| std::mem::take(&mut kept.security_groups));
+            kept.ipv6 = vpc.ipv6_allowed_for_dual_stack.unwrap_or(kept.ipv6) && !kept.subnets.is_empty();
+        }
+        kept.file_systems = change.file_system_configs.unwrap_or_else(|| std::mem::take(&mut kept.file_systems));
+        kept.kms_key = change.kms_key_arn.unwrap_or_else(|| std::mem::take(&mut kept.kms_key));
+        if let Some(apply_on) = change.snap_start.and_then(|start| start.apply_on) {
+            kept.snap_start = apply_on == "PublishedVersions";
+        }
+        if self.kept.subnets.is_empty() != self.kept.security_groups.is_empty() {
+            return Err(error::invalid("SubnetIds and SecurityIds must coexist or be both empty list."));
+        }
         Ok(self)
     }
 
@@ -119,12 +154,33 @@ impl Settings {
             "PackageType": "Zip",
             "Architectures": [self.architecture],
             "EphemeralStorage": { "Size": self.ephemeral_storage },
-            "SnapStart": { "ApplyOn": "None", "OptimizationStatus": "Off" },
+            "SnapStart": {
+                "ApplyOn": if self.kept.snap_start { "PublishedVersions" } else { "None" },
+                "OptimizationStatus": "Off",
+            },
             "RuntimeVersionConfig": { "RuntimeVersionArn": runtime_version_arn(&self.runtime, region) },
             "LoggingConfig": self.logging,
         });
         if let Some(variables) = &self.environment {
             members["Environment"] = json!({ "Variables": variables });
+        }
+        let kept = &self.kept;
+        if !kept.dead_letters.is_empty() {
+            members["DeadLetterConfig"] = json!({ "TargetArn": kept.dead_letters });
+        }
+        if !kept.subnets.is_empty() {
+            members["VpcConfig"] = json!({
+                "SubnetIds": kept.subnets,
+                "SecurityGroupIds": kept.security_groups,
+                "VpcId": "vpc-00000000000000000",
+                "Ipv6AllowedForDualStack": kept.ipv6,
+            });
+        }
+        if !kept.file_systems.is_empty() {
+            members["FileSystemConfigs"] = json!(kept.file_systems);
+        }
+        if !kept.kms_key.is_empty() {
+            members["KMSKeyArn"] = json!(kept.kms_key);
         }
         members
     }

@@ -86,6 +86,9 @@ pub struct Alias {
     /// The one other version that gets a share of the invocations, and its share between 0 and 1.
     pub additional: Option<(String, f64)>,
     pub revision_id: String,
+    /// How many environments are to wait for its invocations.
+    #[serde(default)]
+    pub provisioned: Option<u32>,
 }
 
 impl State {
@@ -309,7 +312,7 @@ pub fn now() -> i64 {
 }
 
 /// The time as `LastModified` shows it: `2026-01-02T03:04:05.678+0000`.
-fn lambda_date() -> String {
+pub fn lambda_date() -> String {
     let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]+0000");
     OffsetDateTime::now_utc().format(format).unwrap_or_default()
 }
