@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
+use serde_json::Value;
 use time::Date;
 
 use crate::core::lint;
@@ -44,7 +45,11 @@ impl Project {
     }
 
     fn new(path: PathBuf, text: Vec<u8>, parameters: BTreeMap<String, String>) -> Self {
-        Self { template: template::parse(&text), path, text, parameters, tags: Tags::new() }
+        let mut template = template::parse(&text);
+        if let Ok(template) = &mut template {
+            read_files(&path, template);
+        }
+        Self { template, path, text, parameters, tags: Tags::new() }
     }
 
     /// The stack that the template describes in `scope`.
@@ -333,6 +338,29 @@ fn not_here(uploaded: &stack::Uploaded, place: words::Path) -> Problem {
         .kind(ProblemKind::Unsupported)
         .help("wschat takes no code from S3: put it there, or name the local folder, crate or zip file instead")
         .depending_on_values([key])
+}
+
+/// Reads the definitions of state machines that stand in files beside the template at `path`.
+fn read_files(path: &Path, template: &mut Template) {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    for (place, file) in template.named_files() {
+        let whole = folder.join(&file);
+        let too_long = whole.metadata().is_ok_and(|about| about.len() > template::files::LONGEST);
+        let text = match std::fs::read_to_string(&whole) {
+            _ if too_long => Err(format!("{} is longer than Step Functions takes, 1 MiB", whole.display())),
+            Ok(text) => template::files::definition(&text).map_err(|why| format!("{}: {why}", whole.display())),
+            Err(error) => Err(format!("{} cannot be read: {error}", whole.display())),
+        };
+        let text = match text {
+            Ok(text) => text.into(),
+            Err(what) => {
+                template.problems.push(Problem::new(place, what));
+                // No further problem follows from it.
+                Value::Null
+            }
+        };
+        template.files.insert(file, text);
+    }
 }
 
 /// What a file has, or just too much of it: it may have no end.

@@ -8,6 +8,7 @@
 //! `locate` finds the positions of problems in the text, `render` shows them there.
 
 pub mod expand;
+pub mod files;
 pub mod intrinsics;
 pub mod locate;
 mod origins;
@@ -54,6 +55,8 @@ pub struct Template {
     pub problems: Vec<Problem>,
     /// The paths of resources that `without_upload` has left out.
     pub left_out: Vec<Path>,
+    /// What stands in the files that the template names and that become texts in it: `named_files`, and JSON.
+    pub files: BTreeMap<String, Value>,
     /// The whole template as written.
     pub tree: Value,
     /// The positions of its parts.

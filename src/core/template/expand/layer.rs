@@ -53,13 +53,7 @@ fn expand(expansion: &mut Expansion<'_>) {
         }
     }
     layer.entry("Content").or_insert(Value::Null);
-    if let Some(Value::String(path)) = hashed.get("ContentUri")
-        && !path.starts_with("s3://")
-    {
-        // Local content has no S3 address yet.
-        let address = format!("s3://local/{path}");
-        hashed.insert("ContentUri".to_owned(), address.into());
-    }
+    let hashed = self::hashed(hashed);
     let id = format!("{}{}", expansion.logical_id, versions::hash(&as_seen(expansion, hashed)));
     expansion.note(Path::default().key("Resources").key(&id), &expansion.path());
     let content = Path::default().key("Resources").key(&id).key("Properties").key("Content");
@@ -71,6 +65,17 @@ fn expand(expansion: &mut Expansion<'_>) {
         resource.deletion_policy = retention.or(resource.deletion_policy.take()).or_else(|| Some("Retain".to_owned()));
     }
     expansion.renamed.insert(expansion.logical_id.to_owned(), id);
+}
+
+/// Properties in the form that SAM hashes: local content has no S3 address yet, since it is uploaded later.
+pub fn hashed(mut properties: Map<String, Value>) -> Map<String, Value> {
+    if let Some(Value::String(path)) = properties.get("ContentUri")
+        && !path.starts_with("s3://")
+    {
+        let address = format!("s3://local/{path}");
+        properties.insert("ContentUri".to_owned(), address.into());
+    }
+    properties
 }
 
 /// The resource with these properties, as the translator sees it.

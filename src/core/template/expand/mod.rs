@@ -26,7 +26,7 @@ mod python;
 mod rest_api;
 mod role;
 mod shape;
-mod state_machine;
+pub mod state_machine;
 mod sub;
 mod table;
 mod versions;
@@ -158,6 +158,7 @@ pub fn expand(mut template: Template, context: Context<'_>) -> Template {
         }
     }
     sub::refer(&mut template, &names);
+    template.put_in_files();
     template
 }
 

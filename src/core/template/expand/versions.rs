@@ -162,6 +162,7 @@ fn suffix(expansion: &mut Expansion<'_>, function: &mut Map<String, Value>, give
     let hashed = if expansion.get("AutoPublishAliasAllProperties") == Some(&Value::Bool(true)) {
         let mut all = function.clone();
         all.insert("Code".to_owned(), address(&resolved));
+        all.extend(layers(expansion, function));
         all.into()
     } else {
         let mut hashed = address(&resolved);
@@ -180,6 +181,19 @@ fn suffix(expansion: &mut Expansion<'_>, function: &mut Map<String, Value>, give
         hashed
     };
     hash(&hashed)
+}
+
+/// The layers of the template that `function` has and that want a new version of it with each of their own: their
+/// properties, by logical id.
+fn layers(expansion: &Expansion<'_>, function: &Map<String, Value>) -> Map<String, Value> {
+    let listed = function.get("Layers").and_then(Value::as_array).into_iter().flatten();
+    let wanted = listed.filter_map(|layer| {
+        let id = layer.get("Ref")?.as_str()?;
+        let layer = expansion.template.resources.get(id).filter(|layer| layer.type_name == super::layer::TYPE.name)?;
+        let wants = layer.properties.get("PublishLambdaVersion").is_some_and(truthy);
+        wants.then(|| (id.to_owned(), super::layer::hashed(layer.properties.clone()).into()))
+    });
+    wanted.collect()
 }
 
 /// `Code` in the form that SAM hashes. Local code has no S3 address yet, since it is uploaded later: its path is
