@@ -22,8 +22,9 @@ use super::{Context, Discovery, Provider, ResourceError, Search, gone_is_fine, p
 use crate::aws::client::{Ahead, Arrival, Aws, AwsCall, CallError, Meaning, SIGNATURE_LIFE};
 use crate::core::types::function::{
     ApplyOn, Architecture, DeadLetters, Environment, EphemeralStorage, FileSystem, Function, Image, LOG_GROUP,
-    LogFormat, Logging, POLICY, PackageType, Props, SnapStart, TYPE, Tracing, TracingMode, Vpc, arn, generated_name,
-    is_generated_name, mebibytes, three_seconds, x86_64,
+    LogFormat, Logging, POLICY, PackageType, Props, RECURSION, RUNTIME_MANAGEMENT, RecursiveLoop, RuntimeManagement,
+    SnapStart, TYPE, Tracing, TracingMode, UpdateRuntimeOn, Vpc, arn, generated_name, is_generated_name, mebibytes,
+    three_seconds, x86_64,
 };
 use crate::core::types::tags::Tags;
 use crate::core::types::{Created, Desired, Health, Live, Owner, ResourceView, log_group, tags, to_value};
@@ -70,6 +71,12 @@ impl Provider for Function {
                     Err(ResourceError::Call(error)) if error.is(Meaning::Denied) && !likely => Some(of_others(&name)),
                     found => found?,
                 };
+                let found = match (found, search.settings.get(&name)) {
+                    (Some(live), Some(apart)) if live.owner == Owner::Stack => {
+                        Some(read_apart(aws, live, apart).await?)
+                    }
+                    (found, _) => found,
+                };
                 Ok(match (found, policy) {
                     (Some(live), Some(policy)) if live.owner == Owner::Stack => Some(live.attribute(POLICY, policy?)),
                     (found, _) => found,
@@ -85,10 +92,17 @@ impl Provider for Function {
     fn seek(&self, it: &ResourceView<'_>, scope: &Scope, search: &mut Search) {
         let made = generated_name(scope, it.logical_id);
         search.functions.extend(it.name.filter(|name| *name == made).map(str::to_owned));
+        if let Some(name) = it.name {
+            search.settings.entry(name.to_owned()).or_default().extend(apart(it.properties));
+        }
     }
 
     async fn find(&self, cx: Context<'_>, desired: &Desired) -> Result<Option<Live>, ResourceError> {
-        read(cx.aws, desired.name()?).await
+        let name = desired.name()?;
+        match read(cx.aws, name).await? {
+            Some(live) => Ok(Some(read_apart(cx.aws, live, &apart(&desired.properties)).await?)),
+            None => Ok(None),
+        }
     }
 
     async fn create(&self, cx: Context<'_>, desired: &Desired) -> Result<Created, ResourceError> {
@@ -126,8 +140,17 @@ impl Provider for Function {
         Ok(created(aws.scope(), name))
     }
 
-    async fn settle(&self, cx: Context<'_>, _: &Desired, id: &str) -> Result<(), ResourceError> {
-        wait_until_ready(cx, id).await
+    async fn settle(&self, cx: Context<'_>, desired: &Desired, id: &str) -> Result<(), ResourceError> {
+        wait_until_ready(cx, id).await?;
+        // While it is Pending, Lambda takes no other change.
+        let props: Props = desired.read()?;
+        if let Some(on) = props.recursive_loop {
+            set_recursion(cx.aws, id, on).await?;
+        }
+        if let Some(management) = &props.runtime_management_config {
+            manage_runtime(cx.aws, id, management).await?;
+        }
+        Ok(())
     }
 
     async fn update(&self, cx: Context<'_>, live: &Live, desired: &Desired) -> Result<(), ResourceError> {
@@ -197,6 +220,13 @@ impl Provider for Function {
         }
         if from.reserved_concurrent_executions != to.reserved_concurrent_executions {
             set_concurrency(aws, name, to.reserved_concurrent_executions).await?;
+        }
+        if let Some(on) = to.recursive_loop.filter(|on| from.recursive_loop != Some(*on)) {
+            set_recursion(aws, name, on).await?;
+        }
+        let management = to.runtime_management_config.as_ref();
+        if let Some(management) = management.filter(|to| from.runtime_management_config.as_ref() != Some(to)) {
+            manage_runtime(aws, name, management).await?;
         }
         let arn = arn(aws.scope(), name);
         let (set, mut removed) = tags::difference(&from.tags, &to.tags);
@@ -378,6 +408,65 @@ pub(super) async fn read(aws: &Aws, name: &str) -> Result<Option<Live>, Resource
     }))
 }
 
+/// Of `properties` those that calls of their own read.
+fn apart(properties: &Value) -> Vec<&'static str> {
+    [RECURSION, RUNTIME_MANAGEMENT].into_iter().filter(|name| properties.get(*name).is_some()).collect()
+}
+
+/// Reads the properties `apart` of a function.
+async fn read_apart(aws: &Aws, mut live: Live, apart: &[&'static str]) -> Result<Live, ResourceError> {
+    let name = live.physical_id.clone();
+    if apart.contains(&RECURSION) {
+        let call = AwsCall::new("lambda", "GetFunctionRecursionConfig");
+        let answer = aws.call(call, || aws.lambda.get_function_recursion_config().function_name(&name).send()).await?;
+        let on = match answer.recursive_loop {
+            Some(sdk::RecursiveLoop::Allow) => RecursiveLoop::Allow,
+            _ => RecursiveLoop::Terminate,
+        };
+        live.properties[RECURSION] = to_value(&on);
+    }
+    if apart.contains(&RUNTIME_MANAGEMENT) {
+        let call = AwsCall::new("lambda", "GetRuntimeManagementConfig");
+        let answer = aws.call(call, || aws.lambda.get_runtime_management_config().function_name(&name).send()).await?;
+        let management = RuntimeManagement {
+            update_runtime_on: match answer.update_runtime_on {
+                Some(sdk::UpdateRuntimeOn::FunctionUpdate) => UpdateRuntimeOn::FunctionUpdate,
+                Some(sdk::UpdateRuntimeOn::Manual) => UpdateRuntimeOn::Manual,
+                _ => UpdateRuntimeOn::Auto,
+            },
+            runtime_version_arn: answer.runtime_version_arn,
+        };
+        live.properties[RUNTIME_MANAGEMENT] = to_value(&management);
+    }
+    Ok(live)
+}
+
+async fn set_recursion(aws: &Aws, name: &str, on: RecursiveLoop) -> Result<(), ResourceError> {
+    let on = match on {
+        RecursiveLoop::Allow => sdk::RecursiveLoop::Allow,
+        RecursiveLoop::Terminate => sdk::RecursiveLoop::Terminate,
+    };
+    aws.call(AwsCall::new("lambda", "PutFunctionRecursionConfig").repeatable(), || {
+        aws.lambda.put_function_recursion_config().function_name(name).recursive_loop(on.clone()).send()
+    })
+    .await?;
+    Ok(())
+}
+
+async fn manage_runtime(aws: &Aws, name: &str, management: &RuntimeManagement) -> Result<(), ResourceError> {
+    let on = match management.update_runtime_on {
+        UpdateRuntimeOn::Auto => sdk::UpdateRuntimeOn::Auto,
+        UpdateRuntimeOn::FunctionUpdate => sdk::UpdateRuntimeOn::FunctionUpdate,
+        UpdateRuntimeOn::Manual => sdk::UpdateRuntimeOn::Manual,
+    };
+    aws.call(AwsCall::new("lambda", "PutRuntimeManagementConfig").repeatable(), || {
+        let request = aws.lambda.put_runtime_management_config().function_name(name).update_runtime_on(on.clone());
+        request.set_runtime_version_arn(management.runtime_version_arn.clone()).send()
+    })
+    .await?;
+    Ok(())
+}
+
 fn health(configuration: &sdk::FunctionConfiguration) -> Health {
     let reason = configuration.state_reason.clone().unwrap_or_default();
     match (&configuration.state, &configuration.last_update_status) {
@@ -465,6 +554,8 @@ fn properties(configuration: sdk::FunctionConfiguration, tags: Tags, concurrency
         snap_start: snap_start
             .filter(|on| *on == sdk::SnapStartApplyOn::PublishedVersions)
             .map(|_| SnapStart { apply_on: ApplyOn::PublishedVersions }),
+        recursive_loop: None,
+        runtime_management_config: None,
         reserved_concurrent_executions: concurrency,
         function_name: Some(name),
         tags,

@@ -61,6 +61,9 @@ pub(crate) struct Props {
     pub(crate) kms_key_arn: Option<String>,
     pub(crate) image_config: Option<Image>,
     pub(crate) snap_start: Option<SnapStart>,
+    /// This and the next: set by calls of their own, and read only where the template states them.
+    pub(crate) recursive_loop: Option<RecursiveLoop>,
+    pub(crate) runtime_management_config: Option<RuntimeManagement>,
     pub(crate) reserved_concurrent_executions: Option<i32>,
     #[serde(default, deserialize_with = "tags::deserialize")]
     pub(crate) tags: Tags,
@@ -197,6 +200,29 @@ pub(crate) fn x86_64() -> Vec<Architecture> {
     vec![Architecture::X86]
 }
 
+/// What Lambda does when a function is invoked in a loop through queues, topics or buckets.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) enum RecursiveLoop {
+    Allow,
+    Terminate,
+}
+
+/// When a function gets a newer version of its runtime.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct RuntimeManagement {
+    pub(crate) update_runtime_on: UpdateRuntimeOn,
+    /// The one that it keeps, with `Manual`.
+    pub(crate) runtime_version_arn: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) enum UpdateRuntimeOn {
+    Auto,
+    FunctionUpdate,
+    Manual,
+}
+
 impl Logging {
     /// With JSON, AWS reports a level where none was given.
     pub(crate) fn fill_in(&mut self) {
@@ -229,6 +255,8 @@ impl Props {
             code_sha256: None,
             architectures: Vec::new(),
             reserved_concurrent_executions: None,
+            recursive_loop: None,
+            runtime_management_config: None,
             tags: Tags::new(),
             ..props.clone()
         };
@@ -292,14 +320,12 @@ impl Kind for Function {
             "FileSystemConfigs.S3FilesConfig",
             "FunctionScalingConfig",
             "PublishToLatestPublished",
-            "RecursiveLoop",
-            "RuntimeManagementConfig",
             "TenancyConfig",
         ]
     }
 
     fn without_effect_locally(&self, properties: &Value) -> Vec<&'static str> {
-        let kept = ["FileSystemConfigs", "KmsKeyArn", "SnapStart", "VpcConfig"];
+        let kept = ["FileSystemConfigs", "KmsKeyArn", RECURSION, RUNTIME_MANAGEMENT, "SnapStart", "VpcConfig"];
         kept.into_iter().filter(|name| properties.get(*name).is_some()).collect()
     }
 
@@ -313,7 +339,8 @@ impl Kind for Function {
 
     fn any_if_absent(&self) -> &'static [&'static str] {
         // It stays when the last of them has gone: until then it is what they are found by.
-        &["Tags.wschat:versions"]
+        // The others are read only where they are stated.
+        &["Tags.wschat:versions", RECURSION, RUNTIME_MANAGEMENT]
     }
 
     fn hard(&self) -> &'static [&'static str] {
@@ -430,7 +457,15 @@ impl Kind for Function {
             allow(&["UpdateFunctionCode"]);
         }
         let outdated = matches!(it.health, Some(super::Health::Outdated(_)));
-        let apart = ["Tags", "ReservedConcurrentExecutions", "CodeSha256", "Architectures"];
+        for (property, setting) in
+            [(RECURSION, "FunctionRecursionConfig"), (RUNTIME_MANAGEMENT, "RuntimeManagementConfig")]
+        {
+            if it.has(property) {
+                allow(&[format!("Get{setting}").as_str(), format!("Put{setting}").as_str()]);
+            }
+        }
+        let apart =
+            ["Tags", "ReservedConcurrentExecutions", "CodeSha256", "Architectures", RECURSION, RUNTIME_MANAGEMENT];
         let configures = it.changes_other_than(&apart) || (it.updates && outdated);
         if configures {
             allow(&["UpdateFunctionConfiguration"]);
@@ -461,6 +496,10 @@ impl Kind for Function {
     }
 }
 
+/// The properties that calls of their own set, and read.
+pub(crate) const RECURSION: &str = "RecursiveLoop";
+pub(crate) const RUNTIME_MANAGEMENT: &str = "RuntimeManagementConfig";
+
 /// The attribute of a live function that holds its resource policy, JSON, where it was read along with it.
 pub(crate) const POLICY: &str = "Policy";
 
@@ -488,7 +527,8 @@ pub const CODE: &str = "CodeSha256";
 /// Of a function's canonical properties those that its versions freeze: all but what belongs to the function itself.
 pub fn frozen(properties: &Value) -> Value {
     // A version has a description of its own.
-    const OWN: &[&str] = &["FunctionName", "Description", "ReservedConcurrentExecutions", "Tags"];
+    const OWN: &[&str] =
+        &["FunctionName", "Description", "ReservedConcurrentExecutions", RECURSION, RUNTIME_MANAGEMENT, "Tags"];
     let mut frozen = properties.clone();
     if let Some(members) = frozen.as_object_mut() {
         members.retain(|name, _| !OWN.contains(&name.as_str()));

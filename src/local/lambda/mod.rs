@@ -11,6 +11,7 @@
 //! `launch` builds the command of a runtime, `sandbox` its file system, `failure` the reports of its failures. Node.js and
 //! Python code is run by the machine's own `interpreters`, through the two programs in `clients`.
 
+mod apart;
 mod change;
 mod environment;
 mod error;

@@ -62,6 +62,10 @@ const OPERATIONS: &[Row] = &[
     // ListProvisionedConcurrencyConfigs as well: the same path, with List=ALL.
     Row::new("GetProvisionedConcurrencyConfig", "GET", "/2019-09-30/functions/{FunctionName}/provisioned-concurrency", Reads, Needs(super::provisioned::reading), Now(Lambda::get_provisioned_concurrency)),
     Row::new("DeleteProvisionedConcurrencyConfig", "DELETE", "/2019-09-30/functions/{FunctionName}/provisioned-concurrency", Changes, Needs(on_function), Now(Lambda::delete_provisioned_concurrency)),
+    Row::new("PutFunctionRecursionConfig", "PUT", "/2024-08-31/functions/{FunctionName}/recursion-config", Changes, Needs(on_function), Now(Lambda::put_recursion)),
+    Row::new("GetFunctionRecursionConfig", "GET", "/2024-08-31/functions/{FunctionName}/recursion-config", Reads, Needs(on_function), Now(Lambda::get_recursion)),
+    Row::new("PutRuntimeManagementConfig", "PUT", "/2021-07-20/functions/{FunctionName}/runtime-management-config", Changes, Needs(on_function), Now(Lambda::put_runtime_management)),
+    Row::new("GetRuntimeManagementConfig", "GET", "/2021-07-20/functions/{FunctionName}/runtime-management-config", Reads, Needs(on_function), Now(Lambda::get_runtime_management)),
     Row::new("TagResource", "POST", "/2017-03-31/tags/{Resource}", Changes, Needs(tagging), Now(Lambda::tag_resource)),
     Row::new("UntagResource", "DELETE", "/2017-03-31/tags/{Resource}", Changes, Needs(on_function), Now(Lambda::untag_resource)),
     Row::new("ListTags", "GET", "/2017-03-31/tags/{Resource}", Reads, Needs(on_function), Now(Lambda::list_tags)),

@@ -40,6 +40,12 @@ pub struct Function {
     pub policies: BTreeMap<String, Policy>,
     pub tags: BTreeMap<String, String>,
     pub reserved_concurrency: Option<u32>,
+    /// `Allow`, or none: `Terminate`.
+    #[serde(default)]
+    pub recursive_loop: Option<String>,
+    /// `FunctionUpdate` or `Manual`, or none: `Auto`. With `Manual`, the ARN of the runtime's version.
+    #[serde(default)]
+    pub runtime_management: Option<(String, Option<String>)>,
     /// The description of `$LATEST` when the newest version was published: the version may have its own description.
     #[serde(default)]
     pub published_description: Option<String>,
