@@ -345,10 +345,10 @@ fn read_files(path: &Path, template: &mut Template) {
     let folder = path.parent().unwrap_or(Path::new(""));
     for (place, file) in template.named_files() {
         let whole = folder.join(&file);
-        let too_long = whole.metadata().is_ok_and(|about| about.len() > template::files::LONGEST);
+        let too_long = whole.metadata().is_ok_and(|about| about.len() > template::expand::files::LONGEST);
         let text = match std::fs::read_to_string(&whole) {
             _ if too_long => Err(format!("{} is longer than Step Functions takes, 1 MiB", whole.display())),
-            Ok(text) => template::files::definition(&text).map_err(|why| format!("{}: {why}", whole.display())),
+            Ok(text) => template::expand::files::definition(&text).map_err(|why| format!("{}: {why}", whole.display())),
             Err(error) => Err(format!("{} cannot be read: {error}", whole.display())),
         };
         let text = match text {

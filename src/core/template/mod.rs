@@ -8,7 +8,6 @@
 //! `locate` finds the positions of problems in the text, `render` shows them there.
 
 pub mod expand;
-pub mod files;
 pub mod intrinsics;
 pub mod locate;
 mod origins;

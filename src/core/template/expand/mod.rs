@@ -13,6 +13,7 @@
 
 mod events;
 mod expansion;
+pub mod files;
 mod function;
 mod globals;
 mod http_api;
@@ -26,7 +27,7 @@ mod python;
 mod rest_api;
 mod role;
 mod shape;
-pub mod state_machine;
+mod state_machine;
 mod sub;
 mod table;
 mod versions;
@@ -90,7 +91,8 @@ pub fn expand(mut template: Template, context: Context<'_>) -> Template {
     }
     let serverless = in_order(&template);
     // Before any is expanded: functions look into the properties of their APIs.
-    for (logical_id, known) in serverless.iter().filter_map(|id| Some((id, type_of(&template, id)?))) {
+    for logical_id in &serverless {
+        let Some(known) = type_of(&template, logical_id) else { continue };
         let Some(mut resource) = template.resources.remove(logical_id) else { continue };
         let path = Path::default().key("Resources").key(logical_id);
         globals::merge(&mut template, known, &globals, &mut resource, &path);
@@ -170,11 +172,12 @@ fn type_of(template: &Template, logical_id: &str) -> Option<&'static Type> {
 
 /// The logical ids of SAM's resources, in the order in which they are expanded: by type, then as they are written.
 fn in_order(template: &Template) -> Vec<String> {
+    let written = template.tree["Resources"].as_object().into_iter().flat_map(Map::keys);
+    let written: BTreeMap<&String, usize> = written.enumerate().map(|(place, key)| (key, place)).collect();
     let order = |logical_id: &String| {
         let type_name = &template.resources[logical_id].type_name;
         let of_type = TYPES.iter().position(|known| known.name == type_name).unwrap_or(TYPES.len());
-        let written = template.tree["Resources"].as_object();
-        (of_type, written.and_then(|resources| resources.keys().position(|key| key == logical_id)))
+        (of_type, written.get(logical_id).copied())
     };
     let serverless = template.resources.iter().filter(|(_, resource)| resource.type_name.starts_with(PREFIX));
     let mut logical_ids: Vec<String> = serverless.map(|(logical_id, _)| logical_id.clone()).collect();

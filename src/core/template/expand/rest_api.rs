@@ -137,7 +137,7 @@ fn add_method(expansion: &mut Expansion<'_>, event: &Event, target: &Target, _: 
         integration["timeoutInMillis"] = timeout.clone();
     }
     let key = open_api::normalized(&method);
-    let version = version.as_ref().map_or(("swagger", "2.0"), |version| ("openapi", version));
+    let version = version.as_ref().map_or(("swagger", "2.0"), |version| ("openapi", version.as_str()));
     let document = expansion.documents.entry(api).or_insert_with(|| Document::of(None, version));
     if document.method(&path, &key).is_some() {
         let what = format!("API method \"{}\" defined multiple times for path \"{path}\"", method.to_ascii_lowercase());

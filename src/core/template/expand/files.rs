@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::Template;
-use super::expand::state_machine;
+use super::super::{Resource, Template};
+use super::state_machine;
 use crate::core::words::Path;
 
 /// The type of state machines, whose definition a file may have.
@@ -18,7 +18,7 @@ pub const LONGEST: u64 = 1_048_576;
 impl Template {
     /// The files that the template names, where it does.
     pub fn named_files(&self) -> Vec<(Path, String)> {
-        let place = |(logical_id, resource): (&String, &super::Resource)| {
+        let place = |(logical_id, resource): (&String, &Resource)| {
             let property = if resource.type_name == TYPE { LOCATION } else { "DefinitionUri" };
             let machine = resource.type_name == TYPE || resource.type_name == state_machine::TYPE.name;
             let file = resource.properties.get(property).filter(|_| machine)?.as_str()?;
@@ -29,7 +29,7 @@ impl Template {
     }
 
     /// Puts what the files say in the place of their names. Those that were not read stay.
-    pub(super) fn put_in_files(&mut self) {
+    pub(in crate::core::template) fn put_in_files(&mut self) {
         for (logical_id, resource) in self.resources.iter_mut().filter(|(_, resource)| resource.type_name == TYPE) {
             let text = resource.properties.get(LOCATION).and_then(Value::as_str).and_then(|file| self.files.get(file));
             let Some(text) = text.cloned() else { continue };
