@@ -164,7 +164,7 @@ async fn list_with(aws: &Aws, function: &str, provisioned: bool) -> Result<Vec<L
         if !provisioned {
             return Ok(Vec::new());
         }
-        pages::below(|from| async move {
+        let found = pages::below(|from| async move {
             let page = aws
                 .call(AwsCall::new("lambda", "ListProvisionedConcurrencyConfigs"), || {
                     let request = aws.lambda.list_provisioned_concurrency_configs();
@@ -172,8 +172,8 @@ async fn list_with(aws: &Aws, function: &str, provisioned: bool) -> Result<Vec<L
                 })
                 .await?;
             Ok((page.provisioned_concurrency_configs, page.next_marker))
-        })
-        .await
+        });
+        found.await.map_err(ResourceError::from)
     };
     let (mut aliases, configs) = tokio::try_join!(list(aws, function), configs)?;
     for alias in &mut aliases {

@@ -320,6 +320,21 @@ mod tests {
     }
 
     #[test]
+    fn what_permits_a_url_permits_no_service() {
+        let url = json!({ "Principal": "*", "Action": "lambda:InvokeFunctionUrl", "FunctionUrlAuthType": "NONE" });
+        let through_it = json!({ "Principal": "*", "InvokedViaFunctionUrl": true });
+        for (given, condition) in [
+            (url, json!({ "StringEquals": { "lambda:FunctionUrlAuthType": "NONE" } })),
+            (through_it, json!({ "Bool": { "lambda:InvokedViaFunctionUrl": "true" } })),
+        ] {
+            let mut policy = Policy::default();
+            let shown: Value = serde_json::from_str(&policy.add(FUNCTION, permission(given)).unwrap()).unwrap();
+            assert_eq!(shown["Condition"], condition);
+            assert!(!policy.permits(GATEWAY, ROUTE));
+        }
+    }
+
+    #[test]
     fn only_what_a_statement_allows_is_permitted() {
         for (statement, service, source, permitted) in [
             (json!({}), GATEWAY, ROUTE, true),
@@ -375,6 +390,8 @@ mod tests {
             (json!({ "SourceAccount": "1234" }), "ValidationException"),
             (json!({ "PrincipalOrgID": "o-1" }), "ValidationException"),
             (json!({ "EventSourceToken": "a b" }), "ValidationException"),
+            (json!({ "FunctionUrlAuthType": "IAM" }), "ValidationException"),
+            (json!({ "FunctionUrlAuthType": "NONE" }), "InvalidParameterValueException"),
         ] {
             assert_eq!(
                 Policy::default().add(FUNCTION, permission(statement.clone())).unwrap_err().code,

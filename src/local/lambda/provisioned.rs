@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::Lambda;
 use super::error::{self, constraint};
 use super::functions::page;
-use super::name::{FunctionId, Reference};
+use super::name::Reference;
 use super::state::{Alias, State};
 use crate::core::iam::need::Need;
 use crate::local::protocol::service::ServiceCall;

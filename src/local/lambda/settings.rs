@@ -277,6 +277,41 @@ mod tests {
         assert_eq!(changed.unwrap(), expected);
     }
 
+    /// What has no effect here is given back as it was given, and taken away by what AWS takes for nothing.
+    #[test]
+    fn what_has_no_effect_is_kept() {
+        let given = json!({
+            "DeadLetterConfig": { "TargetArn": "arn:aws:sqs:us-east-1:000000000000:q" },
+            "VpcConfig": { "SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"] },
+            "FileSystemConfigs": [{ "Arn": "a", "LocalMountPath": "/mnt/a" }],
+            "KMSKeyArn": "arn:aws:kms:us-east-1:000000000000:key/k",
+            "SnapStart": { "ApplyOn": "PublishedVersions" },
+        });
+        let kept = chat().with(change(given.clone())).unwrap();
+        let members = kept.members("us-east-1");
+        assert_eq!(members["VpcConfig"]["SubnetIds"], json!(["subnet-1"]));
+        assert_eq!(members["SnapStart"]["ApplyOn"], "PublishedVersions");
+        for name in ["DeadLetterConfig", "FileSystemConfigs", "KMSKeyArn"] {
+            assert_eq!(members[name], given[name], "{name}");
+        }
+        let none = json!({
+            "DeadLetterConfig": { "TargetArn": "" },
+            "VpcConfig": { "SubnetIds": [], "SecurityGroupIds": [] },
+            "FileSystemConfigs": [],
+            "KMSKeyArn": "",
+            "SnapStart": { "ApplyOn": "None" },
+        });
+        assert_eq!(kept.clone().with(change(none)).unwrap(), chat());
+        assert_eq!(kept.clone().with(change(json!({}))).unwrap(), kept);
+        for wrong in [
+            json!({ "VpcConfig": { "SubnetIds": ["subnet-1"] } }),
+            json!({ "VpcConfig": { "SubnetIds": ["net-1"], "SecurityGroupIds": ["sg-1"] } }),
+            json!({ "SnapStart": { "ApplyOn": "Always" } }),
+        ] {
+            assert!(chat().with(change(wrong.clone())).is_err(), "{wrong}");
+        }
+    }
+
     #[test]
     fn json_logs_have_levels_and_text_has_none() {
         let json =

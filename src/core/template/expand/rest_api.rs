@@ -8,7 +8,7 @@ use super::events::{Event, EventType, Role, Target};
 use super::expansion::{Expansion, made};
 use super::open_api::{self, ANY_METHOD, Document, INTEGRATION};
 use super::shape::{Property, Shape, truthy};
-use super::{function, versions};
+use super::versions;
 use crate::core::words::{Problem, ProblemKind};
 
 /// The logical id of the API of events that name none.
