@@ -216,6 +216,10 @@ pub(crate) fn live(api: &str, function: &str, id: &str, policy: &str, statement:
         principal: text("Principal"),
         source_arn: text("SourceArn"),
         source_account: text("SourceAccount"),
+        event_source_token: text("EventSourceToken"),
+        function_url_auth_type: text("FunctionUrlAuthType"),
+        invoked_via_function_url: statement["InvokedViaFunctionUrl"].as_bool(),
+        principal_org_id: text("PrincipalOrgID"),
         deletion_policy: policy.as_str().to_owned(),
     };
     Live {
