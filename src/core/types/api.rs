@@ -8,7 +8,7 @@ use super::tags::Tags;
 use super::{
     Action, Attribute, Desired, Kind, Live, Never, Owner, Part, PlanView, StepEffects, StepView, canonical, names, tags,
 };
-use crate::core::words::{Problem, Scope};
+use crate::core::words::{Path, Problem, ProblemKind, Scope};
 
 pub const TYPE: &str = names::API;
 
@@ -74,6 +74,13 @@ impl Kind for Api {
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
+        let imported = ["Body", "BodyS3Location"].iter().any(|name| properties.get(*name).is_some());
+        if imported && properties.get("ProtocolType").is_none() {
+            // As SAM makes them: one sentence instead of one for each of its properties.
+            let what = "HTTP APIs are not supported yet: wschat deploys WebSocket APIs";
+            let problem = Problem::new(Path::default(), what).kind(ProblemKind::Unsupported);
+            return Err(vec![problem]);
+        }
         canonical::<Props>(properties)
     }
 

@@ -90,9 +90,15 @@ fn expand(expansion: &mut Expansion<'_>) {
     function.insert("Tags".to_owned(), tags.clone().into());
     let alias = versions::publish(expansion, &mut function);
     let target = target(expansion.logical_id, alias.as_ref().map(|(_, id)| id.as_str()));
+    let before = expansion.template.problems.len();
     invocation::url(expansion, &target);
     let alias = alias.as_ref().map(|(name, id)| (name.as_str(), id.as_str()));
     let policies = invocation::asynchronous(expansion, alias);
+    if expansion.template.problems.len() > before {
+        // References to what they would have become are no further mistake.
+        let made = ["Url", "EventInvokeConfig"].map(|property| format!("{}{property}", expansion.logical_id));
+        expansion.template.families.extend(made);
+    }
     expansion.note_tags(&expansion.place("Tags"), &tags);
     let role_id = format!("{}Role", expansion.logical_id);
     let mut role = Role(role::of_function(expansion, &role_id, &tags, tracing.is_some(), policies));

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::super::{Resource, intrinsics};
 use super::expansion::{Expansion, made};
 use super::shape::{Property, truthy};
-use super::{check_properties, rest_api};
+use super::{check_properties, http_api, rest_api};
 use crate::core::words::{Path, Problem, ProblemKind};
 
 /// A type of events.
@@ -34,7 +34,7 @@ pub const OF_FUNCTIONS: &[&EventType] = &[
     &pull::DOCUMENT_DB,
     &pull::DYNAMO_DB,
     &rule::EVENT_BRIDGE_RULE,
-    &super::http_api::EVENT,
+    &http_api::EVENT,
     &push::IOT_RULE,
     &pull::KINESIS,
     &pull::MQ,
@@ -196,7 +196,11 @@ pub fn trust(service: &str) -> Value {
 /// Creates what the resource's events become. Their policies are added to `role`.
 pub fn expand(expansion: &mut Expansion<'_>, types: &[&'static EventType], target: &Target, role: &mut Role) {
     for event in read(expansion, types) {
+        let before = expansion.template.problems.len();
         (event.kind.expand)(expansion, &event, target, role);
+        if expansion.template.problems.len() > before {
+            expansion.template.families.insert(event.id);
+        }
     }
 }
 
@@ -218,6 +222,12 @@ fn read(expansion: &mut Expansion<'_>, types: &[&'static EventType]) -> Vec<Even
         let read = one(expansion, types, name, event, &place.key(name));
         if read.is_none() {
             // References to what it would have become are no further mistake.
+            let api = match event["Type"].as_str() {
+                Some("Api") => Some(rest_api::IMPLICIT),
+                Some("HttpApi") => Some(http_api::IMPLICIT),
+                _ => None,
+            };
+            expansion.template.families.extend(api.map(str::to_owned));
             expansion.template.families.insert(format!("{}{name}", expansion.logical_id));
         }
         read
