@@ -417,6 +417,28 @@ Resources:
     }
 
     #[test]
+    fn a_state_machines_definition_may_stand_in_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("machine.asl.yaml"), "StartAt: Wait\n").unwrap();
+        let project = |file: &str| {
+            let text = format!(
+                "
+Transform: AWS::Serverless-2016-10-31
+Resources:
+  Machine: {{Type: AWS::Serverless::StateMachine, Properties: {{DefinitionUri: {file}}}}}
+"
+            );
+            Project::new(folder.path().join("template.yaml"), text.into_bytes(), BTreeMap::new())
+        };
+        let stack = project("machine.asl.yaml").stack(&scope("123456789012")).unwrap();
+        assert_eq!(stack.resources["Machine"].properties["DefinitionString"], "{\n  \"StartAt\": \"Wait\"\n}");
+        let problems = project("none.json").stack(&scope("123456789012")).unwrap_err();
+        let [problem] = problems.as_slice() else { panic!("{problems:?}") };
+        assert_eq!(problem.path.to_string(), "Resources/Machine/Properties/DefinitionUri");
+        assert!(problem.what.contains("none.json cannot be read"), "{}", problem.what);
+    }
+
+    #[test]
     fn a_functions_code_is_beside_the_template() {
         let project = project(SERVERLESS);
         let code = project.code(&project.stack(&scope("123456789012")).unwrap()).unwrap();
