@@ -242,7 +242,7 @@ impl Props {
         self.kms_key_arn = self.kms_key_arn.take().filter(|arn| !arn.is_empty());
         self.snap_start = self.snap_start.filter(|start| start.apply_on != ApplyOn::None);
         self.image_config = self.image_config.take().filter(|image| *image != Image::default());
-        for vpc in &mut self.vpc_config {
+        if let Some(vpc) = &mut self.vpc_config {
             vpc.subnet_ids.sort();
             vpc.security_group_ids.sort();
         }
