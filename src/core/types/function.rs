@@ -111,7 +111,6 @@ pub(crate) struct Image {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct SnapStart {
-    #[serde(default)]
     pub(crate) apply_on: ApplyOn,
 }
 

@@ -59,7 +59,7 @@ pub const EVENT: EventType = EventType {
 const SAM_TAG: &str = "httpapi:createdBy";
 
 /// What takes every path that no other takes.
-const DEFAULT: &str = "$default";
+pub const DEFAULT: &str = "$default";
 
 const VERSION: (&str, &str) = ("openapi", "3.0.1");
 

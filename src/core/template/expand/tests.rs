@@ -36,7 +36,71 @@ Resources:
 ";
     let template = expanded(text, &[]);
     let problems = template.report(template.problems.clone());
-    insta::assert_snapshot!(render(&problems, Rendering { file: "t.yaml", text, colour: false }), @"");
+    insta::assert_snapshot!(render(&problems, Rendering { file: "t.yaml", text, colour: false }), @r#"
+    error: the property CapacityProviderConfig of AWS::Serverless::Function is not supported yet
+     --> t.yaml:8:72
+      |
+    8 |       { InlineCode: x, Handler: h, Runtime: r, AutoPublishAlias: live, CapacityProviderConfig: { Arn: a }, Events: {
+      |                                                                        ^^^^^^^^^^^^^^^^^^^^^^
+
+    error: events of the type SelfManagedKafka of AWS::Serverless::Function are not supported yet
+     --> t.yaml:9:24
+      |
+    9 |         Kafka: { Type: SelfManagedKafka },
+      |                        ^^^^^^^^^^^^^^^^
+
+    error: events of the type HttpApi of a function with a Condition are not supported yet
+      --> t.yaml:10:9
+       |
+    10 |         Route: { Type: HttpApi },
+       |         ^^^^^
+
+    error: the property Auth of the event type Api is not supported yet
+      --> t.yaml:11:63
+       |
+    11 |         Old: { Type: Api, Properties: { Path: /, Method: get, Auth: { ApiKeyRequired: true } } } } }
+       |                                                               ^^^^
+
+    error: DeploymentPreference is not supported yet: it shifts traffic step by step with CodeDeploy, and wschat moves an alias at once
+      --> t.yaml:15:72
+       |
+    15 |       { InlineCode: x, Handler: h, Runtime: r, AutoPublishAlias: live, DeploymentPreference: { Type: AllAtOnce } }
+       |                                                                        ^^^^^^^^^^^^^^^^^^^^
+       = help: leave it out, or set "Enabled: false" in it
+
+    error: AWS::Serverless::Connector is not supported yet
+      --> t.yaml:16:14
+       |
+    16 |   G: { Type: AWS::Serverless::Connector }
+       |              ^^^^^^^^^^^^^^^^^^^^^^^^^^
+       = help: write what it stands for: entries in the function's Policies, or permissions
+
+    error: SAM has no type AWS::Serverless::Functon
+      --> t.yaml:17:14
+       |
+    17 |   H: { Type: AWS::Serverless::Functon }
+       |              ^^^^^^^^^^^^^^^^^^^^^^^^
+       = help: did you mean "AWS::Serverless::Function"?
+
+    error: the property Auth of AWS::Serverless::Api is not supported yet
+      --> t.yaml:18:64
+       |
+    18 |   I: { Type: AWS::Serverless::Api, Properties: { StageName: s, Auth: { DefaultAuthorizer: A } } }
+       |                                                                ^^^^
+
+    error: a DefinitionUri on this machine is not supported yet
+      --> t.yaml:19:69
+       |
+    19 |   J: { Type: AWS::Serverless::HttpApi, Properties: { DefinitionUri: api.yaml, Domain: {} } }
+       |                                                                     ^^^^^^^^
+       = help: put the document into the template, as DefinitionBody
+
+    error: the property Domain of AWS::Serverless::HttpApi is not supported yet
+      --> t.yaml:19:79
+       |
+    19 |   J: { Type: AWS::Serverless::HttpApi, Properties: { DefinitionUri: api.yaml, Domain: {} } }
+       |                                                                               ^^^^^^
+    "#);
 }
 
 /// Two events that would make different resources of one name, of which SAM keeps the last; equal ones are shared.
@@ -63,7 +127,13 @@ Resources:
     );
     let template = expanded(&text, &[]);
     let problems = template.report(template.problems.clone());
-    insta::assert_snapshot!(render(&problems, Rendering { file: "t.yaml", text: &text, colour: false }), @"");
+    insta::assert_snapshot!(render(&problems, Rendering { file: "t.yaml", text: &text, colour: false }), @r"
+    error: SAM makes a resource FCognitoPermission of this, and there is one of that name
+     --> t.yaml:5:3
+      |
+    5 |   F:
+      |   ^
+    ");
 }
 
 /// A destination under the function's condition and one of its own: CloudFormation takes the condition that holds where
@@ -303,7 +373,26 @@ Resources:
         assert!(template.resources.contains_key(place.split('/').next().unwrap()), "{place}");
         format!("{place} <- {}", template.origins.trace(&path))
     });
-    insta::assert_snapshot!(lines.join("\n").replace(layer, "LHASH"), @"");
+    insta::assert_snapshot!(lines.join("\n").replace(layer, "LHASH"), @r"
+    FQueue <- Resources/F/Properties/Events/Queue
+    FQueue/Properties/BatchSize <- Resources/F/Properties/Events/Queue/Properties/BatchSize
+    FQueue/Properties/EventSourceArn <- Resources/F/Properties/Events/Queue/Properties/Queue
+    FRole/Properties/ManagedPolicyArns/1 <- Resources/F/Properties/Events/Queue
+    FRole/Properties/Policies/0 <- Resources/F/Properties/EventInvokeConfig
+    FBeat/Properties/ScheduleExpression <- Resources/F/Properties/Events/Beat/Properties/Schedule
+    FBeat/Properties/Targets/0/Input <- Resources/F/Properties/Events/Beat/Properties/Input
+    FBeatPermission <- Resources/F/Properties/Events/Beat
+    B/Properties/NotificationConfiguration/LambdaConfigurations/0/Event <- Resources/F/Properties/Events/Bucket/Properties/Event
+    FUrl/Properties/AuthType <- Resources/F/Properties/FunctionUrlConfig/AuthType
+    FEventInvokeConfig/Properties/MaximumRetryAttempts <- Resources/F/Properties/EventInvokeConfig/MaximumRetryAttempts
+    FEventInvokeConfigOnFailureQueue <- Resources/F/Properties/EventInvokeConfig
+    ServerlessHttpApi/Properties/Body <- Resources/F/Properties/Events/Route/Properties/DefinitionBody
+    ServerlessHttpApiApiGatewayDefaultStage <- Resources/F/Properties/Events/Route
+    LHASH/Properties/Description <- Resources/L/Properties/Description
+    LHASH/Properties/Content <- Resources/L/Properties/ContentUri
+    M/Properties/DefinitionS3Location <- Resources/M/Properties/DefinitionUri
+    M/Properties/StateMachineType <- Resources/M/Properties/Type
+    ");
 }
 
 #[test]

@@ -212,9 +212,11 @@ fn read(expansion: &mut Expansion<'_>, types: &[&'static EventType]) -> Vec<Even
         expansion.report(Problem::new(place, "Events must be a map; an intrinsic function is not supported here"));
         return Vec::new();
     }
-    // By the path, where one is given: what takes all paths of an HTTP API comes first.
+    // By the path, where one is given; so what takes all paths of an HTTP API comes first.
     let order = |(name, event): &(&String, &Value)| {
-        event["Properties"]["Path"].as_str().map_or_else(|| (*name).clone(), str::to_owned)
+        let of_all = event["Type"] == http_api::EVENT.name && event["Properties"].get("Method").is_none();
+        let path = event["Properties"]["Path"].as_str().or(of_all.then_some(http_api::DEFAULT));
+        path.map_or_else(|| (*name).clone(), str::to_owned)
     };
     let mut sorted: Vec<(&String, &Value)> = events.iter().collect();
     sorted.sort_by_key(order);
