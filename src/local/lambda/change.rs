@@ -400,14 +400,9 @@ mod tests {
                  provided exceeded the 4KB limit.",
             ),
             (
-                json!({ "VpcConfig": { "SubnetIds": ["subnet-1"] } }),
+                json!({ "TenancyConfig": { "TenantIsolationMode": "PER_TENANT" } }),
                 "InvalidParameterValueException",
-                "VpcConfig is not available in the local cloud.",
-            ),
-            (
-                json!({ "SnapStart": { "ApplyOn": "PublishedVersions" } }),
-                "InvalidParameterValueException",
-                "SnapStart is not available in the local cloud.",
+                "TenancyConfig is not available in the local cloud.",
             ),
         ] {
             let refusal = check(&change).unwrap_err();
