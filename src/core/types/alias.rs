@@ -13,7 +13,7 @@ use crate::core::words::{Problem, Scope, deserialize};
 pub const TYPE: &str = names::ALIAS;
 
 /// The property that a call of its own sets, and reads.
-pub(crate) const PROVISIONED: &str = "ProvisionedConcurrencyConfig";
+pub(crate) const PROVISIONED: &str = function::PROVISIONED;
 
 /// An alias. Its physical id is `FUNCTION:NAME`.
 pub struct Alias;

@@ -10,8 +10,8 @@ use super::iam_permissions::{ANY, Permissions, Roles, Subject, logs};
 use super::serving::{When, is_invoked};
 use super::tags::Tags;
 use super::{
-    Action, Attribute, Kind, Live, Names, Naming, Part, PlanView, Planning, ResourceView, StepEffects, StepView, alias,
-    kind, log_group, names, tags, to_value,
+    Action, Attribute, Kind, Live, Names, Naming, Part, PlanView, Planning, ResourceView, StepEffects, StepView, kind,
+    log_group, names, tags, to_value,
 };
 use crate::core::logs::Function as LoggedFunction;
 use crate::core::words::naming::{Identity, logical_id_in};
@@ -365,7 +365,7 @@ impl Kind for Function {
     fn complete(&self, it: &ResourceView<'_>, properties: &mut Value, stack: &dyn Planning) {
         let is_version = |part: ResourceView<'_>| [names::VERSION, names::ALIAS].contains(&part.kind.type_name());
         if let Some(name) = it.name.filter(|name| stack.parts(name).any(is_version)) {
-            let is_provisioned = |part: ResourceView<'_>| part.properties.get(alias::PROVISIONED).is_some();
+            let is_provisioned = |part: ResourceView<'_>| part.properties.get(PROVISIONED).is_some();
             // Once it is marked, it is looked at even when the template has it no more: then it is taken away.
             let was = stack.live_named(TYPE, name).is_some_and(|live| {
                 live.properties["Tags"].get(tags::VERSIONS).is_some_and(|marked| marked == tags::PROVISIONED)
@@ -494,6 +494,9 @@ impl Kind for Function {
         }
     }
 }
+
+/// The property of aliases that a call of its own sets, and reads.
+pub(crate) const PROVISIONED: &str = "ProvisionedConcurrencyConfig";
 
 /// The properties that calls of their own set, and read.
 pub(crate) const RECURSION: &str = "RecursiveLoop";

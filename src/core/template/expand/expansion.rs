@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 use super::super::{Resource, Template, intrinsics};
-use super::open_api::Documents;
+use super::document::Documents;
 use super::parameters::Parameters;
 use super::shape::{Support, truthy};
 use super::sub::References;

@@ -4,10 +4,10 @@
 use serde_json::{Map, Value, json};
 
 use super::Type;
-use super::events::{self, Role, Target};
+use super::events::{self, EventType, Role, Target, pull, push, rule, schedule};
 use super::expansion::Expansion;
 use super::shape::{Property, Shape, truthy};
-use super::{invocation, role, versions};
+use super::{http_api, invocation, location, rest_api, role, versions};
 use crate::core::words::{Problem, ProblemKind};
 
 /// The properties. Which of them `Globals` can give follows the translator.
@@ -67,6 +67,28 @@ pub const TYPE: Type = Type {
     expand,
 };
 
+/// The types of events that are expanded.
+const EVENTS: &[&EventType] = &[
+    &push::ALEXA_SKILL,
+    &rest_api::EVENT,
+    &rule::CLOUD_WATCH_EVENT,
+    &push::CLOUD_WATCH_LOGS,
+    &push::COGNITO,
+    &pull::DOCUMENT_DB,
+    &pull::DYNAMO_DB,
+    &rule::EVENT_BRIDGE_RULE,
+    &http_api::EVENT,
+    &push::IOT_RULE,
+    &pull::KINESIS,
+    &pull::MQ,
+    &pull::MSK,
+    &push::S3,
+    &rule::SCHEDULE,
+    &schedule::SCHEDULE_V2,
+    &push::SNS,
+    &pull::SQS,
+];
+
 fn expand(expansion: &mut Expansion<'_>) {
     let mut function = expansion.passed();
     if expansion.given("FunctionName").is_none() {
@@ -102,7 +124,7 @@ fn expand(expansion: &mut Expansion<'_>) {
     expansion.note_tags(&expansion.place("Tags"), &tags);
     let role_id = format!("{}Role", expansion.logical_id);
     let mut role = Role(role::of_function(expansion, &role_id, &tags, tracing.is_some(), policies));
-    events::expand(expansion, events::OF_FUNCTIONS, &target, &mut role);
+    events::expand(expansion, EVENTS, &target, &mut role);
     role::attach(expansion, &mut function, &role_id, role.0);
     expansion.make("AWS::Lambda::Function", function);
     // Then the translator drops its own.
@@ -119,7 +141,7 @@ fn target(logical_id: &str, alias: Option<&str>) -> Target {
         Some(alias) => (json!({ "Ref": alias }), json!({ "Ref": alias })),
         None => (json!({ "Ref": logical_id }), json!({ "Fn::GetAtt": [logical_id, "Arn"] })),
     };
-    Target { id: alias.unwrap_or(logical_id).to_owned(), called, arn, permissions_boundary: None }
+    Target { id: alias.unwrap_or(logical_id).to_owned(), called, arn, is_function: true, permissions_boundary: None }
 }
 
 /// Lets the template refer to the queue and the topic that were created for destinations.
@@ -212,52 +234,7 @@ fn zip(expansion: &mut Expansion<'_>) -> Option<(Value, Option<&'static str>)> {
         let meant = ["CodeUri", "InlineCode"].iter().any(|name| expansion.faulty.contains(name));
         return (!meant).then(|| (".".into(), None));
     };
-    Some((code_at(expansion, "CodeUri", uri)?, Some("CodeUri")))
-}
-
-/// `uri` in the form of `Code`: an object in S3, or a local path. It is the value of `property`.
-pub fn code_at(expansion: &mut Expansion<'_>, property: &'static str, uri: &Value) -> Option<Value> {
-    let code = match uri {
-        Value::String(uri) if uri.contains("{{resolve:") => Err("cannot be a dynamic reference"),
-        Value::String(uri) if uri.starts_with("s3://") => {
-            in_s3(uri).ok_or("is not an S3 Uri of the form s3://bucket/key or s3://bucket/key?versionId=version")
-        }
-        Value::String(uri) => Ok(uri.clone().into()),
-        Value::Object(place) => {
-            let parts = [
-                ("S3Bucket", "Bucket"),
-                ("S3Key", "Key"),
-                ("S3ObjectVersion", "Version"),
-                ("S3ObjectStorageMode", "StorageMode"),
-            ];
-            let given = parts.into_iter().filter_map(|(made, name)| Some((made.to_owned(), place.get(name)?.clone())));
-            let whole = ["Bucket", "Key"].iter().all(|name| place.get(*name).is_some_and(truthy));
-            if whole { Ok(given.collect()) } else { Err("as a map needs a Bucket and a Key") }
-        }
-        _ => Err("must be a string (a path here, or an address in S3) or a map"),
-    };
-    match code {
-        Ok(code) => Some(code),
-        Err(what) => {
-            expansion.problem(property, format!("{property} {what}"));
-            None
-        }
-    }
-}
-
-/// `s3://bucket/key?versionId=version` in the form of `Code`.
-fn in_s3(uri: &str) -> Option<Value> {
-    let uri = uri.strip_prefix("s3://")?;
-    let uri = uri.split_once('#').map_or(uri, |(uri, _)| uri);
-    let (place, query) = uri.split_once('?').unwrap_or((uri, ""));
-    let (bucket, key) = place.split_once('/').filter(|(bucket, _)| !bucket.is_empty())?;
-    let mut code = json!({ "S3Bucket": bucket, "S3Key": key.trim_start_matches('/') });
-    let mut versions =
-        form_urlencoded::parse(query.as_bytes()).filter(|(name, value)| name == "versionId" && !value.is_empty());
-    if let (Some((_, version)), None) = (versions.next(), versions.next()) {
-        code["S3ObjectVersion"] = version.into();
-    }
-    Some(code)
+    Some((location::code_at(expansion, "CodeUri", uri)?, Some("CodeUri")))
 }
 
 /// The tracing mode, unless it is off.

@@ -4,15 +4,13 @@
 use serde_json::{Map, Value, json};
 
 use super::Type;
-use super::events::{Event, EventType, Role, Target};
+use super::document::{Document, INTEGRATION};
+use super::events::{ALL_PATHS, Event, EventType, HTTP_API, Role, Target};
 use super::expansion::{Expansion, made};
-use super::open_api::{self, ANY_METHOD, Document, INTEGRATION, is_call};
+use super::open_api::{self, ANY_METHOD, is_call};
 use super::shape::{Property, Shape, truthy};
-use super::{function, policies, versions};
+use super::{location, policies, versions};
 use crate::core::words::{Path, Problem, ProblemKind};
-
-/// The logical id of the API of events that name none.
-pub const IMPLICIT: &str = "ServerlessHttpApi";
 
 /// The properties. Which of them `Globals` can give follows the translator.
 pub const TYPE: Type = Type {
@@ -58,9 +56,6 @@ pub const EVENT: EventType = EventType {
 /// The tag that SAM puts on HTTP APIs.
 const SAM_TAG: &str = "httpapi:createdBy";
 
-/// What takes every path that no other takes.
-pub const DEFAULT: &str = "$default";
-
 const VERSION: (&str, &str) = ("openapi", "3.0.1");
 
 /// The parts of a CORS configuration, as SAM and OpenAPI spell them.
@@ -80,7 +75,7 @@ fn add_route(expansion: &mut Expansion<'_>, event: &Event, target: &Target, _: &
     }
     let text = |name: &str| event.given(name).map(|value| value.as_str().map(str::to_owned));
     let (path, method) = match (text("Path"), text("Method")) {
-        (None, None) => (DEFAULT.to_owned(), ANY_METHOD.to_owned()),
+        (None, None) => (ALL_PATHS.to_owned(), ANY_METHOD.to_owned()),
         (Some(Some(path)), Some(Some(method))) => (path, method),
         (path, method) => {
             for (name, value) in [("Path", path), ("Method", method)] {
@@ -104,7 +99,7 @@ fn add_route(expansion: &mut Expansion<'_>, event: &Event, target: &Target, _: &
     };
     let given = event.get("ApiId").cloned();
     let api = match &given {
-        None => IMPLICIT.to_owned(),
+        None => HTTP_API.to_owned(),
         Some(_) => match open_api::api_of(expansion, event, "ApiId", &[TYPE.name, "AWS::ApiGatewayV2::Api"]) {
             Some(api) => api,
             None => return,
@@ -117,7 +112,7 @@ fn add_route(expansion: &mut Expansion<'_>, event: &Event, target: &Target, _: &
         let document = Document::of(properties.get("DefinitionBody"), VERSION);
         expansion.documents.entry(api.clone()).or_insert(document);
     }
-    let id = given.unwrap_or_else(|| json!({ "Ref": IMPLICIT }));
+    let id = given.unwrap_or_else(|| json!({ "Ref": HTTP_API }));
     permit(expansion, event, target, &api, &id, &path, &method);
     if documented {
         describe(expansion, event, target, &api, &properties, &path, &method);
@@ -135,18 +130,18 @@ fn permit(
     method: &str,
 ) {
     let takes_all = || {
-        let taken = expansion.documents.get(api)?.method(DEFAULT, ANY_METHOD)?;
+        let taken = expansion.documents.get(api)?.method(ALL_PATHS, ANY_METHOD)?;
         let uri = taken[INTEGRATION]["uri"]["Fn::Sub"].as_str()?;
         // Of an alias, the translator cannot tell.
         Some(uri.contains(&format!("${{{}.Arn}}", target.id)))
     };
-    if path != DEFAULT && takes_all() == Some(true) {
+    if path != ALL_PATHS && takes_all() == Some(true) {
         return;
     }
     let is_parameter = |name: &str| open_api::is_name(name) || name == "proxy+";
-    let permitted = if path == DEFAULT { String::new() } else { open_api::permitted_path(path, is_parameter) };
+    let permitted = if path == ALL_PATHS { String::new() } else { open_api::permitted_path(path, is_parameter) };
     let method = method.to_ascii_lowercase();
-    let route = if method == "any" && permitted == format!("/{DEFAULT}") {
+    let route = if method == "any" && permitted == format!("/{ALL_PATHS}") {
         permitted
     } else {
         let method = if method == "any" || method == ANY_METHOD { "*".to_owned() } else { method.to_ascii_uppercase() };
@@ -194,7 +189,7 @@ fn describe(
         integration["timeoutInMillis"] = timeout.clone();
     }
     let mut definition = json!({ INTEGRATION: integration, "responses": {} });
-    if path == DEFAULT && key == ANY_METHOD {
+    if path == ALL_PATHS && key == ANY_METHOD {
         definition["isDefaultRoute"] = true.into();
     }
     if let Some(security) = security {
@@ -297,10 +292,10 @@ fn expand(expansion: &mut Expansion<'_>) {
         all.insert(SAM_TAG.to_owned(), "SAM".into());
         complete(expansion, &mut document, &all);
         if let Some(route) = document.paths().filter(|_| expansion.given("FailOnWarnings").is_some())
-            && let Some(default) = route.shift_remove(DEFAULT)
+            && let Some(default) = route.shift_remove(ALL_PATHS)
         {
             // Without the slash it is a warning.
-            route.insert(format!("/{DEFAULT}"), default);
+            route.insert(format!("/{ALL_PATHS}"), default);
         }
         api.insert("Body".to_owned(), document.body.into());
         expansion.note(expansion.place("Body"), &expansion.place("DefinitionBody"));
@@ -311,9 +306,9 @@ fn expand(expansion: &mut Expansion<'_>) {
     }
     let authorizer_permissions = permissions(expansion);
     let mut stage = json!({ "ApiId": { "Ref": expansion.logical_id }, "AutoDeploy": true });
-    let name = expansion.given("StageName").cloned().unwrap_or_else(|| DEFAULT.into());
+    let name = expansion.given("StageName").cloned().unwrap_or_else(|| ALL_PATHS.into());
     let stage_id = match name.as_str() {
-        Some(DEFAULT) => format!("{}ApiGatewayDefaultStage", expansion.logical_id),
+        Some(ALL_PATHS) => format!("{}ApiGatewayDefaultStage", expansion.logical_id),
         Some(text) if text.chars().all(|letter| letter.is_ascii_alphanumeric()) => {
             format!("{}{text}Stage", expansion.logical_id)
         }
@@ -349,7 +344,7 @@ fn expand(expansion: &mut Expansion<'_>) {
 
 /// The place of an API's document in S3, by its `DefinitionUri`.
 pub fn body_in_s3(expansion: &mut Expansion<'_>, uri: &Value) -> Value {
-    match function::code_at(expansion, "DefinitionUri", uri) {
+    match location::code_at(expansion, "DefinitionUri", uri) {
         Some(Value::Object(place)) => {
             let names = [("Bucket", "S3Bucket"), ("Key", "S3Key"), ("Version", "S3ObjectVersion")];
             names.into_iter().filter_map(|(made, name)| Some((made.to_owned(), place.get(name)?.clone()))).collect()

@@ -3,7 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::super::intrinsics;
-use super::events::{Target, allow, writes_to_bucket};
+use super::events::pull::writes_to_bucket;
+use super::events::{Target, allow};
 use super::expansion::{Expansion, made};
 use super::policies::is_nothing;
 use super::shape::truthy;

@@ -5,12 +5,12 @@ use serde_json::{Map, Value, json};
 use super::super::intrinsics;
 use super::expansion::Expansion;
 use super::shape::{Property, Shape, truthy};
-use super::{Type, function, versions};
+use super::{Type, location, versions};
 use crate::core::words::{Path, Problem};
 
 /// The properties, of which `Globals` can give one.
 pub const TYPE: Type = Type {
-    name: "AWS::Serverless::LayerVersion",
+    name: versions::LAYER,
     properties: &[
         Property::passed("CompatibleArchitectures", Shape::List).local(),
         Property::passed("CompatibleRuntimes", Shape::List).local(),
@@ -47,13 +47,13 @@ fn expand(expansion: &mut Expansion<'_>) {
     match expansion.get("ContentUri") {
         None => expansion.missing("ContentUri"),
         Some(uri) => {
-            if let Some(content) = function::code_at(expansion, "ContentUri", uri) {
+            if let Some(content) = location::code_at(expansion, "ContentUri", uri) {
                 layer.insert("Content".to_owned(), content);
             }
         }
     }
     layer.entry("Content").or_insert(Value::Null);
-    let hashed = self::hashed(hashed);
+    let hashed = versions::hashed_layer(hashed);
     let id = format!("{}{}", expansion.logical_id, versions::hash(&as_seen(expansion, hashed)));
     expansion.note(Path::default().key("Resources").key(&id), &expansion.path());
     let content = Path::default().key("Resources").key(&id).key("Properties").key("Content");
@@ -65,17 +65,6 @@ fn expand(expansion: &mut Expansion<'_>) {
         resource.deletion_policy = retention.or(resource.deletion_policy.take()).or_else(|| Some("Retain".to_owned()));
     }
     expansion.renamed.insert(expansion.logical_id.to_owned(), id);
-}
-
-/// Properties in the form that SAM hashes: local content has no S3 address yet, since it is uploaded later.
-pub fn hashed(mut properties: Map<String, Value>) -> Map<String, Value> {
-    if let Some(Value::String(path)) = properties.get("ContentUri")
-        && !path.starts_with("s3://")
-    {
-        let address = format!("s3://local/{path}");
-        properties.insert("ContentUri".to_owned(), address.into());
-    }
-    properties
 }
 
 /// The resource with these properties, as the translator sees it.

@@ -11,14 +11,17 @@
 //! - the logical id of a REST API's deployment has another hash: SAM's is of what Python 2 would print;
 //! - values from `Globals` are substituted for one function: the translator changes them for the next ones too.
 
+mod document;
 mod events;
 mod expansion;
 pub mod files;
 mod function;
 mod globals;
 mod http_api;
+mod implicit;
 mod invocation;
 mod layer;
+mod location;
 mod open_api;
 mod parameters;
 mod policies;
@@ -87,7 +90,7 @@ pub fn types() -> impl Iterator<Item = &'static str> {
 pub fn expand(mut template: Template, context: Context<'_>) -> Template {
     let globals = globals::read(&mut template);
     if template.sam {
-        open_api::add_implicit(&mut template);
+        implicit::add(&mut template);
     }
     let serverless = in_order(&template);
     // Before any is expanded: functions look into the properties of their APIs.
@@ -99,7 +102,7 @@ pub fn expand(mut template: Template, context: Context<'_>) -> Template {
         template.resources.insert(logical_id.clone(), resource);
     }
     let mut names = sub::Names::default();
-    let mut documents = open_api::Documents::new();
+    let mut documents = document::Documents::new();
     for logical_id in serverless {
         let known = type_of(&template, &logical_id);
         let Some(mut resource) = template.resources.remove(&logical_id) else { continue };

@@ -1,67 +1,14 @@
-//! What REST and HTTP APIs share: the document that describes their paths, written by the functions' events.
+//! What REST and HTTP APIs share of how the functions' events write their documents.
 
-use std::collections::BTreeMap;
+use serde_json::{Value, json};
 
-use serde_json::{Map, Value, json};
-
-use super::super::{Resource, Template, intrinsics};
+use super::super::intrinsics;
 use super::events::{Event, Target};
 use super::expansion::Expansion;
-use super::shape::truthy;
-use super::{PREFIX, function};
-use crate::core::words::{Path, Problem, ProblemKind};
-
-/// API Gateway's name for what a method leads to.
-pub const INTEGRATION: &str = "x-amazon-apigateway-integration";
+use crate::core::words::{Problem, ProblemKind};
 
 /// API Gateway's name for all methods of a path.
 pub const ANY_METHOD: &str = "x-amazon-apigateway-any-method";
-
-/// The documents of APIs, by logical id.
-pub type Documents = BTreeMap<String, Document>;
-
-/// The OpenAPI document of an API.
-#[derive(Debug, Clone)]
-pub struct Document {
-    pub body: Map<String, Value>,
-    /// SAM writes it: the user gave none.
-    pub managed: bool,
-    /// Settings of routes that events give (HTTP APIs).
-    pub route_settings: Map<String, Value>,
-}
-
-impl Document {
-    /// What the user gave as the API's `DefinitionBody`, or one without paths, of this `version`.
-    pub fn of(given: Option<&Value>, version: (&str, &str)) -> Self {
-        let given = given.filter(|body| truthy(body)).and_then(Value::as_object);
-        let skeleton = || {
-            let info = json!({ "version": "1.0", "title": { "Ref": "AWS::StackName" } });
-            let parts = [(version.0, version.1.into()), ("info", info), ("paths", json!({}))];
-            parts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
-        };
-        Self { managed: given.is_none(), body: given.cloned().unwrap_or_else(skeleton), route_settings: Map::new() }
-    }
-
-    /// The paths with their methods.
-    pub fn paths(&mut self) -> Option<&mut Map<String, Value>> {
-        self.body.get_mut("paths").and_then(Value::as_object_mut)
-    }
-
-    /// The definition of one method, if it leads somewhere.
-    pub fn method(&self, path: &str, method: &str) -> Option<&Value> {
-        let method = self.body.get("paths")?.get(path)?.get(method)?;
-        method.get(INTEGRATION).filter(|integration| truthy(integration)).map(|_| method)
-    }
-
-    /// Adds a method.
-    pub fn insert(&mut self, path: &str, method: &str, definition: Value) {
-        let Some(paths) = self.paths() else { return };
-        let item = paths.entry(path).or_insert_with(|| json!({}));
-        if let Some(item) = item.as_object_mut() {
-            item.insert(method.to_owned(), definition);
-        }
-    }
-}
 
 /// `GET` as a document has it.
 pub fn normalized(method: &str) -> String {
@@ -137,86 +84,6 @@ pub fn refuse_condition(expansion: &mut Expansion<'_>, event: &Event) -> bool {
         expansion.report(Problem::of_key(event.path.clone(), what).kind(ProblemKind::Unsupported));
     }
     conditional
-}
-
-/// An API that SAM creates for events that name none.
-struct Implicit {
-    event: &'static str,
-    /// The property with which an event names its API.
-    names: &'static str,
-    logical_id: &'static str,
-    type_name: &'static str,
-}
-
-const IMPLICIT: &[Implicit] = &[
-    Implicit {
-        event: "Api",
-        names: "RestApiId",
-        logical_id: super::rest_api::IMPLICIT,
-        type_name: super::rest_api::TYPE.name,
-    },
-    Implicit {
-        event: "HttpApi",
-        names: "ApiId",
-        logical_id: super::http_api::IMPLICIT,
-        type_name: super::http_api::TYPE.name,
-    },
-];
-
-/// Adds the APIs that SAM creates for events that name none, to be expanded like the others.
-pub fn add_implicit(template: &mut Template) {
-    for implicit in IMPLICIT {
-        let mut api = Resource { type_name: implicit.type_name.to_owned(), ..Resource::default() };
-        let mut tags = Map::new();
-        let mut written = None;
-        for (logical_id, function) in &template.resources {
-            if function.type_name != function::TYPE.name {
-                continue;
-            }
-            let path = Path::default().key("Resources").key(logical_id).key("Properties").key("Events");
-            for (name, event) in function.properties.get("Events").and_then(Value::as_object).into_iter().flatten() {
-                let named = event["Properties"].get(implicit.names).is_some();
-                // SAM does without an empty one of REST: what is missing is reported with the event.
-                let empty = implicit.event == "Api" && !truthy(&event["Properties"]);
-                if event["Type"] != implicit.event || named || empty {
-                    continue;
-                }
-                written.get_or_insert_with(|| path.key(name));
-                let global = template.globals.get(function::TYPE.name.trim_start_matches(PREFIX));
-                let given = |name: &str| {
-                    let own = function.properties.get(name).filter(|value| truthy(value));
-                    own.or_else(|| global?.get(name).filter(|value| truthy(value)))
-                };
-                if let (Some(_), Some(Value::Object(own))) = (given("PropagateTags"), given("Tags")) {
-                    tags.extend(own.clone());
-                }
-                for (of_api, of_function) in [
-                    (&mut api.deletion_policy, &function.deletion_policy),
-                    (&mut api.update_replace_policy, &function.update_replace_policy),
-                ] {
-                    // One that wants to keep it is enough.
-                    if of_function.is_some() && of_api.as_deref() != Some("Retain") {
-                        of_api.clone_from(of_function);
-                    }
-                }
-            }
-        }
-        let Some(written) = written else { continue };
-        if implicit.event == "Api" {
-            api.properties.insert("StageName".to_owned(), "Prod".into());
-        }
-        if !tags.is_empty() {
-            api.properties.insert("Tags".to_owned(), tags.into());
-            api.properties.insert("PropagateTags".to_owned(), true.into());
-        }
-        if template.resources.contains_key(implicit.logical_id) {
-            let what = format!("SAM makes a resource {} of this, and there is one of that name", implicit.logical_id);
-            template.problems.push(Problem::of_key(written, what).kind(ProblemKind::Duplicate));
-            continue;
-        }
-        template.origins.note(Path::default().key("Resources").key(implicit.logical_id), written);
-        template.resources.insert(implicit.logical_id.to_owned(), api);
-    }
 }
 
 /// Whether `value` is a call, which cannot be looked into.

@@ -4,15 +4,13 @@
 use serde_json::{Map, Value, json};
 
 use super::Type;
-use super::events::{Event, EventType, Role, Target};
+use super::document::{Document, INTEGRATION};
+use super::events::{Event, EventType, REST_API, Role, Target};
 use super::expansion::{Expansion, made};
-use super::open_api::{self, ANY_METHOD, Document, INTEGRATION};
+use super::open_api::{self, ANY_METHOD};
 use super::shape::{Property, Shape, truthy};
 use super::versions;
 use crate::core::words::{Problem, ProblemKind};
-
-/// The logical id of the API of events that name none.
-pub const IMPLICIT: &str = "ServerlessRestApi";
 
 /// The properties. Which of them `Globals` can give follows the translator.
 pub const TYPE: Type = Type {
@@ -94,7 +92,7 @@ fn add_method(expansion: &mut Expansion<'_>, event: &Event, target: &Target, _: 
     let (Some(path), Some(method)) = (text(expansion, event, "Path"), text(expansion, event, "Method")) else { return };
     let given = event.get("RestApiId").cloned();
     let api = match &given {
-        None => IMPLICIT.to_owned(),
+        None => REST_API.to_owned(),
         Some(_) => match open_api::api_of(expansion, event, "RestApiId", &[TYPE.name, "AWS::ApiGateway::RestApi"]) {
             Some(api) => api,
             None => return,
@@ -117,7 +115,7 @@ fn add_method(expansion: &mut Expansion<'_>, event: &Event, target: &Target, _: 
     let called = if method.eq_ignore_ascii_case("any") { "*".to_owned() } else { method.to_ascii_uppercase() };
     let source = json!({ "Fn::Sub": [
         format!("arn:{partition}:execute-api:${{AWS::Region}}:${{AWS::AccountId}}:${{__ApiId__}}/${{__Stage__}}/{called}{permitted}"),
-        { "__ApiId__": given.unwrap_or_else(|| json!({ "Ref": IMPLICIT })), "__Stage__": "*" },
+        { "__ApiId__": given.unwrap_or_else(|| json!({ "Ref": REST_API })), "__Stage__": "*" },
     ] });
     let id = format!("{}Permission{suffix}", event.id);
     event.permit_as(expansion, &id, target, "apigateway.amazonaws.com", &[("SourceArn", &source)]);

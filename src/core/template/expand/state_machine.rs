@@ -3,10 +3,10 @@
 use serde_json::{Map, Value, json};
 
 use super::super::{Resource, intrinsics};
-use super::events::{self, Role, Target};
+use super::events::{self, EventType, Role, Target, rule, schedule};
 use super::expansion::{Expansion, made};
 use super::shape::{Property, Shape, truthy};
-use super::{Type, function, policies, python, role};
+use super::{Type, location, policies, python, role};
 use crate::core::words::{Problem, ProblemKind};
 
 /// The properties, of which `Globals` can give one.
@@ -45,6 +45,14 @@ const RENAMED: &[(&str, &str)] = &[
     ("Type", "StateMachineType"),
 ];
 
+/// The types of events that are expanded.
+const EVENTS: &[&EventType] = &[
+    &rule::CLOUD_WATCH_EVENT_OF_STATE_MACHINE,
+    &rule::EVENT_BRIDGE_RULE_OF_STATE_MACHINE,
+    &rule::SCHEDULE_OF_STATE_MACHINE,
+    &schedule::SCHEDULE_V2,
+];
+
 fn expand(expansion: &mut Expansion<'_>) {
     let mut machine = expansion.passed();
     if machine.get("DefinitionSubstitutions").is_some_and(|substitutions| !truthy(substitutions)) {
@@ -68,9 +76,10 @@ fn expand(expansion: &mut Expansion<'_>) {
         id: expansion.logical_id.to_owned(),
         called: Value::Null,
         arn,
+        is_function: false,
         permissions_boundary: expansion.given("PermissionsBoundary").cloned(),
     };
-    events::expand(expansion, events::OF_STATE_MACHINES, &target, &mut Role::default());
+    events::expand(expansion, EVENTS, &target, &mut Role::default());
     expansion.make("AWS::StepFunctions::StateMachine", machine);
     if expansion.given("PropagateTags").is_some() && tags.len() > 1 {
         tags.remove(0);
@@ -103,7 +112,7 @@ fn define(expansion: &mut Expansion<'_>, machine: &mut Map<String, Value>) {
             return;
         }
         (None, Some(uri)) => {
-            if let Some(location) = function::code_at(expansion, "DefinitionUri", uri) {
+            if let Some(location) = location::code_at(expansion, "DefinitionUri", uri) {
                 machine.insert("DefinitionS3Location".to_owned(), in_s3(location));
                 expansion.note(expansion.place("DefinitionS3Location"), &expansion.place("DefinitionUri"));
                 return;

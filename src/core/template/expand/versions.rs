@@ -183,15 +183,29 @@ fn suffix(expansion: &mut Expansion<'_>, function: &mut Map<String, Value>, give
     hash(&hashed)
 }
 
+/// SAM's type of layers.
+pub const LAYER: &str = "AWS::Serverless::LayerVersion";
+
+/// A layer's properties in the form that SAM hashes: local content has no S3 address yet, since it is uploaded later.
+pub fn hashed_layer(mut properties: Map<String, Value>) -> Map<String, Value> {
+    if let Some(Value::String(path)) = properties.get("ContentUri")
+        && !path.starts_with("s3://")
+    {
+        let address = format!("s3://local/{path}");
+        properties.insert("ContentUri".to_owned(), address.into());
+    }
+    properties
+}
+
 /// The layers of the template that `function` has and that want a new version of it with each of their own: their
 /// properties, by logical id.
 fn layers(expansion: &Expansion<'_>, function: &Map<String, Value>) -> Map<String, Value> {
     let listed = function.get("Layers").and_then(Value::as_array).into_iter().flatten();
     let wanted = listed.filter_map(|layer| {
         let id = layer.get("Ref")?.as_str()?;
-        let layer = expansion.template.resources.get(id).filter(|layer| layer.type_name == super::layer::TYPE.name)?;
+        let layer = expansion.template.resources.get(id).filter(|layer| layer.type_name == LAYER)?;
         let wants = layer.properties.get("PublishLambdaVersion").is_some_and(truthy);
-        wants.then(|| (id.to_owned(), super::layer::hashed(layer.properties.clone()).into()))
+        wants.then(|| (id.to_owned(), hashed_layer(layer.properties.clone()).into()))
     });
     wanted.collect()
 }

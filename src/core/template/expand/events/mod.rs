@@ -1,17 +1,17 @@
 //! `Events`: what invokes a function, or starts a state machine. Each becomes resources whose logical ids begin with the
 //! function's and the event's.
 
-mod pull;
-mod push;
-mod rule;
-mod schedule;
+pub mod pull;
+pub mod push;
+pub mod rule;
+pub mod schedule;
 
 use serde_json::{Map, Value, json};
 
 use super::super::{Resource, intrinsics};
+use super::check_properties;
 use super::expansion::{Expansion, made};
 use super::shape::{Property, truthy};
-use super::{check_properties, http_api, rest_api};
 use crate::core::words::{Path, Problem, ProblemKind};
 
 /// A type of events.
@@ -24,35 +24,12 @@ pub struct EventType {
     pub expand: fn(&mut Expansion<'_>, &Event, &Target, &mut Role),
 }
 
-/// The types of events of functions that are expanded.
-pub const OF_FUNCTIONS: &[&EventType] = &[
-    &push::ALEXA_SKILL,
-    &rest_api::EVENT,
-    &rule::CLOUD_WATCH_EVENT,
-    &push::CLOUD_WATCH_LOGS,
-    &push::COGNITO,
-    &pull::DOCUMENT_DB,
-    &pull::DYNAMO_DB,
-    &rule::EVENT_BRIDGE_RULE,
-    &http_api::EVENT,
-    &push::IOT_RULE,
-    &pull::KINESIS,
-    &pull::MQ,
-    &pull::MSK,
-    &push::S3,
-    &rule::SCHEDULE,
-    &schedule::SCHEDULE_V2,
-    &push::SNS,
-    &pull::SQS,
-];
+/// The logical ids of the APIs of events that name none.
+pub const REST_API: &str = "ServerlessRestApi";
+pub const HTTP_API: &str = "ServerlessHttpApi";
 
-/// The types of events of state machines that are expanded.
-pub const OF_STATE_MACHINES: &[&EventType] = &[
-    &rule::CLOUD_WATCH_EVENT_OF_STATE_MACHINE,
-    &rule::EVENT_BRIDGE_RULE_OF_STATE_MACHINE,
-    &rule::SCHEDULE_OF_STATE_MACHINE,
-    &schedule::SCHEDULE_V2,
-];
+/// What takes every path of an HTTP API that no other takes.
+pub const ALL_PATHS: &str = "$default";
 
 /// The types that SAM has and wschat does not support yet.
 const NOT_YET: &[&str] = &["Api", "SelfManagedKafka"];
@@ -148,6 +125,8 @@ pub struct Target {
     /// What calls it: the function's name, the alias's ARN.
     pub called: Value,
     pub arn: Value,
+    /// Or it is a state machine.
+    pub is_function: bool,
     /// Of a state machine: what limits the roles that are created for its events.
     pub permissions_boundary: Option<Value>,
 }
@@ -214,8 +193,8 @@ fn read(expansion: &mut Expansion<'_>, types: &[&'static EventType]) -> Vec<Even
     }
     // By the path, where one is given; so what takes all paths of an HTTP API comes first.
     let order = |(name, event): &(&String, &Value)| {
-        let of_all = event["Type"] == http_api::EVENT.name && event["Properties"].get("Method").is_none();
-        let path = event["Properties"]["Path"].as_str().or(of_all.then_some(http_api::DEFAULT));
+        let of_all = event["Type"] == "HttpApi" && event["Properties"].get("Method").is_none();
+        let path = event["Properties"]["Path"].as_str().or(of_all.then_some(ALL_PATHS));
         path.map_or_else(|| (*name).clone(), str::to_owned)
     };
     let mut sorted: Vec<(&String, &Value)> = events.iter().collect();
@@ -225,8 +204,8 @@ fn read(expansion: &mut Expansion<'_>, types: &[&'static EventType]) -> Vec<Even
         if read.is_none() {
             // References to what it would have become are no further mistake.
             let api = match event["Type"].as_str() {
-                Some("Api") => Some(rest_api::IMPLICIT),
-                Some("HttpApi") => Some(http_api::IMPLICIT),
+                Some("Api") => Some(REST_API),
+                Some("HttpApi") => Some(HTTP_API),
                 _ => None,
             };
             expansion.template.families.extend(api.map(str::to_owned));
@@ -305,5 +284,3 @@ fn one(
 fn names(types: &[&'static EventType]) -> Vec<&'static str> {
     types.iter().map(|kind| kind.name).collect()
 }
-
-pub use pull::writes_to_bucket;

@@ -67,10 +67,9 @@ fn expand(expansion: &mut Expansion<'_>, event: &Event, target: &Target, _: &mut
 /// Creates the role that invokes the target, and sends what it could not to the `queue`. Returns its ARN.
 fn role(expansion: &mut Expansion<'_>, event: &Event, target: &Target, queue: Option<&Value>) -> Value {
     let id = format!("{}Role", event.id);
-    let (suffix, action) = if expansion.known.name == super::super::state_machine::TYPE.name {
-        ("StartExecutionPolicy", "states:StartExecution")
-    } else {
-        ("LambdaPolicy", "lambda:InvokeFunction")
+    let (suffix, action) = match target.is_function {
+        true => ("LambdaPolicy", "lambda:InvokeFunction"),
+        false => ("StartExecutionPolicy", "states:StartExecution"),
     };
     let policy =
         |suffix: &str, document| json!({ "PolicyName": format!("{}{suffix}", event.id), "PolicyDocument": document });
