@@ -71,13 +71,21 @@ impl Args {
         }
     }
 
-    /// Says which resources the local cloud does not run.
+    /// Says which resources the local cloud does not run, and which properties mean nothing to it.
     fn note_records(&self, stack: &Stack, ui: &Ui) {
         let records = stack.resources.values().filter(|resource| resource.kind.is_record_locally());
         let records: Vec<String> =
             records.map(|resource| format!("{} ({})", resource.logical_id, resource.kind.noun())).collect();
         if self.target.is_local() && !records.is_empty() {
             ui.say(format_args!("Kept as records only, the local cloud does not run them: {}", records.join(", ")));
+        }
+        let without_effect = stack.resources.values().filter_map(|resource| {
+            let properties = resource.kind.without_effect_locally(&resource.properties);
+            (!properties.is_empty()).then(|| format!("{} ({})", resource.logical_id, properties.join(", ")))
+        });
+        let without_effect: Vec<String> = without_effect.collect();
+        if self.target.is_local() && !without_effect.is_empty() {
+            ui.say(format_args!("Kept, without an effect on the local cloud: {}", without_effect.join("; ")));
         }
     }
 

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
+use serde_json::Value;
 use time::Date;
 
 use crate::core::lint;
@@ -45,7 +46,11 @@ impl Project {
     }
 
     fn new(path: PathBuf, text: Vec<u8>, parameters: BTreeMap<String, String>) -> Self {
-        Self { template: template::parse(&text), path, text, parameters, tags: Tags::new() }
+        let mut template = template::parse(&text);
+        if let Ok(template) = &mut template {
+            read_files(&path, template);
+        }
+        Self { template, path, text, parameters, tags: Tags::new() }
     }
 
     /// The stack that the template describes in `scope`.
@@ -354,6 +359,29 @@ fn not_here(uploaded: &stack::Uploaded, place: words::Path) -> Problem {
         .depending_on_values(values)
 }
 
+/// Reads the definitions of state machines that stand in files beside the template at `path`.
+fn read_files(path: &Path, template: &mut Template) {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    for (place, file) in template.named_files() {
+        let whole = folder.join(&file);
+        let too_long = whole.metadata().is_ok_and(|about| about.len() > template::expand::files::LONGEST);
+        let text = match std::fs::read_to_string(&whole) {
+            _ if too_long => Err(format!("{} is longer than Step Functions takes, 1 MiB", whole.display())),
+            Ok(text) => template::expand::files::definition(&text).map_err(|why| format!("{}: {why}", whole.display())),
+            Err(error) => Err(format!("{} cannot be read: {error}", whole.display())),
+        };
+        let text = match text {
+            Ok(text) => text.into(),
+            Err(what) => {
+                template.problems.push(Problem::new(place, what));
+                // No further problem follows from it.
+                Value::Null
+            }
+        };
+        template.files.insert(file, text);
+    }
+}
+
 /// What a file has, or just too much of it: it may have no end.
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
@@ -405,6 +433,28 @@ Resources:
         // The same parsed template, for another account.
         let other = project.stack(&scope("210987654321")).unwrap();
         assert_ne!(stack.resources["HelloRole"].name, other.resources["HelloRole"].name);
+    }
+
+    #[test]
+    fn a_state_machines_definition_may_stand_in_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("machine.asl.yaml"), "StartAt: Wait\n").unwrap();
+        let project = |file: &str| {
+            let text = format!(
+                "
+Transform: AWS::Serverless-2016-10-31
+Resources:
+  Machine: {{Type: AWS::Serverless::StateMachine, Properties: {{DefinitionUri: {file}}}}}
+"
+            );
+            Project::new(folder.path().join("template.yaml"), text.into_bytes(), BTreeMap::new())
+        };
+        let stack = project("machine.asl.yaml").stack(&scope("123456789012")).unwrap();
+        assert_eq!(stack.resources["Machine"].properties["DefinitionString"], "{\n  \"StartAt\": \"Wait\"\n}");
+        let problems = project("none.json").stack(&scope("123456789012")).unwrap_err();
+        let [problem] = problems.as_slice() else { panic!("{problems:?}") };
+        assert_eq!(problem.path.to_string(), "Resources/Machine/Properties/DefinitionUri");
+        assert!(problem.what.contains("none.json cannot be read"), "{}", problem.what);
     }
 
     #[test]

@@ -84,14 +84,17 @@ fn each_template_expands_as_the_translator_expands_it() {
         let template = expanded(&text);
         let problems = template.report(template.problems.clone());
         let rendering = Rendering { file: &path.to_string_lossy(), text: &text, colour: false };
-        let ours = sections(&template);
+        // The hash of a REST API's deployment is another one: that of the translator is of what Python 2 would print.
+        let hash = regex_lite::Regex::new("(Deployment|deployment id: )[0-9a-f]{10,40}\\b").unwrap();
+        let ours = sections(&template).to_string();
+        let ours = serde_json::from_str(&hash.replace_all(&ours, "${1}HASH")).unwrap();
         let theirs: Value = serde_json::from_str(&read(&path.with_extension("expected.json"))).unwrap();
         if !problems.is_empty() {
             different.push(render(&problems, rendering));
         }
         differences(&ours, &theirs, &path.display().to_string(), &mut different);
     }
-    assert!(templates.len() >= 40, "{} templates", templates.len());
+    assert!(templates.len() >= 70, "{} templates", templates.len());
     assert!(different.is_empty(), "{}", different.join("\n"));
 }
 

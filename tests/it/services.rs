@@ -78,6 +78,54 @@ async fn they_come_stay_change_and_go() {
     same(&cloud.inventory().await, &Inventory::new());
 }
 
+/// A function's settings that mean nothing here: created, read back, changed, taken away.
+#[tokio::test]
+async fn settings_without_an_effect_here_are_kept() {
+    let cloud = cloud();
+    let with_settings = |template: &mut Template| {
+        template.set("Echo.DeadLetterConfig", json!({"TargetArn": {"Fn::GetAtt": ["DeadLetters", "Arn"]}}));
+        template.set("Echo.VpcConfig", json!({"SubnetIds": ["subnet-2", "subnet-1"], "SecurityGroupIds": ["sg-1"]}));
+        let access_point = "arn:aws:elasticfilesystem:us-east-1:000000000000:access-point/fsap-0123456789abcdef0";
+        template.set("Echo.FileSystemConfigs", json!([{"Arn": access_point, "LocalMountPath": "/mnt/files"}]));
+        template.set("Echo.KmsKeyArn", "arn:aws:kms:us-east-1:000000000000:key/k".into());
+        template.set("Echo.RecursiveLoop", "Allow".into());
+        template.set("Echo.RuntimeManagementConfig", json!({"UpdateRuntimeOn": "FunctionUpdate"}));
+        template.set("One", json!({"Type": "AWS::Lambda::Version", "Properties": {"FunctionName": {"Ref": "Echo"}}}));
+        let version = json!({"Fn::GetAtt": ["One", "Version"]});
+        let properties = json!({
+            "FunctionName": {"Ref": "Echo"}, "FunctionVersion": version, "Name": "live",
+            "ProvisionedConcurrencyConfig": {"ProvisionedConcurrentExecutions": 2},
+        });
+        template.set("Live", json!({"Type": "AWS::Lambda::Alias", "Properties": properties}));
+    };
+    let run = up_with(&cloud, with_settings);
+    let line = "Kept, without an effect on the local cloud: Echo (FileSystemConfigs, KmsKeyArn, RecursiveLoop, \
+                RuntimeManagementConfig, VpcConfig); Live (ProvisionedConcurrencyConfig)\n";
+    assert!(run.stderr.contains(line), "{}", run.stderr);
+    cloud.up().changes_nothing();
+    let other = up_with(&cloud, |template| {
+        with_settings(template);
+        template.set("Echo.RecursiveLoop", "Terminate".into());
+        template.set("Live.ProvisionedConcurrencyConfig.ProvisionedConcurrentExecutions", 3.into());
+    });
+    let calls = ["lambda.PutFunctionRecursionConfig", "lambda.PutProvisionedConcurrencyConfig", "lambda.UpdateAlias"];
+    assert_eq!(changing(&other), calls);
+    cloud.up().changes_nothing();
+    let taken_away = up_with(&cloud, |template| {
+        with_settings(template);
+        template.remove("Live.ProvisionedConcurrencyConfig");
+        for gone in ["DeadLetterConfig", "VpcConfig", "FileSystemConfigs", "KmsKeyArn"] {
+            template.remove(&format!("Echo.{gone}"));
+        }
+    });
+    let calls = changing(&taken_away);
+    assert!(calls.contains(&"lambda.UpdateFunctionConfiguration".to_owned()), "{calls:?}");
+    assert!(calls.contains(&"lambda.DeleteProvisionedConcurrencyConfig".to_owned()), "{calls:?}");
+    cloud.up().changes_nothing();
+    cloud.down();
+    same(&cloud.inventory().await, &Inventory::new());
+}
+
 #[tokio::test]
 async fn what_cannot_be_changed_in_place_is_replaced_by_a_new_one_first() {
     let cloud = cloud();

@@ -3,10 +3,10 @@
 use async_trait::async_trait;
 use aws_sdk_lambda::types as sdk;
 
-use super::{Context, Discovery, Provider, ResourceError, Search, gone_is_fine, pages};
+use super::{Context, Discovery, Provider, ResourceError, Search, gone_is_fine, pages, wait};
 use crate::aws::client::{Aws, AwsCall};
-use crate::core::types::alias::{Alias, Props, Routing, TYPE, Weight};
-use crate::core::types::{Created, Desired, Kind, Live, ResourceView, function, ownership_marker, to_value};
+use crate::core::types::alias::{Alias, PROVISIONED, Props, Provisioned, Routing, TYPE, Weight};
+use crate::core::types::{Created, Desired, Kind, Live, ResourceView, function, ownership_marker, tags, to_value};
 use crate::core::words::Scope;
 
 #[async_trait]
@@ -14,17 +14,24 @@ impl Provider for Alias {
     async fn list(&self, aws: &Aws, discovery: &Discovery, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
         let search = discovery.wait().await;
         let functions = parents.iter().filter(|parent| super::function::has_versions(parent, search));
-        let aliases = functions.map(|function| list(aws, &function.physical_id));
+        let aliases = functions.map(|function| async move {
+            let provisioned = search.provisioned
+                || function.properties["Tags"].get(tags::VERSIONS).is_some_and(|marked| marked == tags::PROVISIONED);
+            list_with(aws, &function.physical_id, provisioned).await
+        });
         Ok(futures_util::future::try_join_all(aliases).await?.into_iter().flatten().collect())
     }
 
-    fn seek(&self, _: &ResourceView<'_>, _: &Scope, search: &mut Search) {
+    fn seek(&self, it: &ResourceView<'_>, _: &Scope, search: &mut Search) {
         search.versions = true;
+        search.provisioned |= it.properties.get(PROVISIONED).is_some();
     }
 
     async fn find(&self, cx: Context<'_>, desired: &Desired) -> Result<Option<Live>, ResourceError> {
         let props: Props = desired.read()?;
-        Ok(list(cx.aws, &props.function_name).await?.into_iter().find(|live| self.is(desired, live)))
+        let provisioned = props.provisioned_concurrency_config.is_some();
+        let found = list_with(cx.aws, &props.function_name, provisioned).await?;
+        Ok(found.into_iter().find(|live| self.is(desired, live)))
     }
 
     async fn create(&self, cx: Context<'_>, desired: &Desired) -> Result<Created, ResourceError> {
@@ -42,7 +49,16 @@ impl Provider for Alias {
                 .send()
         })
         .await?;
+        if let Some(config) = props.provisioned_concurrency_config {
+            provision(aws, &props, config).await?;
+        }
         Ok(created(aws.scope(), desired.name()?))
+    }
+
+    /// As CloudFormation does, until the environments are there.
+    async fn settle(&self, cx: Context<'_>, desired: &Desired, _: &str) -> Result<(), ResourceError> {
+        let props: Props = desired.read()?;
+        if props.provisioned_concurrency_config.is_some() { wait_until_provisioned(cx, &props).await } else { Ok(()) }
     }
 
     async fn update(&self, cx: Context<'_>, live: &Live, desired: &Desired) -> Result<(), ResourceError> {
@@ -64,6 +80,20 @@ impl Provider for Alias {
                 .send()
         })
         .await?;
+        match to.provisioned_concurrency_config {
+            config if config == from.provisioned_concurrency_config => {}
+            Some(config) => {
+                provision(aws, &to, config).await?;
+                wait_until_provisioned(cx, &to).await?;
+            }
+            None => gone_is_fine(
+                aws.call(AwsCall::new("lambda", "DeleteProvisionedConcurrencyConfig").repeatable(), || {
+                    let request = aws.lambda.delete_provisioned_concurrency_config();
+                    request.function_name(&to.function_name).qualifier(&to.name).send()
+                })
+                .await,
+            )?,
+        }
         Ok(())
     }
 
@@ -86,6 +116,74 @@ impl Routing {
         let weights = weights.map(|weight| (weight.function_version.clone(), weight.function_weight)).collect();
         sdk::AliasRoutingConfiguration::builder().set_additional_version_weights(Some(weights)).build()
     }
+}
+
+/// Asks for execution environments that wait for the alias's invocations.
+async fn provision(aws: &Aws, props: &Props, config: Provisioned) -> Result<(), ResourceError> {
+    aws.call(AwsCall::new("lambda", "PutProvisionedConcurrencyConfig").repeatable(), || {
+        let request = aws.lambda.put_provisioned_concurrency_config();
+        let request = request.function_name(&props.function_name).qualifier(&props.name);
+        request.provisioned_concurrent_executions(config.provisioned_concurrent_executions).send()
+    })
+    .await?;
+    Ok(())
+}
+
+/// Waits until all of them are there.
+async fn wait_until_provisioned(cx: Context<'_>, props: &Props) -> Result<(), ResourceError> {
+    let aws = cx.aws;
+    wait::until(cx, wait::PROVISIONED, "waiting for its provisioned concurrency", || async {
+        let answer = aws
+            .call(AwsCall::new("lambda", "ListProvisionedConcurrencyConfigs"), || {
+                aws.lambda.list_provisioned_concurrency_configs().function_name(&props.function_name).send()
+            })
+            .await?;
+        let configs = answer.provisioned_concurrency_configs.unwrap_or_default();
+        let own = configs.into_iter().find(|config| qualifier(config) == Some(&props.name));
+        match own.as_ref().and_then(|config| config.status.as_ref()) {
+            Some(sdk::ProvisionedConcurrencyStatusEnum::Ready) => Ok(Some(())),
+            Some(sdk::ProvisionedConcurrencyStatusEnum::Failed) => {
+                let reason = own.and_then(|config| config.status_reason).unwrap_or_default();
+                let name = format!("{}:{}", props.function_name, props.name);
+                Err(ResourceError::Failed(format!("Lambda could not provision the concurrency of {name}: {reason}")))
+            }
+            _ => Ok(None),
+        }
+    })
+    .await
+}
+
+/// The version or alias that provisioned concurrency is of.
+fn qualifier(config: &sdk::ProvisionedConcurrencyConfigListItem) -> Option<&str> {
+    function::name_and_qualifier(config.function_arn.as_deref()?).1
+}
+
+/// A function's aliases; with what is `provisioned` for them, which takes a call of its own.
+async fn list_with(aws: &Aws, function: &str, provisioned: bool) -> Result<Vec<Live>, ResourceError> {
+    let configs = async {
+        if !provisioned {
+            return Ok(Vec::new());
+        }
+        let found = pages::below(|from| async move {
+            let page = aws
+                .call(AwsCall::new("lambda", "ListProvisionedConcurrencyConfigs"), || {
+                    let request = aws.lambda.list_provisioned_concurrency_configs();
+                    request.function_name(function).set_marker(from.clone()).send()
+                })
+                .await?;
+            Ok((page.provisioned_concurrency_configs, page.next_marker))
+        });
+        found.await.map_err(ResourceError::from)
+    };
+    let (mut aliases, configs) = tokio::try_join!(list(aws, function), configs)?;
+    for alias in &mut aliases {
+        let own = configs.iter().find(|config| qualifier(config) == alias.properties["Name"].as_str());
+        if let Some(executions) = own.and_then(|config| config.requested_provisioned_concurrent_executions) {
+            let config = Provisioned { provisioned_concurrent_executions: executions };
+            alias.properties[PROVISIONED] = to_value(&config);
+        }
+    }
+    Ok(aliases)
 }
 
 /// A function's aliases.
@@ -116,6 +214,7 @@ fn live(scope: &Scope, function: &str, alias: sdk::AliasConfiguration) -> Live {
         function_version: alias.function_version.unwrap_or_default(),
         description: description.to_owned(),
         routing_config: (!weights.is_empty()).then_some(Routing { additional_version_weights: weights }),
+        provisioned_concurrency_config: None,
         ownership_marker: marked.map(str::to_owned),
     };
     let whose = marked.map(ownership_marker::read);

@@ -22,9 +22,10 @@ use super::tagged::to_ask;
 use super::{Context, Discovery, Provider, ResourceError, Search, gone_is_fine, pages, wait};
 use crate::aws::client::{Ahead, Arrival, Aws, AwsCall, CallError, Meaning, SIGNATURE_LIFE};
 use crate::core::types::function::{
-    Architecture, Environment, EphemeralStorage, Function, IMAGE_URI, LOG_GROUP, LogFormat, Logging, POLICY,
-    PackageType, Props, TYPE, Tracing, TracingMode, arn, generated_names, is_generated_name, mebibytes, three_seconds,
-    x86_64,
+    ApplyOn, Architecture, DeadLetters, Environment, EphemeralStorage, FileSystem, Function, IMAGE_URI, Image, LOG_GROUP,
+    LogFormat, Logging, POLICY, PackageType, Props, RECURSION, RUNTIME_MANAGEMENT, RecursiveLoop, RuntimeManagement,
+    SnapStart, TYPE, Tracing, TracingMode, UpdateRuntimeOn, Vpc, arn, generated_names, is_generated_name, mebibytes,
+    three_seconds, x86_64,
 };
 use crate::core::types::tags::Tags;
 use crate::core::types::{
@@ -73,6 +74,12 @@ impl Provider for Function {
                     Err(ResourceError::Call(error)) if error.is(Meaning::Denied) && !likely => Some(of_others(&name)),
                     found => found?,
                 };
+                let found = match (found, search.settings.get(&name)) {
+                    (Some(live), Some(apart)) if live.owner == Owner::Stack => {
+                        Some(read_apart(aws, live, apart).await?)
+                    }
+                    (found, _) => found,
+                };
                 Ok(match (found, policy) {
                     (Some(live), Some(policy)) if live.owner == Owner::Stack => Some(live.attribute(POLICY, policy?)),
                     (found, _) => found,
@@ -88,10 +95,17 @@ impl Provider for Function {
     fn seek(&self, it: &ResourceView<'_>, scope: &Scope, search: &mut Search) {
         let made = generated_names(scope, it.logical_id);
         search.functions.extend(it.name.filter(|name| made.iter().any(|made| made == name)).map(str::to_owned));
+        if let Some(name) = it.name {
+            search.settings.entry(name.to_owned()).or_default().extend(apart(it.properties));
+        }
     }
 
     async fn find(&self, cx: Context<'_>, desired: &Desired) -> Result<Option<Live>, ResourceError> {
-        read(cx.aws, desired.name()?).await
+        let name = desired.name()?;
+        match read(cx.aws, name).await? {
+            Some(live) => Ok(Some(read_apart(cx.aws, live, &apart(&desired.properties)).await?)),
+            None => Ok(None),
+        }
     }
 
     async fn create(&self, cx: Context<'_>, desired: &Desired) -> Result<Created, ResourceError> {
@@ -116,6 +130,12 @@ impl Provider for Function {
             .tracing_config(tracing_config(&props))
             .set_layers((!props.layers.is_empty()).then(|| props.layers.clone()))
             .logging_config(logging_config(name, &props))
+            .set_dead_letter_config(dead_letter_config(None, &props))
+            .set_vpc_config(vpc_config(None, &props))
+            .set_file_system_configs(file_system_configs(None, &props)?)
+            .set_kms_key_arn(props.kms_key_arn.clone())
+            .set_image_config(image_config(None, &props))
+            .set_snap_start(snap_start(None, &props))
             .set_tags(Some(props.tags.clone().into_iter().collect()));
         when_assumable(cx, &props.role, &Creation { aws, request, code }).await?;
         if let Some(executions) = props.reserved_concurrent_executions {
@@ -124,8 +144,17 @@ impl Provider for Function {
         Ok(created(aws.scope(), name))
     }
 
-    async fn settle(&self, cx: Context<'_>, _: &Desired, id: &str) -> Result<(), ResourceError> {
-        wait_until_ready(cx, id).await
+    async fn settle(&self, cx: Context<'_>, desired: &Desired, id: &str) -> Result<(), ResourceError> {
+        wait_until_ready(cx, id).await?;
+        // While it is Pending, Lambda takes no other change.
+        let props: Props = desired.read()?;
+        if let Some(on) = props.recursive_loop {
+            set_recursion(cx.aws, id, on).await?;
+        }
+        if let Some(management) = &props.runtime_management_config {
+            manage_runtime(cx.aws, id, management).await?;
+        }
+        Ok(())
     }
 
     async fn update(&self, cx: Context<'_>, live: &Live, desired: &Desired) -> Result<(), ResourceError> {
@@ -159,7 +188,7 @@ impl Provider for Function {
                 wait_until_ready(cx, name).await?;
             }
             if configures {
-                configure(cx, name, &first).await?;
+                configure(cx, name, &from, &first).await?;
             }
             Ok::<_, ResourceError>(())
         };
@@ -194,10 +223,17 @@ impl Provider for Function {
             before_code.await?;
         }
         if first.configuration_differs(&to) {
-            configure(cx, name, &to).await?;
+            configure(cx, name, &first, &to).await?;
         }
         if from.reserved_concurrent_executions != to.reserved_concurrent_executions {
             set_concurrency(aws, name, to.reserved_concurrent_executions).await?;
+        }
+        if let Some(on) = to.recursive_loop.filter(|on| from.recursive_loop != Some(*on)) {
+            set_recursion(aws, name, on).await?;
+        }
+        let management = to.runtime_management_config.as_ref();
+        if let Some(management) = management.filter(|to| from.runtime_management_config.as_ref() != Some(to)) {
+            manage_runtime(aws, name, management).await?;
         }
         let arn = arn(aws.scope(), name);
         let (set, mut removed) = tags::difference(&from.tags, &to.tags);
@@ -360,8 +396,8 @@ impl RoleCalls for Creation<'_> {
     }
 }
 
-/// Gives a function its configuration, all but its code, and waits until it is in force.
-async fn configure(cx: Context<'_>, name: &str, to: &Props) -> Result<(), ResourceError> {
+/// Gives a function, which has the configuration `from`, another, all but its code, and waits until it is in force.
+async fn configure(cx: Context<'_>, name: &str, from: &Props, to: &Props) -> Result<(), ResourceError> {
     let aws = cx.aws;
     let request = aws
         .lambda
@@ -378,7 +414,14 @@ async fn configure(cx: Context<'_>, name: &str, to: &Props) -> Result<(), Resour
         .ephemeral_storage(super::built(ephemeral_storage(to))?)
         .tracing_config(tracing_config(to))
         .set_layers(Some(to.layers.clone()))
-        .logging_config(logging_config(name, to));
+        .logging_config(logging_config(name, to))
+        .set_dead_letter_config(dead_letter_config(Some(from), to))
+        .set_vpc_config(vpc_config(Some(from), to))
+        .set_file_system_configs(file_system_configs(Some(from), to)?)
+        // An empty one is AWS's own key again.
+        .set_kms_key_arn(to.kms_key_arn.clone().or_else(|| from.kms_key_arn.as_ref().map(|_| String::new())))
+        .set_image_config(image_config(Some(from), to))
+        .set_snap_start(snap_start(Some(from), to));
     when_assumable(cx, &to.role, &Configuration { aws, request }).await?;
     wait_until_ready(cx, name).await
 }
@@ -440,6 +483,65 @@ pub(super) async fn read(aws: &Aws, name: &str) -> Result<Option<Live>, Resource
     }))
 }
 
+/// Of `properties` those that calls of their own read.
+fn apart(properties: &Value) -> Vec<&'static str> {
+    [RECURSION, RUNTIME_MANAGEMENT].into_iter().filter(|name| properties.get(*name).is_some()).collect()
+}
+
+/// Reads the properties `apart` of a function.
+async fn read_apart(aws: &Aws, mut live: Live, apart: &[&'static str]) -> Result<Live, ResourceError> {
+    let name = live.physical_id.clone();
+    if apart.contains(&RECURSION) {
+        let call = AwsCall::new("lambda", "GetFunctionRecursionConfig");
+        let answer = aws.call(call, || aws.lambda.get_function_recursion_config().function_name(&name).send()).await?;
+        let on = match answer.recursive_loop {
+            Some(sdk::RecursiveLoop::Allow) => RecursiveLoop::Allow,
+            _ => RecursiveLoop::Terminate,
+        };
+        live.properties[RECURSION] = to_value(&on);
+    }
+    if apart.contains(&RUNTIME_MANAGEMENT) {
+        let call = AwsCall::new("lambda", "GetRuntimeManagementConfig");
+        let answer = aws.call(call, || aws.lambda.get_runtime_management_config().function_name(&name).send()).await?;
+        let management = RuntimeManagement {
+            update_runtime_on: match answer.update_runtime_on {
+                Some(sdk::UpdateRuntimeOn::FunctionUpdate) => UpdateRuntimeOn::FunctionUpdate,
+                Some(sdk::UpdateRuntimeOn::Manual) => UpdateRuntimeOn::Manual,
+                _ => UpdateRuntimeOn::Auto,
+            },
+            runtime_version_arn: answer.runtime_version_arn,
+        };
+        live.properties[RUNTIME_MANAGEMENT] = to_value(&management);
+    }
+    Ok(live)
+}
+
+async fn set_recursion(aws: &Aws, name: &str, on: RecursiveLoop) -> Result<(), ResourceError> {
+    let on = match on {
+        RecursiveLoop::Allow => sdk::RecursiveLoop::Allow,
+        RecursiveLoop::Terminate => sdk::RecursiveLoop::Terminate,
+    };
+    aws.call(AwsCall::new("lambda", "PutFunctionRecursionConfig").repeatable(), || {
+        aws.lambda.put_function_recursion_config().function_name(name).recursive_loop(on.clone()).send()
+    })
+    .await?;
+    Ok(())
+}
+
+async fn manage_runtime(aws: &Aws, name: &str, management: &RuntimeManagement) -> Result<(), ResourceError> {
+    let on = match management.update_runtime_on {
+        UpdateRuntimeOn::Auto => sdk::UpdateRuntimeOn::Auto,
+        UpdateRuntimeOn::FunctionUpdate => sdk::UpdateRuntimeOn::FunctionUpdate,
+        UpdateRuntimeOn::Manual => sdk::UpdateRuntimeOn::Manual,
+    };
+    aws.call(AwsCall::new("lambda", "PutRuntimeManagementConfig").repeatable(), || {
+        let request = aws.lambda.put_runtime_management_config().function_name(name).update_runtime_on(on.clone());
+        request.set_runtime_version_arn(management.runtime_version_arn.clone()).send()
+    })
+    .await?;
+    Ok(())
+}
+
 fn health(configuration: &sdk::FunctionConfiguration) -> Health {
     let reason = configuration.state_reason.clone().unwrap_or_default();
     match (&configuration.state, &configuration.last_update_status) {
@@ -458,7 +560,9 @@ fn properties(configuration: sdk::FunctionConfiguration, tags: Tags, concurrency
     let name = configuration.function_name.unwrap_or_default();
     let own_group = log_group_of(&name);
     let logging = configuration.logging_config;
-    Props {
+    let image = configuration.image_config_response.and_then(|response| response.image_config);
+    let snap_start = configuration.snap_start.and_then(|start| start.apply_on);
+    let mut props = Props {
         role: configuration.role.unwrap_or_default(),
         runtime: configuration.runtime.map(|runtime| runtime.as_str().to_owned()).unwrap_or_default(),
         handler: configuration.handler.unwrap_or_default(),
@@ -506,10 +610,37 @@ fn properties(configuration: sdk::FunctionConfiguration, tags: Tags, concurrency
             application_log_level: logging.application_log_level.map(|level| level.as_str().to_owned()),
             system_log_level: logging.system_log_level.map(|level| level.as_str().to_owned()),
         }),
+        dead_letter_config: configuration
+            .dead_letter_config
+            .map(|letters| DeadLetters { target_arn: letters.target_arn }),
+        vpc_config: configuration.vpc_config.map(|vpc| Vpc {
+            subnet_ids: vpc.subnet_ids.unwrap_or_default(),
+            security_group_ids: vpc.security_group_ids.unwrap_or_default(),
+            ipv6_allowed_for_dual_stack: vpc.ipv6_allowed_for_dual_stack.unwrap_or_default(),
+        }),
+        file_system_configs: configuration
+            .file_system_configs
+            .unwrap_or_default()
+            .into_iter()
+            .map(|system| FileSystem { arn: system.arn, local_mount_path: system.local_mount_path })
+            .collect(),
+        kms_key_arn: configuration.kms_key_arn,
+        image_config: image.map(|image| Image {
+            command: image.command.unwrap_or_default(),
+            entry_point: image.entry_point.unwrap_or_default(),
+            working_directory: image.working_directory,
+        }),
+        snap_start: snap_start
+            .filter(|on| *on == sdk::SnapStartApplyOn::PublishedVersions)
+            .map(|_| SnapStart { apply_on: ApplyOn::PublishedVersions }),
+        recursive_loop: None,
+        runtime_management_config: None,
         reserved_concurrent_executions: concurrency,
         function_name: Some(name),
         tags,
-    }
+    };
+    props.fill_in();
+    props
 }
 
 /// Waits until a function, or a version of one (`FUNCTION:NUMBER`), can be invoked.
@@ -607,6 +738,52 @@ fn tracing_config(props: &Props) -> sdk::TracingConfig {
         TracingMode::Active => sdk::TracingMode::Active,
     };
     sdk::TracingConfig::builder().mode(mode).build()
+}
+
+// What most functions do not have is sent where the function has it, or had it: then an empty one resets it.
+
+fn dead_letter_config(from: Option<&Props>, to: &Props) -> Option<sdk::DeadLetterConfig> {
+    let had = from.and_then(|from| from.dead_letter_config.as_ref());
+    let target = to.dead_letter_config.as_ref().map(|letters| letters.target_arn.clone().unwrap_or_default());
+    let target = target.or_else(|| had.map(|_| String::new()))?;
+    Some(sdk::DeadLetterConfig::builder().target_arn(target).build())
+}
+
+fn vpc_config(from: Option<&Props>, to: &Props) -> Option<sdk::VpcConfig> {
+    let had = from.and_then(|from| from.vpc_config.as_ref());
+    let vpc = to.vpc_config.clone().or_else(|| had.map(|_| Vpc::default()))?;
+    let ipv6 = vpc.ipv6_allowed_for_dual_stack || had.is_some_and(|had| had.ipv6_allowed_for_dual_stack);
+    let made = sdk::VpcConfig::builder()
+        .set_subnet_ids(Some(vpc.subnet_ids))
+        .set_security_group_ids(Some(vpc.security_group_ids))
+        .set_ipv6_allowed_for_dual_stack(ipv6.then_some(vpc.ipv6_allowed_for_dual_stack));
+    Some(made.build())
+}
+
+fn file_system_configs(from: Option<&Props>, to: &Props) -> Result<Option<Vec<sdk::FileSystemConfig>>, ResourceError> {
+    let had = from.is_some_and(|from| !from.file_system_configs.is_empty());
+    let one = |one: &FileSystem| {
+        super::built(sdk::FileSystemConfig::builder().arn(&one.arn).local_mount_path(&one.local_mount_path).build())
+    };
+    let made: Result<Vec<_>, _> = to.file_system_configs.iter().map(one).collect();
+    Ok(Some(made?).filter(|made| had || !made.is_empty()))
+}
+
+fn image_config(from: Option<&Props>, to: &Props) -> Option<sdk::ImageConfig> {
+    let had = from.and_then(|from| from.image_config.as_ref());
+    let image = to.image_config.clone().or_else(|| had.map(|_| Image::default()))?;
+    let made = sdk::ImageConfig::builder().set_command(Some(image.command)).set_entry_point(Some(image.entry_point));
+    Some(made.set_working_directory(image.working_directory).build())
+}
+
+fn snap_start(from: Option<&Props>, to: &Props) -> Option<sdk::SnapStart> {
+    let had = from.and_then(|from| from.snap_start);
+    let start = to.snap_start.or_else(|| had.map(|_| SnapStart::default()))?;
+    let apply_on = match start.apply_on {
+        ApplyOn::None => sdk::SnapStartApplyOn::None,
+        ApplyOn::PublishedVersions => sdk::SnapStartApplyOn::PublishedVersions,
+    };
+    Some(sdk::SnapStart::builder().apply_on(apply_on).build())
 }
 
 fn logging_config(name: &str, props: &Props) -> sdk::LoggingConfig {

@@ -142,6 +142,10 @@ pub struct Search {
     pub mapped_domains: BTreeSet<String>,
     /// Whether the template has versions or aliases: functions that are to have them need not show it.
     pub versions: bool,
+    /// Whether the template describes aliases with provisioned concurrency, which is read apart.
+    pub provisioned: bool,
+    /// By function, the properties that the template states and that are read apart.
+    pub settings: BTreeMap<String, Vec<&'static str>>,
 }
 
 /// What to look for, which becomes known while a reading is already under way: first everything is listed, for which

@@ -76,6 +76,10 @@ pub(super) async fn add(
             .principal(&says.principal)
             .set_source_arn(says.source_arn.clone())
             .set_source_account(says.source_account.clone())
+            .set_event_source_token(says.event_source_token.clone())
+            .set_function_url_auth_type(says.function_url_auth_type.as_deref().map(Into::into))
+            .set_invoked_via_function_url(says.invoked_via_function_url)
+            .set_principal_org_id(says.principal_org_id.clone())
             .send()
     })
     .await

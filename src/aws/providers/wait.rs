@@ -22,6 +22,9 @@ pub const FUNCTION: PollPolicy = PollPolicy { longest: Duration::from_secs(1), t
 
 /// Event source mappings take seconds; one of a queue that is polled, up to a minute.
 pub const MAPPING: PollPolicy = PollPolicy { longest: Duration::from_secs(2), timeout: Duration::from_secs(10 * 60) };
+/// Provisioned concurrency takes minutes.
+pub const PROVISIONED: PollPolicy =
+    PollPolicy { longest: Duration::from_secs(5), timeout: Duration::from_secs(30 * 60) };
 
 /// The shortest pause between two looks.
 const SHORTEST: Duration = Duration::from_millis(25);

@@ -70,8 +70,10 @@ impl Assumed {
         if problem.at_key {
             return false;
         }
-        let below = at(&problem.path);
-        let names = below.map(names_in).unwrap_or_default();
+        // An element of a list that a parameter gives is not in the template, but the list's name is.
+        let (last, above) = problem.path.0.split_last().map_or((None, &[][..]), |(last, above)| (Some(last), above));
+        let list = || at(&Path(above.to_vec())).filter(|_| matches!(last, Some(Step::Index(_))));
+        let names = at(&problem.path).or_else(list).map(names_in).unwrap_or_default();
         // A sentence about a wrong value quotes it.
         names.iter().any(|name| self.0.get(*name).is_some_and(|value| problem.what.contains(value.as_str())))
     }

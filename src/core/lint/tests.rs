@@ -784,24 +784,27 @@ fn references_to_refused_parts_are_no_further_errors() {
     let function =
         "F: { Type: AWS::Serverless::Function, Properties: { InlineCode: x, Handler: index.h, Runtime: nodejs24.x";
     for (resources, output, what) in [
-        ("FUNCTION, Events: { E: { Type: Api } } } }", "!Sub https://${ServerlessRestApi}.x", "the property Events"),
-        ("FUNCTION, Events: { E: { Type: Api } } } }", "!Ref ServerlessRestApiProdStage", "the property Events"),
-        ("FUNCTION, Events: { E: { Type: HttpApi } } } }", "!GetAtt ServerlessHttpApi.Arn", "the property Events"),
-        ("FUNCTION, Events: { Each: { Type: Schedule } } } }", "!Ref FEach", "the property Events"),
         (
-            "FUNCTION, FunctionUrlConfig: { AuthType: NONE } } }",
-            "!GetAtt FUrl.FunctionUrl",
-            "the property FunctionUrlConfig",
+            "FUNCTION, Events: { Each: { Type: SelfManagedKafka } } } }",
+            "!Ref FEach",
+            "events of the type SelfManagedKafka",
+        ),
+        ("FUNCTION, Events: { Each: { Type: Schedule } } } }", "!Ref FEach", "missing property \"Schedule\""),
+        ("FUNCTION, FunctionUrlConfig: { AuthType: IAM } } }", "!GetAtt FUrl.FunctionUrl", "needs an AuthType"),
+        (
+            "FUNCTION, CapacityProviderConfig: {} } }",
+            "!Ref FCapacityProviderConfig",
+            "the property CapacityProviderConfig",
         ),
         (
-            "Rest: { Type: AWS::Serverless::Api, Properties: { StageName: p } }",
-            "!Ref Rest.Stage",
-            "AWS::Serverless::Api",
+            "FUNCTION, AutoPublishAlias: live, DeploymentPreference: { Type: AllAtOnce } } }",
+            "!Ref FDeploymentGroup",
+            "DeploymentPreference is not supported yet",
         ),
         (
-            "Rest: { Type: AWS::Serverless::Api, Properties: { StageName: p } }",
-            "!Ref RestpStage",
-            "AWS::Serverless::Api",
+            "Api: { Type: AWS::Serverless::GraphQLApi, Properties: { Name: p } }",
+            "!GetAtt Api.GraphQLUrl",
+            "AWS::Serverless::GraphQLApi",
         ),
         (
             "Policy: { Type: AWS::Lambda::ResourcePolicy }",

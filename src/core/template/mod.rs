@@ -54,6 +54,8 @@ pub struct Template {
     pub problems: Vec<Problem>,
     /// The paths of resources that `without_upload` has left out.
     pub left_out: Vec<Path>,
+    /// What stands in the files that the template names and that become texts in it: `named_files`, and JSON.
+    pub files: BTreeMap<String, Value>,
     /// The whole template as written.
     pub tree: Value,
     /// The positions of its parts.
@@ -146,6 +148,17 @@ pub struct Output {
     pub description: Option<String>,
     pub condition: Option<String>,
     pub export: Option<Value>,
+}
+
+impl Resource {
+    /// Whether CloudFormation would make the same of both.
+    fn is_same(&self, other: &Self) -> bool {
+        let says = |it: &Self| {
+            let policies = (it.deletion_policy.clone(), it.update_replace_policy.clone());
+            (it.type_name.clone(), it.properties.clone(), it.condition.clone(), it.depends_on.clone(), policies)
+        };
+        says(self) == says(other)
+    }
 }
 
 impl Template {

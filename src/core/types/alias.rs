@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::iam_permissions::{Permissions, Subject};
+use super::iam_permissions::{ANY, Permissions, Subject};
 use super::{
     Action, Attribute, Kind, Live, Names, Naming, Part, PlanView, StackView, StepEffects, StepView, Within, function,
     names, ownership_marker, to_value,
@@ -11,6 +11,9 @@ use super::{
 use crate::core::words::{Problem, Scope, deserialize};
 
 pub const TYPE: &str = names::ALIAS;
+
+/// The property that a call of its own sets, and reads.
+pub(crate) const PROVISIONED: &str = function::PROVISIONED;
 
 /// An alias. Its physical id is `FUNCTION:NAME`.
 pub struct Alias;
@@ -25,8 +28,16 @@ pub(crate) struct Props {
     #[serde(default)]
     pub(crate) description: String,
     pub(crate) routing_config: Option<Routing>,
+    pub(crate) provisioned_concurrency_config: Option<Provisioned>,
     /// Put in by the plan.
     pub(crate) ownership_marker: Option<String>,
+}
+
+/// How many execution environments wait for invocations.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Provisioned {
+    pub(crate) provisioned_concurrent_executions: i32,
 }
 
 /// What share of the invocations goes to another version than the alias's own.
@@ -74,8 +85,8 @@ impl Kind for Alias {
         Ok(to_value(&props))
     }
 
-    fn not_yet(&self) -> &'static [&'static str] {
-        &["ProvisionedConcurrencyConfig"]
+    fn without_effect_locally(&self, properties: &Value) -> Vec<&'static str> {
+        properties.get(PROVISIONED).map(|_| PROVISIONED).into_iter().collect()
     }
 
     fn naming(&self) -> Option<Naming> {
@@ -144,6 +155,16 @@ impl Kind for Alias {
             // New code comes with a new version of it.
             if it.updates || it.keeps {
                 allow(&["UpdateAlias"]);
+            }
+            let provisioned = [&it.desired, &it.live].iter().any(|side| side.get(PROVISIONED).is_some());
+            if provisioned {
+                allow(&["ListProvisionedConcurrencyConfigs"]);
+            }
+            if provisioned && (it.creates || it.updates) {
+                // Asked about under the alias's own ARN.
+                let alias = format!("{function}:{ANY}");
+                let actions = ["PutProvisionedConcurrencyConfig", "DeleteProvisionedConcurrencyConfig"];
+                permissions.allow("lambda", &actions, alias);
             }
         }
     }

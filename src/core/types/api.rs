@@ -3,13 +3,14 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::constraints::{self, Refusal};
 use super::iam_permissions::{ANY, Permissions, Roles, Subject, apigateway, tagging};
 use super::tags::Tags;
 use super::{
     Action, Attribute, Desired, Kind, Live, Never, Owner, Part, PlanView, RecorderArn, StepEffects, StepView,
     canonical, names, tags,
 };
-use crate::core::words::{Problem, Scope};
+use crate::core::words::{Path, Problem, ProblemKind, Scope};
 
 pub const TYPE: &str = names::API;
 
@@ -60,6 +61,12 @@ pub(crate) fn from_header() -> String {
     "$request.header.x-api-key".to_owned()
 }
 
+/// Whether it is an HTTP API that is described by a document, as SAM makes them.
+fn is_imported(properties: &Value) -> bool {
+    let imported = ["Body", "BodyS3Location"].iter().any(|name| properties.get(*name).is_some());
+    imported && properties.get("ProtocolType").is_none()
+}
+
 impl Kind for Api {
     fn type_name(&self) -> &'static str {
         TYPE
@@ -75,7 +82,17 @@ impl Kind for Api {
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
+        if is_imported(properties) {
+            // As SAM makes them: one sentence instead of one for each of its properties.
+            let what = "HTTP APIs are not supported yet: wschat deploys WebSocket APIs";
+            let problem = Problem::new(Path::default(), what).kind(ProblemKind::Unsupported);
+            return Err(vec![problem]);
+        }
         canonical::<Props>(properties)
+    }
+
+    fn refuses(&self, properties: &Value) -> Vec<Refusal> {
+        if is_imported(properties) { Vec::new() } else { constraints::check(TYPE, properties) }
     }
 
     /// "Supported only for HTTP APIs" (CloudFormation's reference of the type).

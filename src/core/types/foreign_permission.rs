@@ -40,6 +40,11 @@ pub(crate) struct Props {
     pub(crate) principal: Option<String>,
     pub(crate) source_arn: Option<String>,
     pub(crate) source_account: Option<String>,
+    pub(crate) event_source_token: Option<String>,
+    pub(crate) function_url_auth_type: Option<String>,
+    pub(crate) invoked_via_function_url: Option<bool>,
+    #[serde(rename = "PrincipalOrgID")]
+    pub(crate) principal_org_id: Option<String>,
     #[serde(default)]
     pub(crate) deletion_policy: String,
 }
@@ -53,6 +58,10 @@ impl Props {
             principal: self.principal.clone().unwrap_or_default(),
             source_arn: self.source_arn.clone(),
             source_account: self.source_account.clone(),
+            event_source_token: self.event_source_token.clone(),
+            function_url_auth_type: self.function_url_auth_type.clone(),
+            invoked_via_function_url: self.invoked_via_function_url,
+            principal_org_id: self.principal_org_id.clone(),
         }
     }
 
@@ -207,6 +216,10 @@ pub(crate) fn live(api: &str, function: &str, id: &str, policy: &str, statement:
         principal: text("Principal"),
         source_arn: text("SourceArn"),
         source_account: text("SourceAccount"),
+        event_source_token: text("EventSourceToken"),
+        function_url_auth_type: text("FunctionUrlAuthType"),
+        invoked_via_function_url: statement["InvokedViaFunctionUrl"].as_bool(),
+        principal_org_id: text("PrincipalOrgID"),
         deletion_policy: policy.as_str().to_owned(),
     };
     Live {

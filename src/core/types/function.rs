@@ -59,9 +59,71 @@ pub(crate) struct Props {
     pub(crate) layers: Vec<String>,
     #[serde(default)]
     pub(crate) logging_config: Logging,
+    pub(crate) dead_letter_config: Option<DeadLetters>,
+    pub(crate) vpc_config: Option<Vpc>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) file_system_configs: Vec<FileSystem>,
+    pub(crate) kms_key_arn: Option<String>,
+    pub(crate) image_config: Option<Image>,
+    pub(crate) snap_start: Option<SnapStart>,
+    /// This and the next: set by calls of their own, and read only where the template states them.
+    pub(crate) recursive_loop: Option<RecursiveLoop>,
+    pub(crate) runtime_management_config: Option<RuntimeManagement>,
     pub(crate) reserved_concurrent_executions: Option<i32>,
     #[serde(default, deserialize_with = "tags::deserialize")]
     pub(crate) tags: Tags,
+}
+
+/// Where failed invocations go.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct DeadLetters {
+    pub(crate) target_arn: Option<String>,
+}
+
+/// The network in which a function runs.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Vpc {
+    #[serde(default)]
+    pub(crate) subnet_ids: Vec<String>,
+    #[serde(default)]
+    pub(crate) security_group_ids: Vec<String>,
+    #[serde(default)]
+    pub(crate) ipv6_allowed_for_dual_stack: bool,
+}
+
+/// A file system that a function sees as a folder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct FileSystem {
+    pub(crate) arn: String,
+    pub(crate) local_mount_path: String,
+}
+
+/// How a container image is started, where it is not as the image says.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Image {
+    #[serde(default)]
+    pub(crate) command: Vec<String>,
+    #[serde(default)]
+    pub(crate) entry_point: Vec<String>,
+    pub(crate) working_directory: Option<String>,
+}
+
+/// Whether versions start from a snapshot.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct SnapStart {
+    pub(crate) apply_on: ApplyOn,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) enum ApplyOn {
+    #[default]
+    None,
+    PublishedVersions,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -146,6 +208,29 @@ pub(crate) fn x86_64() -> Vec<Architecture> {
     vec![Architecture::X86]
 }
 
+/// What Lambda does when a function is invoked in a loop through queues, topics or buckets.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) enum RecursiveLoop {
+    Allow,
+    Terminate,
+}
+
+/// When a function gets a newer version of its runtime.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct RuntimeManagement {
+    pub(crate) update_runtime_on: UpdateRuntimeOn,
+    /// The one that it keeps, with `Manual`.
+    pub(crate) runtime_version_arn: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) enum UpdateRuntimeOn {
+    Auto,
+    FunctionUpdate,
+    Manual,
+}
+
 impl Logging {
     /// With JSON, AWS reports a level where none was given.
     pub(crate) fn fill_in(&mut self) {
@@ -157,6 +242,21 @@ impl Logging {
 }
 
 impl Props {
+    /// One spelling: what says nothing is left out, and what has no order has one.
+    pub(crate) fn fill_in(&mut self) {
+        self.logging_config.fill_in();
+        let empty = |text: &Option<String>| text.as_deref().unwrap_or_default().is_empty();
+        self.dead_letter_config = self.dead_letter_config.take().filter(|letters| !empty(&letters.target_arn));
+        self.kms_key_arn = self.kms_key_arn.take().filter(|arn| !arn.is_empty());
+        self.snap_start = self.snap_start.filter(|start| start.apply_on != ApplyOn::None);
+        self.image_config = self.image_config.take().filter(|image| *image != Image::default());
+        if let Some(vpc) = &mut self.vpc_config {
+            vpc.subnet_ids.sort();
+            vpc.security_group_ids.sort();
+        }
+        self.vpc_config = self.vpc_config.take().filter(|vpc| *vpc != Vpc::default());
+    }
+
     /// Whether something `UpdateFunctionConfiguration` sets differs.
     pub(crate) fn configuration_differs(&self, other: &Self) -> bool {
         let configuration = |props: &Self| Self {
@@ -164,6 +264,8 @@ impl Props {
             image_uri: None,
             architectures: Vec::new(),
             reserved_concurrent_executions: None,
+            recursive_loop: None,
+            runtime_management_config: None,
             tags: Tags::new(),
             ..props.clone()
         };
@@ -207,7 +309,7 @@ impl Kind for Function {
             let what = format!("a function's role is given by its ARN, not as \"{}\"", props.role);
             return Err(vec![Problem::new(Path::default().key("Role"), what).help("!GetAtt ROLE.Arn")]);
         }
-        props.logging_config.fill_in();
+        props.fill_in();
         Ok(to_value(&props))
     }
 
@@ -254,19 +356,17 @@ impl Kind for Function {
         &[
             "CapacityProviderConfig",
             "CodeSigningConfigArn",
-            "DeadLetterConfig",
             "DurableConfig",
-            "FileSystemConfigs",
+            "FileSystemConfigs.S3FilesConfig",
             "FunctionScalingConfig",
-            "ImageConfig",
-            "KmsKeyArn",
             "PublishToLatestPublished",
-            "RecursiveLoop",
-            "RuntimeManagementConfig",
-            "SnapStart",
             "TenancyConfig",
-            "VpcConfig",
         ]
+    }
+
+    fn without_effect_locally(&self, properties: &Value) -> Vec<&'static str> {
+        let kept = ["FileSystemConfigs", "KmsKeyArn", RECURSION, RUNTIME_MANAGEMENT, "SnapStart", "VpcConfig"];
+        kept.into_iter().filter(|name| properties.get(*name).is_some()).collect()
     }
 
     fn internal(&self) -> &'static [&'static str] {
@@ -279,7 +379,8 @@ impl Kind for Function {
 
     fn any_if_absent(&self) -> &'static [&'static str] {
         // It stays when the last of them has gone: until then it is what they are found by.
-        &["Tags.wschat:versions"]
+        // The others are read only where they are stated.
+        &["Tags.wschat:versions", RECURSION, RUNTIME_MANAGEMENT]
     }
 
     fn hard(&self) -> &'static [&'static str] {
@@ -308,8 +409,14 @@ impl Kind for Function {
 
     fn complete(&self, it: &ResourceView<'_>, properties: &mut Value, stack: &dyn Planning) {
         let is_version = |part: ResourceView<'_>| [names::VERSION, names::ALIAS].contains(&part.kind.type_name());
-        if it.name.is_some_and(|name| stack.parts(name).any(is_version)) {
-            properties["Tags"][tags::VERSIONS] = "true".into();
+        if let Some(name) = it.name.filter(|name| stack.parts(name).any(is_version)) {
+            let is_provisioned = |part: ResourceView<'_>| part.properties.get(PROVISIONED).is_some();
+            // Once it is marked, it is looked at even when the template has it no more: then it is taken away.
+            let was = stack.live_named(TYPE, name).is_some_and(|live| {
+                live.properties["Tags"].get(tags::VERSIONS).is_some_and(|marked| marked == tags::PROVISIONED)
+            });
+            let provisioned = was || stack.parts(name).any(is_provisioned);
+            properties["Tags"][tags::VERSIONS] = if provisioned { tags::PROVISIONED } else { "true" }.into();
         }
         if properties.get(IMAGE_URI).is_some() {
             // The image is what it is called; Lambda's digest of it is known to nobody before.
@@ -410,7 +517,15 @@ impl Kind for Function {
             allow(&["UpdateFunctionCode"]);
         }
         let outdated = matches!(it.health, Some(super::Health::Outdated(_)));
-        let apart = ["Tags", "ReservedConcurrentExecutions", "CodeSha256", "Architectures"];
+        for (property, setting) in
+            [(RECURSION, "FunctionRecursionConfig"), (RUNTIME_MANAGEMENT, "RuntimeManagementConfig")]
+        {
+            if it.has(property) {
+                allow(&[format!("Get{setting}").as_str(), format!("Put{setting}").as_str()]);
+            }
+        }
+        let apart =
+            ["Tags", "ReservedConcurrentExecutions", "CodeSha256", "Architectures", RECURSION, RUNTIME_MANAGEMENT];
         let configures = it.changes_other_than(&apart) || (it.updates && outdated);
         if configures {
             allow(&["UpdateFunctionConfiguration"]);
@@ -427,6 +542,16 @@ impl Kind for Function {
                 };
                 permissions.allow("lambda", &["GetLayerVersion"], layer);
             }
+            // Lambda looks at these with the caller's rights (CloudFormation's schema of the type, its handlers).
+            if it.has("VpcConfig") {
+                permissions.allow("ec2", &["DescribeSecurityGroups", "DescribeSubnets", "DescribeVpcs"], "*");
+            }
+            if it.has("FileSystemConfigs") {
+                permissions.allow("elasticfilesystem", &["DescribeMountTargets"], "*");
+            }
+            for key in it.texts("KmsKeyArn") {
+                permissions.allow("kms", &["CreateGrant", "Decrypt", "Encrypt", "GenerateDataKey"], key);
+            }
         }
         // Lambda may have made its log group, which is deleted with it.
         if it.creates || it.deletes {
@@ -435,6 +560,13 @@ impl Kind for Function {
         }
     }
 }
+
+/// The property of aliases that a call of its own sets, and reads.
+pub(crate) const PROVISIONED: &str = "ProvisionedConcurrencyConfig";
+
+/// The properties that calls of their own set, and read.
+pub(crate) const RECURSION: &str = "RecursiveLoop";
+pub(crate) const RUNTIME_MANAGEMENT: &str = "RuntimeManagementConfig";
 
 /// The attribute of a live function that holds its resource policy, JSON, where it was read along with it.
 pub(crate) const POLICY: &str = "Policy";
@@ -466,7 +598,8 @@ pub const CODE: &str = "CodeSha256";
 /// Of a function's canonical properties those that its versions freeze: all but what belongs to the function itself.
 pub fn frozen(properties: &Value) -> Value {
     // A version has a description of its own.
-    const OWN: &[&str] = &["FunctionName", "Description", "ReservedConcurrentExecutions", "Tags"];
+    const OWN: &[&str] =
+        &["FunctionName", "Description", "ReservedConcurrentExecutions", RECURSION, RUNTIME_MANAGEMENT, "Tags"];
     let mut frozen = properties.clone();
     if let Some(members) = frozen.as_object_mut() {
         members.retain(|name, _| !OWN.contains(&name.as_str()));

@@ -437,6 +437,12 @@ pub trait Kind: Send + Sync + 'static {
         false
     }
 
+    /// Of canonical `properties` those that the local cloud keeps and gives back, and which change nothing there.
+    fn without_effect_locally(&self, properties: &Value) -> Vec<&'static str> {
+        let _ = properties;
+        Vec::new()
+    }
+
     /// Whether other resources can use one that is created and not ready yet (`Provider::settle`); otherwise they wait.
     fn is_usable_at_once(&self) -> bool {
         true

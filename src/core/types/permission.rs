@@ -32,6 +32,14 @@ pub(crate) struct Props {
     pub principal: String,
     pub source_arn: Option<String>,
     pub source_account: Option<String>,
+    /// What an Alexa skill sends along.
+    pub event_source_token: Option<String>,
+    /// `NONE` or `AWS_IAM`: how the function's URL tells who calls.
+    pub function_url_auth_type: Option<String>,
+    /// Whether it is about calls that come through the function's URL alone.
+    pub invoked_via_function_url: Option<bool>,
+    #[serde(rename = "PrincipalOrgID")]
+    pub principal_org_id: Option<String>,
 }
 
 impl Props {
@@ -103,12 +111,18 @@ impl Kind for Permission {
         Ok(to_value(&props.canonical()))
     }
 
-    fn not_yet(&self) -> &'static [&'static str] {
-        &["EventSourceToken", "FunctionUrlAuthType", "InvokedViaFunctionUrl", "PrincipalOrgID"]
-    }
-
     fn create_only(&self) -> &'static [&'static str] {
-        &["FunctionName", "Action", "Principal", "SourceArn", "SourceAccount"]
+        &[
+            "FunctionName",
+            "Action",
+            "Principal",
+            "SourceArn",
+            "SourceAccount",
+            "EventSourceToken",
+            "FunctionUrlAuthType",
+            "InvokedViaFunctionUrl",
+            "PrincipalOrgID",
+        ]
     }
 
     fn hard(&self) -> &'static [&'static str] {
@@ -201,7 +215,10 @@ impl Kind for Permission {
 }
 
 pub(crate) fn live(function: &str, alias: Option<&str>, statement: &Value) -> Live {
-    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let text = |value: &Value| match value {
+        Value::Bool(truth) => Some(truth.to_string()),
+        value => value.as_str().map(str::to_owned),
+    };
     let id = text(&statement["Sid"]).unwrap_or_default();
     let principal = match &statement["Principal"] {
         Value::Object(kinds) => kinds.values().next().and_then(text),
@@ -223,6 +240,11 @@ pub(crate) fn live(function: &str, alias: Option<&str>, statement: &Value) -> Li
         principal: principal.map(|who| crate::core::iam::document::account_id(&who).unwrap_or(who)).unwrap_or_default(),
         source_arn: condition("AWS:SourceArn"),
         source_account: condition("AWS:SourceAccount"),
+        event_source_token: condition("lambda:EventSourceToken"),
+        function_url_auth_type: condition("lambda:FunctionUrlAuthType"),
+        // The language has its truth as a text.
+        invoked_via_function_url: condition("lambda:InvokedViaFunctionUrl").map(|via| via == "true"),
+        principal_org_id: condition("aws:PrincipalOrgID"),
     };
     Live { logical_id: logical_id(&id).map(str::to_owned), ..Live::new(TYPE, &id, to_value(&props)).below(function) }
 }
@@ -234,6 +256,7 @@ pub(super) fn widened(old: &Value, new: &Value) -> Vec<String> {
     }
     let from = match new["SourceArn"].as_str() {
         Some(arn) => format!(" for {}", Token::readable(arn)),
+        None if new["InvokedViaFunctionUrl"] == true => ", through its URL".to_owned(),
         None => ", on behalf of any account".to_owned(),
     };
     let [principal, action, function] = ["Principal", "Action", "FunctionName"].map(|name| shown(new.get(name)));

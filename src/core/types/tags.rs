@@ -13,6 +13,9 @@ pub const LOGICAL_ID: &str = "wschat:logical-id";
 /// On functions that have had versions or aliases: these carry no tags, and only functions with this tag are searched
 /// for them.
 pub const VERSIONS: &str = "wschat:versions";
+
+/// The value of that tag where an alias has provisioned concurrency, or had.
+pub const PROVISIONED: &str = "provisioned";
 /// On resources that AWS Cloud Control provisions: the type, which an ARN does not tell.
 pub const TYPE: &str = "wschat:type";
 /// On the same: a short digest of what no reading gives back, so that a change of it is seen.

@@ -62,16 +62,16 @@ pub struct SettingsChange {
     pub ephemeral_storage: Option<Size>,
     pub tracing_config: Option<Mode>,
     pub logging_config: Option<LoggingChange>,
-    pub dead_letter_config: Option<DeadLetters>,
     /// The ARNs of layers' versions. They are looked up before the change is applied.
     pub layers: Option<Vec<String>>,
-    snap_start: Option<ApplyOn>,
-    // Not available in the local cloud: refused if set.
-    vpc_config: Option<Value>,
-    file_system_configs: Option<Value>,
-    image_config: Option<Value>,
+    pub snap_start: Option<ApplyOn>,
+    pub vpc_config: Option<Vpc>,
+    pub dead_letter_config: Option<DeadLetters>,
+    pub file_system_configs: Option<Vec<Value>>,
     #[serde(rename = "KMSKeyArn")]
-    kms_key_arn: Option<Value>,
+    pub kms_key_arn: Option<String>,
+    // Not available in the local cloud: refused if set.
+    image_config: Option<Value>,
     code_signing_config_arn: Option<Value>,
     capacity_provider_config: Option<Value>,
     durable_config: Option<Value>,
@@ -101,6 +101,15 @@ pub struct Mode {
 #[serde(rename_all = "PascalCase")]
 pub struct ApplyOn {
     pub apply_on: Option<String>,
+}
+
+/// A network. An absent member changes nothing.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Vpc {
+    pub subnet_ids: Option<Vec<String>>,
+    pub security_group_ids: Option<Vec<String>>,
+    pub ipv6_allowed_for_dual_stack: Option<bool>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -216,26 +225,44 @@ impl SettingsChange {
                 r"Member must satisfy regular expression pattern: [\.\-_/#A-Za-z0-9]+",
             );
         }
+        rule(
+            self.snap_start.as_ref().and_then(|start| start.apply_on.as_deref()),
+            "snapStart.applyOn",
+            |on| ["PublishedVersions", "None"].contains(&on),
+            "Member must satisfy enum value set: [PublishedVersions, None]",
+        );
+        if let Some(vpc) = &self.vpc_config {
+            for subnet in vpc.subnet_ids.iter().flatten() {
+                rule(
+                    Some(subnet),
+                    "vpcConfig.subnetIds",
+                    |id| id.starts_with("subnet-"),
+                    "Member must satisfy constraint: [Member must satisfy regular expression pattern: subnet-[0-9a-z]*]",
+                );
+            }
+            for group in vpc.security_group_ids.iter().flatten() {
+                rule(
+                    Some(group),
+                    "vpcConfig.securityGroupIds",
+                    |id| id.starts_with("sg-"),
+                    "Member must satisfy constraint: [Member must satisfy regular expression pattern: sg-[0-9a-zA-Z]*]",
+                );
+            }
+        }
         if broken.is_empty() { Ok(()) } else { Err(error::validation(&broken)) }
     }
 
     /// Refuses features that the local cloud does not have, instead of ignoring them silently.
     fn refuse_unserved(&self) -> Result<(), ApiError> {
         let unserved = [
-            ("VpcConfig", &self.vpc_config),
-            ("FileSystemConfigs", &self.file_system_configs),
             ("ImageConfig", &self.image_config),
-            ("KMSKeyArn", &self.kms_key_arn),
             ("CodeSigningConfigArn", &self.code_signing_config_arn),
             ("CapacityProviderConfig", &self.capacity_provider_config),
             ("DurableConfig", &self.durable_config),
             ("TenancyConfig", &self.tenancy_config),
         ];
-        let snap_start =
-            self.snap_start.as_ref().and_then(|start| start.apply_on.as_deref()).unwrap_or("None") != "None";
-        let asked = unserved.iter().find(|(_, value)| value.as_ref().is_some_and(is_set));
-        match asked.map(|(member, _)| *member).or(snap_start.then_some("SnapStart")) {
-            Some(member) => Err(error::invalid(format!("{member} is not available in the local cloud."))),
+        match unserved.iter().find(|(_, value)| value.as_ref().is_some_and(is_set)) {
+            Some((member, _)) => Err(error::invalid(format!("{member} is not available in the local cloud."))),
             None => Ok(()),
         }
     }
@@ -373,14 +400,9 @@ mod tests {
                  provided exceeded the 4KB limit.",
             ),
             (
-                json!({ "VpcConfig": { "SubnetIds": ["subnet-1"] } }),
+                json!({ "TenancyConfig": { "TenantIsolationMode": "PER_TENANT" } }),
                 "InvalidParameterValueException",
-                "VpcConfig is not available in the local cloud.",
-            ),
-            (
-                json!({ "SnapStart": { "ApplyOn": "PublishedVersions" } }),
-                "InvalidParameterValueException",
-                "SnapStart is not available in the local cloud.",
+                "TenancyConfig is not available in the local cloud.",
             ),
         ] {
             let refusal = check(&change).unwrap_err();

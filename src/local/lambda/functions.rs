@@ -141,6 +141,8 @@ impl Lambda {
                 policies: BTreeMap::new(),
                 tags: create.tags,
                 reserved_concurrency: None,
+                recursive_loop: None,
+                runtime_management: None,
                 published_description: None,
                 event_invoke_configs: BTreeMap::new(),
             };

@@ -13,6 +13,7 @@
 //! Python code is run by the machine's own `interpreters`, through the two programs in `clients`.
 
 mod asynchronous;
+mod apart;
 mod change;
 mod environment;
 mod error;
@@ -40,6 +41,7 @@ mod permissions;
 mod policy;
 mod poller;
 mod process;
+mod provisioned;
 mod required_permissions;
 mod runtime;
 mod runtime_api;

@@ -33,6 +33,10 @@ struct Statement {
     source_account: Option<String>,
     principal_org_id: Option<String>,
     event_source_token: Option<String>,
+    #[serde(default)]
+    function_url_auth_type: Option<String>,
+    #[serde(default)]
+    invoked_via_function_url: Option<bool>,
 }
 
 /// `AddPermission`'s body.
@@ -48,6 +52,7 @@ pub struct Permission {
     #[serde(rename = "PrincipalOrgID")]
     principal_org_id: Option<String>,
     function_url_auth_type: Option<String>,
+    invoked_via_function_url: Option<bool>,
     pub revision_id: Option<String>,
 }
 
@@ -75,6 +80,8 @@ impl Policy {
             source_account: permission.source_account,
             principal_org_id: permission.principal_org_id,
             event_source_token: permission.event_source_token,
+            function_url_auth_type: permission.function_url_auth_type,
+            invoked_via_function_url: permission.invoked_via_function_url,
         };
         let shown = statement.document().to_string();
         self.statements.push(statement);
@@ -136,6 +143,7 @@ impl Statement {
             ("AWS:SourceAccount", &self.source_account),
             ("aws:PrincipalOrgID", &self.principal_org_id),
             ("lambda:EventSourceToken", &self.event_source_token),
+            ("lambda:FunctionUrlAuthType", &self.function_url_auth_type),
         ] {
             if let Some(value) = value {
                 equals.insert(key.to_owned(), json!(value));
@@ -144,6 +152,9 @@ impl Statement {
         let mut condition = Map::new();
         if !equals.is_empty() {
             condition.insert("StringEquals".to_owned(), Value::Object(equals));
+        }
+        if let Some(via) = self.invoked_via_function_url {
+            condition.insert("Bool".to_owned(), json!({ "lambda:InvokedViaFunctionUrl": via.to_string() }));
         }
         if let Some(source_arn) = &self.source_arn {
             condition.insert("ArnLike".to_owned(), json!({ "AWS:SourceArn": source_arn }));
@@ -155,8 +166,12 @@ impl Statement {
     }
 
     fn permits(&self, service: &str, source_arn: &str) -> bool {
-        // A service's call has no organization and no event source token, so conditions on them are not met.
-        let unmet = self.principal_org_id.is_some() || self.event_source_token.is_some();
+        // A service's call has no organization and no event source token, and comes through no URL of the function, so
+        // conditions on them are not met.
+        let unmet = self.principal_org_id.is_some()
+            || self.event_source_token.is_some()
+            || self.function_url_auth_type.is_some()
+            || self.invoked_via_function_url == Some(true);
         !unmet
             && ["lambda:InvokeFunction", "lambda:*", "*"].contains(&self.action.as_str())
             && (self.principal == service || self.principal == "*")
@@ -188,11 +203,12 @@ impl Permission {
             let rule = "Member must satisfy regular expression pattern: (lambda:[*]|lambda:[a-zA-Z]+|[*])";
             broken.push(constraint(&self.action, "action", rule));
         }
-        let patterns: [(&str, &Option<String>, &str); 4] = [
+        let patterns: [(&str, &Option<String>, &str); 5] = [
             ("sourceArn", &self.source_arn, SOURCE_ARN),
             ("sourceAccount", &self.source_account, r"\d{12}"),
             ("eventSourceToken", &self.event_source_token, r"[a-zA-Z0-9._\-]+"),
             ("principalOrgID", &self.principal_org_id, "o-[a-z0-9]{10,32}"),
+            ("functionUrlAuthType", &self.function_url_auth_type, "NONE|AWS_IAM"),
         ];
         for (member, value, pattern) in patterns {
             let Some(value) = value else { continue };
@@ -205,8 +221,8 @@ impl Permission {
         if !broken.is_empty() {
             return Err(error::validation(&broken));
         }
-        if self.function_url_auth_type.is_some() {
-            return Err(error::invalid("Function URLs are not available in the local cloud."));
+        if self.function_url_auth_type.is_some() && self.action != "lambda:InvokeFunctionUrl" {
+            return Err(error::invalid("FunctionUrlAuthType is only supported for lambda:InvokeFunctionUrl action"));
         }
         let principal = self.principal.as_str();
         let is_service = principal.ends_with(".amazonaws.com") || principal.ends_with(".amazon.com");
@@ -304,6 +320,21 @@ mod tests {
     }
 
     #[test]
+    fn what_permits_a_url_permits_no_service() {
+        let url = json!({ "Principal": "*", "Action": "lambda:InvokeFunctionUrl", "FunctionUrlAuthType": "NONE" });
+        let through_it = json!({ "Principal": "*", "InvokedViaFunctionUrl": true });
+        for (given, condition) in [
+            (url, json!({ "StringEquals": { "lambda:FunctionUrlAuthType": "NONE" } })),
+            (through_it, json!({ "Bool": { "lambda:InvokedViaFunctionUrl": "true" } })),
+        ] {
+            let mut policy = Policy::default();
+            let shown: Value = serde_json::from_str(&policy.add(FUNCTION, permission(given)).unwrap()).unwrap();
+            assert_eq!(shown["Condition"], condition);
+            assert!(!policy.permits(GATEWAY, ROUTE));
+        }
+    }
+
+    #[test]
     fn only_what_a_statement_allows_is_permitted() {
         for (statement, service, source, permitted) in [
             (json!({}), GATEWAY, ROUTE, true),
@@ -359,6 +390,8 @@ mod tests {
             (json!({ "SourceAccount": "1234" }), "ValidationException"),
             (json!({ "PrincipalOrgID": "o-1" }), "ValidationException"),
             (json!({ "EventSourceToken": "a b" }), "ValidationException"),
+            (json!({ "FunctionUrlAuthType": "IAM" }), "ValidationException"),
+            (json!({ "FunctionUrlAuthType": "NONE" }), "InvalidParameterValueException"),
         ] {
             assert_eq!(
                 Policy::default().add(FUNCTION, permission(statement.clone())).unwrap_err().code,

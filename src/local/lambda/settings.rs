@@ -37,6 +37,21 @@ pub struct Settings {
     /// The container image; then there is no runtime and no handler.
     #[serde(default)]
     pub image_uri: Option<String>,
+    #[serde(default)]
+    pub kept: Kept,
+}
+
+/// Settings that the local cloud keeps and gives back, and which change nothing there.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Kept {
+    pub subnets: Vec<String>,
+    pub security_groups: Vec<String>,
+    pub ipv6: bool,
+    pub file_systems: Vec<Value>,
+    /// The ARN of the key for the environment's variables; empty for AWS's own.
+    pub kms_key: String,
+    pub snap_start: bool,
 }
 
 /// Where and how a function logs.
@@ -98,6 +113,7 @@ impl Settings {
             dead_letters: None,
             layers: Vec::new(),
             image_uri,
+            kept: Kept::default(),
         };
         defaults.with(change)
     }
@@ -123,6 +139,20 @@ impl Settings {
         if let Some(logging) = change.logging_config {
             self.logging = self.logging.with(logging)?;
         }
+        let kept = &mut self.kept;
+        if let Some(vpc) = change.vpc_config {
+            kept.subnets = vpc.subnet_ids.unwrap_or_else(|| std::mem::take(&mut kept.subnets));
+            kept.security_groups = vpc.security_group_ids.unwrap_or_else(|| std::mem::take(&mut kept.security_groups));
+            kept.ipv6 = vpc.ipv6_allowed_for_dual_stack.unwrap_or(kept.ipv6) && !kept.subnets.is_empty();
+        }
+        kept.file_systems = change.file_system_configs.unwrap_or_else(|| std::mem::take(&mut kept.file_systems));
+        kept.kms_key = change.kms_key_arn.unwrap_or_else(|| std::mem::take(&mut kept.kms_key));
+        if let Some(apply_on) = change.snap_start.and_then(|start| start.apply_on) {
+            kept.snap_start = apply_on == "PublishedVersions";
+        }
+        if self.kept.subnets.is_empty() != self.kept.security_groups.is_empty() {
+            return Err(error::invalid("SubnetIds and SecurityIds must coexist or be both empty list."));
+        }
         Ok(self)
     }
 
@@ -140,7 +170,10 @@ impl Settings {
             "PackageType": package_type,
             "Architectures": [self.architecture],
             "EphemeralStorage": { "Size": self.ephemeral_storage },
-            "SnapStart": { "ApplyOn": "None", "OptimizationStatus": "Off" },
+            "SnapStart": {
+                "ApplyOn": if self.kept.snap_start { "PublishedVersions" } else { "None" },
+                "OptimizationStatus": "Off",
+            },
             "RuntimeVersionConfig": { "RuntimeVersionArn": runtime_version_arn(&self.runtime, region) },
             "LoggingConfig": self.logging,
         });
@@ -158,6 +191,21 @@ impl Settings {
             && self.image_uri.is_some()
         {
             ["Runtime", "Handler", "RuntimeVersionConfig"].iter().for_each(|name| drop(members.shift_remove(*name)));
+        }
+        let kept = &self.kept;
+        if !kept.subnets.is_empty() {
+            members["VpcConfig"] = json!({
+                "SubnetIds": kept.subnets,
+                "SecurityGroupIds": kept.security_groups,
+                "VpcId": "vpc-00000000000000000",
+                "Ipv6AllowedForDualStack": kept.ipv6,
+            });
+        }
+        if !kept.file_systems.is_empty() {
+            members["FileSystemConfigs"] = json!(kept.file_systems);
+        }
+        if !kept.kms_key.is_empty() {
+            members["KMSKeyArn"] = json!(kept.kms_key);
         }
         members
     }
@@ -252,6 +300,41 @@ mod tests {
             ..chat()
         };
         assert_eq!(changed.unwrap(), expected);
+    }
+
+    /// What has no effect here is given back as it was given, and taken away by what AWS takes for nothing.
+    #[test]
+    fn what_has_no_effect_is_kept() {
+        let given = json!({
+            "DeadLetterConfig": { "TargetArn": "arn:aws:sqs:us-east-1:000000000000:q" },
+            "VpcConfig": { "SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"] },
+            "FileSystemConfigs": [{ "Arn": "a", "LocalMountPath": "/mnt/a" }],
+            "KMSKeyArn": "arn:aws:kms:us-east-1:000000000000:key/k",
+            "SnapStart": { "ApplyOn": "PublishedVersions" },
+        });
+        let kept = chat().with(change(given.clone())).unwrap();
+        let members = kept.members("us-east-1");
+        assert_eq!(members["VpcConfig"]["SubnetIds"], json!(["subnet-1"]));
+        assert_eq!(members["SnapStart"]["ApplyOn"], "PublishedVersions");
+        for name in ["DeadLetterConfig", "FileSystemConfigs", "KMSKeyArn"] {
+            assert_eq!(members[name], given[name], "{name}");
+        }
+        let none = json!({
+            "DeadLetterConfig": { "TargetArn": "" },
+            "VpcConfig": { "SubnetIds": [], "SecurityGroupIds": [] },
+            "FileSystemConfigs": [],
+            "KMSKeyArn": "",
+            "SnapStart": { "ApplyOn": "None" },
+        });
+        assert_eq!(kept.clone().with(change(none)).unwrap(), chat());
+        assert_eq!(kept.clone().with(change(json!({}))).unwrap(), kept);
+        for wrong in [
+            json!({ "VpcConfig": { "SubnetIds": ["subnet-1"] } }),
+            json!({ "VpcConfig": { "SubnetIds": ["net-1"], "SecurityGroupIds": ["sg-1"] } }),
+            json!({ "SnapStart": { "ApplyOn": "Always" } }),
+        ] {
+            assert!(chat().with(change(wrong.clone())).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -52,6 +52,12 @@ pub struct Function {
     /// By qualifier, `$LATEST` for the function's own.
     #[serde(default)]
     pub event_invoke_configs: BTreeMap<String, EventInvokeConfig>,
+    /// `Allow`, or none: `Terminate`.
+    #[serde(default)]
+    pub recursive_loop: Option<String>,
+    /// `FunctionUpdate` or `Manual`, or none: `Auto`. With `Manual`, the ARN of the runtime's version.
+    #[serde(default)]
+    pub runtime_management: Option<(String, Option<String>)>,
     /// The description of `$LATEST` when the newest version was published: the version may have its own description.
     #[serde(default)]
     pub published_description: Option<String>,
@@ -98,6 +104,9 @@ pub struct Alias {
     /// The one other version that gets a share of the invocations, and its share between 0 and 1.
     pub additional: Option<(String, f64)>,
     pub revision_id: String,
+    /// How many environments are to wait for its invocations.
+    #[serde(default)]
+    pub provisioned: Option<u32>,
 }
 
 impl State {

@@ -98,6 +98,7 @@ impl Lambda {
                 description: String::new(),
                 additional: None,
                 revision_id: String::new(),
+                provisioned: None,
             };
             let alias = function.changed(id, new, change)?;
             let shown = alias.shown(id, &name);

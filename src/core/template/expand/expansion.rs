@@ -1,10 +1,11 @@
 //! The expansion of one SAM resource into CloudFormation's.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
 use super::super::{Resource, Template, intrinsics};
+use super::document::Documents;
 use super::parameters::Parameters;
 use super::shape::{Support, truthy};
 use super::sub::References;
@@ -14,6 +15,17 @@ use crate::core::words::{Path, Problem, ProblemKind};
 /// The tag that SAM puts on resources that it creates.
 const SAM_TAG: (&str, &str) = ("lambda:createdBy", "SAM");
 const RESERVED_TAGS: &[&str] = &["lambda:createdBy", "serverlessrepo:applicationId", "serverlessrepo:semanticVersion"];
+
+/// The types of created resources to which SAM propagates tags.
+const TAGGED: &[&str] = &[
+    "AWS::IAM::Role",
+    "AWS::IoT::TopicRule",
+    "AWS::Lambda::Function",
+    "AWS::S3::Bucket",
+    "AWS::SNS::Topic",
+    "AWS::SQS::Queue",
+    "AWS::StepFunctions::StateMachine",
+];
 
 /// A resource that is being expanded, and the resources created from it so far.
 pub struct Expansion<'a> {
@@ -27,6 +39,12 @@ pub struct Expansion<'a> {
     pub faulty: BTreeSet<&'static str>,
     /// Resources that others can refer to, filled during the expansion.
     pub references: &'a mut References,
+    /// The documents of APIs, filled by the events of functions.
+    pub documents: &'a mut Documents,
+    /// Logical ids that SAM changes, filled during the expansion.
+    pub renamed: &'a mut BTreeMap<String, String>,
+    /// The template's own resources that the expansion changed.
+    pub linked: BTreeSet<String>,
     pub made: Vec<(String, Resource)>,
 }
 
@@ -167,6 +185,25 @@ impl<'a> Expansion<'a> {
             self.report(Problem::of_key(self.place("Tags").key(key), what));
         }
         json!({ "Key": SAM_TAG.0, "Value": SAM_TAG.1 })
+    }
+
+    /// Gives the `tags`, instead of any others, to all resources that the expansion has created, and to those that it
+    /// changed.
+    pub fn propagate_tags(&mut self, tags: &[Value]) {
+        let mut tagged: Vec<String> = self.linked.iter().cloned().collect();
+        for (id, resource) in self.made.iter_mut().filter(|(_, made)| TAGGED.contains(&made.type_name.as_str())) {
+            resource.properties.insert("Tags".to_owned(), tags.into());
+            tagged.push(id.clone());
+        }
+        for id in &self.linked {
+            let linked = self.template.resources.get_mut(id);
+            if let Some(resource) = linked.filter(|linked| TAGGED.contains(&linked.type_name.as_str())) {
+                resource.properties.insert("Tags".to_owned(), tags.into());
+            }
+        }
+        for id in tagged {
+            self.note_tags(&made(&id).key("Tags"), tags);
+        }
     }
 
     /// Records the origin of each of `tags`, which are at `made`.

@@ -1,11 +1,13 @@
-//! AWS::Serverless::Function: a Lambda function, and a role unless it has one; a version and an alias, if requested.
+//! AWS::Serverless::Function: a Lambda function, and a role unless it has one; a version and an alias, a URL, and what
+//! invokes it, if requested.
 
 use serde_json::{Map, Value, json};
 
 use super::Type;
+use super::events::{self, EventType, Role, Target, pull, push, rule, schedule};
 use super::expansion::Expansion;
 use super::shape::{Property, Shape, truthy};
-use super::{role, versions};
+use super::{http_api, invocation, location, rest_api, role, versions};
 use crate::core::words::{Problem, ProblemKind};
 
 /// The properties. Which of them `Globals` can give follows the translator.
@@ -21,17 +23,17 @@ pub const TYPE: Type = Type {
         Property::passed("CodeSigningConfigArn", Shape::Any),
         Property::translated("CodeUri", Shape::Any),
         Property::translated("DeadLetterQueue", Shape::Map),
-        Property::later("DeploymentPreference"),
+        Property::translated("DeploymentPreference", Shape::Map),
         Property::passed("Description", Shape::Any),
         Property::passed("DurableConfig", Shape::Map),
         Property::passed("Environment", Shape::MapOfMaps),
         Property::passed("EphemeralStorage", Shape::Any),
-        Property::later("EventInvokeConfig"),
-        Property::later("Events").local(),
+        Property::translated("EventInvokeConfig", Shape::Map),
+        Property::translated("Events", Shape::MapOfMaps).local(),
         Property::passed("FileSystemConfigs", Shape::Any),
         Property::passed("FunctionName", Shape::TextOrMap).local(),
         Property::later("FunctionScalingConfig"),
-        Property::later("FunctionUrlConfig"),
+        Property::translated("FunctionUrlConfig", Shape::Map),
         Property::passed("Handler", Shape::Any),
         Property::passed("ImageConfig", Shape::Any).local(),
         Property::translated("ImageUri", Shape::Any).local(),
@@ -65,6 +67,28 @@ pub const TYPE: Type = Type {
     expand,
 };
 
+/// The types of events that are expanded.
+const EVENTS: &[&EventType] = &[
+    &push::ALEXA_SKILL,
+    &rest_api::EVENT,
+    &rule::CLOUD_WATCH_EVENT,
+    &push::CLOUD_WATCH_LOGS,
+    &push::COGNITO,
+    &pull::DOCUMENT_DB,
+    &pull::DYNAMO_DB,
+    &rule::EVENT_BRIDGE_RULE,
+    &http_api::EVENT,
+    &push::IOT_RULE,
+    &pull::KINESIS,
+    &pull::MQ,
+    &pull::MSK,
+    &push::S3,
+    &rule::SCHEDULE,
+    &schedule::SCHEDULE_V2,
+    &push::SNS,
+    &pull::SQS,
+];
+
 fn expand(expansion: &mut Expansion<'_>) {
     let mut function = expansion.passed();
     if expansion.given("FunctionName").is_none() {
@@ -72,6 +96,7 @@ fn expand(expansion: &mut Expansion<'_>) {
     }
     package(expansion, &mut function);
     tenancy(expansion);
+    shifts(expansion);
     let dead_letters = dead_letters(expansion);
     if let Some(target) = &dead_letters {
         function.insert("DeadLetterConfig".to_owned(), json!({ "TargetArn": target }));
@@ -85,17 +110,66 @@ fn expand(expansion: &mut Expansion<'_>) {
     let mut tags = vec![expansion.sam_tag()];
     tags.extend(expansion.tag_list());
     function.insert("Tags".to_owned(), tags.clone().into());
-    versions::publish(expansion, &mut function);
-    // When tags are propagated, the translator drops its own.
-    if expansion.given("PropagateTags").is_some() && tags.len() > 1 {
-        tags.remove(0);
-        function.insert("Tags".to_owned(), tags.clone().into());
+    let alias = versions::publish(expansion, &mut function);
+    let target = target(expansion.logical_id, alias.as_ref().map(|(_, id)| id.as_str()));
+    let before = expansion.template.problems.len();
+    invocation::url(expansion, &target);
+    let alias = alias.as_ref().map(|(name, id)| (name.as_str(), id.as_str()));
+    let policies = invocation::asynchronous(expansion, alias);
+    if expansion.template.problems.len() > before {
+        // References to what they would have become are no further mistake.
+        let made = ["Url", "EventInvokeConfig"].map(|property| format!("{}{property}", expansion.logical_id));
+        expansion.template.families.extend(made);
     }
     expansion.note_tags(&expansion.place("Tags"), &tags);
     let role_id = format!("{}Role", expansion.logical_id);
-    let role = role::make(expansion, &role_id, &tags, tracing.is_some());
-    role::attach(expansion, &mut function, &role_id, role);
+    let mut role = Role(role::of_function(expansion, &role_id, &tags, tracing.is_some(), policies));
+    events::expand(expansion, EVENTS, &target, &mut role);
+    role::attach(expansion, &mut function, &role_id, role.0);
     expansion.make("AWS::Lambda::Function", function);
+    // Then the translator drops its own.
+    if expansion.given("PropagateTags").is_some() && tags.len() > 1 {
+        tags.remove(0);
+        expansion.propagate_tags(&tags);
+    }
+    refer_to_destinations(expansion);
+}
+
+/// What invokes the function: its alias where it has one.
+fn target(logical_id: &str, alias: Option<&str>) -> Target {
+    let (called, arn) = match alias {
+        Some(alias) => (json!({ "Ref": alias }), json!({ "Ref": alias })),
+        None => (json!({ "Ref": logical_id }), json!({ "Fn::GetAtt": [logical_id, "Arn"] })),
+    };
+    Target { id: alias.unwrap_or(logical_id).to_owned(), called, arn, is_function: true, permissions_boundary: None }
+}
+
+/// Lets the template refer to the queue and the topic that were created for destinations.
+fn refer_to_destinations(expansion: &mut Expansion<'_>) {
+    for (property, type_name) in [("DestinationQueue", "AWS::SQS::Queue"), ("DestinationTopic", "AWS::SNS::Topic")] {
+        let last = expansion.made.iter().rfind(|(_, made)| made.type_name == type_name);
+        if let Some((id, _)) = last {
+            expansion.references.insert((expansion.logical_id.to_owned(), property.to_owned()), id.clone());
+        }
+    }
+}
+
+/// Refuses shifts of traffic.
+fn shifts(expansion: &mut Expansion<'_>) {
+    const PROPERTY: &str = "DeploymentPreference";
+    let Some(preference) = expansion.given(PROPERTY) else { return };
+    let enabled = preference.get("Enabled").cloned().map(|mut enabled| expansion.inline(PROPERTY, &mut enabled));
+    // SAM sees the words, too.
+    if enabled.is_some_and(|enabled| enabled == false || enabled == "false" || enabled == "False") {
+        return;
+    }
+    let created = ["CodeDeployServiceRole", "ServerlessDeploymentApplication"].map(str::to_owned);
+    expansion.template.families.extend(created);
+    expansion.template.families.insert(format!("{}DeploymentGroup", expansion.logical_id));
+    let what = "DeploymentPreference is not supported yet: it shifts traffic step by step with CodeDeploy, and wschat moves \
+                an alias at once";
+    let problem = Problem::of_key(expansion.place(PROPERTY), what).kind(ProblemKind::Unsupported);
+    expansion.report(problem.help("leave it out, or set \"Enabled: false\" in it"));
 }
 
 /// Sets `Code` of `function`, and checks the properties of each kind of package.
@@ -169,54 +243,7 @@ fn zip(expansion: &mut Expansion<'_>) -> Option<(Value, Option<&'static str>)> {
         let meant = ["CodeUri", "InlineCode"].iter().any(|name| expansion.faulty.contains(name));
         return (!meant).then(|| (".".into(), None));
     };
-    match location("CodeUri", uri) {
-        Ok(code) => Some((code, Some("CodeUri"))),
-        Err(what) => {
-            expansion.problem("CodeUri", what);
-            None
-        }
-    }
-}
-
-/// What a `property` names, in the form of `Code`: an S3 object, or a local path.
-///
-/// # Errors
-/// Why it names nothing.
-pub fn location(property: &str, uri: &Value) -> Result<Value, String> {
-    match uri {
-        Value::String(uri) if uri.contains("{{resolve:") => Err(format!("{property} cannot be a dynamic reference")),
-        Value::String(uri) if uri.starts_with("s3://") => in_s3(uri).ok_or_else(|| {
-            format!("{property} is not an S3 Uri of the form s3://bucket/key or s3://bucket/key?versionId=version")
-        }),
-        Value::String(uri) => Ok(uri.clone().into()),
-        Value::Object(place) => {
-            let parts = [
-                ("S3Bucket", "Bucket"),
-                ("S3Key", "Key"),
-                ("S3ObjectVersion", "Version"),
-                ("S3ObjectStorageMode", "StorageMode"),
-            ];
-            let given = parts.into_iter().filter_map(|(made, name)| Some((made.to_owned(), place.get(name)?.clone())));
-            let whole = ["Bucket", "Key"].iter().all(|name| place.get(*name).is_some_and(truthy));
-            if whole { Ok(given.collect()) } else { Err(format!("{property} as a map needs a Bucket and a Key")) }
-        }
-        _ => Err(format!("{property} must be a string (a path here, or an address in S3) or a map")),
-    }
-}
-
-/// `s3://bucket/key?versionId=version` in the form of `Code`.
-fn in_s3(uri: &str) -> Option<Value> {
-    let uri = uri.strip_prefix("s3://")?;
-    let uri = uri.split_once('#').map_or(uri, |(uri, _)| uri);
-    let (place, query) = uri.split_once('?').unwrap_or((uri, ""));
-    let (bucket, key) = place.split_once('/').filter(|(bucket, _)| !bucket.is_empty())?;
-    let mut code = json!({ "S3Bucket": bucket, "S3Key": key.trim_start_matches('/') });
-    let mut versions =
-        form_urlencoded::parse(query.as_bytes()).filter(|(name, value)| name == "versionId" && !value.is_empty());
-    if let (Some((_, version)), None) = (versions.next(), versions.next()) {
-        code["S3ObjectVersion"] = version.into();
-    }
-    Some(code)
+    Some((location::code_at(expansion, "CodeUri", uri)?, Some("CodeUri")))
 }
 
 /// The tracing mode, unless it is off.
@@ -248,10 +275,23 @@ fn tenancy(expansion: &mut Expansion<'_>) {
     if expansion.given("TenancyConfig").is_none() {
         return;
     }
-    for (property, what) in [("ProvisionedConcurrencyConfig", "Provisioned concurrency"), ("SnapStart", "SnapStart")] {
+    let refused = [
+        ("FunctionUrlConfig", "Function URL"),
+        ("ProvisionedConcurrencyConfig", "Provisioned concurrency"),
+        ("SnapStart", "SnapStart"),
+    ];
+    for (property, what) in refused {
         if expansion.given(property).is_some() {
             let what = format!("{what} is not supported for functions with a tenancy configuration");
             expansion.report(Problem::of_key(expansion.place(property), what).kind(ProblemKind::Unsupported));
+        }
+    }
+    for (name, event) in expansion.given("Events").and_then(Value::as_object).into_iter().flatten() {
+        let kind = event["Type"].as_str().unwrap_or_default();
+        if !["Api", "HttpApi"].contains(&kind) {
+            let what = format!("Event source '{kind}' is not supported for functions with a tenancy configuration");
+            let place = expansion.place("Events").key(name);
+            expansion.report(Problem::of_key(place, what).kind(ProblemKind::Unsupported));
         }
     }
 }

@@ -1,112 +1,108 @@
-//! AWS::Serverless::LayerVersion: a layer version, whose logical id changes with everything that makes another version of it.
+//! AWS::Serverless::LayerVersion: a version of a layer, whose logical id changes with its properties.
 
 use serde_json::{Map, Value, json};
 
-use super::super::{Resource, intrinsics};
-use super::Type;
-use super::expansion::{Expansion, made};
-use super::function::location;
+use super::super::intrinsics;
+use super::expansion::Expansion;
 use super::shape::{Property, Shape, truthy};
-use super::versions::hash;
+use super::{Type, location, versions};
 use crate::core::words::{Path, Problem};
 
 /// The properties, of which `Globals` can give one.
 pub const TYPE: Type = Type {
-    name: "AWS::Serverless::LayerVersion",
+    name: versions::LAYER,
     properties: &[
         Property::passed("CompatibleArchitectures", Shape::List).local(),
         Property::passed("CompatibleRuntimes", Shape::List).local(),
-        Property::translated("ContentUri", Shape::Any).local(),
-        Property::translated("Description", Shape::Text).local(),
-        Property::translated("LayerName", Shape::TextOrMap).local(),
-        Property::translated("LicenseInfo", Shape::Text).local(),
+        Property::translated("ContentUri", Shape::TextOrMap).local(),
+        Property::passed("Description", Shape::Text).local(),
+        Property::passed("LayerName", Shape::TextOrMap).local(),
+        Property::passed("LicenseInfo", Shape::Text).local(),
+        // It is about the logical ids of versions of functions with AutoPublishAliasAllProperties.
         Property::translated("PublishLambdaVersion", Shape::Bool),
         Property::translated("RetentionPolicy", Shape::Text).local(),
     ],
     expand,
 };
 
-const POLICIES: &[&str] = &["Retain", "Delete"];
-
 fn expand(expansion: &mut Expansion<'_>) {
     let mut layer = expansion.passed();
-    let mut declared = expansion.resource.properties.clone();
+    // What the logical id's hash is of: the resource as SAM sees it.
+    let mut hashed = expansion.resource.properties.clone();
     for name in ["LayerName", "LicenseInfo", "Description", "RetentionPolicy"] {
-        if let Some(value) = expansion.get(name) {
-            let mut value = value.clone();
-            let resolved = expansion.inline(name, &mut value);
-            declared.insert(name.to_owned(), resolved);
+        let Some(value) = expansion.given(name) else { continue };
+        let value = expansion.inline(name, &mut value.clone());
+        if !value.is_string() && !value.is_object() {
+            expansion.problem(name, format!("{name} must be a string: a parameter that it refers to is none"));
+        }
+        hashed.insert(name.to_owned(), value.clone());
+        if layer.contains_key(name) {
+            layer.insert(name.to_owned(), value);
         }
     }
-    let policy = retention_policy(expansion, declared.get("RetentionPolicy"));
+    if layer.get("LayerName").is_none_or(|name| !truthy(name)) {
+        layer.insert("LayerName".to_owned(), expansion.logical_id.into());
+    }
     check_architectures(expansion);
-    for name in ["Description", "LicenseInfo"] {
-        layer.extend(declared.get(name).map(|value| (name.to_owned(), value.clone())));
-    }
-    // With every change of the logical id, the name is all that stays.
-    let name = declared.get("LayerName").filter(|name| truthy(name)).cloned();
-    layer.insert("LayerName".to_owned(), name.unwrap_or_else(|| expansion.logical_id.into()));
-    let content = content(expansion);
-    layer.insert("Content".to_owned(), content.unwrap_or_default());
-    let id = format!("{}{}", expansion.logical_id, hash(&hashed(expansion, &declared)));
-    expansion.note(Path::default().key("Resources").key(&id), &expansion.path());
-    expansion.note(made(&id).key("Content"), &expansion.place("ContentUri"));
-    let resource = Resource {
-        type_name: "AWS::Lambda::LayerVersion".to_owned(),
-        properties: layer,
-        depends_on: expansion.resource.depends_on.clone().filter(truthy),
-        deletion_policy: policy.or_else(|| Some("Retain".to_owned())),
-        ignore_globals: None,
-        ..expansion.resource.clone()
-    };
-    expansion.references.insert((expansion.logical_id.to_owned(), String::new()), id.clone());
-    expansion.made.push((id, resource));
-}
-
-/// The resource as SAM hashes it: without what does not make another version.
-fn hashed(expansion: &Expansion<'_>, declared: &Map<String, Value>) -> Value {
-    let mut resource = json!({ "Type": expansion.known.name, "Properties": declared });
-    if let Some(condition) = &expansion.resource.condition {
-        resource["Condition"] = condition.as_str().into();
-    }
-    if let Some(depends_on) = expansion.resource.depends_on.as_ref().filter(|value| truthy(value)) {
-        resource["DependsOn"] = depends_on.clone();
-    }
-    json!({ (expansion.logical_id): resource })
-}
-
-/// `Content`: an S3 object, or a local path.
-fn content(expansion: &mut Expansion<'_>) -> Option<Value> {
-    let Some(uri) = expansion.given("ContentUri") else {
-        expansion.missing("ContentUri");
-        return None;
-    };
-    location("ContentUri", uri).map_err(|what| expansion.problem("ContentUri", what)).ok()
-}
-
-/// What becomes of a version that is no longer described: what the resource says, or its declaration does.
-fn retention_policy(expansion: &mut Expansion<'_>, given: Option<&Value>) -> Option<String> {
-    let what = match given {
-        None => return expansion.resource.deletion_policy.clone(),
-        Some(Value::String(given)) => {
-            if let Some(known) = POLICIES.iter().find(|known| known.eq_ignore_ascii_case(given)) {
-                return Some((*known).to_owned());
+    match expansion.get("ContentUri") {
+        None => expansion.missing("ContentUri"),
+        Some(uri) => {
+            if let Some(content) = location::code_at(expansion, "ContentUri", uri) {
+                layer.insert("Content".to_owned(), content);
             }
-            "'RetentionPolicy' must be Retain or Delete"
         }
-        Some(_) => "'RetentionPolicy' must be Retain or Delete; an intrinsic function is not supported here",
-    };
-    expansion.problem("RetentionPolicy", what);
-    None
+    }
+    layer.entry("Content").or_insert(Value::Null);
+    let hashed = versions::hashed_layer(hashed);
+    let id = format!("{}{}", expansion.logical_id, versions::hash(&as_seen(expansion, hashed)));
+    expansion.note(Path::default().key("Resources").key(&id), &expansion.path());
+    let content = Path::default().key("Resources").key(&id).key("Properties").key("Content");
+    expansion.note(content, &expansion.place("ContentUri"));
+    let retention = retention(expansion);
+    expansion.make("AWS::Lambda::LayerVersion", layer);
+    if let Some((made, resource)) = expansion.made.last_mut() {
+        made.clone_from(&id);
+        resource.deletion_policy = retention.or(resource.deletion_policy.take()).or_else(|| Some("Retain".to_owned()));
+    }
+    expansion.renamed.insert(expansion.logical_id.to_owned(), id);
+}
+
+/// The resource with these properties, as the translator sees it.
+fn as_seen(expansion: &Expansion<'_>, properties: Map<String, Value>) -> Value {
+    let resource = expansion.resource;
+    let mut seen = json!({ "Type": TYPE.name, "Properties": properties });
+    if let Some(condition) = &resource.condition {
+        seen["Condition"] = condition.as_str().into();
+    }
+    if let Some(depends_on) = resource.depends_on.as_ref().filter(|ids| truthy(ids)) {
+        seen["DependsOn"] = depends_on.clone();
+    }
+    json!({ expansion.logical_id: seen })
+}
+
+/// What `RetentionPolicy` says of the version's deletion.
+fn retention(expansion: &mut Expansion<'_>) -> Option<String> {
+    const PROPERTY: &str = "RetentionPolicy";
+    let given = expansion.get(PROPERTY)?;
+    let resolved = expansion.inline(PROPERTY, &mut given.clone());
+    let known = ["Retain", "Delete"];
+    let found = known.into_iter().find(|known| resolved.as_str().is_some_and(|text| text.eq_ignore_ascii_case(known)));
+    if found.is_none() {
+        let what = match intrinsics::call(&resolved) {
+            Some(_) => "'RetentionPolicy' does not accept intrinsic functions: Retain or Delete",
+            None => "'RetentionPolicy' must be Retain or Delete",
+        };
+        expansion.problem(PROPERTY, what);
+    }
+    found.map(str::to_owned)
 }
 
 fn check_architectures(expansion: &mut Expansion<'_>) {
-    let given = expansion.get("CompatibleArchitectures").and_then(Value::as_array);
-    for (index, architecture) in given.into_iter().flatten().enumerate() {
-        if intrinsics::call(architecture).is_none() && architecture != "arm64" && architecture != "x86_64" {
-            let place = expansion.place("CompatibleArchitectures").index(index);
-            let what = format!("CompatibleArchitectures takes arm64 and x86_64, not {architecture}");
-            expansion.report(Problem::new(place, what));
-        }
+    const PROPERTY: &str = "CompatibleArchitectures";
+    let given = expansion.given(PROPERTY).and_then(Value::as_array).into_iter().flatten();
+    let known = |value: &Value| intrinsics::call(value).is_some() || value == "x86_64" || value == "arm64";
+    if let Some(index) = given.into_iter().position(|value| !known(value)) {
+        let what = "CompatibleArchitectures needs to be a list of x86_64 or arm64";
+        expansion.report(Problem::new(expansion.place(PROPERTY).index(index), what));
     }
 }

@@ -5,13 +5,19 @@ use serde_json::{Map, Value, json};
 use super::super::Resource;
 use super::expansion::{Expansion, made};
 use super::policies::{self, Kind};
-use super::policy_templates;
+use super::{events, policy_templates};
 use crate::core::words::{Path, Problem, ProblemKind, nearest};
 
-/// The role, with `tags`. `traced`: the function sends traces.
+/// The role of a function, with `tags`. `traced`: the function sends traces. `more`: policies for its destinations.
 ///
 /// It is created even if the function has its own role: SAM checks `Policies` in any case.
-pub fn make(expansion: &mut Expansion<'_>, role_id: &str, tags: &[Value], traced: bool) -> Resource {
+pub fn of_function(
+    expansion: &mut Expansion<'_>,
+    role_id: &str,
+    tags: &[Value],
+    traced: bool,
+    more: Vec<Value>,
+) -> Resource {
     let partition = expansion.context.partition;
     let properties = made(role_id);
     let basic = if expansion.given("DurableConfig").is_some() {
@@ -21,9 +27,7 @@ pub fn make(expansion: &mut Expansion<'_>, role_id: &str, tags: &[Value], traced
     };
     let mut managed = vec![Value::from(policies::managed(basic, partition))];
     if traced {
-        // The old policy's name has this spelling only in the commercial partition.
-        let name = if partition == "aws" { "AWSXrayWriteOnlyAccess" } else { "AWSXRayDaemonWriteAccess" };
-        managed.push(policies::managed(name, partition).into());
+        managed.push(policies::managed(traces(partition), partition).into());
     }
     if expansion.given("VpcConfig").is_some() {
         managed.push(policies::managed("AWSLambdaVPCAccessExecutionRole", partition).into());
@@ -38,15 +42,33 @@ pub fn make(expansion: &mut Expansion<'_>, role_id: &str, tags: &[Value], traced
         expansion.note(properties.key("Policies").index(0), &expansion.place("DeadLetterQueue"));
         documents.push(json!({ "PolicyName": "DeadLetterQueuePolicy", "PolicyDocument": document }));
     }
-    add_policies(expansion, role_id, &mut managed, &mut documents);
+    for policy in more {
+        let place = properties.key("Policies").index(documents.len());
+        expansion.note(place, &expansion.place("EventInvokeConfig"));
+        documents.push(policy);
+    }
+    let trust = expansion.get("AssumeRolePolicyDocument").cloned();
+    let trust = trust.unwrap_or_else(|| events::trust("lambda.amazonaws.com"));
+    expansion.note(properties.key("AssumeRolePolicyDocument"), &expansion.place("AssumeRolePolicyDocument"));
+    make(expansion, role_id, &trust, managed, documents, tags)
+}
 
-    let trust = json!({
-        "Version": "2012-10-17",
-        "Statement": [
-            { "Action": ["sts:AssumeRole"], "Effect": "Allow", "Principal": { "Service": ["lambda.amazonaws.com"] } }
-        ],
-    });
-    let trust = expansion.get("AssumeRolePolicyDocument").cloned().unwrap_or(trust);
+/// AWS's managed policy for what sends traces: its old name has this spelling in the commercial partition alone.
+pub fn traces(partition: &str) -> &'static str {
+    if partition == "aws" { "AWSXrayWriteOnlyAccess" } else { "AWSXRayDaemonWriteAccess" }
+}
+
+/// The role that a resource of SAM's runs as: with these managed and inline policies, and those of `Policies`.
+pub fn make(
+    expansion: &mut Expansion<'_>,
+    role_id: &str,
+    trust: &Value,
+    mut managed: Vec<Value>,
+    mut documents: Vec<Value>,
+    tags: &[Value],
+) -> Resource {
+    let properties = made(role_id);
+    add_policies(expansion, role_id, &mut managed, &mut documents);
     let mut role = json!({ "AssumeRolePolicyDocument": trust, "ManagedPolicyArns": managed, "Tags": tags });
     if !documents.is_empty() {
         role["Policies"] = documents.into();
@@ -57,7 +79,6 @@ pub fn make(expansion: &mut Expansion<'_>, role_id: &str, tags: &[Value], traced
             expansion.note(properties.key(name), &expansion.place(property));
         }
     }
-    expansion.note(properties.key("AssumeRolePolicyDocument"), &expansion.place("AssumeRolePolicyDocument"));
     expansion.note_tags(&properties.key("Tags"), tags);
     expansion.extra_resource(None, role_id, "AWS::IAM::Role", role)
 }

@@ -54,6 +54,13 @@ pub enum Shape {
     TextOrMap,
     /// A list of strings or maps.
     List,
+    /// A list of anything.
+    Items,
+    /// A whole number.
+    Number,
+    /// A string or a list of strings, not even an intrinsic function.
+    Texts,
+    BoolOrMap,
     /// A string, a map, or a list of both.
     Policies,
     MapOfMaps,
@@ -69,22 +76,27 @@ impl Shape {
         let text_or_map = |value: &Value| value.is_string() || value.is_object();
         let map_of = |fits: fn(&Value) -> bool| value.as_object().is_some_and(|map| map.values().all(fits));
         let list = || value.as_array().is_some_and(|list| list.iter().all(text_or_map));
+        // Python's integers, which include its booleans.
+        let whole = |value: &Value| value.is_i64() || value.is_u64() || value.is_boolean();
         let one_key = value.as_object().is_some_and(|map| map.len() == 1);
         match self {
             Self::Any => true,
             Self::PlainBool => value.is_boolean(),
+            Self::Texts => value.is_string() || value.as_array().is_some_and(|list| list.iter().all(Value::is_string)),
             _ if one_key => true,
             Self::Text => value.is_string(),
             Self::Map => value.is_object(),
             Self::Bool => value.is_boolean(),
             Self::TextOrMap => text_or_map(value),
             Self::List => list(),
+            Self::Items => value.is_array(),
+            Self::Number => whole(value),
+            Self::BoolOrMap => value.is_boolean() || value.is_object(),
             Self::Policies => text_or_map(value) || list(),
             Self::MapOfMaps => map_of(Value::is_object),
             Self::MapOfTexts => map_of(Value::is_string),
-            // Python's integers, which include its booleans.
             Self::MapOfNumbers => {
-                map_of(|value| value.is_i64() || value.is_u64() || value.is_boolean() || value.is_object())
+                value.as_object().is_some_and(|map| map.values().all(|value| whole(value) || value.is_object()))
             }
             Self::DeleteOrRetain => value == "Delete" || value == "Retain",
         }
@@ -100,6 +112,10 @@ impl Shape {
             Self::PlainBool => "true or false; an intrinsic function is not supported here",
             Self::TextOrMap => "a string or a map",
             Self::List => "a list of strings or maps",
+            Self::Items => "a list",
+            Self::Number => "a whole number",
+            Self::Texts => "a string or a list of strings; an intrinsic function is not supported here",
+            Self::BoolOrMap => "true, false or a map",
             Self::Policies => "a policy or a list of policies: names, ARNs, documents, or SAM's policy templates",
             Self::MapOfMaps => "a map of maps, as in { Variables: { NAME: value } }",
             Self::MapOfTexts => "a map of strings",

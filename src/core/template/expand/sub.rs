@@ -51,48 +51,56 @@ fn is_name(name: &str) -> bool {
 /// Property)`. Where the property is empty, what the template calls `LogicalId` has this other logical id.
 pub type References = BTreeMap<(String, String), String>;
 
-/// Replaces all such references in `template` by those logical ids.
-pub fn refer(template: &mut Template, references: &References) {
-    if references.is_empty() {
+/// What stands for what in references: created resources, and resources whose logical ids SAM changes.
+#[derive(Debug, Default)]
+pub struct Names {
+    pub references: References,
+    pub renamed: BTreeMap<String, String>,
+}
+
+/// Replaces all such references in `template` by the logical ids that there are.
+pub fn refer(template: &mut Template, names: &Names) {
+    if names.references.is_empty() && names.renamed.is_empty() {
         return;
     }
     for resource in template.resources.values_mut() {
+        resource.properties.values_mut().chain([&mut resource.metadata]).for_each(|value| rewrite(value, names));
         match &mut resource.depends_on {
-            Some(Value::Array(names)) => names.iter_mut().for_each(|name| rename(name, references)),
-            Some(name) => rename(name, references),
-            None => {}
+            Some(Value::String(id)) => rename(id, names),
+            Some(Value::Array(ids)) => ids.iter_mut().for_each(|id| {
+                if let Value::String(id) = id {
+                    rename(id, names);
+                }
+            }),
+            _ => {}
         }
-        resource.properties.values_mut().chain([&mut resource.metadata]).for_each(|value| rewrite(value, references));
     }
     for output in template.outputs.values_mut() {
-        rewrite(&mut output.value, references);
+        rewrite(&mut output.value, names);
     }
 }
 
-/// Gives a resource that is named alone its other logical id.
-fn rename(name: &mut Value, references: &References) {
-    let made = name.as_str().and_then(|name| references.get(&(name.to_owned(), String::new())));
-    if let Some(made) = made.cloned() {
-        *name = made.into();
+fn rename(id: &mut String, names: &Names) {
+    if let Some(renamed) = names.renamed.get(id) {
+        id.clone_from(renamed);
     }
 }
 
-fn rewrite(value: &mut Value, references: &References) {
-    let known =
-        |logical_id: &str, property: &str| references.get(&(logical_id.to_owned(), property.to_owned())).cloned();
-    let made = |whole: &str| {
-        let (logical_id, property) = whole.split_once('.').unwrap_or((whole, ""));
-        known(logical_id, property)
+fn rewrite(value: &mut Value, names: &Names) {
+    let Names { references, renamed } = names;
+    let made = |whole: &str| match whole.split_once('.') {
+        Some((logical_id, property)) => references.get(&(logical_id.to_owned(), property.to_owned())).cloned(),
+        None => renamed.get(whole).cloned(),
     };
     // `F.Alias.Arn` is the referred resource of `F.Alias`, and `Arn`.
     let attribute = |whole: &str| {
-        let mut parts = whole.splitn(3, '.');
-        let (logical_id, property) = (parts.next()?, parts.next());
-        if let Some(made) = property.and_then(|property| known(logical_id, property)) {
-            return Some((made, parts.next().map(str::to_owned)));
+        let (logical_id, rest) = whole.split_once('.').map_or((whole, None), |(id, rest)| (id, Some(rest)));
+        if let Some(renamed) = renamed.get(logical_id) {
+            return Some((renamed.clone(), rest.map(str::to_owned)));
         }
-        let rest = whole.split_once('.').map(|(_, rest)| rest.to_owned());
-        Some((known(logical_id, "")?, rest))
+        let (property, rest) = rest?.split_once('.').map_or((rest?, None), |(name, rest)| (name, Some(rest)));
+        let made = references.get(&(logical_id.to_owned(), property.to_owned()))?.clone();
+        Some((made, rest.map(str::to_owned)))
     };
     if let Value::Object(entries) = value
         && entries.len() == 1
@@ -123,8 +131,8 @@ fn rewrite(value: &mut Value, references: &References) {
         }
     }
     match value {
-        Value::Object(entries) => entries.values_mut().for_each(|value| rewrite(value, references)),
-        Value::Array(items) => items.iter_mut().for_each(|item| rewrite(item, references)),
+        Value::Object(entries) => entries.values_mut().for_each(|value| rewrite(value, names)),
+        Value::Array(items) => items.iter_mut().for_each(|item| rewrite(item, names)),
         _ => {}
     }
 }

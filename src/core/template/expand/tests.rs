@@ -11,45 +11,153 @@ fn expanded(text: &str, parameters: &[(&str, &str)]) -> Template {
     expand(template, context)
 }
 
-/// Resources that SAM knows and wschat does not expand yet are reported as such.
+/// Resources, properties and events that SAM knows and wschat does not expand yet are reported as such.
 #[test]
-fn unsupported_resources_are_refused() {
+fn what_is_not_supported_is_refused() {
     let text = "Transform: AWS::Serverless-2016-10-31
+Conditions: { Here: !Equals [a, a] }
 Resources:
   F:
     Type: AWS::Serverless::Function
-    Properties: { InlineCode: x, Handler: h, Runtime: r, Events: {}, FunctionUrlConfig: { AuthType: NONE } }
-  G: { Type: AWS::Serverless::HttpApi }
+    Condition: Here
+    Properties:
+      { InlineCode: x, Handler: h, Runtime: r, AutoPublishAlias: live, CapacityProviderConfig: { Arn: a }, Events: {
+        Kafka: { Type: SelfManagedKafka },
+        Route: { Type: HttpApi },
+        Old: { Type: Api, Properties: { Path: /, Method: get, Auth: { ApiKeyRequired: true } } } } }
+  C:
+    Type: AWS::Serverless::Function
+    Properties:
+      { InlineCode: x, Handler: h, Runtime: r, AutoPublishAlias: live, DeploymentPreference: { Type: AllAtOnce } }
+  G: { Type: AWS::Serverless::Connector }
   H: { Type: AWS::Serverless::Functon }
+  I: { Type: AWS::Serverless::Api, Properties: { StageName: s, Auth: { DefaultAuthorizer: A } } }
+  J: { Type: AWS::Serverless::HttpApi, Properties: { DefinitionUri: api.yaml, Domain: {} } }
 ";
     let template = expanded(text, &[]);
     let problems = template.report(template.problems.clone());
     insta::assert_snapshot!(render(&problems, Rendering { file: "t.yaml", text, colour: false }), @r#"
-    error: the property Events of AWS::Serverless::Function is not supported yet
-     --> t.yaml:5:58
+    error: the property CapacityProviderConfig of AWS::Serverless::Function is not supported yet
+     --> t.yaml:8:72
       |
-    5 |     Properties: { InlineCode: x, Handler: h, Runtime: r, Events: {}, FunctionUrlConfig: { AuthType: NONE } }
-      |                                                          ^^^^^^
+    8 |       { InlineCode: x, Handler: h, Runtime: r, AutoPublishAlias: live, CapacityProviderConfig: { Arn: a }, Events: {
+      |                                                                        ^^^^^^^^^^^^^^^^^^^^^^
 
-    error: the property FunctionUrlConfig of AWS::Serverless::Function is not supported yet
-     --> t.yaml:5:70
+    error: events of the type SelfManagedKafka of AWS::Serverless::Function are not supported yet
+     --> t.yaml:9:24
       |
-    5 |     Properties: { InlineCode: x, Handler: h, Runtime: r, Events: {}, FunctionUrlConfig: { AuthType: NONE } }
-      |                                                                      ^^^^^^^^^^^^^^^^^
+    9 |         Kafka: { Type: SelfManagedKafka },
+      |                        ^^^^^^^^^^^^^^^^
 
-    error: AWS::Serverless::HttpApi is not supported yet
-     --> t.yaml:6:14
-      |
-    6 |   G: { Type: AWS::Serverless::HttpApi }
-      |              ^^^^^^^^^^^^^^^^^^^^^^^^
+    error: events of the type HttpApi of a function with a Condition are not supported yet
+      --> t.yaml:10:9
+       |
+    10 |         Route: { Type: HttpApi },
+       |         ^^^^^
+
+    error: the property Auth of the event type Api is not supported yet
+      --> t.yaml:11:63
+       |
+    11 |         Old: { Type: Api, Properties: { Path: /, Method: get, Auth: { ApiKeyRequired: true } } } } }
+       |                                                               ^^^^
+
+    error: DeploymentPreference is not supported yet: it shifts traffic step by step with CodeDeploy, and wschat moves an alias at once
+      --> t.yaml:15:72
+       |
+    15 |       { InlineCode: x, Handler: h, Runtime: r, AutoPublishAlias: live, DeploymentPreference: { Type: AllAtOnce } }
+       |                                                                        ^^^^^^^^^^^^^^^^^^^^
+       = help: leave it out, or set "Enabled: false" in it
+
+    error: AWS::Serverless::Connector is not supported yet
+      --> t.yaml:16:14
+       |
+    16 |   G: { Type: AWS::Serverless::Connector }
+       |              ^^^^^^^^^^^^^^^^^^^^^^^^^^
+       = help: write what it stands for: entries in the function's Policies, or permissions
 
     error: SAM has no type AWS::Serverless::Functon
-     --> t.yaml:7:14
-      |
-    7 |   H: { Type: AWS::Serverless::Functon }
-      |              ^^^^^^^^^^^^^^^^^^^^^^^^
-      = help: did you mean "AWS::Serverless::Function"?
+      --> t.yaml:17:14
+       |
+    17 |   H: { Type: AWS::Serverless::Functon }
+       |              ^^^^^^^^^^^^^^^^^^^^^^^^
+       = help: did you mean "AWS::Serverless::Function"?
+
+    error: the property Auth of AWS::Serverless::Api is not supported yet
+      --> t.yaml:18:64
+       |
+    18 |   I: { Type: AWS::Serverless::Api, Properties: { StageName: s, Auth: { DefaultAuthorizer: A } } }
+       |                                                                ^^^^
+
+    error: a DefinitionUri on this machine is not supported yet
+      --> t.yaml:19:69
+       |
+    19 |   J: { Type: AWS::Serverless::HttpApi, Properties: { DefinitionUri: api.yaml, Domain: {} } }
+       |                                                                     ^^^^^^^^
+       = help: put the document into the template, as DefinitionBody
+
+    error: the property Domain of AWS::Serverless::HttpApi is not supported yet
+      --> t.yaml:19:79
+       |
+    19 |   J: { Type: AWS::Serverless::HttpApi, Properties: { DefinitionUri: api.yaml, Domain: {} } }
+       |                                                                               ^^^^^^
     "#);
+}
+
+/// Two events that would make different resources of one name, of which SAM keeps the last; equal ones are shared.
+#[test]
+fn a_resource_is_made_once() {
+    let queue = "DeadLetterConfig: { Type: SQS, QueueLogicalId: Letters }";
+    let text = format!(
+        "Transform: AWS::Serverless-2016-10-31
+Resources:
+  P: {{ Type: AWS::Cognito::UserPool }}
+  Q: {{ Type: AWS::Cognito::UserPool }}
+  F:
+    Type: AWS::Serverless::Function
+    Properties:
+      InlineCode: x
+      Handler: h
+      Runtime: r
+      Events:
+        A: {{ Type: Schedule, Properties: {{ Schedule: s, {queue} }} }}
+        B: {{ Type: Schedule, Properties: {{ Schedule: s, {queue} }} }}
+        C: {{ Type: Cognito, Properties: {{ UserPool: !Ref P, Trigger: PreSignUp }} }}
+        D: {{ Type: Cognito, Properties: {{ UserPool: !Ref Q, Trigger: PreSignUp }} }}
+"
+    );
+    let template = expanded(&text, &[]);
+    let problems = template.report(template.problems.clone());
+    insta::assert_snapshot!(render(&problems, Rendering { file: "t.yaml", text: &text, colour: false }), @r"
+    error: SAM makes a resource FCognitoPermission of this, and there is one of that name
+     --> t.yaml:5:3
+      |
+    5 |   F:
+      |   ^
+    ");
+}
+
+/// A destination under the function's condition and one of its own: CloudFormation takes the condition that holds where
+/// both do. (That of the translator has a map for a name.)
+#[test]
+fn two_conditions_become_one() {
+    let text = "Transform: AWS::Serverless-2016-10-31
+Conditions: { Here: !Equals [a, a], There: !Equals [a, b] }
+Resources:
+  F:
+    Type: AWS::Serverless::Function
+    Condition: Here
+    Properties:
+      InlineCode: x
+      Handler: h
+      Runtime: r
+      EventInvokeConfig:
+        DestinationConfig: { OnFailure: { Type: SQS, Destination: !If [There, !Ref AWS::NoValue, arn] } }
+";
+    let template = expanded(text, &[]);
+    assert_eq!(template.problems, []);
+    let name = template.resources["FEventInvokeConfigOnFailureQueue"].condition.as_deref().unwrap();
+    assert!(name.starts_with("HereANDThere"), "{name}");
+    assert_eq!(template.conditions[name], json!({ "Fn::And": [{ "Condition": "Here" }, { "Condition": "There" }] }));
 }
 
 /// What the translator drops or ignores silently, where it can only be a mistake.
@@ -209,6 +317,81 @@ Resources:
     FVersion/Properties/Description <- Resources/F/Properties/VersionDescription
     T/Properties/KeySchema/0/AttributeName <- Resources/T/Properties/PrimaryKey/Name
     T/Properties/Tags/0 <- Resources/T/Properties/Tags/e
+    ");
+}
+
+/// The same of what events become.
+#[test]
+fn problems_in_what_events_become_are_shown_at_the_event() {
+    let text = "Transform: AWS::Serverless-2016-10-31
+Resources:
+  B: { Type: AWS::S3::Bucket }
+  F:
+    Type: AWS::Serverless::Function
+    Properties:
+      InlineCode: x
+      Handler: h
+      Runtime: r
+      EventInvokeConfig: { MaximumRetryAttempts: 1, DestinationConfig: { OnFailure: { Type: SQS } } }
+      FunctionUrlConfig: { AuthType: NONE }
+      Events:
+        Queue: { Type: SQS, Properties: { Queue: q, BatchSize: 5 } }
+        Beat: { Type: Schedule, Properties: { Schedule: s, Input: i } }
+        Bucket: { Type: S3, Properties: { Bucket: !Ref B, Events: e } }
+        Route: { Type: HttpApi, Properties: { Path: /, Method: GET } }
+  L: { Type: AWS::Serverless::LayerVersion, Properties: { ContentUri: c, Description: d } }
+  M: { Type: AWS::Serverless::StateMachine, Properties: { DefinitionUri: d, Type: EXPRESS } }
+";
+    let template = expanded(text, &[]);
+    assert_eq!(template.problems, []);
+    let layer = template.resources.keys().find(|id| id.starts_with('L')).unwrap();
+    let made = [
+        "FQueue",
+        "FQueue/Properties/BatchSize",
+        "FQueue/Properties/EventSourceArn",
+        "FRole/Properties/ManagedPolicyArns/1",
+        "FRole/Properties/Policies/0",
+        "FBeat/Properties/ScheduleExpression",
+        "FBeat/Properties/Targets/0/Input",
+        "FBeatPermission",
+        "B/Properties/NotificationConfiguration/LambdaConfigurations/0/Event",
+        "FUrl/Properties/AuthType",
+        "FEventInvokeConfig/Properties/MaximumRetryAttempts",
+        "FEventInvokeConfigOnFailureQueue",
+        "ServerlessHttpApi/Properties/Body",
+        "ServerlessHttpApiApiGatewayDefaultStage",
+        &format!("{layer}/Properties/Description"),
+        &format!("{layer}/Properties/Content"),
+        "M/Properties/DefinitionS3Location",
+        "M/Properties/StateMachineType",
+    ];
+    let lines = made.map(|place| {
+        let path = place.split('/').fold(Path::default().key("Resources"), |path, step| match step.parse() {
+            Ok(index) => path.index(index),
+            Err(_) => path.key(step),
+        });
+        assert!(template.resources.contains_key(place.split('/').next().unwrap()), "{place}");
+        format!("{place} <- {}", template.origins.trace(&path))
+    });
+    insta::assert_snapshot!(lines.join("\n").replace(layer, "LHASH"), @r"
+    FQueue <- Resources/F/Properties/Events/Queue
+    FQueue/Properties/BatchSize <- Resources/F/Properties/Events/Queue/Properties/BatchSize
+    FQueue/Properties/EventSourceArn <- Resources/F/Properties/Events/Queue/Properties/Queue
+    FRole/Properties/ManagedPolicyArns/1 <- Resources/F/Properties/Events/Queue
+    FRole/Properties/Policies/0 <- Resources/F/Properties/EventInvokeConfig
+    FBeat/Properties/ScheduleExpression <- Resources/F/Properties/Events/Beat/Properties/Schedule
+    FBeat/Properties/Targets/0/Input <- Resources/F/Properties/Events/Beat/Properties/Input
+    FBeatPermission <- Resources/F/Properties/Events/Beat
+    B/Properties/NotificationConfiguration/LambdaConfigurations/0/Event <- Resources/F/Properties/Events/Bucket/Properties/Event
+    FUrl/Properties/AuthType <- Resources/F/Properties/FunctionUrlConfig/AuthType
+    FEventInvokeConfig/Properties/MaximumRetryAttempts <- Resources/F/Properties/EventInvokeConfig/MaximumRetryAttempts
+    FEventInvokeConfigOnFailureQueue <- Resources/F/Properties/EventInvokeConfig
+    ServerlessHttpApi/Properties/Body <- Resources/F/Properties/Events/Route/Properties/DefinitionBody
+    ServerlessHttpApiApiGatewayDefaultStage <- Resources/F/Properties/Events/Route
+    LHASH/Properties/Description <- Resources/L/Properties/Description
+    LHASH/Properties/Content <- Resources/L/Properties/ContentUri
+    M/Properties/DefinitionS3Location <- Resources/M/Properties/DefinitionUri
+    M/Properties/StateMachineType <- Resources/M/Properties/Type
     ");
 }
 

@@ -1,18 +1,17 @@
 //! `AutoPublishAlias`: a version for each state of the code, and an alias that points to the newest.
 
-use std::fmt::Write as _;
-
 use serde_json::{Map, Value, json};
 use sha1::{Digest, Sha1};
 
 use super::super::Resource;
 use super::expansion::{Expansion, made};
+use super::python;
 use super::shape::truthy;
 use crate::core::words::{Problem, ProblemKind};
 
 /// Creates a version and an alias of `function` (its properties so far), if the resource requests them. Changes
-/// `function` as SAM does for that.
-pub fn publish(expansion: &mut Expansion<'_>, function: &mut Map<String, Value>) {
+/// `function` as SAM does for that. Returns the alias's name and its logical id.
+pub fn publish(expansion: &mut Expansion<'_>, function: &mut Map<String, Value>) -> Option<(String, String)> {
     let named = expansion.get("AutoPublishAlias").is_some();
     let published = expansion.given("AutoPublishAlias").is_some();
     for (property, missing) in [
@@ -25,14 +24,14 @@ pub fn publish(expansion: &mut Expansion<'_>, function: &mut Map<String, Value>)
         }
     }
     if !published {
-        return;
+        return None;
     }
     let Some((name, hash)) = alias_name(expansion).and_then(|name| Some((name, given_hash(expansion)?))) else {
         // References to them are no further mistake.
         for property in ["Alias", "Version"] {
             expansion.template.broken.insert(format!("{}.{property}", expansion.logical_id));
         }
-        return;
+        return None;
     };
     if let Some(hash) = &hash {
         describe(expansion, function, hash);
@@ -42,10 +41,11 @@ pub fn publish(expansion: &mut Expansion<'_>, function: &mut Map<String, Value>)
     let alias_id = format!("{}Alias{}", expansion.logical_id, name.replace('-', "D").replace('_', "U"));
     let version = version(expansion, &version_id);
     let alias = alias(expansion, &alias_id, &name, &version_id);
-    for (property, id, resource) in [("Version", version_id, version), ("Alias", alias_id, alias)] {
+    for (property, id, resource) in [("Version", version_id, version), ("Alias", alias_id.clone(), alias)] {
         expansion.references.insert((expansion.logical_id.to_owned(), property.to_owned()), id.clone());
         expansion.made.push((id, resource));
     }
+    Some((name, alias_id))
 }
 
 /// The alias's name.
@@ -136,6 +136,21 @@ fn describe(expansion: &mut Expansion<'_>, function: &mut Map<String, Value>, ha
 /// How many characters of a hash a logical id has.
 const HASH_LENGTH: usize = 10;
 
+/// What SAM puts into a logical id that shall change when `value` does.
+pub fn hash(value: &Value) -> String {
+    hash_of_text(&python::compact(value))
+}
+
+/// As `hash`, of a text.
+pub fn hash_of_text(text: &str) -> String {
+    hex::encode(Sha1::digest(text)).chars().take(HASH_LENGTH).collect()
+}
+
+/// The whole hash of `value`.
+pub fn digest(value: &Value) -> String {
+    hex::encode(Sha1::digest(python::compact(value)))
+}
+
 /// The suffix that makes this version's logical id unique: a hash over everything that requires a new version.
 fn suffix(expansion: &mut Expansion<'_>, function: &mut Map<String, Value>, given: Option<&str>) -> String {
     let mut code = function.get("Code").cloned().unwrap_or_default();
@@ -147,6 +162,7 @@ fn suffix(expansion: &mut Expansion<'_>, function: &mut Map<String, Value>, give
     let hashed = if expansion.get("AutoPublishAliasAllProperties") == Some(&Value::Bool(true)) {
         let mut all = function.clone();
         all.insert("Code".to_owned(), address(&resolved));
+        all.extend(layers(expansion, function));
         all.into()
     } else {
         let mut hashed = address(&resolved);
@@ -167,27 +183,26 @@ fn suffix(expansion: &mut Expansion<'_>, function: &mut Map<String, Value>, give
     hash(&hashed)
 }
 
-/// The hash of a value as SAM makes it for logical ids.
-pub fn hash(value: &Value) -> String {
-    let mut text = String::new();
-    python_json(value, &mut text);
-    hex::encode(Sha1::digest(text)).chars().take(HASH_LENGTH).collect()
-}
-
 /// The hash in the logical ids of resources that SAM creates for `value`; empty for what SAM treats as not given.
 pub fn logical_hash(value: &Value) -> String {
-    let text = match value {
-        Value::String(text) => text.clone(),
-        value => {
-            let mut text = String::new();
-            python_json(value, &mut text);
-            text
-        }
-    };
-    if !truthy(value) {
-        return String::new();
+    match value {
+        value if !truthy(value) => String::new(),
+        Value::String(text) => hash_of_text(text),
+        value => hash(value),
     }
-    hex::encode(Sha1::digest(text)).chars().take(HASH_LENGTH).collect()
+}
+
+/// The layers of the template that `function` has and that want a new version of it with each of their own: their
+/// properties, by logical id.
+fn layers(expansion: &Expansion<'_>, function: &Map<String, Value>) -> Map<String, Value> {
+    let listed = function.get("Layers").and_then(Value::as_array).into_iter().flatten();
+    let wanted = listed.filter_map(|layer| {
+        let id = layer.get("Ref")?.as_str()?;
+        let layer = expansion.template.resources.get(id).filter(|layer| layer.type_name == LAYER)?;
+        let wants = layer.properties.get("PublishLambdaVersion").is_some_and(truthy);
+        wants.then(|| (id.to_owned(), hashed_layer(layer.properties.clone()).into()))
+    });
+    wanted.collect()
 }
 
 /// `Code` in the form that SAM hashes. Local code has no S3 address yet, since it is uploaded later: its path is
@@ -196,64 +211,5 @@ fn address(code: &Value) -> Value {
     match code {
         Value::String(path) => json!({ "S3Bucket": "local", "S3Key": path }),
         code => code.clone(),
-    }
-}
-
-/// Writes `value` as Python's `json.dumps` does with `sort_keys` and without spaces.
-fn python_json(value: &Value, text: &mut String) {
-    let string = |value: &str, text: &mut String| {
-        text.push('"');
-        for letter in value.chars() {
-            match letter {
-                '"' => text.push_str("\\\""),
-                '\\' => text.push_str("\\\\"),
-                '\n' => text.push_str("\\n"),
-                '\r' => text.push_str("\\r"),
-                '\t' => text.push_str("\\t"),
-                '\u{8}' => text.push_str("\\b"),
-                '\u{c}' => text.push_str("\\f"),
-                ' '..='~' => text.push(letter),
-                _ => {
-                    for unit in letter.encode_utf16(&mut [0; 2]) {
-                        let _ = write!(text, "\\u{unit:04x}");
-                    }
-                }
-            }
-        }
-        text.push('"');
-    };
-    match value {
-        Value::String(value) => string(value, text),
-        Value::Array(items) => {
-            text.push('[');
-            for (index, item) in items.iter().enumerate() {
-                text.push_str(if index > 0 { "," } else { "" });
-                python_json(item, text);
-            }
-            text.push(']');
-        }
-        Value::Object(entries) => {
-            let mut entries: Vec<(&String, &Value)> = entries.iter().collect();
-            entries.sort_unstable_by_key(|(key, _)| *key);
-            text.push('{');
-            for (index, (key, value)) in entries.into_iter().enumerate() {
-                text.push_str(if index > 0 { "," } else { "" });
-                string(key, text);
-                text.push(':');
-                python_json(value, text);
-            }
-            text.push('}');
-        }
-        scalar => {
-            // Python writes very small and very large numbers with an exponent of at least two digits.
-            let extreme = |number: &f64| *number != 0.0 && !(1e-4..1e16).contains(&number.abs());
-            let float = scalar.as_f64().filter(|number| scalar.is_f64() && extreme(number));
-            let written = float.map(|number| format!("{number:e}")).unwrap_or_default();
-            let _ = match written.split_once('e').and_then(|(number, power)| Some((number, power.parse::<i32>().ok()?)))
-            {
-                Some((number, power)) => write!(text, "{number}e{power:+03}"),
-                None => write!(text, "{scalar}"),
-            };
-        }
     }
 }
