@@ -12,8 +12,8 @@
 //! `launch` builds the command of a runtime, `sandbox` its file system, `failure` the reports of its failures. Node.js and
 //! Python code is run by the machine's own `interpreters`, through the two programs in `clients`.
 
-mod asynchronous;
 mod apart;
+mod asynchronous;
 mod change;
 mod environment;
 mod error;
@@ -27,10 +27,10 @@ mod inspect;
 mod interpreters;
 mod invoke;
 mod launch;
-mod mapping;
-mod mappings;
 mod layer;
 mod layers;
+mod mapping;
+mod mappings;
 mod name;
 mod operations;
 mod orphans;

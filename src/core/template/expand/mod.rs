@@ -12,8 +12,8 @@
 //! - the logical id of a REST API's deployment has another hash: SAM's is of what Python 2 would print;
 //! - values from `Globals` are substituted for one function: the translator changes them for the next ones too.
 
-mod domain;
 mod document;
+mod domain;
 mod events;
 mod expansion;
 pub mod files;
@@ -29,6 +29,7 @@ mod parameters;
 mod policies;
 mod policy_templates;
 mod python;
+mod record_sets;
 mod rest_api;
 mod role;
 mod same_as;

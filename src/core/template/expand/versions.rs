@@ -183,6 +183,20 @@ fn suffix(expansion: &mut Expansion<'_>, function: &mut Map<String, Value>, give
     hash(&hashed)
 }
 
+/// SAM's type of layers.
+pub const LAYER: &str = "AWS::Serverless::LayerVersion";
+
+/// A layer's properties in the form that SAM hashes: local content has no S3 address yet, since it is uploaded later.
+pub fn hashed_layer(mut properties: Map<String, Value>) -> Map<String, Value> {
+    if let Some(Value::String(path)) = properties.get("ContentUri")
+        && !path.starts_with("s3://")
+    {
+        let address = format!("s3://local/{path}");
+        properties.insert("ContentUri".to_owned(), address.into());
+    }
+    properties
+}
+
 /// The hash in the logical ids of resources that SAM creates for `value`; empty for what SAM treats as not given.
 pub fn logical_hash(value: &Value) -> String {
     match value {
