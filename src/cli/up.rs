@@ -124,6 +124,11 @@ impl Args {
         if stopped {
             ui.say("Ctrl-C came after the last step had started: all steps are finished, and the stack is up.");
         }
+        let values = result::outputs(&deployment.stack, &outcome.known, true);
+        if let Err(error) = deployment.publish(&outcome, &values).await {
+            let up = Command::new("up").with(&self.desired);
+            return Err(CommandError::new(format!("the stack is up, but {error}")).hint("run it again", up));
+        }
         let result = self.succeed(deployment, &outcome, ui);
         let forgotten = self.desired.project.to_forget();
         self.desired.target.remember_parameters(&desired.remembered, &forgotten, ui)?;

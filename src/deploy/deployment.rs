@@ -17,6 +17,8 @@ use tokio::sync::{mpsc, watch};
 
 use super::account::{self, NoLogRole};
 use super::execute::{self, BuildError, Code, Outcome, StepEvent, Zip, Zips};
+use super::exports::{self, Unpublished};
+use super::lookups::{self, Unresolved};
 use super::read::{self, ReadError};
 use super::session::{Session, Task};
 use crate::aws::client::{Aws, CallError};
@@ -72,6 +74,8 @@ pub enum NoPlan {
     Impossible { errors: Vec<PlanError>, secrets: Secrets },
     #[error(transparent)]
     NoLogRole(#[from] NoLogRole),
+    #[error(transparent)]
+    Unresolved(#[from] Unresolved),
     /// Something else than the build, which had failed, too.
     #[error("{why}")]
     AndUnbuilt { why: Box<NoPlan>, build: BuildError },
@@ -83,7 +87,7 @@ impl NoPlan {
         match self {
             Self::Impossible { secrets, .. } => Some(secrets),
             Self::AndUnbuilt { why, .. } => why.secrets(),
-            Self::Unread(_) | Self::Unbuilt(_) | Self::NoLogRole(_) => None,
+            Self::Unread(_) | Self::Unbuilt(_) | Self::NoLogRole(_) | Self::Unresolved(_) => None,
         }
     }
 }
@@ -314,7 +318,17 @@ impl Deployment {
         execute::run(Arc::clone(self.session.aws()), plan_rollback, code, events, stop).await
     }
 
+    /// Publishes what the stack, which is up, exports; `values` are those of its outputs.
+    ///
+    /// # Errors
+    /// Why it could not.
+    pub async fn publish(&self, outcome: &Outcome, values: &BTreeMap<String, String>) -> Result<(), Unpublished> {
+        exports::publish(self.session.aws(), &self.stack, &self.plan, &self.live, outcome, values).await
+    }
+
     async fn make_plan(&mut self, with_code: bool) -> Result<(), NoPlan> {
+        let aws = Arc::clone(self.session.aws());
+        lookups::of_live(&aws, &mut self.stack, &self.live).await?;
         self.secrets = plan::secrets(&self.stack, &self.live);
         let code = match with_code {
             true => self.code.all().await?,

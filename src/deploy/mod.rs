@@ -2,9 +2,12 @@
 //! says is carried out, and what failed is undone.
 
 pub mod account;
+pub mod assembly;
 pub mod code;
 pub mod deployment;
 pub mod execute;
+pub mod exports;
+pub mod lookups;
 pub mod logs;
 pub mod project;
 pub mod read;

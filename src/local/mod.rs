@@ -27,5 +27,7 @@ pub mod lock;
 pub mod logs;
 pub mod protocol;
 pub mod server;
+pub mod secretsmanager;
+pub mod ssm;
 pub mod sts;
 pub mod tagging;

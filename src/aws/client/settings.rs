@@ -45,6 +45,8 @@ const SERVICES: &[&str] = &[
     "CloudWatch Logs",
     "CloudFormation",
     "Resource Groups Tagging API",
+    "SSM",
+    "Secrets Manager",
     "SSO",
     "SSO OIDC",
 ];
@@ -131,6 +133,15 @@ impl Settings {
             config.service_config()?.load_config(key.build().ok()?)
         };
         SERVICES.iter().filter_map(url).map(|url| (setting.clone(), url)).collect()
+    }
+
+    /// The endpoint that is configured for one service alone; `None` where another setting counts.
+    pub fn endpoint(&self, service: &str, config: &SdkConfig) -> Option<String> {
+        if self.endpoint_url.is_some() {
+            return None;
+        }
+        let key = ServiceConfigKey::builder().service_id(service).profile("endpoint_url").env("AWS_ENDPOINT_URL");
+        config.service_config()?.load_config(key.build().ok()?)
     }
 
     /// A note before the region is used: as in AWS's CLI, the environment's region wins over the profile's.

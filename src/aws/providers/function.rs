@@ -194,19 +194,11 @@ impl Provider for Function {
         let arn = arn(aws.scope(), name);
         let (set, mut removed) = tags::difference(&from.tags, &to.tags);
         removed.retain(|key| key != tags::VERSIONS);
-        if !set.is_empty() {
-            aws.call(AwsCall::new("lambda", "TagResource").repeatable(), || {
-                aws.lambda.tag_resource().resource(&arn).set_tags(Some(set.clone().into_iter().collect())).send()
-            })
-            .await?;
-        }
-        if !removed.is_empty() {
-            aws.call(AwsCall::new("lambda", "UntagResource").repeatable(), || {
-                aws.lambda.untag_resource().resource(&arn).set_tag_keys(Some(removed.clone())).send()
-            })
-            .await?;
-        }
-        Ok(())
+        set_tags(aws, &arn, set, removed).await
+    }
+
+    async fn record(&self, aws: &Aws, id: &str, set: Tags, removed: Vec<String>) -> Result<(), ResourceError> {
+        set_tags(aws, &arn(aws.scope(), id), set, removed).await
     }
 
     async fn backup(&self, cx: Context<'_>, live: &Live, desired: &Desired) -> Option<Bytes> {
@@ -341,6 +333,22 @@ pub(super) async fn policy(aws: &Aws, name: &str, alias: Option<&str>) -> Result
     }
 }
 
+async fn set_tags(aws: &Aws, arn: &str, set: Tags, removed: Vec<String>) -> Result<(), ResourceError> {
+    if !set.is_empty() {
+        aws.call(AwsCall::new("lambda", "TagResource").repeatable(), || {
+            aws.lambda.tag_resource().resource(arn).set_tags(Some(set.clone().into_iter().collect())).send()
+        })
+        .await?;
+    }
+    if !removed.is_empty() {
+        aws.call(AwsCall::new("lambda", "UntagResource").repeatable(), || {
+            aws.lambda.untag_resource().resource(arn).set_tag_keys(Some(removed.clone())).send()
+        })
+        .await?;
+    }
+    Ok(())
+}
+
 /// A function as it is, whosever it is; `None` where there is none.
 pub(super) async fn read(aws: &Aws, name: &str) -> Result<Option<Live>, ResourceError> {
     let answer =
@@ -359,7 +367,7 @@ pub(super) async fn read(aws: &Aws, name: &str) -> Result<Option<Live>, Resource
         logical_id: tags.get(tags::LOGICAL_ID).cloned(),
         owner: tags::owner(&tags, aws.scope()),
         deletion_policy: tags::deletion_policy(&tags),
-        attributes: created(aws.scope(), name).attributes,
+        attributes: created(aws.scope(), name).attributes.into_iter().chain(tags::exports(&tags)).collect(),
         ..Live::new(TYPE, name, to_value(&props)).health(health)
     }))
 }

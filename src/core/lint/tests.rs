@@ -165,7 +165,6 @@ const VIOLATIONS: &[(&str, &[(&str, &str)])] = &[
              Type: AWS::S3::BucketPolicy\n    Properties: { Bucket: !Ref ServerlessDeploymentBucket, PolicyDocument: {} }\n",
         )],
     ),
-    ("output-export", &[("  Uri: { Value", "  Uri: { Export: { Name: uri }, Value")]),
     ("unquoted-boolean", &[("Variables: { TABLE: !Ref Rows }", "Variables: { TABLE: !Ref Rows, COUNTRY: NO }")]),
     ("unquoted-boolean", &[("Wide: !Equals [!Ref AWS::Region, us-east-1]", "Wide: !Equals [!Ref AWS::Region, on]")]),
     ("unquoted-boolean", &[("small: { memory: 256 }", "small: { memory: 256, no: 1 }")]),

@@ -3,6 +3,7 @@
 //! Pure: each resource type says which permissions a step needs (`Kind::permissions`), this module makes them into a
 //! policy document. (`sts:GetCallerIdentity` is not part of it: AWS allows it to every caller.)
 
+mod lookups;
 mod permissions;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,6 +13,7 @@ use serde::Serialize;
 pub use crate::core::types::iam_permissions::Roles;
 
 use crate::core::plan::Plan;
+use crate::core::stack::Stack;
 use crate::core::types::iam_permissions::Permissions;
 use crate::core::types::{self, role};
 use crate::core::words::Scope;
@@ -36,8 +38,8 @@ pub struct Statement {
 }
 
 /// The policy that `up` or `down` in `scope` needs to carry out `plan`, and `up` to roll it back; `roles` says how
-/// roles are read.
-pub fn needed(plan: &Plan, scope: &Scope, roles: Roles) -> Policy {
+/// roles are read. `stack` is what the template describes, if there is one: it may look values up, and export some.
+pub fn needed(plan: &Plan, stack: Option<&Stack>, scope: &Scope, roles: Roles) -> Policy {
     let mut permissions = Permissions::default();
     for kind in types::TYPES {
         kind.permissions_to_list(scope, roles, &mut permissions);
@@ -45,6 +47,10 @@ pub fn needed(plan: &Plan, scope: &Scope, roles: Roles) -> Policy {
     types::cloud_control::permissions_to_list(&mut permissions);
     for step in &plan.steps {
         permissions::of_step(&mut permissions, plan, step, scope, roles);
+    }
+    if let Some(stack) = stack {
+        lookups::permissions(stack, &mut permissions);
+        lookups::permissions_to_export(stack, plan, &mut permissions);
     }
     if roles == Roles::ByName {
         let [pattern, _] = role::stack_roles(scope);

@@ -222,7 +222,7 @@ fn given(parameters: &[(&str, &str)]) -> BTreeMap<String, String> {
 
 fn resolve_with(text: &str, parameters: &[(&str, &str)]) -> Result<Stack, Vec<Problem>> {
     let parameters = given(parameters);
-    survey_kinds(parse(text.as_bytes())?, &parameters, &scope(), KINDS).finish()
+    survey_kinds(parse(text.as_bytes())?, &parameters, &scope(), &Lookups::default(), KINDS).finish()
 }
 
 #[track_caller]
@@ -386,7 +386,7 @@ fn a_wrong_use_of_a_function_is_corrected() {
         "!If [a, b]",
         "!FindInMap [Sizes, prd, memory]",
         "!FindInMap [Size, prod, memory]",
-        "!ImportValue other",
+        "!ImportValue ''",
         "!Cidr [10.0.0.0/16, 2]",
         "!Cidr [10.0.0.0/16, 2, 20]",
         "!Cidr [10.0.0.0/16, two, 8]",
@@ -395,7 +395,7 @@ fn a_wrong_use_of_a_function_is_corrected() {
         "!Transform { Name: AWS::Include }",
         "!Contains [[a], a]",
         "{ 'Fn::ForEach::Loop': [A, [b], { c: d }] }",
-        "'{{resolve:ssm:/password}}'",
+        "'{{resolve:vault:/password}}'",
         "!Equals [a, b]",
         "{ 'Fn::Jion': [',', []] }",
         "{ 'Fn::Join': [',', []], Other: 1 }",
@@ -432,7 +432,7 @@ fn a_wrong_use_of_a_function_is_corrected() {
     35:10 this takes a list: a condition's name, the value if it holds, the value if not
     36:36 Sizes has no key "prd" [did you mean "prod"?]
     37:29 Mappings has no key "Size" [did you mean "Sizes"?]
-    38:10 Fn::ImportValue is not supported: exports exist in CloudFormation only [make it a parameter: --parameter NAME=VALUE]
+    38:24 Fn::ImportValue takes the name of an export
     39:10 this takes a list: a block of addresses, how many blocks to cut from it, the bits of each
     40:10 10.0.0.0/16 has no 2 blocks of 20 bits each
     41:37 "two" is not a whole number
@@ -441,7 +441,7 @@ fn a_wrong_use_of_a_function_is_corrected() {
     44:10 Fn::Transform runs a macro inside CloudFormation, which wschat does not use [write out what the macro would make]
     45:10 Fn::Contains can be used in rules only
     46:19 Fn::ForEach is not supported yet [write the loop out]
-    47:17 dynamic references are looked up inside CloudFormation, which wschat does not use [make it a parameter with NoEcho: --parameter NAME=VALUE]
+    47:17 dynamic references read from ssm, ssm-secure and secretsmanager, not from "vault"
     48:10 Fn::Equals can be used in conditions only
     49:19 unknown intrinsic function "Fn::Jion" [did you mean "Fn::Join"?]
     50:19 Fn::Join must stand alone in its map
@@ -786,7 +786,7 @@ fn a_stack_name_begins_names() {
     ] {
         let scope = Scope { stack: stack.to_owned(), ..scope() };
         let template = parse(text.as_bytes()).unwrap();
-        let survey = survey_kinds(template, &BTreeMap::new(), &scope, KINDS);
+        let survey = survey_kinds(template, &BTreeMap::new(), &scope, &Lookups::default(), KINDS);
         assert_eq!(survey.finish().is_ok(), fine, "{stack}");
     }
 }

@@ -7,6 +7,9 @@ mod mint;
 mod model;
 mod operations;
 mod records;
+#[cfg(test)]
+pub mod testing;
+mod values;
 
 use std::io;
 use std::sync::Arc;

@@ -28,6 +28,8 @@ use crate::local::logs::Logs;
 use crate::local::protocol::operation::Operation;
 use crate::local::protocol::service::{AnyService, Service};
 use crate::local::protocol::wire::{Request, Response};
+use crate::local::secretsmanager::SecretsManager;
+use crate::local::ssm::Ssm;
 use crate::local::sts::Sts;
 use crate::local::tagging::Tagging;
 
@@ -50,6 +52,8 @@ pub fn operations() -> Vec<&'static Operation> {
         .chain(of::<Iam>())
         .chain(of::<Lambda>())
         .chain(of::<Logs>())
+        .chain(of::<Arc<SecretsManager>>())
+        .chain(of::<Arc<Ssm>>())
         .chain(of::<Sts>())
         .chain(of::<Arc<Tagging>>())
         .collect()
@@ -95,6 +99,8 @@ impl Cloud {
         let services: Vec<Arc<dyn AnyService>> = vec![
             gateway.clone(),
             cloudcontrol.clone(),
+            Arc::new(Arc::new(SecretsManager::new(cloudcontrol.clone()))),
+            Arc::new(Arc::new(Ssm::new(cloudcontrol.clone()))),
             CloudFormation::open(context)?,
             dynamodb,
             Arc::new(Management::new(gateway.clone())),
@@ -225,6 +231,8 @@ mod tests {
         check::<Iam>(&[]);
         check::<Lambda>(&["DownloadFunctionCode"]);
         check::<Logs>(&[]);
+        check::<Arc<SecretsManager>>(&[]);
+        check::<Arc<Ssm>>(&[]);
         check::<Arc<Tagging>>(&[]);
         check::<Sts>(&["GetCallerIdentity", "GetSessionToken"]);
         let presigned: Vec<_> = operations().into_iter().filter(|operation| operation.presigned).collect();

@@ -70,6 +70,8 @@ const RULE: &str = "AWS::Events::Rule";
 const QUEUE: &str = "AWS::SQS::Queue";
 
 const SECRET: &str = "AWS::SecretsManager::Secret";
+/// Types that services of the local cloud give out: they are more than records there.
+const SERVED: &[&str] = &["AWS::SSM::Parameter", SECRET];
 
 /// How a secret is made up, each time that it is sent.
 const GENERATE: &str = "GenerateSecretString";
@@ -415,7 +417,7 @@ impl Kind for CloudControlled {
     }
 
     fn is_record_locally(&self) -> bool {
-        true
+        !SERVED.contains(&self.type_name())
     }
 
     fn permissions(&self, it: &Subject<'_>, permissions: &mut Permissions) {

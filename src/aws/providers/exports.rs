@@ -1,0 +1,111 @@
+//! What stacks export: wschat's in a tag of one of their resources, CloudFormation's in CloudFormation.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::future::join_all;
+
+use super::{pages, tagged};
+use crate::aws::client::{Aws, AwsCall, CallError, Meaning};
+use crate::core::stack::lookups::Missing;
+use crate::core::types::tags::{self, Tags};
+use crate::core::words::nearest;
+
+/// One export.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Export {
+    /// Who exports it, in words.
+    stack: String,
+    value: String,
+}
+
+/// Looks for exports by their names, in the region and account that `aws` calls.
+pub async fn find(aws: &Aws, names: &BTreeSet<String>) -> BTreeMap<String, Result<String, Missing>> {
+    let tagged = join_all(names.iter().map(|name| of_tagged(aws, name)));
+    let (tagged, apis, formed) = tokio::join!(tagged, super::api::tags(aws), of_cloudformation(aws));
+    let mut denied: Vec<String> = Vec::new();
+    let mut note = |error: &CallError| match error.is(Meaning::Denied) {
+        true => denied.push(format!("{} is denied", error.operation)),
+        false => denied.push(error.to_string()),
+    };
+    let apis = apis.inspect_err(&mut note).unwrap_or_default();
+    let formed = formed.inspect_err(&mut note).unwrap_or_default();
+    let tagged: Vec<Vec<Tags>> = tagged.into_iter().map(|found| found.inspect_err(&mut note).unwrap_or_default()).collect();
+    denied.sort();
+    denied.dedup();
+    let own = &aws.scope().stack;
+    let mut answers = BTreeMap::new();
+    for (name, tagged) in names.iter().zip(tagged) {
+        let key = tags::export_key(name);
+        let carriers: Vec<&Tags> = tagged.iter().chain(&apis).filter(|tags| is_here(aws, tags, &key)).collect();
+        let (mine, others): (Vec<&Tags>, Vec<&Tags>) = carriers.into_iter().partition(|tags| tags.get(tags::STACK) == Some(own));
+        let of_others = others.into_iter().filter_map(|tags| {
+            let stack = format!("the wschat stack \"{}\"", tags.get(tags::STACK)?);
+            Some(Export { stack, value: tags::exported(tags.get(&key)?)? })
+        });
+        let formed_here = formed.iter().filter(|(exported, _)| exported == name).map(|(_, export)| export.clone());
+        let found: BTreeSet<Export> = of_others.chain(formed_here).collect();
+        let answer = match found.into_iter().collect::<Vec<_>>().as_slice() {
+            [one] => Ok(one.value.clone()),
+            [] if !mine.is_empty() => Err(Missing {
+                what: format!("\"{name}\" is exported by this stack itself"),
+                help: Some("refer to the resource instead: !Ref or !GetAtt".to_owned()),
+            }),
+            [] => {
+                let near = apis.iter().flat_map(|tags| tags.keys()).filter_map(|key| tags::export_name(key));
+                let near: Vec<&str> = near.chain(formed.iter().map(|(name, _)| name.as_str())).collect();
+                Err(none(aws, name, &near, &denied))
+            }
+            several => {
+                let stacks: Vec<&str> = several.iter().map(|export| export.stack.as_str()).collect();
+                Err(Missing {
+                    what: format!("\"{name}\" is exported more than once: by {}", stacks.join(" and by ")),
+                    help: Some("export it by another name in one of them".to_owned()),
+                })
+            }
+        };
+        answers.insert(name.clone(), answer);
+    }
+    answers
+}
+
+fn none(aws: &Aws, name: &str, known: &[&str], denied: &[String]) -> Missing {
+    let scope = aws.scope();
+    let what = format!("no stack in account {} ({}) exports \"{name}\"", scope.account, scope.region);
+    let what = if denied.is_empty() { what } else { format!("{what}, as far as can be seen: {}", denied.join("; ")) };
+    let help = match nearest(name, known) {
+        Some(near) => format!("did you mean \"{near}\"?"),
+        None => "deploy the stack that exports it first; what was tagged seconds ago may not be found yet".to_owned(),
+    };
+    Missing { what, help: Some(help) }
+}
+
+/// Whether tags are of a stack's resource in this region, and record the export with this key.
+fn is_here(aws: &Aws, tags: &Tags, key: &str) -> bool {
+    tags.contains_key(key) && tags.contains_key(tags::STACK) && tags.get(tags::REGION) == Some(&aws.scope().region)
+}
+
+/// The tags of what records an export of this name. (APIs are listed, tags and all: not every service is found by its tags.)
+async fn of_tagged(aws: &Aws, name: &str) -> Result<Vec<Tags>, CallError> {
+    let found = tagged::search(aws, &[(&tags::export_key(name), "")]).await?;
+    let is_api = |arn: &str| arn.split(':').nth(2) == Some("apigateway");
+    Ok(found.into_iter().filter(|(arn, _)| !is_api(arn)).map(|(_, tags)| tags).collect())
+}
+
+/// CloudFormation's exports.
+async fn of_cloudformation(aws: &Aws) -> Result<Vec<(String, Export)>, CallError> {
+    let found = pages::all(|from| async move {
+        let page = aws
+            .call(AwsCall::new("cloudformation", "ListExports"), || {
+                aws.cloudformation.list_exports().set_next_token(from.clone()).send()
+            })
+            .await?;
+        Ok((page.exports, page.next_token))
+    });
+    let export = |export: aws_sdk_cloudformation::types::Export| {
+        // arn:aws:cloudformation:REGION:ACCOUNT:stack/NAME/ID
+        let id = export.exporting_stack_id.unwrap_or_default();
+        let stack = format!("the CloudFormation stack \"{}\"", id.split('/').nth(1).unwrap_or_default());
+        Some((export.name?, Export { stack, value: export.value? }))
+    };
+    Ok(found.await?.into_iter().filter_map(export).collect())
+}
