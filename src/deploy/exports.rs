@@ -92,8 +92,8 @@ fn changes(
         // One that was created again under its name has no record.
         let step = plan.steps.iter().find(|step| step.name == *logical_id && step.type_name == resource.kind.type_name());
         let is_new = step.is_some_and(|step| matches!(step.action, Action::Create | Action::Replace));
-        let recorded: Tags =
-            there.filter(|_| !is_new).map(|live| tags::exports(&live.attributes).collect()).unwrap_or_default();
+        let recorded = there.filter(|_| !is_new).map(|live| live.attributes.clone()).unwrap_or_default();
+        let recorded: Tags = recorded.into_iter().filter(|(key, _)| tags::is_export(key)).collect();
         let here = if position == 0 { &wanted } else { &Tags::new() };
         let own = resource.properties["Tags"].as_object().map_or(0, serde_json::Map::len) + stack.tags.len() + 4;
         if position == 0 && own + here.len() > MOST_TAGS {

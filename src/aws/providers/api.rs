@@ -254,9 +254,6 @@ pub(super) async fn set_tags(
 
 fn live(aws: &Aws, api: sdk::Api) -> Live {
     let tags: Tags = api.tags.unwrap_or_default().into_iter().collect();
-    // Records come and go with what they record, not with the API's own properties.
-    let (records, tags): (Tags, Tags) =
-        tags.into_iter().partition(|(key, _)| key.starts_with(tags::PERMISSION) || tags::is_export(key));
     let id = api.api_id.unwrap_or_default();
     let props = Props {
         name: api.name.unwrap_or_default(),
@@ -280,7 +277,7 @@ fn live(aws: &Aws, api: sdk::Api) -> Live {
         logical_id: tags.get(tags::LOGICAL_ID).cloned(),
         owner: tags::owner(&tags, aws.scope()),
         deletion_policy: tags::deletion_policy(&tags),
-        attributes: created(id.clone(), api.api_endpoint).attributes.into_iter().chain(records).collect(),
+        attributes: created(id.clone(), api.api_endpoint).attributes.into_iter().chain(tags::records(&tags)).collect(),
         ..Live::new(TYPE, id, to_value(&props))
     }
 }

@@ -227,6 +227,16 @@ fn unsupported(type_name: &str, kinds: &[&'static dyn Kind]) -> Problem {
             .kind(ProblemKind::Unsupported)
             .help("deploy it with another tool, in a stack of its own; supported types: docs/template.md");
     }
+    if type_name.starts_with("Custom::") || type_name == "AWS::CloudFormation::CustomResource" {
+        let what = format!(
+            "resource type \"{type_name}\" is not supported: CloudFormation calls its function while it deploys, and waits for the answer"
+        );
+        return Problem::new(path, what).kind(ProblemKind::Unsupported).help(match type_name {
+            "Custom::S3AutoDeleteObjects" => "leave autoDeleteObjects out, and empty the bucket before `wschat down`",
+            "Custom::S3BucketNotifications" => "state NotificationConfiguration of the bucket itself",
+            _ => "leave it out, and do by a command after `wschat up` what its function does: wschat invoke FUNCTION",
+        });
+    }
     if aws_types::contains(type_name) {
         return Problem::new(path, format!("resource type \"{type_name}\" is not supported yet"))
             .kind(ProblemKind::Unsupported)

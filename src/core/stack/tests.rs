@@ -694,7 +694,7 @@ fn custom_resources_may_have_a_version() {
     // Of those, only the type is refused.
     for custom in ["Custom::Thing", "AWS::CloudFormation::CustomResource"] {
         assert_eq!(version(custom).lines().count(), 1, "{}", version(custom));
-        assert!(version(custom).contains("is not supported yet"), "{}", version(custom));
+        assert!(version(custom).contains("is not supported: CloudFormation calls"), "{}", version(custom));
     }
     assert!(
         version("AWS::Logs::LogGroup").contains("unknown attribute \"Version\" of R"),

@@ -83,20 +83,25 @@ pub fn check_count(tags: &Tags) -> Result<(), String> {
     ))
 }
 
-/// Tags that are the resource's own: not AWS's (`aws:…` can be neither set nor removed), and no records, which come and go
+/// Tags that are not AWS's own (`aws:…` can be neither set nor removed), and no records of other resources: those come and go
 /// with what they record.
 pub fn settable(tags: impl IntoIterator<Item = (String, String)>) -> Tags {
-    tags.into_iter().filter(|(key, _)| !key.starts_with("aws:") && !is_export(key)).collect()
+    tags.into_iter().filter(|(key, _)| !key.starts_with("aws:") && !is_record(key)).collect()
+}
+
+/// Whether a tag records another resource, or an export.
+pub fn is_record(key: &str) -> bool {
+    key.starts_with(EXPORT) || key.starts_with(PERMISSION)
+}
+
+/// The tags that record other resources, and exports.
+pub fn records(tags: &Tags) -> impl Iterator<Item = (String, String)> + '_ {
+    tags.iter().filter(|(key, _)| is_record(key)).map(|(key, value)| (key.clone(), value.clone()))
 }
 
 /// Whether the tag of this key records an export.
 pub fn is_export(key: &str) -> bool {
     key.starts_with(EXPORT)
-}
-
-/// The tags that record exports.
-pub fn exports(tags: &Tags) -> impl Iterator<Item = (String, String)> + '_ {
-    tags.iter().filter(|(key, _)| is_export(key)).map(|(key, value)| (key.clone(), value.clone()))
 }
 
 /// The key of the tag that records the export of this name. Names have letters, digits, colons and hyphens; of one that is too
@@ -250,7 +255,7 @@ mod tests {
         assert_ne!(key, other);
         assert_eq!((export_name("wschat:export:Data:x"), export_name(&key)), (Some("Data:x"), None));
         let tags = Tags::from([(key.clone(), "v".to_owned()), ("team".to_owned(), "chat".to_owned())]);
-        assert_eq!(exports(&tags).map(|(key, _)| key).collect::<Vec<_>>(), [key]);
+        assert_eq!(records(&tags).map(|(key, _)| key).collect::<Vec<_>>(), [key]);
         assert_eq!(settable(tags).into_keys().collect::<Vec<_>>(), ["team"]);
     }
 
