@@ -83,7 +83,7 @@ fn changes(
     if keepers.is_empty() && !wanted.is_empty() {
         return Err(Unpublished::NoAnchor);
     }
-    let mut changes = Vec::new();
+    let (mut changes, none) = (Vec::new(), Tags::new());
     for (position, resource) in keepers.into_iter().enumerate() {
         let logical_id = &resource.logical_id;
         let token = Token { logical_id: logical_id.clone(), attribute: "Ref".to_owned() };
@@ -94,7 +94,7 @@ fn changes(
         let is_new = step.is_some_and(|step| matches!(step.action, Action::Create | Action::Replace));
         let recorded = there.filter(|_| !is_new).map(|live| live.attributes.clone()).unwrap_or_default();
         let recorded: Tags = recorded.into_iter().filter(|(key, _)| tags::is_export(key)).collect();
-        let here = if position == 0 { &wanted } else { &Tags::new() };
+        let here = if position == 0 { &wanted } else { &none };
         let own = resource.properties["Tags"].as_object().map_or(0, serde_json::Map::len) + stack.tags.len() + 4;
         if position == 0 && own + here.len() > MOST_TAGS {
             return Err(Unpublished::TooMany { logical_id: logical_id.clone(), count: here.len() });
@@ -159,7 +159,7 @@ Outputs:
         let key = "wschat:export:data-table";
         let set = |value: &str| Tags::from([(key.to_owned(), value.to_owned())]);
         assert_eq!(changed(&[], "connections").unwrap(), [(set("connections"), Vec::new())]);
-        assert_eq!(changed(&[(key, "connections")], "connections").unwrap(), []);
+        assert_eq!(changed(&[(key, "connections")], "connections").unwrap(), Vec::new());
         assert_eq!(
             changed(&[(key, "old"), ("wschat:export:gone", "x"), ("Arn", "arn")], "connections").unwrap(),
             [(set("connections"), vec!["wschat:export:gone".to_owned()])]

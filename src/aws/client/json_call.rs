@@ -94,7 +94,7 @@ impl Aws {
         let signable = SignableRequest::new("POST", &url, headers.into_iter(), SignableBody::Bytes(body.as_bytes()));
         let signed = sign(signable.map_err(SdkError::construction_failure)?, &parameters);
         let (signature, _) = signed.map_err(SdkError::construction_failure)?.into_parts();
-        let mut request = HttpRequest::new(SdkBody::from(body));
+        let mut request = HttpRequest::new(SdkBody::from(body.to_owned()));
         request.set_uri(url).map_err(SdkError::construction_failure)?;
         request.set_method("POST").map_err(SdkError::construction_failure)?;
         for (name, value) in headers.into_iter().chain(signature.headers()) {

@@ -932,3 +932,72 @@ fn global_types_are_taken_where_they_are_found_again() {
     let told = in_region("eu-west-1");
     assert!(told.contains("\"AWS::IAM::User\" is not supported in eu-west-1") && told.contains("us-east-1"), "{told}");
 }
+
+#[test]
+fn values_outside_of_the_template_are_known_after_they_were_looked_up() {
+    let text = format!(
+        "Parameters:
+  Size: {{ Type: 'AWS::SSM::Parameter::Value<String>', Default: /size, AllowedValues: [/size] }}
+  Zones: {{ Type: 'AWS::SSM::Parameter::Value<List<String>>', Default: /zones }}
+Conditions:
+  Big: !Equals [!Ref Size, '512']
+Resources:
+{TABLE}
+  F:
+    Type: AWS::Lambda::Function
+    Properties:
+      Role: !ImportValue role
+      Runtime: nodejs22.x
+      Code: f
+      MemorySize: '{{{{resolve:ssm:/memory:2}}}}'
+      Description: !If [Big, !Select [1, !Ref Zones], small]
+      FunctionName: !Sub ['${{Name}}-f', {{ Name: !ImportValue name }}]
+Outputs:
+  Arn: {{ Value: !GetAtt F.Arn }}
+  Secret: {{ Value: !Sub '{{{{resolve:secretsmanager:${{Table}}:SecretString:key}}}}' }}
+"
+    );
+    let survey = |lookups: &Lookups| survey_kinds(parse(text.as_bytes()).unwrap(), &given(&[]), &scope(), lookups, KINDS);
+    let first = survey(&Lookups::default());
+    assert!(first.problems.is_empty() && first.undecided, "{:?}", first.problems);
+    let wanted: Vec<String> = first.lacking.iter().map(Lookup::to_string).collect();
+    assert_eq!(
+        wanted,
+        [
+            "Fn::ImportValue name",
+            "Fn::ImportValue role",
+            "ssm:/memory:2",
+            "ssm:/size",
+            "ssm:/zones",
+            "secretsmanager:rows:SecretString:key"
+        ]
+    );
+    let mut lookups = Lookups::default();
+    for lookup in first.lacking {
+        let value = match lookup.to_string().as_str() {
+            "Fn::ImportValue name" => "chat",
+            "Fn::ImportValue role" => "arn:aws:iam::1:role/r",
+            "ssm:/zones" => "one, two",
+            "ssm:/memory:2" | "ssm:/size" => "512",
+            _ => "hush",
+        };
+        lookups.insert(lookup, Ok(value.to_owned()));
+    }
+    let second = survey(&lookups);
+    assert!(second.problems.is_empty() && second.lacking.is_empty() && !second.undecided, "{:?}", second.problems);
+    let function = &second.stack.resources["F"];
+    assert_eq!(function.properties["MemorySize"], 512);
+    assert_eq!(function.properties["Description"], "two");
+    assert_eq!(function.name.as_deref(), Some("chat-f"));
+    assert_eq!(second.stack.outputs["Arn"].value, "arn:aws:lambda:eu-west-1:123456789012:function:chat-f");
+    assert!(second.stack.outputs["Secret"].secret && !second.stack.outputs["Arn"].secret);
+    assert_eq!(second.stack.secrets.mask("hush"), "****");
+
+    lookups.insert(
+        Lookup::Export { name: "role".to_owned() },
+        Err(lookups::Missing { what: "it is not there".to_owned(), help: Some("make it".to_owned()) }),
+    );
+    let [problem] = &survey(&lookups).problems[..] else { panic!("one problem") };
+    assert_eq!((problem.what.as_str(), problem.help.as_deref()), ("it is not there", Some("make it")));
+    assert_eq!(problem.path.to_string(), "Resources/F/Properties/Role/Fn::ImportValue");
+}
