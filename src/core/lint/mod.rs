@@ -175,7 +175,7 @@ pub fn inspect(
     let (assumed, scope) = Assumed::make(&mut template, given);
     let survey = stack::survey(template, given, &scope);
     let warnings = check(&survey, today);
-    let Survey { template, stack, problems } = survey;
+    let Survey { template, stack, problems, .. } = survey;
     let more = more(&stack);
     let mut problems = template.report(problems.into_iter().chain(more).chain(warnings));
     problems.retain(|problem| !assumed.explain(&template, problem));

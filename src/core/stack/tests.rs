@@ -432,7 +432,7 @@ fn a_wrong_use_of_a_function_is_corrected() {
     35:10 this takes a list: a condition's name, the value if it holds, the value if not
     36:36 Sizes has no key "prd" [did you mean "prod"?]
     37:29 Mappings has no key "Size" [did you mean "Sizes"?]
-    38:24 Fn::ImportValue takes the name of an export
+    38:17 Fn::ImportValue takes the name of an export
     39:10 this takes a list: a block of addresses, how many blocks to cut from it, the bits of each
     40:10 10.0.0.0/16 has no 2 blocks of 20 bits each
     41:37 "two" is not a whole number
@@ -467,7 +467,6 @@ Resources:\n{TABLE}\n"
     insta::assert_snapshot!(problems(&text), @r#"
     3:3 the parameter Name has no value [give it: --parameter Name=VALUE]
     7:16 unknown parameter type "Strng" [did you mean "String"?]
-    8:19 a parameter of type AWS::SSM::Parameter::Value<String> is looked up inside CloudFormation, which wschat does not use [make it a String, and give its value: --parameter Stored=VALUE]
     "#);
     let parameters =
         [("Stage", "test"), ("Name", "A1"), ("Size", "11"), ("Sizes", "1,x"), ("Secret", "abc"), ("Stag", "dev")];
