@@ -234,7 +234,8 @@ impl Config {
 fn folders(template: Option<&Path>) -> Vec<PathBuf> {
     let here = || PathBuf::from(".");
     let Some(template) = template else { return vec![PathBuf::from(TEMPLATES), PathBuf::new()] };
-    let mut folder = template.parent().filter(|folder| !folder.as_os_str().is_empty()).map_or_else(here, Path::to_owned);
+    let mut folder =
+        template.parent().filter(|folder| !folder.as_os_str().is_empty()).map_or_else(here, Path::to_owned);
     let mut real = folder.canonicalize().unwrap_or_else(|_| folder.clone());
     // What a tool writes, it also deletes.
     while is_output(&real) {
@@ -261,7 +262,8 @@ fn above(folder: &Path) -> PathBuf {
 /// Whether a folder is what another tool writes its templates to: the CDK (an app, or one within it) or the Serverless Framework.
 fn is_output(folder: &Path) -> bool {
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
-    ["cdk.out", ".serverless"].contains(&&*name) || name.starts_with("assembly-") && folder.parent().is_some_and(is_output)
+    ["cdk.out", ".serverless"].contains(&&*name)
+        || name.starts_with("assembly-") && folder.parent().is_some_and(is_output)
 }
 
 impl Tables {

@@ -90,8 +90,12 @@ impl Assembly {
                 let is_it = |stack: &&AssemblyStack| stack.name == wanted || stack.display_name == wanted;
                 stacks.iter().find(is_it).ok_or_else(|| {
                     let help = match nearest(wanted, &names) {
-                        Some(near) => format!("did you mean {near}? (To deploy one under another name, name its file with --template.)"),
-                        None => format!("{}\nTo deploy one under another name, name its file with --template.", several()),
+                        Some(near) => format!(
+                            "did you mean {near}? (To deploy one under another name, name its file with --template.)"
+                        ),
+                        None => {
+                            format!("{}\nTo deploy one under another name, name its file with --template.", several())
+                        }
                     };
                     NoStack { what: format!("{shown} has no stack \"{wanted}\""), help: Some(help) }
                 })
@@ -116,7 +120,8 @@ fn collect(folder: &Path, found: &mut Vec<Found>, depth: usize) -> Result<(), No
         let properties = &artifact["properties"];
         match artifact["type"].as_str() {
             Some("aws:cloudformation:stack") => {
-                let file = properties["templateFile"].as_str().ok_or_else(|| unread(format!("{id} has no template")))?;
+                let file =
+                    properties["templateFile"].as_str().ok_or_else(|| unread(format!("{id} has no template")))?;
                 let name = properties["stackName"].as_str().unwrap_or(id);
                 let after = artifact["dependencies"].as_array().into_iter().flatten().filter_map(Value::as_str);
                 let stack = AssemblyStack {
@@ -152,7 +157,8 @@ mod tests {
         for (below, artifacts) in manifests {
             let below = folder.path().join(below);
             fs::create_dir_all(&below).unwrap();
-            fs::write(below.join(MANIFEST), json!({ "version": "55.0.0", "artifacts": artifacts }).to_string()).unwrap();
+            fs::write(below.join(MANIFEST), json!({ "version": "55.0.0", "artifacts": artifacts }).to_string())
+                .unwrap();
         }
         folder
     }
@@ -176,7 +182,10 @@ mod tests {
         let app = Assembly::read(folder.path()).unwrap();
         let names: Vec<&str> = app.stacks.iter().map(|stack| stack.name.as_str()).collect();
         assert_eq!(names, ["Data", "chat-socket", "ProdChat"]);
-        assert_eq!(app.stack(Some("ProdChat")).unwrap().template, folder.path().join("assembly-Prod/ProdChat.template.json"));
+        assert_eq!(
+            app.stack(Some("ProdChat")).unwrap().template,
+            folder.path().join("assembly-Prod/ProdChat.template.json")
+        );
         let several = app.stack(None).unwrap_err();
         assert!(several.what.ends_with("has 3 stacks"), "{several:?}");
         assert!(several.help.unwrap().ends_with("  --stack Data\n  --stack chat-socket\n  --stack ProdChat"));

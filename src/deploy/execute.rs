@@ -12,11 +12,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::lookups;
 use crate::aws::client::{Aws, Meaning, STEP};
 use crate::aws::providers::{Context, Provider, ResourceError, provider};
 use crate::core::plan::cycles::cycle;
 use crate::core::plan::{Action, Executed, Plan, Step};
-use super::lookups;
 use crate::core::stack::Secrets;
 use crate::core::types::{Created, Desired, Owner};
 use crate::core::words::Token;

@@ -17,7 +17,9 @@ use crate::core::words::Token;
 /// Why exports could not be published.
 #[derive(Debug, thiserror::Error)]
 pub enum Unpublished {
-    #[error("the value of the output {output} cannot be exported: a tag records it, which has at most 256 characters, and it takes {takes}")]
+    #[error(
+        "the value of the output {output} cannot be exported: a tag records it, which has at most 256 characters, and it takes {takes}"
+    )]
     TooLong { output: String, takes: usize },
     #[error("exports are recorded in tags of an API, a function, a table or a log group, and the stack has none")]
     NoAnchor,
@@ -73,8 +75,8 @@ fn changes(
     let mut wanted = Tags::new();
     for (output, declared) in &stack.outputs {
         let (Some(name), Some(value)) = (&declared.export, values.get(output)) else { continue };
-        let value = tags::export_value(value)
-            .map_err(|takes| Unpublished::TooLong { output: output.clone(), takes })?;
+        let value =
+            tags::export_value(value).map_err(|takes| Unpublished::TooLong { output: output.clone(), takes })?;
         wanted.insert(tags::export_key(name), value);
     }
     // An API, if there is one: importers list APIs, tags and all, and are asked for other types by tags, which lag behind.
@@ -88,9 +90,11 @@ fn changes(
         let logical_id = &resource.logical_id;
         let token = Token { logical_id: logical_id.clone(), attribute: "Ref".to_owned() };
         let Some(physical_id) = resource.name.clone().or_else(|| known.get(&token).cloned()) else { continue };
-        let there = live.iter().find(|one| one.type_name == resource.kind.type_name() && one.physical_id == physical_id);
+        let there =
+            live.iter().find(|one| one.type_name == resource.kind.type_name() && one.physical_id == physical_id);
         // One that was created again under its name has no record.
-        let step = plan.steps.iter().find(|step| step.name == *logical_id && step.type_name == resource.kind.type_name());
+        let step =
+            plan.steps.iter().find(|step| step.name == *logical_id && step.type_name == resource.kind.type_name());
         let is_new = step.is_some_and(|step| matches!(step.action, Action::Create | Action::Replace));
         let recorded = there.filter(|_| !is_new).map(|live| live.attributes.clone()).unwrap_or_default();
         let recorded: Tags = recorded.into_iter().filter(|(key, _)| tags::is_export(key)).collect();

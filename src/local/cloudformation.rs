@@ -94,7 +94,9 @@ mod tests {
 
     #[tokio::test]
     async fn there_are_no_stacks() {
-        for (operation, list) in [("ListExports", "Exports"), ("ListStacks", "StackSummaries"), ("DescribeStacks", "Stacks")] {
+        for (operation, list) in
+            [("ListExports", "Exports"), ("ListStacks", "StackSummaries"), ("DescribeStacks", "Stacks")]
+        {
             let xml = call(&CloudFormation, None, operation, &[]).await.unwrap();
             assert!(xml.contains(&format!("<{list}></{list}>")), "{xml}");
         }

@@ -9,14 +9,12 @@ use serde_json::{Value, json};
 
 use super::context::CloudContext;
 use super::context::clock::now_millis;
-use super::context::ports::{KeptRecord, KeptValue, KeptValues};
+use super::context::ports::{KeptRecord, KeptValue, KeptValues, SECRETS};
 use super::protocol::operation::OperationEffect::{Changes, Reads};
 use super::protocol::service::Permissions::Needs;
 use super::protocol::service::{self, Service, ServiceCall};
 use super::protocol::wire::{ApiError, Protocol, Request, Response};
 use crate::core::iam::need::Need;
-
-const TYPE: &str = "AWS::SecretsManager::Secret";
 
 /// The staging labels of the last two versions.
 const CURRENT: &str = "AWSCURRENT";
@@ -54,7 +52,7 @@ impl SecretsManager {
     /// A secret by its name, its ARN, or its ARN without the six characters at the end.
     fn find(&self, region: &str, id: Option<String>) -> Result<KeptRecord, ApiError> {
         let id = id.ok_or_else(|| missing("secretId"))?;
-        let found = self.values.all(region, TYPE).into_iter().find(|record| {
+        let found = self.values.all(region, SECRETS).into_iter().find(|record| {
             let partial = record.identifier.rsplit_once('-').map(|(start, _)| start);
             record.identifier == id || record.model["Name"] == id.as_str() || partial == Some(&id)
         });
@@ -77,7 +75,7 @@ impl SecretsManager {
         if !input.tags.is_empty() {
             model["Tags"] = input.tags.into();
         }
-        let record = self.values.put(region, TYPE, None, model, input.secret_string)?;
+        let record = self.values.put(region, SECRETS, None, model, input.secret_string)?;
         let mut answer = named(&record);
         if let Some(value) = record.values.last() {
             answer["VersionId"] = value.id.as_str().into();
@@ -89,7 +87,7 @@ impl SecretsManager {
         refuse_binary(input.secret_binary.as_ref())?;
         let value = input.secret_string.ok_or_else(|| missing("secretString"))?;
         let record = self.find(region, input.secret_id)?;
-        let record = self.values.put(region, TYPE, Some(&record.identifier), record.model, Some(value))?;
+        let record = self.values.put(region, SECRETS, Some(&record.identifier), record.model, Some(value))?;
         let mut answer = named(&record);
         answer["VersionId"] = record.values.last().map(|value| value.id.clone()).into();
         answer["VersionStages"] = json!([CURRENT]);
@@ -137,7 +135,7 @@ impl SecretsManager {
 
     fn delete_secret(&self, region: &str, input: Input) -> Answer {
         let record = self.find(region, input.secret_id)?;
-        self.values.remove(region, TYPE, &record.identifier)?;
+        self.values.remove(region, SECRETS, &record.identifier)?;
         let mut answer = named(&record);
         answer["DeletionDate"] = (now_millis() as f64 / 1000.0).into();
         Ok(answer)
@@ -170,9 +168,11 @@ fn missing(member: &str) -> ApiError {
 
 fn refuse_binary(binary: Option<&String>) -> Result<(), ApiError> {
     match binary {
-        Some(_) => {
-            Err(ApiError::new(400, "InvalidParameterException", "The local cloud keeps secrets as texts: give SecretString."))
-        }
+        Some(_) => Err(ApiError::new(
+            400,
+            "InvalidParameterException",
+            "The local cloud keeps secrets as texts: give SecretString.",
+        )),
         None => Ok(()),
     }
 }
@@ -248,7 +248,8 @@ mod tests {
             let found = ask(&secrets, "GetSecretValue", input.clone()).await.unwrap();
             assert_eq!(found["SecretString"], expected, "{input}");
         }
-        let none = ask(&secrets, "GetSecretValue", json!({"SecretId": "chat", "VersionStage": "OTHER"})).await.unwrap_err();
+        let none =
+            ask(&secrets, "GetSecretValue", json!({"SecretId": "chat", "VersionStage": "OTHER"})).await.unwrap_err();
         assert_eq!(none.message, "Secrets Manager can't find the specified secret value for staging label: OTHER");
         let described = ask(&secrets, "DescribeSecret", json!({"SecretId": "chat"})).await.unwrap();
         assert!(!described.to_string().contains("two"), "{described}");

@@ -8,14 +8,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::context::CloudContext;
-use super::context::ports::{KeptRecord, KeptValue, KeptValues};
+use super::context::ports::{KeptRecord, KeptValue, KeptValues, PARAMETERS};
 use super::protocol::operation::OperationEffect::{Changes, Reads};
 use super::protocol::service::Permissions::Needs;
 use super::protocol::service::{self, Service, ServiceCall};
 use super::protocol::wire::{ApiError, Protocol, Request, Response};
 use crate::core::iam::need::Need;
-
-const TYPE: &str = "AWS::SSM::Parameter";
 
 /// The longest value of a parameter (quotas of Systems Manager: 8 KB for advanced ones).
 const LONGEST: usize = 8 << 10;
@@ -54,7 +52,7 @@ impl Ssm {
     }
 
     fn find(&self, region: &str, name: &str) -> Option<KeptRecord> {
-        self.values.all(region, TYPE).into_iter().find(|record| record.identifier == name)
+        self.values.all(region, PARAMETERS).into_iter().find(|record| record.identifier == name)
     }
 
     /// A parameter by its name, or by name and version.
@@ -87,7 +85,9 @@ impl Ssm {
 
     fn get_parameters(&self, region: &str, input: Input) -> Answer {
         if !(1..=10).contains(&input.names.len()) {
-            return Err(invalid("Value at 'names' failed to satisfy constraint: Member must have length between 1 and 10"));
+            return Err(invalid(
+                "Value at 'names' failed to satisfy constraint: Member must have length between 1 and 10",
+            ));
         }
         let (mut parameters, mut unknown) = (Vec::new(), Vec::new());
         for name in input.names {
@@ -102,7 +102,7 @@ impl Ssm {
     fn get_parameters_by_path(&self, region: &str, input: Input) -> Answer {
         let path = input.path.ok_or_else(|| missing("path"))?;
         let path = path.trim_end_matches('/');
-        let mut records = self.values.all(region, TYPE);
+        let mut records = self.values.all(region, PARAMETERS);
         records.retain(|record| {
             let below = record.identifier.strip_prefix(path).and_then(|rest| rest.strip_prefix('/'));
             below.is_some_and(|rest| input.recursive || !rest.contains('/'))
@@ -138,8 +138,7 @@ impl Ssm {
         }
         let there = self.find(region, &name);
         if there.is_some() && !input.overwrite {
-            let message =
-                "The parameter already exists. To overwrite this value, set the overwrite option in the request to true.";
+            let message = "The parameter already exists. To overwrite this value, set the overwrite option in the request to true.";
             return Err(ApiError::new(400, "ParameterAlreadyExists", message));
         }
         let mut model = there.as_ref().map_or_else(|| json!({ "Name": name }), |there| there.model.clone());
@@ -154,18 +153,19 @@ impl Ssm {
             model["Description"] = description.into();
         }
         if !input.tags.is_empty() {
-            let tags = input.tags.iter().filter_map(|tag| Some((tag["Key"].as_str()?.to_owned(), tag["Value"].clone())));
+            let tags =
+                input.tags.iter().filter_map(|tag| Some((tag["Key"].as_str()?.to_owned(), tag["Value"].clone())));
             model["Tags"] = Value::Object(tags.collect());
         }
         let identifier = there.map(|there| there.identifier);
-        let record = self.values.put(region, TYPE, identifier.as_deref(), model, Some(value))?;
+        let record = self.values.put(region, PARAMETERS, identifier.as_deref(), model, Some(value))?;
         Ok(json!({ "Version": record.values.len(), "Tier": "Standard" }))
     }
 
     fn delete_parameter(&self, region: &str, input: Input) -> Answer {
         let name = input.name.ok_or_else(|| missing("name"))?;
         let record = self.find(region, &name).ok_or_else(not_found)?;
-        self.values.remove(region, TYPE, &record.identifier)?;
+        self.values.remove(region, PARAMETERS, &record.identifier)?;
         Ok(json!({}))
     }
 }
@@ -190,7 +190,8 @@ fn not_found() -> ApiError {
 }
 
 fn version_not_found(selector: &str) -> ApiError {
-    let message = format!("Systems Manager could not find version {} of the parameter.", selector.trim_start_matches(':'));
+    let message =
+        format!("Systems Manager could not find version {} of the parameter.", selector.trim_start_matches(':'));
     ApiError::new(400, "ParameterVersionNotFound", message)
 }
 
@@ -261,7 +262,8 @@ mod tests {
         let (context, _folder) = context();
         let ssm = Arc::new(Ssm::new(CloudControl::open(&context).unwrap()));
         let put = |name: &str, value: &str, overwrite: bool| {
-            let (ssm, input) = (Arc::clone(&ssm), json!({"Name": name, "Value": value, "Type": "String", "Overwrite": overwrite}));
+            let (ssm, input) =
+                (Arc::clone(&ssm), json!({"Name": name, "Value": value, "Type": "String", "Overwrite": overwrite}));
             async move { ask(&ssm, "PutParameter", input).await }
         };
         assert_eq!(put("/chat/origin", "one", false).await.unwrap()["Version"], 1);
@@ -270,15 +272,21 @@ mod tests {
         put("/chat/deep/er", "three", false).await.unwrap();
         for (name, value, version) in [("/chat/origin", "two", 2), ("/chat/origin:1", "one", 1)] {
             let found = ask(&ssm, "GetParameter", json!({ "Name": name })).await.unwrap();
-            assert_eq!((&found["Parameter"]["Value"], &found["Parameter"]["Version"]), (&value.into(), &version.into()));
+            assert_eq!(
+                (&found["Parameter"]["Value"], &found["Parameter"]["Version"]),
+                (&value.into(), &version.into())
+            );
         }
-        let found = ask(&ssm, "GetParameters", json!({ "Names": ["/chat/origin:1", "/chat/none", "/chat/origin:7"] })).await.unwrap();
+        let found = ask(&ssm, "GetParameters", json!({ "Names": ["/chat/origin:1", "/chat/none", "/chat/origin:7"] }))
+            .await
+            .unwrap();
         assert_eq!(found["InvalidParameters"], json!(["/chat/none", "/chat/origin:7"]));
         assert_eq!(found["Parameters"][0]["Selector"], ":1");
         let arn = found["Parameters"][0]["ARN"].clone();
         assert_eq!(ask(&ssm, "GetParameter", json!({ "Name": arn })).await.unwrap()["Parameter"]["Value"], "two");
         for (recursive, expected) in [(false, 1), (true, 2)] {
-            let found = ask(&ssm, "GetParametersByPath", json!({ "Path": "/chat", "Recursive": recursive })).await.unwrap();
+            let found =
+                ask(&ssm, "GetParametersByPath", json!({ "Path": "/chat", "Recursive": recursive })).await.unwrap();
             assert_eq!(found["Parameters"].as_array().unwrap().len(), expected);
         }
         let secure = json!({"Name": "token", "Value": "hush", "Type": "SecureString"});

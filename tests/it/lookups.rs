@@ -80,7 +80,7 @@ fn a_stack_imports_what_another_exports() {
     write("socket", SOCKET);
     let early = up(&cloud, "socket").exits(1).stderr;
     assert!(early.contains("no stack in account 000000000000 (us-east-1) exports \"platform-table\""), "{early}");
-    assert!(early.contains("socket.yaml:9:"), "{early}");
+    assert!(early.contains("socket.yaml:8:"), "{early}");
 
     up(&cloud, "data").ok();
     up(&cloud, "data").ok().changes_nothing();
@@ -96,7 +96,8 @@ fn a_stack_imports_what_another_exports() {
     write("other", DATA);
     up(&cloud, "other").ok();
     let twice = up(&cloud, "socket").exits(1).stderr;
-    let expected = "\"platform-table\" is exported more than once: by the wschat stack \"data\" and by the wschat stack \"other\"";
+    let expected =
+        "\"platform-table\" is exported more than once: by the wschat stack \"data\" and by the wschat stack \"other\"";
     assert!(twice.contains(expected), "{twice}");
     cloud.wschat(&["down", "--local", "--yes", "--stack", "other"]).ok();
     up(&cloud, "socket").ok().changes_nothing();
@@ -122,10 +123,16 @@ fn what_cannot_be_exported_is_said() {
         up(&cloud, "data").exits(1).stderr
     };
     let secret = export("!Ref Token", "x");
-    assert!(secret.contains("an export of a secret would be written into a tag") && !secret.contains("s3cret"), "{secret}");
+    assert!(
+        secret.contains("an export of a secret would be written into a tag") && !secret.contains("s3cret"),
+        "{secret}"
+    );
     assert!(export("text", "a/b").contains("\"a/b\" cannot be the name of an export"));
     let nowhere = export("text", "x");
-    assert!(nowhere.contains("exports are recorded in tags of an API, a function, a table or a log group"), "{nowhere}");
+    assert!(
+        nowhere.contains("exports are recorded in tags of an API, a function, a table or a log group"),
+        "{nowhere}"
+    );
 }
 
 const SECRETS: &str = "
@@ -272,7 +279,8 @@ fn app(cloud: &Cloud) {
             "displayName": name,
         })
     };
-    let manifest = json!({"version": "55.0.0", "artifacts": {"Socket": stack("Socket", &["Data"]), "Data": stack("Data", &[])}});
+    let manifest =
+        json!({"version": "55.0.0", "artifacts": {"Socket": stack("Socket", &["Data"]), "Data": stack("Data", &[])}});
     let export = "Data:ExportsOutputRefConnections827CEF2F0F1035C6";
     let data = json!({
         "Resources": {"Connections827CEF2F": {
@@ -306,7 +314,9 @@ fn app(cloud: &Cloud) {
         "Outputs": {"Table": {"Value": {"Fn::ImportValue": export}}},
         "Parameters": {"BootstrapVersion": {"Type": "AWS::SSM::Parameter::Value<String>", "Default": "/cdk-bootstrap/hnb659fds/version"}},
     });
-    for (name, document) in [("manifest.json", manifest), ("Data.template.json", data), ("Socket.template.json", socket)] {
+    for (name, document) in
+        [("manifest.json", manifest), ("Data.template.json", data), ("Socket.template.json", socket)]
+    {
         fs::write(folder.join(name), document.to_string()).unwrap();
     }
     fs::create_dir(folder.join("asset.0a1b")).unwrap();
@@ -322,7 +332,10 @@ fn the_stacks_of_a_cdk_app_are_deployed_by_their_names() {
         cloud.begin_command(command.env_remove("WSCHAT_STACK")).end()
     };
     let which = wschat(&["up", "--local", "--yes"]).exits(1).stderr;
-    assert!(which.contains("cdk.out has 2 stacks") && which.find("--stack Data") < which.find("--stack Socket"), "{which}");
+    assert!(
+        which.contains("cdk.out has 2 stacks") && which.find("--stack Data") < which.find("--stack Socket"),
+        "{which}"
+    );
     let early = wschat(&["up", "--local", "--yes", "--template", "cdk.out", "--stack", "Socket"]).exits(1).stderr;
     assert!(early.contains("the stack Data of this app exports it: deploy that first"), "{early}");
     wschat(&["up", "--local", "--yes", "--template", "cdk.out", "--stack", "Data"]).ok();

@@ -66,7 +66,8 @@ impl Aws {
             return parsed.map_err(|error| SdkError::response_error(error, answer));
         }
         let refusal = parsed.unwrap_or_default();
-        let text = |names: [&str; 2]| names.iter().find_map(|name| refusal[*name].as_str()).unwrap_or_default().to_owned();
+        let text =
+            |names: [&str; 2]| names.iter().find_map(|name| refusal[*name].as_str()).unwrap_or_default().to_owned();
         // `com.amazonaws.ssm#ParameterNotFound`
         let code = text(["__type", "code"]);
         let code = code.rsplit('#').next().unwrap_or_default();

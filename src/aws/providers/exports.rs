@@ -29,7 +29,8 @@ pub async fn find(aws: &Aws, names: &BTreeSet<String>) -> BTreeMap<String, Resul
     };
     let apis = apis.inspect_err(&mut note).unwrap_or_default();
     let formed = formed.inspect_err(&mut note).unwrap_or_default();
-    let tagged: Vec<Vec<Tags>> = tagged.into_iter().map(|found| found.inspect_err(&mut note).unwrap_or_default()).collect();
+    let tagged: Vec<Vec<Tags>> =
+        tagged.into_iter().map(|found| found.inspect_err(&mut note).unwrap_or_default()).collect();
     denied.sort();
     denied.dedup();
     let own = &aws.scope().stack;
@@ -37,7 +38,8 @@ pub async fn find(aws: &Aws, names: &BTreeSet<String>) -> BTreeMap<String, Resul
     for (name, tagged) in names.iter().zip(tagged) {
         let key = tags::export_key(name);
         let carriers: Vec<&Tags> = tagged.iter().chain(&apis).filter(|tags| is_here(aws, tags, &key)).collect();
-        let (mine, others): (Vec<&Tags>, Vec<&Tags>) = carriers.into_iter().partition(|tags| tags.get(tags::STACK) == Some(own));
+        let (mine, others): (Vec<&Tags>, Vec<&Tags>) =
+            carriers.into_iter().partition(|tags| tags.get(tags::STACK) == Some(own));
         let of_others = others.into_iter().filter_map(|tags| {
             let stack = format!("the wschat stack \"{}\"", tags.get(tags::STACK)?);
             Some(Export { stack, value: tags::exported(tags.get(&key)?)? })

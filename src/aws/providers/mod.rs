@@ -224,7 +224,10 @@ pub trait Provider: Kind {
     /// # Errors
     /// What AWS refused.
     async fn record(&self, _aws: &Aws, _id: &str, _set: Tags, _removed: Vec<String>) -> Result<(), ResourceError> {
-        Err(ResourceError::Failed(format!("internal error: {} keeps no records (please report this)", self.type_name())))
+        Err(ResourceError::Failed(format!(
+            "internal error: {} keeps no records (please report this)",
+            self.type_name()
+        )))
     }
 
     /// Removes it and waits until it is gone; one that is gone already is no error.

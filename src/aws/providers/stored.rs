@@ -127,7 +127,11 @@ fn unread(error: &CallError, what: &str) -> Missing {
 /// How the AWS CLI does it.
 fn command(aws: &Aws, words: &str) -> String {
     let command = format!("aws {words} --region {}", aws.scope().region);
-    if aws.is_local() { format!("create it: eval \"$(wschat env)\" && {command}") } else { format!("create it: {command}") }
+    if aws.is_local() {
+        format!("create it: eval \"$(wschat env)\" && {command}")
+    } else {
+        format!("create it: {command}")
+    }
 }
 
 #[cfg(test)]

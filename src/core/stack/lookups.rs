@@ -51,10 +51,16 @@ impl Lookup {
                 let arn = key.starts_with("arn:");
                 let version = key.rsplit_once(':').map(|(_, version)| version).filter(|_| !arn);
                 if key.is_empty() || key.starts_with(':') {
-                    return Err(format!("a dynamic reference to {service} names a parameter: {{{{resolve:{service}:NAME}}}}"));
+                    return Err(format!(
+                        "a dynamic reference to {service} names a parameter: {{{{resolve:{service}:NAME}}}}"
+                    ));
                 }
-                if version.is_some_and(|version| version.is_empty() || !version.bytes().all(|byte| byte.is_ascii_digit())) {
-                    return Err(format!("the version in {{{{resolve:{reference}}}}} must be a whole number: labels cannot be used"));
+                if version
+                    .is_some_and(|version| version.is_empty() || !version.bytes().all(|byte| byte.is_ascii_digit()))
+                {
+                    return Err(format!(
+                        "the version in {{{{resolve:{reference}}}}} must be a whole number: labels cannot be used"
+                    ));
                 }
                 Ok(Self::Parameter { name: key.to_owned(), secure: service == "ssm-secure" })
             }
@@ -68,7 +74,8 @@ impl Lookup {
                 let mut given = || rest.next().filter(|part| !part.is_empty()).map(str::to_owned);
                 let (key, stage, version) = (given(), given(), given());
                 if id.is_empty() {
-                    return Err("a dynamic reference to secretsmanager names a secret: {{resolve:secretsmanager:ID}}".to_owned());
+                    return Err("a dynamic reference to secretsmanager names a secret: {{resolve:secretsmanager:ID}}"
+                        .to_owned());
                 }
                 if !["", "SecretString"].contains(&what) {
                     return Err(format!("a dynamic reference reads the SecretString of a secret, not \"{what}\""));
@@ -78,7 +85,9 @@ impl Lookup {
                 }
                 Ok(Self::Secret { id, key, stage, version })
             }
-            _ => Err(format!("dynamic references read from ssm, ssm-secure and secretsmanager, not from \"{service}\"")),
+            _ => {
+                Err(format!("dynamic references read from ssm, ssm-secure and secretsmanager, not from \"{service}\""))
+            }
         }
     }
 }
@@ -247,7 +256,8 @@ mod tests {
             ("ssm:", Err("a dynamic reference to ssm names a parameter: {{resolve:ssm:NAME}}".to_owned())),
             (
                 "ssm:/chat:latest",
-                Err("the version in {{resolve:ssm:/chat:latest}} must be a whole number: labels cannot be used".to_owned()),
+                Err("the version in {{resolve:ssm:/chat:latest}} must be a whole number: labels cannot be used"
+                    .to_owned()),
             ),
             (
                 "secretsmanager:chat:SecretBinary",
@@ -271,7 +281,8 @@ mod tests {
     #[test]
     fn values_are_put_in_where_nothing_is_unknown() {
         let late = format!("{{{{resolve:secretsmanager:{}}}}}", Token::text("Secret", "Ref"));
-        let mut value = json!({ "A": "x{{resolve:ssm:/a}}y{{resolve:ssm:/a}}", "B": [late], "C": "{{resolve:ssm:/open" });
+        let mut value =
+            json!({ "A": "x{{resolve:ssm:/a}}y{{resolve:ssm:/a}}", "B": [late], "C": "{{resolve:ssm:/open" });
         assert_eq!(references(&value), [Lookup::Parameter { name: "/a".to_owned(), secure: false }].into());
         let mut lookups = Lookups::default();
         lookups.insert(Lookup::Parameter { name: "/a".to_owned(), secure: false }, Ok("found".to_owned()));

@@ -37,7 +37,8 @@ fn hides(parameter: &Parameter) -> bool {
 pub fn secrets(template: &Template, given: &BTreeMap<String, String>) -> Secrets {
     let mut secrets = Secrets::default();
     // Of a value that SSM has, the name is given.
-    let hidden = template.parameters.iter().filter(|(name, parameter)| hides(parameter) && looked_up(name, parameter).is_none());
+    let hidden =
+        template.parameters.iter().filter(|(name, parameter)| hides(parameter) && looked_up(name, parameter).is_none());
     for (name, parameter) in hidden {
         let default = parameter.default.as_ref().map(|default| match default {
             Value::String(text) => text.clone(),

@@ -16,7 +16,8 @@ use super::edges::Edge;
 use super::parameters::{self, Parameters};
 use super::rules;
 use super::{
-    Code, DeletionPolicy, LOCAL_CODE, Lookup, Lookups, Output, Resource, Scope, Secrets, Stack, Token, Uploaded, aws_types,
+    Code, DeletionPolicy, LOCAL_CODE, Lookup, Lookups, Output, Resource, Scope, Secrets, Stack, Token, Uploaded,
+    aws_types,
 };
 use crate::core::schemas::value_at;
 use crate::core::template::{self, Template, expand};
@@ -56,12 +57,7 @@ pub fn survey(template: Template, given: &BTreeMap<String, String>, scope: &Scop
 }
 
 /// As `survey`, with values that were looked up outside of the template.
-pub fn survey_with(
-    template: Template,
-    given: &BTreeMap<String, String>,
-    scope: &Scope,
-    lookups: &Lookups,
-) -> Survey {
+pub fn survey_with(template: Template, given: &BTreeMap<String, String>, scope: &Scope, lookups: &Lookups) -> Survey {
     survey_kinds(template, given, scope, lookups, &types::kinds())
 }
 
@@ -822,7 +818,8 @@ impl<'a> Resolver<'a> {
     fn export(&mut self, output: &str, declared: &Value, secret: bool) -> Option<String> {
         let path = Path::default().key("Outputs").key(output).key("Export");
         if secret {
-            let what = "an export of a secret would be written into a tag, which everybody who can list resources reads";
+            let what =
+                "an export of a secret would be written into a tag, which everybody who can list resources reads";
             let help = "import the secret itself: {{resolve:secretsmanager:ID}} in both templates";
             self.problems.push(Problem::new(path, what).help(help));
             return None;
@@ -842,7 +839,8 @@ impl<'a> Resolver<'a> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || ":-".contains(c);
         // <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/outputs-section-structure.html>
         if name.is_empty() || name.len() > 255 || !name.chars().all(allowed) {
-            let what = format!("\"{name}\" cannot be the name of an export: letters, digits, colons and hyphens, at most 255");
+            let what =
+                format!("\"{name}\" cannot be the name of an export: letters, digits, colons and hyphens, at most 255");
             self.problems.push(Problem::new(path, what));
             return None;
         }

@@ -956,7 +956,8 @@ Outputs:
   Secret: {{ Value: !Sub '{{{{resolve:secretsmanager:${{Table}}:SecretString:key}}}}' }}
 "
     );
-    let survey = |lookups: &Lookups| survey_kinds(parse(text.as_bytes()).unwrap(), &given(&[]), &scope(), lookups, KINDS);
+    let survey =
+        |lookups: &Lookups| survey_kinds(parse(text.as_bytes()).unwrap(), &given(&[]), &scope(), lookups, KINDS);
     let first = survey(&Lookups::default());
     assert!(first.problems.is_empty() && first.undecided, "{:?}", first.problems);
     let wanted: Vec<String> = first.lacking.iter().map(Lookup::to_string).collect();

@@ -37,8 +37,7 @@ impl Template {
             return whole;
         }
         let path = Path(vec![Step::Key("Resources".to_owned()), Step::Key(BUCKET.to_owned())]);
-        let what =
-            "this bucket only takes uploads of code, which wschat does without: it is left out, with its policy";
+        let what = "this bucket only takes uploads of code, which wschat does without: it is left out, with its policy";
         self.left_out.push(LeftOut { path, what });
         self
     }

@@ -335,7 +335,11 @@ impl Kind for Table {
 
     fn permissions_to_record(&self, scope: &Scope, id: Option<&str>, permissions: &mut Permissions) {
         let name = id.unwrap_or(ANY);
-        permissions.allow("dynamodb", &["TagResource", "UntagResource"], scope.arn("dynamodb", &format!("table/{name}")));
+        permissions.allow(
+            "dynamodb",
+            &["TagResource", "UntagResource"],
+            scope.arn("dynamodb", &format!("table/{name}")),
+        );
     }
 
     fn taggable(&self) -> bool {

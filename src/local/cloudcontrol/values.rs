@@ -10,11 +10,8 @@ use super::records::Record;
 use super::{CloudControl, mint};
 use crate::core::schemas::schema;
 use crate::local::context::clock::now_millis;
-use crate::local::context::ports::{KeptRecord, KeptValue, KeptValues};
+use crate::local::context::ports::{KeptRecord, KeptValue, KeptValues, PARAMETERS, SECRETS};
 use crate::local::protocol::wire::ApiError;
-
-pub const PARAMETER: &str = "AWS::SSM::Parameter";
-pub const SECRET: &str = "AWS::SecretsManager::Secret";
 
 impl Record {
     /// Adds a version, unless the value is what the last one has.
@@ -28,8 +25,8 @@ impl Record {
     pub fn keep_stated(&mut self, type_name: &str, old: Option<&Value>) {
         let text = |name: &str| self.model[name].as_str().map(str::to_owned);
         let value = match type_name {
-            PARAMETER => text("Value"),
-            SECRET => {
+            PARAMETERS => text("Value"),
+            SECRETS => {
                 const RULE: &str = "GenerateSecretString";
                 let rule = self.model[RULE].as_object();
                 let is_new = old.is_none_or(|old| old[RULE] != self.model[RULE]);
@@ -112,7 +109,10 @@ impl KeptValues for CloudControl {
                 }
                 None => {
                     let (model, identifier) = mint::minted(schema, region, &model);
-                    of_type.insert(identifier.clone(), Record { model, from: now_millis(), until: None, values: Vec::new() });
+                    of_type.insert(
+                        identifier.clone(),
+                        Record { model, from: now_millis(), until: None, values: Vec::new() },
+                    );
                     identifier
                 }
             };
@@ -157,7 +157,8 @@ mod tests {
             "PasswordLength": 40, "ExcludePunctuation": true, "ExcludeNumbers": true, "ExcludeUppercase": true, "ExcludeCharacters": "abc"
         }));
         assert!(letters.len() == 40 && letters.chars().all(|c| ('d'..='z').contains(&c)), "{letters}");
-        let document = generated(json!({"SecretStringTemplate": "{\"user\": \"chat\"}", "GenerateStringKey": "password"}));
+        let document =
+            generated(json!({"SecretStringTemplate": "{\"user\": \"chat\"}", "GenerateStringKey": "password"}));
         let document: Value = serde_json::from_str(&document).unwrap();
         assert_eq!(document["user"], "chat");
         assert_eq!(document["password"].as_str().unwrap().chars().count(), 32);

@@ -138,6 +138,10 @@ pub trait KeptValues: Send + Sync {
     fn remove(&self, region: &str, type_name: &str, identifier: &str) -> Result<(), ApiError>;
 }
 
+/// The types of resources that keep a value.
+pub const PARAMETERS: &str = "AWS::SSM::Parameter";
+pub const SECRETS: &str = "AWS::SecretsManager::Secret";
+
 /// A resource that keeps a value.
 #[derive(Debug, Clone)]
 pub struct KeptRecord {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{LeftOut, Resource, Template};
+use super::super::{LeftOut, Resource, Template};
 use crate::core::words::{Path, Step};
 
 /// The CDK's resource that sets the retention of a function's log group, from before log groups could be resources.
@@ -59,12 +59,15 @@ impl Template {
             let Some(resource) = self.resources.get(&id) else { continue };
             // A policy names its role, and goes with it.
             let of_policy = |other: &Resource| {
-                other.type_name == "AWS::IAM::Policy" && other.properties.get("Roles").is_some_and(|roles| mentions(roles, &id))
+                other.type_name == "AWS::IAM::Policy"
+                    && other.properties.get("Roles").is_some_and(|roles| mentions(roles, &id))
             };
             let uses = |(name, other): &(&String, &Resource)| {
                 **name != id && !of_policy(other) && (mentions_in(other, &id) || depends_on(other, &id))
             };
-            if self.resources.iter().any(|one| uses(&one)) || self.outputs.values().any(|output| mentions(&output.value, &id)) {
+            if self.resources.iter().any(|one| uses(&one))
+                || self.outputs.values().any(|output| mentions(&output.value, &id))
+            {
                 continue;
             }
             let policies: Vec<String> =
@@ -89,7 +92,9 @@ fn as_log_group(resource: &mut Resource) {
     resource.type_name = "AWS::Logs::LogGroup".to_owned();
     resource.properties.retain(|name, _| ["LogGroupName", "RetentionInDays"].contains(&name.as_str()));
     // It is a number there, and a text in what calls a function.
-    if let Some(days) = resource.properties.get("RetentionInDays").and_then(Value::as_str).and_then(|days| days.parse::<u64>().ok()) {
+    if let Some(days) =
+        resource.properties.get("RetentionInDays").and_then(Value::as_str).and_then(|days| days.parse::<u64>().ok())
+    {
         resource.properties.insert("RetentionInDays".to_owned(), days.into());
     }
     resource.depends_on = None;
@@ -142,7 +147,7 @@ fn replace(value: &mut Value, from: &Value, to: &Value) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::parse;
+    use super::super::super::parse;
 
     const TEMPLATE: &str = r#"{"Resources": {
         "Chat": {"Type": "AWS::Lambda::Function", "Properties": {"Environment": {"Variables": {"LOG": {"Fn::GetAtt": ["ChatLogRetention1", "LogGroupName"]}}}}},
@@ -179,7 +184,10 @@ mod tests {
     fn a_function_that_others_use_stays() {
         let text = TEMPLATE.replace(r#""Other": {"#, r#""Again": {"Type": "Custom::Thing", "Properties": {"ServiceToken": {"Fn::GetAtt": ["LogRetentionaaeFn", "Arn"]}}}, "Other": {"#);
         let template = parse(text.as_bytes()).unwrap().with_chores();
-        assert!(template.resources.contains_key("LogRetentionaaeFn") && template.resources.contains_key("LogRetentionaaePolicy"));
+        assert!(
+            template.resources.contains_key("LogRetentionaaeFn")
+                && template.resources.contains_key("LogRetentionaaePolicy")
+        );
         let elsewhere = TEMPLATE.replace(r#""RetentionInDays""#, r#""LogGroupRegion": "eu-west-1", "RetentionInDays""#);
         let template = parse(elsewhere.as_bytes()).unwrap().with_chores();
         assert_eq!(template.resources["ChatLogRetention1"].type_name, "Custom::LogRetention");
