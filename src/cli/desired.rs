@@ -101,6 +101,9 @@ impl Args {
         let scope = session.identify().await?;
         let connected = Instant::now();
         target::say_whose(session.aws(), ui);
+        if let Some(elsewhere) = project.is_for_elsewhere(scope).filter(|_| !self.target.is_local()) {
+            ui.say(format_args!("note: {elsewhere}, and is deployed to {}, {}", scope.account, scope.region));
+        }
         project.look_up(session.aws()).await;
         let stack = project::stack(&project, scope, true, ui)?;
         self.note_unknown_names(&stack, ui);

@@ -69,11 +69,19 @@ impl Args {
             Some(path) => path.clone(),
             None => find()?,
         };
-        let (path, others) = if path.is_dir() { of_app(&path, stack)? } else { (path, Vec::new()) };
+        if path.is_dir() {
+            let app = app_in(&path)?;
+            let chosen = app.stack(stack).map_err(no_stack)?;
+            return Ok(self.load(chosen.template.clone())?.of_app(&app, chosen));
+        }
+        self.load(path)
+    }
+
+    fn load(&self, path: PathBuf) -> Result<Project, CommandError> {
         let shown = path.display().to_string();
         let project = Project::load(path, self.parameters.read()?);
         let project = project.map_err(|error| format!("cannot read the template {shown}: {error}"))?;
-        Ok(project.of_app(others).tagged(self.tags()?))
+        Ok(project.tagged(self.tags()?))
     }
 
     /// Runs the command of `--app`, once: before a template is checked or deployed, not where its stack is only looked at.
@@ -167,17 +175,17 @@ impl Flags for Args {
 /// The folder that the CDK writes to.
 const CDK_OUTPUT: &str = "cdk.out";
 
-/// The template of a stack of the CDK app in `folder`, and the names and templates of its other stacks.
-fn of_app(folder: &Path, stack: Option<&str>) -> Result<(PathBuf, Vec<(String, PathBuf)>), CommandError> {
+/// The CDK app in `folder`.
+fn app_in(folder: &Path) -> Result<Assembly, CommandError> {
     if !Assembly::is_in(folder) {
         let what = format!("{} is a folder, and not that of a CDK app: it has no manifest.json", folder.display());
         return Err(CommandError::new(what).advice("name a template's file, or the folder that `cdk synth` writes"));
     }
-    let refused = |NoStack { what, help }: NoStack| CommandError::new(what).advice_lines(help.as_deref());
-    let app = Assembly::read(folder).map_err(refused)?;
-    let chosen = app.stack(stack).map_err(refused)?;
-    let others = app.stacks.iter().filter(|other| *other != chosen);
-    Ok((chosen.template.clone(), others.map(|other| (other.name.clone(), other.template.clone())).collect()))
+    Assembly::read(folder).map_err(no_stack)
+}
+
+fn no_stack(NoStack { what, help }: NoStack) -> CommandError {
+    CommandError::new(what).advice_lines(help.as_deref())
 }
 
 /// The template of the current folder.

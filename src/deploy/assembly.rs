@@ -29,6 +29,9 @@ pub struct AssemblyStack {
     /// What the CDK calls it: the name, or the path of a stack in a stage (`Prod/Socket`).
     pub display_name: String,
     pub template: PathBuf,
+    /// The account and the region that it was synthesised for, where the app says which.
+    pub account: Option<String>,
+    pub region: Option<String>,
 }
 
 /// Why there is no stack: a sentence, and what to do.
@@ -124,7 +127,13 @@ fn collect(folder: &Path, found: &mut Vec<Found>, depth: usize) -> Result<(), No
                     properties["templateFile"].as_str().ok_or_else(|| unread(format!("{id} has no template")))?;
                 let name = properties["stackName"].as_str().unwrap_or(id);
                 let after = artifact["dependencies"].as_array().into_iter().flatten().filter_map(Value::as_str);
+                // aws://ACCOUNT/REGION
+                let environment = artifact["environment"].as_str().unwrap_or_default().trim_start_matches("aws://");
+                let (account, region) = environment.split_once('/').unwrap_or_default();
+                let known = |part: &str| (!part.is_empty() && !part.starts_with("unknown-")).then(|| part.to_owned());
                 let stack = AssemblyStack {
+                    account: known(account),
+                    region: known(region),
                     name: name.to_owned(),
                     display_name: artifact["displayName"].as_str().unwrap_or(name).to_owned(),
                     template: folder.join(file),
@@ -166,6 +175,7 @@ mod tests {
     #[test]
     fn stacks_come_after_those_that_they_depend_on() {
         let mut named = stack("Socket.template.json", &["Data", "Socket.assets"]);
+        named["environment"] = "aws://123456789012/unknown-region".into();
         named["properties"]["stackName"] = "chat-socket".into();
         let folder = app(&[
             (
@@ -186,6 +196,8 @@ mod tests {
             app.stack(Some("ProdChat")).unwrap().template,
             folder.path().join("assembly-Prod/ProdChat.template.json")
         );
+        let socket = app.stack(Some("chat-socket")).unwrap();
+        assert_eq!((socket.account.as_deref(), socket.region.as_deref()), (Some("123456789012"), None));
         let several = app.stack(None).unwrap_err();
         assert!(several.what.ends_with("has 3 stacks"), "{several:?}");
         assert!(several.help.unwrap().ends_with("  --stack Data\n  --stack chat-socket\n  --stack ProdChat"));

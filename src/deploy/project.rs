@@ -9,6 +9,7 @@ use std::sync::{PoisonError, RwLock};
 
 use time::Date;
 
+use super::assembly::{Assembly, AssemblyStack};
 use super::lookups;
 use crate::aws::client::Aws;
 use crate::core::lint;
@@ -36,6 +37,8 @@ pub struct Project {
     tags: Tags,
     /// The names and templates of the other stacks of the app that it belongs to.
     others: Vec<(String, PathBuf)>,
+    /// The account and the region that the app was synthesised for.
+    synthesised_for: (Option<String>, Option<String>),
     /// What was looked up outside of the template so far.
     lookups: RwLock<Lookups>,
 }
@@ -52,7 +55,16 @@ impl Project {
 
     fn new(path: PathBuf, text: Vec<u8>, parameters: BTreeMap<String, String>) -> Self {
         let template = template::parse(&text);
-        Self { template, path, text, parameters, tags: Tags::new(), others: Vec::new(), lookups: RwLock::default() }
+        Self {
+            template,
+            path,
+            text,
+            parameters,
+            tags: Tags::new(),
+            others: Vec::new(),
+            synthesised_for: (None, None),
+            lookups: RwLock::default(),
+        }
     }
 
     /// The stack that the template describes in `scope`.
@@ -91,10 +103,23 @@ impl Project {
         }
     }
 
-    /// The same project as one of an app with these other stacks.
+    /// The same project as one of a CDK app, whose template is that of `stack`.
     #[must_use]
-    pub fn of_app(self, others: Vec<(String, PathBuf)>) -> Self {
-        Self { others, ..self }
+    pub fn of_app(self, app: &Assembly, stack: &AssemblyStack) -> Self {
+        let others = app.stacks.iter().filter(|other| *other != stack);
+        let others = others.map(|other| (other.name.clone(), other.template.clone())).collect();
+        Self { others, synthesised_for: (stack.account.clone(), stack.region.clone()), ..self }
+    }
+
+    /// Where the template was synthesised for, if that is not `scope`: what it has looked up there may not fit here.
+    pub fn is_for_elsewhere(&self, scope: &Scope) -> Option<String> {
+        let (account, region) = &self.synthesised_for;
+        let differs = |known: &Option<String>, here: &str| known.as_ref().is_some_and(|known| known != here);
+        let (account, region) = match (differs(account, &scope.account), differs(region, &scope.region)) {
+            (false, false) => return None,
+            _ => (account.as_deref().unwrap_or("any account"), region.as_deref().unwrap_or("any region")),
+        };
+        Some(format!("the app was synthesised for {account}, {region}"))
     }
 
     /// The stack of the same app whose template exports a value under this name.

@@ -1,8 +1,6 @@
 //! What templates look up outside of themselves: exports of other stacks, parameters of SSM, secrets; and the stacks of a CDK app.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 
 use serde_json::{Value, json};
 
@@ -36,30 +34,9 @@ Outputs:
   Log: {Value: !Ref Log}
 ";
 
-/// Calls a service of the local cloud that the SDKs here have no client for.
-fn call(cloud: &Cloud, service: &str, target: &str, input: &Value) -> Value {
-    let body = input.to_string();
-    let mut socket = TcpStream::connect(("127.0.0.1", cloud.port())).unwrap();
-    write!(
-        socket,
-        "POST / HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nConnection: close\r\nContent-Type: application/x-amz-json-1.1\r\n\
-         X-Amz-Target: {target}\r\nContent-Length: {}\r\n\
-         Authorization: AWS4-HMAC-SHA256 Credential=tester/20260101/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=0\r\n\r\n{body}",
-        cloud.port(),
-        body.len()
-    )
-    .unwrap();
-    let mut answer = String::new();
-    socket.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200"), "{target}: {answer}");
-    let start = answer.find('{').unwrap();
-    let end = answer.rfind('}').unwrap();
-    serde_json::from_str(&answer[start..=end]).unwrap()
-}
-
 fn parameter(cloud: &Cloud, name: &str, value: &str, kind: &str) {
     let input = json!({"Name": name, "Value": value, "Type": kind, "Overwrite": true});
-    call(cloud, "ssm", "AmazonSSM.PutParameter", &input);
+    cloud.json_call("ssm", "AmazonSSM.PutParameter", &input);
 }
 
 fn up(cloud: &Cloud, stack: &str) -> Run {
@@ -201,7 +178,7 @@ async fn parameters_and_secrets_are_read_and_never_shown() {
     let missing = up(&cloud, "chat").exits(1).stderr;
     assert!(missing.contains("there is no value of the secret \"outside\""), "{missing}");
     let secret = json!({"Name": "outside", "SecretString": "{\"password\": \"swordfish\"}"});
-    call(&cloud, "secretsmanager", "secretsmanager.CreateSecret", &secret);
+    cloud.json_call("secretsmanager", "secretsmanager.CreateSecret", &secret);
 
     let plan = cloud.wschat(&["plan", "--json", "--local", "--stack", "chat", "--template", "chat.yaml"]);
     let first = up(&cloud, "chat").ok();
@@ -227,7 +204,7 @@ async fn parameters_and_secrets_are_read_and_never_shown() {
     let status = cloud.wschat(&["status", "--json", "--local", "--stack", "chat", "--template", "chat.yaml"]).ok();
     // A secret that was changed reaches the function, and is not shown either.
     let changed = json!({"SecretId": "outside", "SecretString": "{\"password\": \"butterfly\"}"});
-    call(&cloud, "secretsmanager", "secretsmanager.PutSecretValue", &changed);
+    cloud.json_call("secretsmanager", "secretsmanager.PutSecretValue", &changed);
     let replan = cloud.wschat(&["plan", "--json", "--local", "--stack", "chat", "--template", "chat.yaml"]);
     let update = up(&cloud, "chat").ok();
     assert_eq!(update.mutations(), ["lambda.UpdateFunctionConfiguration"]);

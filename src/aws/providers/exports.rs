@@ -38,36 +38,47 @@ pub async fn find(aws: &Aws, names: &BTreeSet<String>) -> BTreeMap<String, Resul
     for (name, tagged) in names.iter().zip(tagged) {
         let key = tags::export_key(name);
         let carriers: Vec<&Tags> = tagged.iter().chain(&apis).filter(|tags| is_here(aws, tags, &key)).collect();
-        let (mine, others): (Vec<&Tags>, Vec<&Tags>) =
-            carriers.into_iter().partition(|tags| tags.get(tags::STACK) == Some(own));
-        let of_others = others.into_iter().filter_map(|tags| {
-            let stack = format!("the wschat stack \"{}\"", tags.get(tags::STACK)?);
-            Some(Export { stack, value: tags::exported(tags.get(&key)?)? })
+        let answer = choose(name, &key, own, &carriers, &formed).unwrap_or_else(|| {
+            let near = apis.iter().flat_map(|tags| tags.keys()).filter_map(|key| tags::export_name(key));
+            let near: Vec<&str> = near.chain(formed.iter().map(|(name, _)| name.as_str())).collect();
+            Err(none(aws, name, &near, &denied))
         });
-        let formed_here = formed.iter().filter(|(exported, _)| exported == name).map(|(_, export)| export.clone());
-        let found: BTreeSet<Export> = of_others.chain(formed_here).collect();
-        let answer = match found.into_iter().collect::<Vec<_>>().as_slice() {
-            [one] => Ok(one.value.clone()),
-            [] if !mine.is_empty() => Err(Missing {
-                what: format!("\"{name}\" is exported by this stack itself"),
-                help: Some("refer to the resource instead: !Ref or !GetAtt".to_owned()),
-            }),
-            [] => {
-                let near = apis.iter().flat_map(|tags| tags.keys()).filter_map(|key| tags::export_name(key));
-                let near: Vec<&str> = near.chain(formed.iter().map(|(name, _)| name.as_str())).collect();
-                Err(none(aws, name, &near, &denied))
-            }
-            several => {
-                let stacks: Vec<&str> = several.iter().map(|export| export.stack.as_str()).collect();
-                Err(Missing {
-                    what: format!("\"{name}\" is exported more than once: by {}", stacks.join(" and by ")),
-                    help: Some("export it by another name in one of them".to_owned()),
-                })
-            }
-        };
         answers.insert(name.clone(), answer);
     }
     answers
+}
+
+/// The one value that is exported under a name; `None` where nobody exports it. `carriers` are the tags of what records an export
+/// with this key, `formed` are CloudFormation's exports; `own` is the stack that asks.
+fn choose(
+    name: &str,
+    key: &str,
+    own: &str,
+    carriers: &[&Tags],
+    formed: &[(String, Export)],
+) -> Option<Result<String, Missing>> {
+    let is_own = |tags: &&&Tags| tags.get(tags::STACK).is_some_and(|stack| stack == own);
+    let of_others = carriers.iter().filter(|tags| !is_own(tags)).filter_map(|tags| {
+        let stack = format!("the wschat stack \"{}\"", tags.get(tags::STACK)?);
+        Some(Export { stack, value: tags::exported(tags.get(key)?)? })
+    });
+    let formed = formed.iter().filter(|(exported, _)| exported == name).map(|(_, export)| export.clone());
+    let found: BTreeSet<Export> = of_others.chain(formed).collect();
+    match found.into_iter().collect::<Vec<_>>().as_slice() {
+        [one] => Some(Ok(one.value.clone())),
+        [] if carriers.iter().any(|tags| is_own(&tags)) => Some(Err(Missing {
+            what: format!("\"{name}\" is exported by this stack itself"),
+            help: Some("refer to the resource instead: !Ref or !GetAtt".to_owned()),
+        })),
+        [] => None,
+        several => {
+            let stacks: Vec<&str> = several.iter().map(|export| export.stack.as_str()).collect();
+            Some(Err(Missing {
+                what: format!("\"{name}\" is exported more than once: by {}", stacks.join(" and by ")),
+                help: Some("export it by another name in one of them".to_owned()),
+            }))
+        }
+    }
 }
 
 fn none(aws: &Aws, name: &str, known: &[&str], denied: &[String]) -> Missing {
@@ -110,4 +121,37 @@ async fn of_cloudformation(aws: &Aws) -> Result<Vec<(String, Export)>, CallError
         Some((export.name?, Export { stack, value: export.value? }))
     };
     Ok(found.await?.into_iter().filter_map(export).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_export_is_taken_from_the_one_stack_that_has_it() {
+        let key = tags::export_key("table");
+        let tagged = |stack: &str, value: &str| -> Tags {
+            [(tags::STACK, stack), (tags::REGION, "eu-west-1"), (&key, value)]
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into()
+        };
+        let formed = |name: &str| {
+            let stack = "the CloudFormation stack \"platform\"".to_owned();
+            vec![(name.to_owned(), Export { stack, value: "rows".to_owned() })]
+        };
+        let (data, other, own) = (tagged("data", "a@20b"), tagged("other", "c"), tagged("app", "d"));
+        let chosen = |carriers: &[&Tags], formed: &[(String, Export)]| choose("table", &key, "app", carriers, formed);
+        let refused =
+            |carriers: &[&Tags], formed: &[(String, Export)]| chosen(carriers, formed).unwrap().unwrap_err().what;
+        assert_eq!(chosen(&[&data], &[]), Some(Ok("a b".to_owned())));
+        // One that moved from one resource to another may be recorded on both for a moment.
+        assert_eq!(chosen(&[&data, &data, &own], &formed("rows")), Some(Ok("a b".to_owned())));
+        assert_eq!(chosen(&[], &formed("table")), Some(Ok("rows".to_owned())));
+        assert_eq!(chosen(&[], &formed("tables")), None);
+        assert_eq!(refused(&[&own], &[]), "\"table\" is exported by this stack itself");
+        assert_eq!(
+            refused(&[&other], &formed("table")),
+            "\"table\" is exported more than once: by the CloudFormation stack \"platform\" and by the wschat stack \"other\""
+        );
+    }
 }

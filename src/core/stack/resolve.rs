@@ -478,6 +478,12 @@ impl<'a> Resolver<'a> {
                     self.problems.push(Problem::new(path, "inline code must be a string").kind(ProblemKind::IllTyped));
                     return None;
                 };
+                if declared.properties.get("Code").is_some_and(super::lookups::is_dynamic) {
+                    let what = "inline code cannot have dynamic references: it is kept in files, and secrets are not";
+                    let help = "hand it over in a variable: Environment: { Variables: { NAME: ... } }";
+                    self.problems.push(Problem::new(path, what).kind(ProblemKind::Unsupported).help(help));
+                    return None;
+                }
                 // CloudFormation has the same restriction (template reference, `AWS::Lambda::Function Code`).
                 if !runtime.is_empty() && !["nodejs", "python"].iter().any(|language| runtime.starts_with(language)) {
                     let problem =

@@ -716,6 +716,8 @@ fn inline_code_may_contain_names_but_no_minted_attributes() {
     assert!(resolved.resources["F"].soft.contains("Table"));
     insta::assert_snapshot!(problems(&text("python3.13", "!Sub \"${Api}\"")), @"15:24 inline code must be known before anything exists, and <Api> is not [hand it over in a variable: Environment: { Variables: { NAME: ... } }]");
     insta::assert_snapshot!(problems(&text("provided.al2023", "text")), @"15:24 inline code is for nodejs and python, not for provided.al2023 [put it into a folder and name that in CodeUri]");
+    let secret = problems(&text("nodejs22.x", "'{{resolve:ssm:/code}}'"));
+    assert!(secret.starts_with("15:24 inline code cannot have dynamic references"), "{secret}");
     insta::assert_snapshot!(problems(&text("nodejs22.x", "{ a: b }")), @"15:15 inline code must be a string");
 }
 
