@@ -194,8 +194,9 @@ async fn a_stack_that_looks_values_up_and_exports_one_is_deployed_with_its_polic
     let cloud = cloud().await;
     let own = LOOKS_UP.find("Outputs").unwrap();
     let exporter = "
-Resources: {Log: {Type: AWS::Logs::LogGroup}}
-Outputs: {Log: {Value: !Ref Log, Export: {Name: imported}}}
+Resources:
+  Api: {Type: AWS::ApiGatewayV2::Api, Properties: {Name: other, ProtocolType: WEBSOCKET, RouteSelectionExpression: $request.body.action}}
+Outputs: {Api: {Value: !Ref Api, Export: {Name: imported}}}
 ";
     std::fs::write(cloud.folder().join("exporter.yaml"), exporter).unwrap();
     std::fs::write(cloud.folder().join("template.yaml"), LOOKS_UP).unwrap();
