@@ -46,6 +46,7 @@ impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for CommandError {
             Ok(NoPlan::Unbuilt(error)) => error.into(),
             Ok(NoPlan::Unread(error)) => error.into(),
             Ok(NoPlan::Unresolved(error)) => error.into(),
+            Ok(NoPlan::Unpublished(error)) => error.into(),
             Ok(NoPlan::AndUnbuilt { why, build }) => {
                 let build = Self::from(build);
                 let error = Self::from(*why);

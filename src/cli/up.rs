@@ -124,8 +124,7 @@ impl Args {
         if stopped {
             ui.say("Ctrl-C came after the last step had started: all steps are finished, and the stack is up.");
         }
-        let values = result::outputs(&deployment.stack, &outcome.known, true);
-        if let Err(error) = deployment.publish(&outcome, &values).await {
+        if let Err(error) = deployment.publish(&outcome).await {
             let up = Command::new("up").with(&self.desired);
             return Err(CommandError::new(format!("the stack is up, but {error}")).hint("run it again", up));
         }
@@ -173,6 +172,7 @@ impl Args {
             let view = View { secrets, colour: ui.colour(), all: false, columns: ui.columns() };
             ui.say_coloured(crate::ui::plan::text(plan, view));
         }
+        result::tell_exports(deployment, ui);
     }
 
     /// Checks the plan against the options, asks for confirmation, and keeps the stack's name for later runs.

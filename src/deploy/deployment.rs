@@ -76,6 +76,8 @@ pub enum NoPlan {
     NoLogRole(#[from] NoLogRole),
     #[error(transparent)]
     Unresolved(#[from] Unresolved),
+    #[error(transparent)]
+    Unpublished(#[from] Unpublished),
     /// Something else than the build, which had failed, too.
     #[error("{why}")]
     AndUnbuilt { why: Box<NoPlan>, build: BuildError },
@@ -87,7 +89,9 @@ impl NoPlan {
         match self {
             Self::Impossible { secrets, .. } => Some(secrets),
             Self::AndUnbuilt { why, .. } => why.secrets(),
-            Self::Unread(_) | Self::Unbuilt(_) | Self::NoLogRole(_) | Self::Unresolved(_) => None,
+            Self::Unread(_) | Self::Unbuilt(_) | Self::NoLogRole(_) | Self::Unresolved(_) | Self::Unpublished(_) => {
+                None
+            }
         }
     }
 }
@@ -102,6 +106,8 @@ pub struct Deployment {
     /// What must not be shown.
     pub secrets: Secrets,
     pub plan: Plan,
+    /// What is going to be done with the stack's exports: `+ NAME`, `~ NAME`, `- NAME`.
+    pub exports: Vec<String>,
     /// Why the account's settings could not be read, if a stage writes logs: then API Gateway's answer shows whether it may.
     pub account_unread: Option<CallError>,
     code: Code,
@@ -193,6 +199,7 @@ impl Deployment {
             live,
             secrets: Secrets::default(),
             plan: Plan::default(),
+            exports: Vec::new(),
             account_unread,
             code,
             _building: building,
@@ -318,12 +325,12 @@ impl Deployment {
         execute::run(Arc::clone(self.session.aws()), plan_rollback, code, events, stop).await
     }
 
-    /// Publishes what the stack, which is up, exports; `values` are those of its outputs.
+    /// Publishes what the stack, which is up, exports.
     ///
     /// # Errors
     /// Why it could not.
-    pub async fn publish(&self, outcome: &Outcome, values: &BTreeMap<String, String>) -> Result<(), Unpublished> {
-        exports::publish(self.session.aws(), &self.stack, &self.plan, &self.live, outcome, values).await
+    pub async fn publish(&self, outcome: &Outcome) -> Result<(), Unpublished> {
+        exports::publish(self.session.aws(), &self.stack, &self.plan, &self.live, outcome).await
     }
 
     async fn make_plan(&mut self, with_code: bool) -> Result<(), NoPlan> {
@@ -343,6 +350,7 @@ impl Deployment {
         // Without AWS's delays an integration that was begun has ended before anything can be removed.
         let drains = self.options.drain && self.session.aws().has_quotas();
         self.plan = if drains { plan } else { plan.without_drain() };
+        self.exports = exports::planned(&self.stack, &self.plan, &self.live)?;
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 //! They are written when the stack is up, as CloudFormation exports what it has deployed, and compared with what was read: a
 //! stack whose exports are as they should be takes no call.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::execute::Outcome;
 use crate::aws::client::Aws;
@@ -11,7 +11,7 @@ use crate::aws::providers::{ResourceError, provider};
 use crate::core::plan::{Action, Plan};
 use crate::core::stack::Stack;
 use crate::core::types::tags::{self, Tags};
-use crate::core::types::{Kind, Live, rank};
+use crate::core::types::{Kind, Live, api, rank};
 use crate::core::words::Token;
 
 /// Why exports could not be published.
@@ -38,12 +38,53 @@ struct Change {
     logical_id: String,
     kind: &'static dyn Kind,
     physical_id: String,
+    /// The exports that are recorded there.
+    old: Tags,
     set: Tags,
     removed: Vec<String>,
 }
 
-/// Publishes what `stack` exports, and takes back what it does not export any more. `values` are those of its outputs; `live` is
-/// what was there before the run that carried `plan` out.
+/// The values of the outputs, with what AWS assigned, as far as that is known.
+pub fn values(stack: &Stack, known: &BTreeMap<Token, String>) -> BTreeMap<String, String> {
+    let endpoints = endpoints(stack, known);
+    let value = |text: &str| {
+        let text = Token::substitute_text(text, &|token| known.get(token).cloned());
+        // Many templates spell an API's address out as AWS would make it. Where the API says itself where it is, that
+        // is what counts; on AWS the two are the same.
+        endpoints.iter().fold(text, |text, (spelled, endpoint)| text.replace(spelled, endpoint))
+    };
+    stack.outputs.iter().map(|(name, output)| (name.clone(), value(&output.value))).collect()
+}
+
+/// The address of each API as templates spell it, and as the API gives it.
+fn endpoints(stack: &Stack, known: &BTreeMap<Token, String>) -> Vec<(String, String)> {
+    let spelled = stack.resources.values().filter_map(|resource| {
+        let attribute = |name: &str| {
+            let token = Token { logical_id: resource.logical_id.clone(), attribute: name.to_owned() };
+            known.get(&token).cloned()
+        };
+        let id = attribute("Ref")?;
+        Some((resource.kind.spelled_address(&id, &stack.scope)?, attribute(api::ENDPOINT)?))
+    });
+    spelled.collect()
+}
+
+/// What publishing is going to do, a few characters each: `+ NAME`, `~ NAME`, `- NAME`.
+///
+/// # Errors
+/// Why the exports cannot be published, as far as that is known before anything is done.
+pub fn planned(stack: &Stack, plan: &Plan, live: &[Live]) -> Result<Vec<String>, Unpublished> {
+    let mut shown = BTreeSet::new();
+    for Change { set, removed, old, .. } in changes(stack, plan, live, &plan.known)? {
+        let name = |key: &str| tags::export_name(key).unwrap_or(key).to_owned();
+        shown.extend(set.keys().map(|key| (name(key), if old.contains_key(key) { '~' } else { '+' })));
+        shown.extend(removed.iter().map(|key| (name(key), '-')));
+    }
+    Ok(shown.into_iter().map(|(name, glyph)| format!("{glyph} {name}")).collect())
+}
+
+/// Publishes what `stack` exports, and takes back what it does not export any more. `live` is what was there before the run that
+/// carried `plan` out.
 ///
 /// # Errors
 /// Why it could not.
@@ -53,9 +94,8 @@ pub async fn publish(
     plan: &Plan,
     live: &[Live],
     outcome: &Outcome,
-    values: &BTreeMap<String, String>,
 ) -> Result<(), Unpublished> {
-    for Change { logical_id, kind, physical_id, set, removed } in changes(stack, plan, live, &outcome.known, values)? {
+    for Change { logical_id, kind, physical_id, set, removed, .. } in changes(stack, plan, live, &outcome.known)? {
         let Some(provider) = provider(kind.type_name()) else { continue };
         provider
             .record(aws, &physical_id, set, removed)
@@ -70,11 +110,13 @@ fn changes(
     plan: &Plan,
     live: &[Live],
     known: &BTreeMap<Token, String>,
-    values: &BTreeMap<String, String>,
 ) -> Result<Vec<Change>, Unpublished> {
     let mut wanted = Tags::new();
+    let values = values(stack, known);
     for (output, declared) in &stack.outputs {
         let (Some(name), Some(value)) = (&declared.export, values.get(output)) else { continue };
+        // Of what is not made yet the value is not known, and differs from every record.
+        let value = if Token::is_in(value) { "?" } else { value };
         let value =
             tags::export_value(value).map_err(|takes| Unpublished::TooLong { output: output.clone(), takes })?;
         wanted.insert(tags::export_key(name), value);
@@ -105,7 +147,14 @@ fn changes(
         }
         let (set, removed) = tags::difference(&recorded, here);
         if !set.is_empty() || !removed.is_empty() {
-            changes.push(Change { logical_id: logical_id.clone(), kind: resource.kind, physical_id, set, removed });
+            changes.push(Change {
+                logical_id: logical_id.clone(),
+                kind: resource.kind,
+                physical_id,
+                old: recorded,
+                set,
+                removed,
+            });
         }
     }
     Ok(changes)
@@ -133,18 +182,19 @@ Outputs:
   Plain: {Value: text}
 ";
 
-    fn stack() -> Stack {
+    fn stack(value: &str) -> Stack {
         let scope = Scope {
             stack: "data".to_owned(),
             account: "123456789012".to_owned(),
             region: "eu-west-1".to_owned(),
             partition: "aws".to_owned(),
         };
-        stack::load(TEMPLATE.as_bytes(), &BTreeMap::new(), &scope).unwrap()
+        let text = TEMPLATE.replace("!Ref Table,", &format!("'{value}',"));
+        stack::load(text.as_bytes(), &BTreeMap::new(), &scope).unwrap()
     }
 
     fn changed(recorded: &[(&str, &str)], value: &str) -> Result<Vec<(Tags, Vec<String>)>, Unpublished> {
-        let stack = stack();
+        let stack = stack(value);
         let attributes = recorded.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let properties = stack.resources["Table"].properties.clone();
         let live = Live {
@@ -153,8 +203,7 @@ Outputs:
             ..Live::new(table::TYPE, "connections", properties)
         };
         let plan = diff(&stack, std::slice::from_ref(&live), &PlanOptions::default()).unwrap();
-        let values = [("Name".to_owned(), value.to_owned()), ("Plain".to_owned(), "text".to_owned())].into();
-        let changes = changes(&stack, &plan, &[live], &BTreeMap::new(), &values)?;
+        let changes = changes(&stack, &plan, &[live], &BTreeMap::new())?;
         Ok(changes.into_iter().map(|change| (change.set, change.removed)).collect())
     }
 

@@ -81,6 +81,8 @@ fn a_stack_imports_what_another_exports() {
 
     // What is not exported any more is taken back.
     write("data", &DATA.replace("platform-table", "platform-tables"));
+    let plan = cloud.wschat(&["plan", "--local", "--stack", "data", "--template", "data.yaml"]).exits(2);
+    assert!(plan.stderr.contains("Exports: - platform-table, + platform-tables"), "{}", plan.stderr);
     let renamed = up(&cloud, "data").ok();
     assert_eq!(renamed.mutations(), ["dynamodb.TagResource", "dynamodb.UntagResource"], "{}", renamed.stderr);
     let gone = up(&cloud, "socket").exits(1).stderr;
@@ -106,6 +108,7 @@ fn what_cannot_be_exported_is_said() {
     );
     assert!(export("text", "a/b").contains("\"a/b\" cannot be the name of an export"));
     let nowhere = export("text", "x");
+    assert!(!nowhere.contains("created"), "{nowhere}");
     assert!(
         nowhere.contains("exports are recorded in tags of an API, a function, a table or a log group"),
         "{nowhere}"

@@ -1,6 +1,7 @@
 //! What stacks export: wschat's in a tag of one of their resources, CloudFormation's in CloudFormation.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 
@@ -9,6 +10,11 @@ use crate::aws::client::{Aws, AwsCall, CallError, Meaning};
 use crate::core::stack::lookups::Missing;
 use crate::core::types::tags::{self, Tags};
 use crate::core::words::nearest;
+
+/// How often, and after which pause, tags are searched again for an export that nobody has: AWS's index of tags lags behind by
+/// seconds.
+const LOOKS: usize = 3;
+const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
 
 /// One export.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,8 +35,25 @@ pub async fn find(aws: &Aws, names: &BTreeSet<String>) -> BTreeMap<String, Resul
     };
     let apis = apis.inspect_err(&mut note).unwrap_or_default();
     let formed = formed.inspect_err(&mut note).unwrap_or_default();
-    let tagged: Vec<Vec<Tags>> =
+    let mut tagged: Vec<Vec<Tags>> =
         tagged.into_iter().map(|found| found.inspect_err(&mut note).unwrap_or_default()).collect();
+    let is_known = |name: &String| {
+        let key = tags::export_key(name);
+        formed.iter().any(|(exported, _)| exported == name) || apis.iter().any(|tags| tags.contains_key(&key))
+    };
+    // The stack that exports it may have come up seconds ago.
+    for _ in 0..if aws.has_quotas() { LOOKS } else { 0 } {
+        let missing = names.iter().zip(&mut tagged).filter(|(name, found)| found.is_empty() && !is_known(name));
+        let missing: Vec<_> = missing.collect();
+        if missing.is_empty() {
+            break;
+        }
+        tokio::time::sleep(BETWEEN_LOOKS).await;
+        join_all(missing.into_iter().map(|(name, found)| async move {
+            *found = of_tagged(aws, name).await.unwrap_or_default();
+        }))
+        .await;
+    }
     denied.sort();
     denied.dedup();
     let own = &aws.scope().stack;

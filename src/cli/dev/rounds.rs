@@ -522,8 +522,7 @@ impl<'a> Rounds<'a> {
                 }
             }
         };
-        let values = result::outputs(&deployment.stack, &outcome.known, true);
-        if let Err(error) = deployment.publish(&outcome, &values).await {
+        if let Err(error) = deployment.publish(&outcome).await {
             ui.say(error.to_string());
         }
         let before = self.shared.deployed();
