@@ -478,7 +478,6 @@ Resources:\n{TABLE}\n"
     5:3 the parameter Sizes must be a number, not "x"
     6:3 the parameter Secret must have at least 4 characters
     7:16 unknown parameter type "Strng" [did you mean "String"?]
-    8:19 a parameter of type AWS::SSM::Parameter::Value<String> is looked up inside CloudFormation, which wschat does not use [make it a String, and give its value: --parameter Stored=VALUE]
     "#);
 }
 
