@@ -95,7 +95,24 @@ pub async fn publish(
     live: &[Live],
     outcome: &Outcome,
 ) -> Result<(), Unpublished> {
-    for Change { logical_id, kind, physical_id, set, removed, .. } in changes(stack, plan, live, &outcome.known)? {
+    carry_out(aws, changes(stack, plan, live, &outcome.known)?).await
+}
+
+/// Whether resources that the plan retains record exports.
+pub fn are_left_behind(plan: &Plan) -> bool {
+    !left_behind(plan).is_empty()
+}
+
+/// Takes back the exports that resources record which are left behind when the stack goes.
+///
+/// # Errors
+/// Why it could not.
+pub async fn withdraw(aws: &Aws, plan: &Plan) -> Result<(), Unpublished> {
+    carry_out(aws, left_behind(plan)).await
+}
+
+async fn carry_out(aws: &Aws, changes: Vec<Change>) -> Result<(), Unpublished> {
+    for Change { logical_id, kind, physical_id, set, removed, .. } in changes {
         let Some(provider) = provider(kind.type_name()) else { continue };
         provider
             .record(aws, &physical_id, set, removed)
@@ -103,6 +120,19 @@ pub async fn publish(
             .map_err(|error| Unpublished::Refused { logical_id, error })?;
     }
     Ok(())
+}
+
+/// What is recorded on resources that the plan retains.
+fn left_behind(plan: &Plan) -> Vec<Change> {
+    let retained = plan.steps.iter().filter(|step| step.action == Action::Retain);
+    let recorded = retained.filter_map(|step| {
+        let (live, kind) = (step.live.as_ref()?, step.kind()?);
+        let old: Tags = live.attributes.clone().into_iter().filter(|(key, _)| tags::is_export(key)).collect();
+        let removed: Vec<String> = old.keys().cloned().collect();
+        let (logical_id, physical_id) = (step.name.clone(), live.physical_id.clone());
+        (!removed.is_empty()).then(|| Change { logical_id, kind, physical_id, old, set: Tags::new(), removed })
+    });
+    recorded.collect()
 }
 
 fn changes(
@@ -127,7 +157,7 @@ fn changes(
     if keepers.is_empty() && !wanted.is_empty() {
         return Err(Unpublished::NoAnchor);
     }
-    let (mut changes, none) = (Vec::new(), Tags::new());
+    let (mut changes, none) = (left_behind(plan), Tags::new());
     for (position, resource) in keepers.into_iter().enumerate() {
         let logical_id = &resource.logical_id;
         let token = Token { logical_id: logical_id.clone(), attribute: "Ref".to_owned() };

@@ -90,6 +90,20 @@ fn a_stack_imports_what_another_exports() {
 }
 
 #[test]
+fn what_is_retained_exports_nothing_any_more() {
+    let cloud = Cloud::start().go();
+    let retained = DATA.replace("Type: AWS::DynamoDB::Table", "Type: AWS::DynamoDB::Table\n    DeletionPolicy: Retain");
+    fs::write(cloud.folder().join("data.yaml"), retained).unwrap();
+    fs::write(cloud.folder().join("socket.yaml"), SOCKET).unwrap();
+    up(&cloud, "data").ok();
+    up(&cloud, "socket").ok();
+    let down = cloud.wschat(&["down", "--local", "--yes", "--stack", "data"]).ok();
+    assert!(down.stderr.contains("stays: its deletion policy is Retain"), "{}", down.stderr);
+    let gone = up(&cloud, "socket").exits(1).stderr;
+    assert!(gone.contains("exports \"platform-table\""), "{gone}");
+}
+
+#[test]
 fn what_cannot_be_exported_is_said() {
     let cloud = Cloud::start().go();
     let export = |value: &str, name: &str| {

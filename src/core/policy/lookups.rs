@@ -1,9 +1,10 @@
 //! The permissions to look up what a template needs from outside of it, and to publish what it exports.
 
-use crate::core::plan::Plan;
+use crate::core::plan::{Action, Plan};
 use crate::core::stack::lookups::is_dynamic;
 use crate::core::stack::{Lookup, Stack};
 use crate::core::types::iam_permissions::{Permissions, apis};
+use crate::core::types::tags::is_export;
 use crate::core::words::Scope;
 
 /// Adds the permissions to read what `stack` was made with.
@@ -39,6 +40,16 @@ pub fn permissions_to_export(stack: &Stack, plan: &Plan, permissions: &mut Permi
         let step = plan.steps.iter().find(|step| step.name == resource.logical_id);
         let id = step.and_then(|step| step.physical_id.as_deref()).or(resource.name.as_deref());
         resource.kind.permissions_to_record(&stack.scope, id, permissions);
+    }
+}
+
+/// Adds the permissions to take back exports that are recorded on what the plan retains.
+pub fn permissions_to_withdraw(plan: &Plan, scope: &Scope, permissions: &mut Permissions) {
+    for step in plan.steps.iter().filter(|step| step.action == Action::Retain) {
+        let Some((live, kind)) = step.live.as_ref().zip(step.kind()) else { continue };
+        if live.attributes.keys().any(|key| is_export(key)) {
+            kind.permissions_to_record(scope, Some(&live.physical_id), permissions);
+        }
     }
 }
 

@@ -52,6 +52,7 @@ pub fn needed(plan: &Plan, stack: Option<&Stack>, scope: &Scope, roles: Roles) -
         lookups::permissions(stack, &mut permissions);
         lookups::permissions_to_export(stack, plan, &mut permissions);
     }
+    lookups::permissions_to_withdraw(plan, scope, &mut permissions);
     if roles == Roles::ByName {
         let [pattern, _] = role::stack_roles(scope);
         permissions.leave_out(&pattern, |resource| role::is_stack_role(scope, resource));
