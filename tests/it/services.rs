@@ -42,7 +42,7 @@ fn changing(run: &Run) -> Vec<String> {
 async fn they_come_stay_change_and_go() {
     let cloud = cloud();
     let run = cloud.up();
-    let line = "Kept as records only, the local cloud does not run them: DeadLetters (SQS Queue), Greeting (SSM Parameter), \
+    let line = "Kept as records only, the local cloud does not run them: DeadLetters (SQS Queue), \
                 Heartbeat (Events Rule), Messages (SQS Queue), News (SNS Topic), Users (Cognito UserPool)\n";
     assert!(run.stderr.contains(line), "{}", run.stderr);
     let outputs = &run.stderr;
