@@ -42,8 +42,8 @@ fn changing(run: &Run) -> Vec<String> {
 async fn they_come_stay_change_and_go() {
     let cloud = cloud();
     let run = cloud.up();
-    let line = "Kept as records only, the local cloud does not run them: Client (Cognito UserPoolClient), Greeting (SSM Parameter), \
-                MessagesPolicy (SQS QueueInlinePolicy), Uploads (S3 Bucket), UploadsPolicy (S3 BucketPolicy), Users (Cognito UserPool)
+    let line = "Kept as records only, the local cloud does not run them: Client (Cognito UserPoolClient), \
+                Uploads (S3 Bucket), UploadsPolicy (S3 BucketPolicy), Users (Cognito UserPool)
 ";
     assert!(run.stderr.contains(line), "{}", run.stderr);
     let outputs = &run.stderr;

@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 
 use super::required_permissions::{
-    configuring, creating, invoking, mapping_source, on_all, on_function, on_layer, on_layer_version, on_layers, on_mapping, tagging,
+    configuring, creating, invoking, mapping_source, on_all, on_function, on_layer, on_layer_version, on_layers,
+    on_mapping, tagging,
 };
 use super::{Lambda, error};
 use crate::local::protocol::operation::Operation;

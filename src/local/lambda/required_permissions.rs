@@ -4,8 +4,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use std::collections::BTreeMap;
 
-use super::mapping;
 use super::layer::layer_arn;
+use super::mapping;
 use super::name::{FunctionId, Reference};
 use crate::core::iam::need::{Need, creation, pass_role};
 use crate::local::protocol::service::ServiceCall;

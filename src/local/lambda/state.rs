@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use super::error;
 use super::event_invoke_config::EventInvokeConfig;
-use super::mapping::Mapping;
 use super::layer::Layers;
+use super::mapping::Mapping;
 use super::name::{FunctionId, LATEST, Reference};
 use super::packages::{self, CodeArchive};
 use super::policy::Policy;

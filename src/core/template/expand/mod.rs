@@ -8,6 +8,7 @@
 //! - mistakes that SAM ignores silently: an unknown property of a WebSocket route, a condition on a WebSocket API;
 //! - values from `Globals` are substituted for one function: the translator changes them for the next ones too.
 
+mod chores;
 mod domain;
 mod expansion;
 mod function;

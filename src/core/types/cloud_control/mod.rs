@@ -64,8 +64,10 @@ const RUN_LOCALLY: &[&str] = &[
     "AWS::SNS::TopicInlinePolicy",
     "AWS::SQS::Queue",
     "AWS::SQS::QueueInlinePolicy",
+    "AWS::SSM::Parameter",
     "AWS::Scheduler::Schedule",
     "AWS::Scheduler::ScheduleGroup",
+    SECRET,
 ];
 
 /// ARNs that follow from a name: type, the attribute that is one, service, what stands before the name. (Service
