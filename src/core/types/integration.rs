@@ -145,11 +145,7 @@ impl Kind for Integration {
                 why: "it changes HTTP responses, and a WebSocket API gives none",
                 help: "remove it",
             },
-            Never {
-                properties: &["TlsConfig"],
-                why: "it is for private integrations of HTTP APIs",
-                help: "remove it",
-            },
+            Never { properties: &["TlsConfig"], why: "it is for private integrations of HTTP APIs", help: "remove it" },
         ]
     }
 
