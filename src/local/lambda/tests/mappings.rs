@@ -118,7 +118,7 @@ async fn connected(more: Value) -> (Cloud, Arc<Fake>) {
     let timings = ExecutionTimings { retries: [Duration::from_millis(10); 2], ..ExecutionTimings::default() };
     let mut conditions = Conditions::default();
     conditions.eventual.function_pending = Duration::ZERO;
-    conditions.eventual.mapping_changing = Duration::from_millis(50);
+    conditions.eventual.mapping_changing = Duration::from_millis(200);
     let cloud = Cloud::under(conditions, timings);
     let fake = Arc::new(Fake::default());
     cloud.connect(&fake);
