@@ -399,7 +399,8 @@ async fn event_source_mappings_are_deployed_with_their_policy() {
     let template = Template::of("tests/fixtures/queue/template.yaml");
     fs::create_dir(cloud.folder().join("code")).unwrap();
     for file in ["aws.mjs", "receive.mjs", "answer.mjs"] {
-        fs::copy(repository().join("tests/fixtures/queue/code").join(file), cloud.folder().join("code").join(file)).unwrap();
+        fs::copy(repository().join("tests/fixtures/queue/code").join(file), cloud.folder().join("code").join(file))
+            .unwrap();
     }
     template.save(&cloud);
     suffices(&cloud, "up", &policy(&cloud, &[])).await;

@@ -3,7 +3,9 @@
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 
-use super::required_permissions::{configuring, creating, invoking, mapping_source, on_all, on_function, on_mapping, tagging};
+use super::required_permissions::{
+    configuring, creating, invoking, mapping_source, on_all, on_function, on_mapping, tagging,
+};
 use super::{Lambda, error};
 use crate::local::protocol::operation::Operation;
 use crate::local::protocol::operation::OperationEffect::{Changes, Reads};
