@@ -5,7 +5,8 @@ use std::io::Write;
 use std::net::TcpListener;
 
 use crate::common::inventory::same;
-use crate::common::{Cloud, Run, eventually, template};
+use crate::common::template::{self, Template};
+use crate::common::{Cloud, Run, eventually};
 use aws_sdk_dynamodb::types::Tag;
 use aws_sdk_dynamodb::types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
 use serde_json::json;
@@ -401,4 +402,39 @@ fn two_resources_with_the_same_identity_are_rejected_before_any_call() {
 error: template.yaml has 1 error
 "#,
     );
+}
+
+/// The account's role for logs is every stack's: set where there is none, left alone where it is another one, and gone with the
+/// role that it is.
+#[test]
+fn the_account_s_role_for_logs_is_set_once_and_never_over_another() {
+    let cloud = Cloud::start().conditions(template::SWIFT).go();
+    template::echo_without_handler(&cloud);
+    let mut template = Template::echo();
+    template.set("Stage.DefaultRouteSettings", json!({"LoggingLevel": "INFO"}));
+    template.0["Resources"]["LogRole"] = json!({"Type": "AWS::IAM::Role", "Properties": {
+        "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Principal": {"Service": "apigateway.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        ]},
+        "ManagedPolicyArns": ["arn:aws:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"],
+    }});
+    template.0["Resources"]["Account"] = json!({
+        "Type": "AWS::ApiGateway::Account", "Properties": {"CloudWatchRoleArn": {"Fn::GetAtt": ["LogRole", "Arn"]}},
+    });
+    template.save(&cloud);
+    let account = || ask(&cloud, "GET", "/account", "");
+    let others = r#"{"patchOperations":[{"op":"replace","path":"/cloudwatchRoleArn","value":"arn:aws:iam::000000000000:role/others"}]}"#;
+    ask(&cloud, "PATCH", "/account", others);
+    cloud.up();
+    assert!(account().contains("role/others"), "{}", account());
+    cloud.up().changes_nothing();
+    cloud.down();
+    assert!(account().contains("role/others"), "{}", account());
+
+    ask(&cloud, "PATCH", "/account", &others.replace("arn:aws:iam::000000000000:role/others", ""));
+    cloud.up();
+    assert!(account().contains("role/app-LogRole-"), "{}", account());
+    cloud.up().changes_nothing();
+    cloud.down();
+    assert!(!account().contains("role/"), "{}", account());
 }

@@ -51,6 +51,9 @@ pub(super) async fn early(aws: &Aws, discovery: &Discovery) -> Result<Early, Unr
         Ok::<_, Unread>((wanted, models))
     };
     let told = async {
+        if aws.scope().stack.is_empty() {
+            return Ok(BTreeMap::new());
+        }
         // Whether the reading can do without that search is not decided here.
         let Ok(tagged) = discovery.tagged(aws).await else { return Ok(BTreeMap::new()) };
         let wanted = self::wanted(discovery.wait().await, aws.scope());
@@ -118,6 +121,7 @@ pub(super) async fn list(
 ) -> Result<Vec<Live>, Unread> {
     let mut made: BTreeMap<Identity, Vec<(Kept, Record)>> = BTreeMap::new();
     let mut absent: BTreeMap<(&'static str, String), Vec<Kept>> = BTreeMap::new();
+    let Early { mut models, wanted } = early;
     let mut pending = Vec::new();
     for (kept, record) in found.iter().flat_map(|live| records_of(live, aws.scope())) {
         let Some(kind) = recorded_kind(&record) else { continue };
@@ -136,12 +140,16 @@ pub(super) async fn list(
             let found = created(aws, kind, *since, sought, &creates, taken).await;
             let found = found.map_err(|error| (kind.schema.type_name, error))?;
             match found {
-                Some(identifier) => made.entry((kind.schema.type_name, identifier)).or_default().push((kept, record)),
+                Some(identifier) => {
+                    let identity = (kind.schema.type_name, identifier);
+                    // It may have come only after it was read.
+                    models.remove(&identity);
+                    made.entry(identity).or_default().push((kept, record));
+                }
                 None => absent.entry((kind.schema.type_name, record.logical_id)).or_default().push(kept),
             }
         }
     }
-    let Early { mut models, wanted } = early;
     let mut all = Vec::new();
     let read = made.into_iter().map(|(identity, records)| {
         let known = models.remove(&identity);

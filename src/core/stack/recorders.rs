@@ -112,3 +112,98 @@ fn unrecorded(resource: &Resource, free: &BTreeMap<String, usize>) -> Problem {
         .kind(ProblemKind::Unsupported)
         .help(help)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::core::stack::load;
+    use crate::core::types::cloud_control::record::ON;
+
+    fn scope() -> Scope {
+        Scope {
+            stack: "chat".to_owned(),
+            account: "123456789012".to_owned(),
+            region: "eu-west-1".to_owned(),
+            partition: "aws".to_owned(),
+        }
+    }
+
+    fn loaded(resources: Value) -> Result<BTreeMap<String, Resource>, Vec<String>> {
+        let text = json!({ "Resources": resources }).to_string();
+        let stack = load(text.as_bytes(), &BTreeMap::new(), &scope());
+        let stack = stack.map_err(|problems| problems.into_iter().map(|problem| problem.what).collect::<Vec<_>>())?;
+        Ok(stack.resources)
+    }
+
+    fn mail(topic: Value) -> Value {
+        json!({"Type": "AWS::SNS::Subscription", "Properties": {"TopicArn": topic, "Protocol": "email", "Endpoint": "a@b.c"}})
+    }
+
+    #[test]
+    fn what_it_belongs_to_records_it_before_anything_else() {
+        let all = json!({
+            "Api": {"Type": "AWS::ApiGatewayV2::Api", "Properties": {
+                "Name": "a", "ProtocolType": "WEBSOCKET", "RouteSelectionExpression": "$request.body.action",
+            }},
+            "Function": {"Type": "AWS::Lambda::Function", "Properties": {
+                "Code": "f", "Runtime": "provided.al2023", "Handler": "bootstrap", "Role": "arn:aws:iam::123456789012:role/r",
+            }},
+            "Queue": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "q"}},
+            "Topic": {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": "t"}},
+            "Users": {"Type": "AWS::Cognito::UserPool"},
+            "Mail": mail(json!({"Ref": "Topic"})),
+            "Client": {"Type": "AWS::Cognito::UserPoolClient", "Properties": {"UserPoolId": {"Ref": "Users"}}},
+            "Url": {"Type": "AWS::Lambda::Url", "Properties": {
+                "AuthType": "NONE", "TargetFunctionArn": {"Ref": "Function"},
+            }},
+        });
+        let on = |without: &[&str], id: &str| {
+            let mut all = all.clone();
+            for gone in without {
+                all.as_object_mut().unwrap().remove(*gone);
+            }
+            let resources = loaded(all).unwrap();
+            let resource = &resources[id];
+            (Token::readable(resource.properties[RECORD][ON].as_str().unwrap()), resource.hard.clone())
+        };
+        let (arn, hard) = on(&[], "Mail");
+        assert_eq!(arn, "arn:aws:sns:eu-west-1:123456789012:t");
+        assert!(hard.contains("Topic"));
+        assert!(on(&[], "Client").1.contains("Users"));
+        let (arn, hard) = on(&[], "Url");
+        assert!(arn.starts_with("arn:aws:apigateway:eu-west-1::/apis/") && hard.contains("Api"), "{arn} {hard:?}");
+        let (arn, _) = on(&["Api"], "Url");
+        assert_eq!(arn, "arn:aws:sqs:eu-west-1:123456789012:q");
+        let (arn, _) = on(&["Api", "Queue", "Topic", "Users", "Mail", "Client"], "Url");
+        assert!(arn.starts_with("arn:aws:lambda:eu-west-1:123456789012:function:chat-Function-"), "{arn}");
+    }
+
+    #[test]
+    fn nothing_waits_for_what_it_records() {
+        let refused = |resources: Value| loaded(resources).unwrap_err();
+        let alone = json!({"Mail": mail(json!("arn:aws:sns:eu-west-1:123456789012:t"))});
+        let said = refused(alone);
+        assert!(said[0].contains("AWS::SNS::Subscription cannot be tagged, and no other resource"), "{said:?}");
+        let waiting = json!({
+            "Mail": mail(json!("arn:aws:sns:eu-west-1:123456789012:t")),
+            "Queue": {"Type": "AWS::SQS::Queue", "DependsOn": "Mail"},
+        });
+        let said = refused(waiting);
+        assert!(said[0].contains("wait for it, or have too many tags"), "{said:?}");
+    }
+
+    #[test]
+    fn what_one_cannot_take_another_one_records() {
+        let mut resources = json!({"A": {"Type": "AWS::SQS::Queue"}, "B": {"Type": "AWS::SQS::Queue"}});
+        for number in 0..40 {
+            let mut mail = mail(json!("arn:aws:sns:eu-west-1:123456789012:t"));
+            mail["Properties"]["Endpoint"] = format!("{number}@b.c").into();
+            resources[format!("Mail{number:02}")] = mail;
+        }
+        let resources = loaded(resources).unwrap();
+        let recorded_by = |id: &str| resources.values().filter(|one| one.hard.contains(id)).count();
+        assert_eq!((recorded_by("A"), recorded_by("B")), (MAX_TAGS - KEPT_FREE, 40 - (MAX_TAGS - KEPT_FREE)));
+    }
+}

@@ -13,7 +13,6 @@ pub mod locate;
 mod origins;
 mod parse;
 pub mod render;
-mod same_as;
 mod syntax;
 mod tree;
 mod upload;

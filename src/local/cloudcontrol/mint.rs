@@ -92,7 +92,7 @@ fn made_arn(schema: &Schema, region: &str, model: &Value, id: &str) -> String {
     if schema.type_name == "AWS::S3::Bucket" {
         return format!("arn:aws:s3:::{name}");
     }
-    if schema.type_name == "AWS::ApiGateway::RestApi" {
+    if schema.type_name.ends_with("::RestApi") {
         return format!("arn:aws:apigateway:{region}::/restapis/{id}");
     }
     let service =

@@ -60,7 +60,7 @@ impl Region {
         // Opening succeeds even for a file that is not a SQLite database, so it is read here for the first time.
         let all = serde_json::from_value(json!({})).map_err(io::Error::other)?;
         database.list_tables(all).map_err(|error| unreadable(&path, &error))?;
-        let records = StreamRecords::open(&path).map_err(io::Error::other)?;
+        let records = StreamRecords::open(&path).map_err(|error| unreadable(&path, &error.into()))?;
         let (name, context, tables) = (name.to_owned(), context.clone(), Mutex::new(tables));
         Ok(Self { name, context, database, tables, records, written: watch::Sender::default() })
     }

@@ -451,7 +451,7 @@ fn digestless(line: &str) -> String {
         // Records of what cannot be tagged.
         key if key.starts_with("wschat:resource:") => key[..key.len() - 8].to_owned(),
         record if record.contains(" made ") => record[..record.find(" made ").unwrap() + 6].to_owned(),
-        id if id.len() == 36 => "ID".to_owned(),
+        id if id.len() == 36 && !id.contains('"') => "ID".to_owned(),
         sid if sid.starts_with("\"Sid\"") => format!("{}…\"", &sid[..sid.len() - 9]),
         deployment if deployment.starts_with("wschat") => "wschat:…".to_owned(),
         key if key.starts_with("key/") => "key/…".to_owned(),

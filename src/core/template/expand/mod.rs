@@ -14,6 +14,7 @@ mod parameters;
 mod policies;
 mod policy_templates;
 mod role;
+mod same_as;
 mod shape;
 mod sub;
 mod table;

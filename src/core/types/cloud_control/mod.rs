@@ -101,8 +101,13 @@ const REFS: &[(&str, &str)] = &[
     (RULE, "Name"),
 ];
 
+/// (Types of wschat's own come before those of Cloud Control.)
+const FROZEN: &str = "a deployment of the API freezes it, and would not be told of its changes";
+
 /// Why types that Cloud Control has are not taken: the beginning of their names, a sentence without a full stop.
 const REFUSED: &[(&str, &str)] = &[
+    ("AWS::ApiGatewayV2::IntegrationResponse", FROZEN),
+    ("AWS::ApiGatewayV2::Model", FROZEN),
     ("AWS::CloudFormation::", "it belongs to CloudFormation itself, which wschat does not use"),
     (
         "AWS::Lambda::ResourcePolicy",
@@ -172,7 +177,8 @@ pub fn kind(type_name: &str) -> Option<&'static CloudControlled> {
 
 /// Why a type that Cloud Control has is not one of these.
 pub fn why_not(type_name: &str) -> Option<&'static str> {
-    REFUSED.iter().find(|(start, _)| type_name.starts_with(start)).map(|(_, why)| *why)
+    let why = REFUSED.iter().find(|(start, _)| type_name.starts_with(start)).map(|(_, why)| *why);
+    why.filter(|_| schemas::schema(type_name).is_some())
 }
 
 /// Whether resources of this type belong to no region, and could be found again only in `GLOBAL_REGION`.

@@ -48,6 +48,9 @@ const MAX_ID: usize = 80;
 /// How many marks of properties a pending record has.
 const MAX_MARKS: usize = 12;
 
+/// How many digits of a mark tell the property; the others tell its value.
+const NAME_DIGITS: usize = 4;
+
 /// What a record says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
@@ -157,7 +160,7 @@ impl Record {
                 State::Pending { since: since.parse().ok()?, sought: Sought::Identifier(unescaped(rest)?) }
             }
             Some(("marked", since)) => {
-                let marks = rest.split(':').filter(|mark| !mark.is_empty()).map(str::to_owned).collect();
+                let marks = rest.split(':').filter(|mark| *mark != "-").map(str::to_owned).collect();
                 State::Pending { since: since.parse().ok()?, sought: Sought::Marks(marks) }
             }
             _ => return None,
@@ -236,10 +239,12 @@ pub fn sought(desired: &Desired, kind: &CloudControlled) -> Sought {
     }
 }
 
-/// Whether a resource that AWS has is one with these marks.
-pub fn has_marks(kind: &CloudControlled, model: &Value, wanted: &[String]) -> bool {
-    let marks = marks(kind, model, usize::MAX);
-    wanted.iter().all(|mark| marks.contains(mark))
+/// Whether a resource that AWS has is one with these marks, as far as it has those properties.
+pub fn has_marks(kind: &CloudControlled, properties: &Value, wanted: &[String]) -> bool {
+    let marks = marks(kind, properties, usize::MAX);
+    let same_name = |one: &str, other: &str| one.get(..NAME_DIGITS) == other.get(..NAME_DIGITS);
+    let fits = |mark: &&String| marks.contains(mark) || !marks.iter().any(|other| same_name(other, mark));
+    wanted.iter().all(|mark| fits(&mark)) && wanted.iter().any(|mark| marks.contains(mark))
 }
 
 /// Marks of those properties that a reading gives back as they were written: a digest of each, those that cannot change first.
@@ -258,7 +263,8 @@ fn marks(kind: &CloudControlled, properties: &Value, most: usize) -> Vec<String>
             value @ (Value::Bool(_) | Value::Number(_)) => value.to_string(),
             _ => return None,
         };
-        Some(hex::encode(&Sha256::digest(format!("{name}={text}"))[..4]))
+        let digits = |text: &str, bytes: usize| hex::encode(&Sha256::digest(text)[..bytes]);
+        Some(digits(name, NAME_DIGITS / 2) + &digits(&text, 4))
     });
     marked.take(most).collect()
 }

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Resource, Template};
+use super::super::{Resource, Template};
 use crate::core::words::{Path, Problem, ProblemKind};
 
 /// One policy that a type gives to several resources.
@@ -119,7 +119,7 @@ impl Template {
 mod tests {
     use serde_json::json;
 
-    use super::super::parse;
+    use super::super::super::parse;
 
     #[test]
     fn a_policy_of_several_is_one_of_each() {
@@ -154,7 +154,7 @@ mod tests {
         for (queues, expected) in [
             (json!({"Fn::If": ["A", ["a"], ["b"]]}), "Queues must be a list, written out"),
             (json!("a"), "Queues must be a list, written out"),
-            (json!(null), "Queues must be a list, written out"),
+            (json!([]), "Queues must be a list, written out"),
         ] {
             let text = json!({"Resources": {"P": {"Type": "AWS::SQS::QueuePolicy", "Properties": {"Queues": queues}}}});
             let template = parse(text.to_string().as_bytes()).unwrap().with_single_policies();
