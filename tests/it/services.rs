@@ -43,8 +43,7 @@ async fn they_come_stay_change_and_go() {
     let cloud = cloud();
     let run = cloud.up();
     let line = "Kept as records only, the local cloud does not run them: Client (Cognito UserPoolClient), \
-                Uploads (S3 Bucket), UploadsPolicy (S3 BucketPolicy), Users (Cognito UserPool)
-";
+                Uploads (S3 Bucket), UploadsPolicy (S3 BucketPolicy), Users (Cognito UserPool)\n";
     assert!(run.stderr.contains(line), "{}", run.stderr);
     let outputs = &run.stderr;
     assert!(
