@@ -183,7 +183,8 @@ async fn code_is_fetched_once_and_asked_for_once_a_run() {
 
     // A version never changes.
     let text = TEMPLATE.replace("Key: !Ref Key }", "Key: !Ref Key, Version: v1 }");
-    fs::write(cloud.folder().join("template.yaml"), text.replace("zips/a b/code'", "zips/a b/code?versionId=v1'")).unwrap();
+    fs::write(cloud.folder().join("template.yaml"), text.replace("zips/a b/code'", "zips/a b/code?versionId=v1'"))
+        .unwrap();
     bucket.up(&cloud).ok().changes_nothing();
     assert_eq!(bucket.statuses(), [200]);
     bucket.up(&cloud).ok().changes_nothing();
