@@ -169,9 +169,10 @@ fn changes(
             plan.steps.iter().find(|step| step.name == *logical_id && step.type_name == resource.kind.type_name());
         let is_new = step.is_some_and(|step| matches!(step.action, Action::Create | Action::Replace));
         let recorded = there.filter(|_| !is_new).map(|live| live.attributes.clone()).unwrap_or_default();
-        let recorded: Tags = recorded.into_iter().filter(|(key, _)| tags::is_export(key)).collect();
+        let (recorded, others): (Tags, Tags) = tags::records(&recorded).partition(|(key, _)| tags::is_export(key));
         let here = if position == 0 { &wanted } else { &none };
-        let own = resource.properties["Tags"].as_object().map_or(0, serde_json::Map::len) + stack.tags.len() + 4;
+        let stated = resource.properties["Tags"].as_object().map_or(0, serde_json::Map::len);
+        let own = stated + stack.tags.len() + 4 + others.len();
         if position == 0 && own + here.len() > MOST_TAGS {
             return Err(Unpublished::TooMany { logical_id: logical_id.clone(), count: here.len() });
         }

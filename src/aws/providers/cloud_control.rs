@@ -66,7 +66,8 @@ pub async fn list(aws: &Aws, discovery: &Discovery) -> Result<Reading, Unread> {
     let by_tags = async {
         let (tagged, is_recording) = match discovery.tagged(aws).await {
             Ok(tagged) => {
-                let is_recording = tagged.all.iter().any(|(_, tags)| tags.keys().any(|key| tags::is_record(key)));
+                let is_recording =
+                    tagged.all.iter().any(|(_, tags)| tags.keys().any(|key| key.starts_with(tags::RESOURCE)));
                 (of_cloud_control(aws, &tagged.all), is_recording)
             }
             Err(error) if error.is(Meaning::Denied) && !needs_tags(discovery.wait().await) => (Vec::new(), false),
