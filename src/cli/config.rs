@@ -234,8 +234,14 @@ impl Config {
 fn folders(template: Option<&Path>) -> Vec<PathBuf> {
     let here = || PathBuf::from(".");
     let Some(template) = template else { return vec![PathBuf::from(TEMPLATES), PathBuf::new()] };
-    let folder = template.parent().filter(|folder| !folder.as_os_str().is_empty()).map_or_else(here, Path::to_owned);
-    let real = folder.canonicalize().unwrap_or_else(|_| folder.clone());
+    let mut folder =
+        template.parent().filter(|folder| !folder.as_os_str().is_empty()).map_or_else(here, Path::to_owned);
+    let mut real = folder.canonicalize().unwrap_or_else(|_| folder.clone());
+    // What a tool writes, it also deletes.
+    while is_output(&real) {
+        folder = if folder == here() || folder.ends_with("..") { folder.join("..") } else { above(&folder) };
+        real = folder.canonicalize().unwrap_or_else(|_| folder.clone());
+    }
     let folder = if folder == here() { PathBuf::new() } else { folder };
     if !real.ends_with(TEMPLATES) {
         return vec![folder];
@@ -243,6 +249,21 @@ fn folders(template: Option<&Path>) -> Vec<PathBuf> {
     let above = if folder.ends_with(TEMPLATES) { folder.parent().map(Path::to_owned) } else { None };
     let above = above.unwrap_or_else(|| folder.join(".."));
     vec![folder, above]
+}
+
+/// The folder above one with a name.
+fn above(folder: &Path) -> PathBuf {
+    match folder.parent() {
+        Some(above) if !above.as_os_str().is_empty() => above.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// Whether a folder is what another tool writes its templates to: the CDK (an app, or one within it) or the Serverless Framework.
+fn is_output(folder: &Path) -> bool {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    ["cdk.out", ".serverless"].contains(&&*name)
+        || name.starts_with("assembly-") && folder.parent().is_some_and(is_output)
 }
 
 impl Tables {

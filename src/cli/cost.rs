@@ -34,7 +34,8 @@ pub struct Args {
 
 impl Args {
     pub(super) fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
-        let project = self.project.read()?;
+        self.project.synthesise()?;
+        let project = self.project.read(self.target.named())?;
         let scope = Scope {
             stack: self.target.stack()?,
             account: "000000000000".to_owned(),

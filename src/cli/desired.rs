@@ -112,7 +112,8 @@ impl Args {
     /// What keeps the plan from being made.
     pub async fn plan(&self, options: DeployOptions, ui: &Ui) -> Result<PlannedDeployment, CommandError> {
         let name = self.target.stack()?;
-        let project = Arc::new(self.project.read()?);
+        self.project.synthesise()?;
+        let project = Arc::new(self.project.read(self.target.named())?);
         let remembered = self.project.to_remember(&project)?;
         // Concurrent with everything else: only the end waits for it.
         let warnings = tokio::task::spawn_blocking({
@@ -125,6 +126,10 @@ impl Args {
         let scope = session.identify().await?;
         let connected = Instant::now();
         target::say_whose(session.aws(), ui);
+        if let Some(elsewhere) = project.is_for_elsewhere(scope).filter(|_| !self.target.is_local()) {
+            ui.say(format_args!("note: {elsewhere}, and is deployed to {}, {}", scope.account, scope.region));
+        }
+        project.look_up(session.aws()).await;
         let stack = project::stack(&project, scope, true, ui)?;
         self.note_unknown_names(&stack, ui);
         self.note_records(&stack, ui);

@@ -83,7 +83,7 @@ impl Args {
 
     /// The runtimes of the template's functions; `None` where there is no template that can be read.
     fn runtimes(&self) -> Option<BTreeSet<String>> {
-        let project = self.project.read().ok()?;
+        let project = self.project.read(self.target.named()).ok()?;
         let scope = Scope {
             stack: "doctor".to_owned(),
             account: "000000000000".to_owned(),

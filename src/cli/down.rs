@@ -60,6 +60,10 @@ impl Args {
                 return Err(CommandError::of_plan(&in_use));
             }
             if removal.plan.is_empty() {
+                if removal.leaves_exports() {
+                    self.agree(removal.aws().scope(), ui)?;
+                    removal.withdraw_exports().await.map_err(|error| error.to_string())?;
+                }
                 let removed = stop.take().is_some();
                 run.rounds.push(Round::new(&removal.plan, &Outcome::default(), Instant::now()));
                 self.tell_the_end(&removal, removed, &run, ui).await;
@@ -90,6 +94,9 @@ impl Args {
                 let left = outcome.not_started.len() + outcome.failed.len();
                 return Err(CommandError::new(format!("{left} resources of stack {name} are left"))
                     .hint("continue with", again));
+            }
+            if let Err(error) = removal.withdraw_exports().await {
+                return Err(CommandError::new(error.to_string()).hint("continue with", again));
             }
             if stop.is_pressed() {
                 let what = format!("stopped before checking whether resources of stack {name} were created again");

@@ -19,7 +19,8 @@ pub fn ask(desired: &mut desired::Args, ui: &Ui) -> Result<bool, CommandError> {
         return Err(CommandError::new("--guided asks questions, and stdin is not a terminal")
             .advice("give the settings as options, or write them into wschat.toml (docs/configuration.md)"));
     }
-    let project = desired.project.read()?;
+    desired.project.synthesise()?;
+    let project = desired.project.read(desired.target.named())?;
     let given = desired.project.parameters.sources()?;
     let mut settings = Vec::new();
     let stack = desired.target.stack().ok();

@@ -66,7 +66,7 @@ impl Args {
                 .exits(Exit::Usage)
         })?;
         // Only for the names of folders: logs are read although the template may be wrong.
-        let project = if self.project.exists() { Some(self.project.read()?) } else { None };
+        let project = if self.project.exists() { Some(self.project.read(self.target.named())?) } else { None };
         let mut session = self.target.session(ui).await?;
         let scope = session.identify().await?.clone();
         let stack = project.as_ref().and_then(|project| project.stack(&scope).ok());

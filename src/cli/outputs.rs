@@ -36,7 +36,7 @@ pub struct Args {
 
 impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
-        let project = self.project.read()?;
+        let project = self.project.read(self.target.named())?;
         let (aws, stack, live) = self.target.read(Some(&project), ui).await?;
         let scope = aws.scope();
         let name = &scope.stack;

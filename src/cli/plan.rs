@@ -47,11 +47,13 @@ pub(super) async fn show(
         let up = Command::new("up").with(args).and("--plan", plan.digest());
         ui.coloured_line(ui::plan::details(plan, view, &up));
     }
+    result::tell_exports(&desired.deployment, ui);
     if no_interruption && let Err(interrupted) = result::uninterrupted(plan) {
         ui.event(&event);
         return Err(interrupted);
     }
-    let exit = if plan.is_empty() { Exit::Ok } else { Exit::Differs };
+    let is_done = plan.is_empty() && desired.deployment.exports.is_empty();
+    let exit = if is_done { Exit::Ok } else { Exit::Differs };
     args.tell_warnings(desired, ui).await;
     Ok(exit.with(event))
 }

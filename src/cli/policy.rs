@@ -32,28 +32,34 @@ pub struct Args {
 
 impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
-        let project = if self.down { None } else { Some(self.project.read()?) };
+        let project = match self.down {
+            true => None,
+            false => {
+                self.project.synthesise()?;
+                Some(self.project.read(self.target.named())?)
+            }
+        };
         let (aws, stack, live) = self.target.read(project.as_ref(), ui).await?;
         let mut objects = Vec::new();
-        let plan = match stack {
+        let plan = match &stack {
             None => plan::teardown(&live),
             Some(stack) => {
                 if let Some(project) = &project {
-                    let code = project.code(&stack).map_err(|error| format!("{}: {error}", project.file()))?;
+                    let code = project.code(stack).map_err(|error| format!("{}: {error}", project.file()))?;
                     objects.extend(code.into_iter().filter_map(|code| match code.source {
                         Source::S3(object) => Some(object),
                         Source::Path(_) | Source::Inline(_) => None,
                     }));
                 }
-                ui.hide(&plan::secrets(&stack, &live));
+                ui.hide(&plan::secrets(stack, &live));
                 // Whoever loses data is asked when it comes to that.
                 let allow_data_loss = stack.resources.keys().cloned().collect();
                 let options = plan::PlanOptions { allow_data_loss, ..plan::PlanOptions::default() };
-                plan::diff(&stack, &live, &options).map_err(|errors| CommandError::of_plan(&errors))?
+                plan::diff(stack, &live, &options).map_err(|errors| CommandError::of_plan(&errors))?
             }
         };
         let roles = if self.least { policy::Roles::ByName } else { policy::Roles::Account };
-        let policy = serde_json::to_value(policy::needed(&plan, aws.scope(), roles, &objects))?;
+        let policy = serde_json::to_value(policy::needed(&plan, stack.as_ref(), aws.scope(), roles, &objects))?;
         if !ui.is_json() {
             ui.line(serde_json::to_string_pretty(&policy)?);
         }

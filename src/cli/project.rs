@@ -1,7 +1,9 @@
 //! The template of a run, and how its problems are shown.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::{Command as Shell, Stdio};
+use std::sync::OnceLock;
 
 use super::command::{Command, Flags};
 use super::config::settings::TAGS_OPTION;
@@ -11,6 +13,7 @@ use crate::core::stack::Stack;
 use crate::core::template::render::{Rendering, render};
 use crate::core::types::tags::{self, Tags};
 use crate::core::words::{Problem, Scope};
+use crate::deploy::assembly::{Assembly, NoStack};
 use crate::deploy::execute::BuildError;
 use crate::deploy::project::Project;
 use crate::package::Code;
@@ -21,9 +24,16 @@ use crate::ui::event;
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 pub struct Args {
-    /// The template [default: template.yaml, template.yml or template.json here, or the one in templates/]
+    /// The template, or the folder of a synthesised CDK app, of which --stack says the stack [default: template.yaml, template.yml
+    /// or template.json here, or the one in templates/, or cdk.out]
     #[arg(long, short, value_name = "FILE")]
     template: Option<PathBuf>,
+    /// Run this command first, which synthesises a CDK app: --app "npx cdk synth"
+    #[arg(long, value_name = "COMMAND")]
+    app: Option<String>,
+    /// Whether it has run.
+    #[arg(skip)]
+    synthesised: OnceLock<()>,
     #[command(flatten)]
     pub parameters: parameters::Args,
     /// A tag for every resource that can have tags, unless the template gives it one of that key; may be given several times
@@ -50,18 +60,49 @@ struct BadTemplate {
 }
 
 impl Args {
-    /// Finds and reads the template.
+    /// Finds and reads the template; of a CDK app, that of the stack with this name.
     ///
     /// # Errors
     /// When there is none, or it cannot be read.
-    pub fn read(&self) -> Result<Project, CommandError> {
+    pub fn read(&self, stack: Option<&str>) -> Result<Project, CommandError> {
         let path = match &self.template {
             Some(path) => path.clone(),
             None => find()?,
         };
+        if path.is_dir() {
+            let app = app_in(&path)?;
+            let chosen = app.stack(stack).map_err(no_stack)?;
+            return Ok(self.load(chosen.template.clone())?.of_app(&app, chosen));
+        }
+        self.load(path)
+    }
+
+    fn load(&self, path: PathBuf) -> Result<Project, CommandError> {
         let shown = path.display().to_string();
         let project = Project::load(path, self.parameters.read()?);
-        Ok(project.map_err(|error| format!("cannot read the template {shown}: {error}"))?.tagged(self.tags()?))
+        let project = project.map_err(|error| format!("cannot read the template {shown}: {error}"))?;
+        Ok(project.tagged(self.tags()?))
+    }
+
+    /// Runs the command of `--app`, once: before a template is checked or deployed, not where its stack is only looked at.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn synthesise(&self) -> Result<(), CommandError> {
+        let Some(command) = self.app.as_ref().filter(|_| self.synthesised.get().is_none()) else { return Ok(()) };
+        let failed = |why: String| CommandError::new(format!("--app: `{command}` {why}"));
+        // What it prints is the template, and it writes that, too.
+        let run = Shell::new("sh").args(["-c", command]).stdin(Stdio::null()).output();
+        let output = run.map_err(|error| failed(format!("could not be run: {error}")))?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            let end: Vec<&str> = said.lines().rev().take(20).collect();
+            let end: Vec<&str> = end.into_iter().rev().collect();
+            return Err(failed(format!("failed ({})", output.status)).details(end.join("\n")));
+        }
+        // Once a run; `dev` runs it again when it is started again.
+        let _ = self.synthesised.set(());
+        Ok(())
     }
 
     /// The tags for every resource.
@@ -115,8 +156,9 @@ impl Args {
 impl Flags for Args {
     /// Values of parameters that may be secrets are left for the user to put in.
     fn add_to(&self, command: &mut Command) {
-        let Self { template, parameters, tags, tags_of_project: _ } = self;
+        let Self { template, app, synthesised: _, parameters, tags, tags_of_project: _ } = self;
         command.option("--template", template.as_ref());
+        command.option("--app", app.as_ref());
         for (key, value) in tags {
             command.option("--tag", Some(format!("{key}={value}")));
         }
@@ -128,6 +170,22 @@ impl Flags for Args {
         let project = path.and_then(|path| Project::load(path, BTreeMap::new()).ok());
         parameters.add_to(command, |name| project.as_ref().is_some_and(|project| project.may_show(name)));
     }
+}
+
+/// The folder that the CDK writes to.
+const CDK_OUTPUT: &str = "cdk.out";
+
+/// The CDK app in `folder`.
+fn app_in(folder: &Path) -> Result<Assembly, CommandError> {
+    if !Assembly::is_in(folder) {
+        let what = format!("{} is a folder, and not that of a CDK app: it has no manifest.json", folder.display());
+        return Err(CommandError::new(what).advice("name a template's file, or the folder that `cdk synth` writes"));
+    }
+    Assembly::read(folder).map_err(no_stack)
+}
+
+fn no_stack(NoStack { what, help }: NoStack) -> CommandError {
+    CommandError::new(what).advice_lines(help.as_deref())
 }
 
 /// The template of the current folder.
@@ -151,6 +209,11 @@ pub fn find() -> Result<PathBuf, CommandError> {
     found.sort();
     match found.as_slice() {
         [path] => Ok(path.clone()),
+        [] if Assembly::is_in(Path::new(CDK_OUTPUT)) => Ok(PathBuf::from(CDK_OUTPUT)),
+        [] if Path::new("cdk.json").is_file() => {
+            Err(CommandError::new("this is a CDK app, and it is not synthesised yet: there is no cdk.out")
+                .advice("run `npx cdk synth` first, or let this command do it: --app \"npx cdk synth\""))
+        }
         [] => Err("there is no template here (template.yaml, or one in templates/); name it with --template".into()),
         several => {
             let names: Vec<String> = several.iter().map(|path| path.display().to_string()).collect();

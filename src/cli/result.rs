@@ -7,20 +7,20 @@ use crate::core::plan::Plan;
 use crate::core::stack::{MASK, Output, Stack};
 use crate::core::types::{Live, Part, api, kind};
 use crate::core::words::Token;
+use crate::deploy::deployment::Deployment;
 use crate::deploy::execute::Outcome;
+use crate::deploy::exports;
 use crate::ui::{Ui, printable};
 
 /// The outputs, with the values that AWS assigned; those that hold a secret are masked, unless secrets are to be shown.
 pub fn outputs(stack: &Stack, known: &BTreeMap<Token, String>, show_secrets: bool) -> BTreeMap<String, String> {
-    let endpoints = endpoints(stack, known);
-    let value = |text: &str| {
-        let text = Token::substitute_text(text, &|token| known.get(token).cloned());
-        // Many templates spell an API's address out as AWS would make it. Where the API says itself where it is, that
-        // is what counts; on AWS the two are the same.
-        endpoints.iter().fold(text, |text, (spelled, endpoint)| text.replace(spelled, endpoint))
-    };
-    let shown = |output: &Output| if output.secret && !show_secrets { MASK.to_owned() } else { value(&output.value) };
-    stack.outputs.iter().map(|(name, output)| (name.clone(), shown(output))).collect()
+    let mut values = exports::values(stack, known);
+    for (name, value) in &mut values {
+        if stack.outputs[name].secret && !show_secrets {
+            *value = MASK.to_owned();
+        }
+    }
+    values
 }
 
 /// The outputs that are made of something that is not known, because it does not exist yet.
@@ -28,19 +28,6 @@ pub fn undeployed(stack: &Stack, known: &BTreeMap<Token, String>) -> BTreeSet<St
     let lacks = |output: &&Output| Token::find(&output.value).iter().any(|token| !known.contains_key(token));
     let outputs = stack.outputs.iter().filter(|(_, output)| lacks(output));
     outputs.map(|(name, _)| name.clone()).collect()
-}
-
-/// The address of each API as templates spell it, and as the API gives it.
-fn endpoints(stack: &Stack, known: &BTreeMap<Token, String>) -> Vec<(String, String)> {
-    let spelled = stack.resources.values().filter_map(|resource| {
-        let attribute = |name: &str| {
-            let token = Token { logical_id: resource.logical_id.clone(), attribute: name.to_owned() };
-            known.get(&token).cloned()
-        };
-        let id = attribute("Ref")?;
-        Some((resource.kind.spelled_address(&id, &stack.scope)?, attribute(api::ENDPOINT)?))
-    });
-    spelled.collect()
 }
 
 /// The URI of every stage of the stack.
@@ -93,6 +80,13 @@ pub fn failures(plan: &Plan, outcome: &Outcome, ui: &Ui) {
     for (step, error) in &outcome.failed {
         let step = &plan.steps[*step];
         ui.say(format_args!("{} ({}) failed: {error}", printable::line(&plan.label(step)), step.type_name));
+    }
+}
+
+/// Says what is going to be done with the stack's exports.
+pub fn tell_exports(deployment: &Deployment, ui: &Ui) {
+    if !deployment.exports.is_empty() {
+        ui.say(format_args!("Exports: {}", printable::line(&deployment.exports.join(", "))));
     }
 }
 

@@ -32,7 +32,7 @@ pub struct Args {
 
 impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
-        let project = if self.project.exists() { Some(self.project.read()?) } else { None };
+        let project = if self.project.exists() { Some(self.project.read(self.target.named())?) } else { None };
         self.target.stack()?;
         self.target.require_local_cloud()?;
         let (aws, stack, live) = self.target.read(project.as_ref(), ui).await?;

@@ -18,8 +18,8 @@ use crate::core::types::Live;
 use crate::core::words::Scope;
 use crate::core::words::naming::check_stack;
 use crate::deploy::project::Project;
-use crate::deploy::read;
 use crate::deploy::session::Session;
+use crate::deploy::{lookups, read};
 use crate::local::context::ACCOUNT;
 use crate::local::daemon::process::{self, RunningServer};
 use crate::local::lambda;
@@ -151,6 +151,11 @@ impl Args {
             CommandError::new(what).advice_lines(problem.help.as_deref())
         })?;
         Ok(name.to_owned())
+    }
+
+    /// The stack's name as it is given, by an option or the project's file.
+    pub fn named(&self) -> Option<&str> {
+        self.stack.as_deref().or_else(|| self.config().ok()?.stack())
     }
 
     /// Writes down beside the template what this run was given, and says so; where that cannot be done it is said, too,
@@ -397,8 +402,15 @@ impl Args {
         }
         let mut session = self.session(ui).await?;
         let scope = session.identify().await?;
-        let stack = project.map(|project| project::stack(project, scope, false, ui)).transpose()?;
+        if let Some(project) = project {
+            project.look_up(session.aws()).await;
+        }
+        let mut stack = project.map(|project| project::stack(project, scope, false, ui)).transpose()?;
         let live = session.read(stack.as_ref().map_or_else(Search::default, read::search)).await?;
+        if let Some(stack) = &mut stack {
+            lookups::of_live(session.aws(), stack, &live).await.map_err(|error| error.to_string())?;
+            ui.hide(&stack.secrets);
+        }
         Ok((Arc::clone(session.aws()), stack, live))
     }
 

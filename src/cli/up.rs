@@ -124,6 +124,10 @@ impl Args {
         if stopped {
             ui.say("Ctrl-C came after the last step had started: all steps are finished, and the stack is up.");
         }
+        if let Err(error) = deployment.publish(&outcome).await {
+            let up = Command::new("up").with(&self.desired);
+            return Err(CommandError::new(format!("the stack is up, but {error}")).hint("run it again", up));
+        }
         let result = self.succeed(deployment, &outcome, ui);
         let forgotten = self.desired.project.to_forget();
         self.desired.target.remember_parameters(&desired.remembered, &forgotten, ui)?;
@@ -168,6 +172,7 @@ impl Args {
             let view = View { secrets, colour: ui.colour(), all: false, columns: ui.columns() };
             ui.say_coloured(crate::ui::plan::text(plan, view));
         }
+        result::tell_exports(deployment, ui);
     }
 
     /// Checks the plan against the options, asks for confirmation, and keeps the stack's name for later runs.

@@ -40,7 +40,8 @@ fn rules() -> String {
 
 impl Args {
     pub(super) fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
-        let project = self.project.read()?;
+        self.project.synthesise()?;
+        let project = self.project.read(None)?;
         let problems = project.inspect(OffsetDateTime::now_utc().date());
         let (file, text) = (project.file(), project.text());
         let warnings = problems.iter().filter(|problem| problem.rule.is_some()).count();

@@ -17,7 +17,9 @@ use tokio::sync::{mpsc, watch};
 
 use super::account::{self, NoLogRole};
 use super::execute::{self, BuildError, Code, Outcome, StepEvent, Zip, Zips};
+use super::exports::{self, Unpublished};
 use super::fetch::fetch;
+use super::lookups::{self, Unresolved};
 use super::read::{self, ReadError};
 use super::session::{Session, Task};
 use crate::aws::client::{Aws, CallError};
@@ -75,6 +77,10 @@ pub enum NoPlan {
     Impossible { errors: Vec<PlanError>, secrets: Secrets },
     #[error(transparent)]
     NoLogRole(#[from] NoLogRole),
+    #[error(transparent)]
+    Unresolved(#[from] Unresolved),
+    #[error(transparent)]
+    Unpublished(#[from] Unpublished),
     /// Something else than the build, which had failed, too.
     #[error("{why}")]
     AndUnbuilt { why: Box<NoPlan>, build: BuildError },
@@ -86,7 +92,9 @@ impl NoPlan {
         match self {
             Self::Impossible { secrets, .. } => Some(secrets),
             Self::AndUnbuilt { why, .. } => why.secrets(),
-            Self::Unread(_) | Self::Unbuilt(_) | Self::NoLogRole(_) => None,
+            Self::Unread(_) | Self::Unbuilt(_) | Self::NoLogRole(_) | Self::Unresolved(_) | Self::Unpublished(_) => {
+                None
+            }
         }
     }
 }
@@ -101,6 +109,8 @@ pub struct Deployment {
     /// What must not be shown.
     pub secrets: Secrets,
     pub plan: Plan,
+    /// What is going to be done with the stack's exports: `+ NAME`, `~ NAME`, `- NAME`.
+    pub exports: Vec<String>,
     /// Why the account's settings could not be read, if a stage writes logs: then API Gateway's answer shows whether it may.
     pub account_unread: Option<CallError>,
     code: Code,
@@ -193,6 +203,7 @@ impl Deployment {
             live,
             secrets: Secrets::default(),
             plan: Plan::default(),
+            exports: Vec::new(),
             account_unread,
             code,
             _building: building,
@@ -319,7 +330,17 @@ impl Deployment {
         execute::run(Arc::clone(self.session.aws()), plan_rollback, code, events, stop).await
     }
 
+    /// Publishes what the stack, which is up, exports.
+    ///
+    /// # Errors
+    /// Why it could not.
+    pub async fn publish(&self, outcome: &Outcome) -> Result<(), Unpublished> {
+        exports::publish(self.session.aws(), &self.stack, &self.plan, &self.live, outcome).await
+    }
+
     async fn make_plan(&mut self, with_code: bool) -> Result<(), NoPlan> {
+        let aws = Arc::clone(self.session.aws());
+        lookups::of_live(&aws, &mut self.stack, &self.live).await?;
         self.secrets = plan::secrets(&self.stack, &self.live);
         let code = match with_code {
             true => self.code.all().await?,
@@ -334,6 +355,7 @@ impl Deployment {
         // Without AWS's delays an integration that was begun has ended before anything can be removed.
         let drains = self.options.drain && self.session.aws().has_quotas();
         self.plan = if drains { plan } else { plan.without_drain() };
+        self.exports = exports::planned(&self.stack, &self.plan, &self.live)?;
         Ok(())
     }
 }

@@ -12,10 +12,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::lookups;
 use crate::aws::client::{Aws, Meaning, STEP};
 use crate::aws::providers::{Context, Provider, ResourceError, provider};
 use crate::core::plan::cycles::cycle;
 use crate::core::plan::{Action, Executed, Plan, Step};
+use crate::core::stack::Secrets;
 use crate::core::types::{Created, Desired, Owner, S3Object, Upload};
 use crate::core::words::Token;
 use crate::package::{Artifact, PackageError};
@@ -349,7 +351,15 @@ impl Run<'_> {
         self.tasks.spawn(STEP.scope(index, async move {
             let note = move |text| drop(events.send(StepEvent::Waiting { step: index, text }));
             let cx = Context { aws: &aws, note: &note };
-            Report::Made(index, carry_out(cx, provider, &step, desired, &code, &backups).await)
+            let (desired, secrets) = match desired {
+                Some(desired) => match lookups::of_step(&aws, desired).await {
+                    Ok((desired, secrets)) => (Some(desired), secrets),
+                    Err(why) => return Report::Made(index, Err(ResourceError::Failed(why))),
+                },
+                None => (None, Secrets::default()),
+            };
+            let made = carry_out(cx, provider, &step, desired, &code, &backups).await;
+            Report::Made(index, made.map_err(|error| error.masked(|text| secrets.mask(text))))
         }));
     }
 

@@ -2,11 +2,14 @@
 //! says is carried out, and what failed is undone.
 
 pub mod account;
+pub mod assembly;
 pub mod code;
 pub mod deployment;
 pub mod execute;
+pub mod exports;
 pub mod fetch;
 pub mod logs;
+pub mod lookups;
 pub mod project;
 pub mod read;
 pub mod removal;

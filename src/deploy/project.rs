@@ -5,12 +5,16 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
+use std::sync::{PoisonError, RwLock};
 
 use serde_json::Value;
 use time::Date;
 
+use super::assembly::{Assembly, AssemblyStack};
+use super::lookups;
+use crate::aws::client::Aws;
 use crate::core::lint;
-use crate::core::stack::{self, Secrets, Stack};
+use crate::core::stack::{self, Lookups, Secrets, Stack};
 use crate::core::template::{self, Parameter, Template};
 use crate::core::types::S3Object;
 use crate::core::types::tags::Tags;
@@ -33,6 +37,12 @@ pub struct Project {
     parameters: BTreeMap<String, String>,
     /// Tags for every resource.
     tags: Tags,
+    /// The names and templates of the other stacks of the app that it belongs to.
+    others: Vec<(String, PathBuf)>,
+    /// The account and the region that the app was synthesised for.
+    synthesised_for: (Option<String>, Option<String>),
+    /// What was looked up outside of the template so far.
+    lookups: RwLock<Lookups>,
 }
 
 impl Project {
@@ -50,7 +60,16 @@ impl Project {
         if let Ok(template) = &mut template {
             read_files(&path, template);
         }
-        Self { template, path, text, parameters, tags: Tags::new() }
+        Self {
+            template,
+            path,
+            text,
+            parameters,
+            tags: Tags::new(),
+            others: Vec::new(),
+            synthesised_for: (None, None),
+            lookups: RwLock::default(),
+        }
     }
 
     /// The stack that the template describes in `scope`.
@@ -62,9 +81,60 @@ impl Project {
     }
 
     fn survey(&self, scope: &Scope) -> Result<stack::Survey, Vec<Problem>> {
-        let mut survey = stack::survey(self.template.clone()?, &self.parameters, scope);
+        let lookups = self.lookups.read().unwrap_or_else(PoisonError::into_inner);
+        let mut survey = stack::survey_with(self.template.clone()?, &self.parameters, scope, &lookups);
         survey.stack.tags = self.tags.clone();
         Ok(survey)
+    }
+
+    /// Looks up what the template needs from outside of it, in the account that `aws` calls. What is not there is a problem of
+    /// the template's: `stack` has it.
+    pub async fn look_up(&self, aws: &Aws) {
+        let text = self.text();
+        if !["ImportValue", "{{resolve:", "AWS::SSM::Parameter::Value<"].iter().any(|word| text.contains(word)) {
+            return;
+        }
+        // A name may be made of a value.
+        while let Ok(survey) = self.survey(aws.scope()) {
+            if survey.lacking.is_empty() {
+                return;
+            }
+            let mut found = lookups::ask(aws, survey.lacking).await;
+            found.explain(|name| {
+                let stack = self.exporter(name)?;
+                Some(format!("the stack {stack} of this app exports it: deploy that first"))
+            });
+            self.lookups.write().unwrap_or_else(PoisonError::into_inner).extend(found);
+        }
+    }
+
+    /// The same project as one of a CDK app, whose template is that of `stack`.
+    #[must_use]
+    pub fn of_app(self, app: &Assembly, stack: &AssemblyStack) -> Self {
+        let others = app.stacks.iter().filter(|other| *other != stack);
+        let others = others.map(|other| (other.name.clone(), other.template.clone())).collect();
+        Self { others, synthesised_for: (stack.account.clone(), stack.region.clone()), ..self }
+    }
+
+    /// Where the template was synthesised for, if that is not `scope`: what it has looked up there may not fit here.
+    pub fn is_for_elsewhere(&self, scope: &Scope) -> Option<String> {
+        let (account, region) = &self.synthesised_for;
+        let differs = |known: &Option<String>, here: &str| known.as_ref().is_some_and(|known| known != here);
+        let (account, region) = match (differs(account, &scope.account), differs(region, &scope.region)) {
+            (false, false) => return None,
+            _ => (account.as_deref().unwrap_or("any account"), region.as_deref().unwrap_or("any region")),
+        };
+        Some(format!("the app was synthesised for {account}, {region}"))
+    }
+
+    /// The stack of the same app whose template exports a value under this name.
+    fn exporter(&self, export: &str) -> Option<&str> {
+        let exports = |path: &Path| {
+            let template = template::parse(&read(path).ok()?).ok()?;
+            let mut names = template.outputs.values().filter_map(|output| output.export.as_ref()?.get("Name"));
+            names.any(|name| name == export).then_some(())
+        };
+        self.others.iter().find(|(_, path)| exports(path).is_some()).map(|(name, _)| name.as_str())
     }
 
     /// The same project, whose resources shall all have these tags.
@@ -84,11 +154,16 @@ impl Project {
     /// # Errors
     /// Everything that is wrong with the template, its parameters and the code that it names, in the order of the text.
     pub fn stack_with_code(&self, scope: &Scope) -> Result<Stack, Vec<Problem>> {
-        let mut survey = self.survey(scope)?;
+        let survey = self.survey(scope)?;
+        self.with_code(survey).finish()
+    }
+
+    /// The same with what is wrong with the code.
+    fn with_code(&self, mut survey: stack::Survey) -> stack::Survey {
         let mut wrong = self.wrong_code(&survey.stack);
         wrong.iter_mut().for_each(|problem| survey.stack.secrets.mask_problem(problem));
         survey.problems.extend(wrong);
-        survey.finish()
+        survey
     }
 
     /// Whether the template is valid, as far as that is known before the account is; `with_code`, also whether the code
@@ -103,10 +178,13 @@ impl Project {
             region: region.unwrap_or("us-east-1").to_owned(),
             partition: "aws".to_owned(),
         };
-        match if with_code { self.stack_with_code(&scope) } else { self.stack(&scope) } {
-            Err(problems) if !self.hangs_on_scope() => Err(problems),
-            _ => Ok(()),
+        let survey = self.survey(&scope)?;
+        // Which resources there are is known when AWS has been asked.
+        if survey.undecided || self.hangs_on_scope() {
+            return Ok(());
         }
+        let survey = if with_code { self.with_code(survey) } else { survey };
+        survey.finish().map(drop)
     }
 
     /// All that is wrong with the template and all that is doubtful on the day `today`, in the order of the text.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use super::execute::{self, Code, Outcome, StepEvent, Zips};
+use super::exports::{self, Unpublished};
 use super::read::{self, ReadError};
 use super::session::Session;
 use crate::aws::client::Aws;
@@ -66,6 +67,19 @@ impl Removal {
     /// Carries out the plan. When `stop` turns true, running steps finish and no others start.
     pub async fn carry_out(&self, events: mpsc::UnboundedSender<StepEvent>, stop: watch::Receiver<bool>) -> Outcome {
         execute::run(Arc::clone(self.session.aws()), &self.plan, Code::ready(Zips::new()), events, stop).await
+    }
+
+    /// Whether what stays records exports of the stack.
+    pub fn leaves_exports(&self) -> bool {
+        exports::are_left_behind(&self.plan)
+    }
+
+    /// Takes back what the stack exported, where what records it stays.
+    ///
+    /// # Errors
+    /// Why it could not.
+    pub async fn withdraw_exports(&self) -> Result<(), Unpublished> {
+        exports::withdraw(self.session.aws(), &self.plan).await
     }
 
     /// Reads the resources again, and plans to delete them. Returns `false` after the last search.

@@ -38,6 +38,7 @@ impl Service for CloudFormation {
     const OPERATIONS: &'static [Row<Self>] = &[
         Row::<Self>::named("DescribeStackResources", Reads, Needs(on_stack), describe_stack_resources),
         Row::<Self>::named("DescribeStacks", Reads, Needs(on_stack), describe_stacks),
+        Row::<Self>::named("ListExports", Reads, Needs(on_stack), list_exports),
         Row::<Self>::named("ListStacks", Reads, Needs(on_stack), list_stacks),
     ];
 
@@ -55,6 +56,10 @@ fn on_stack(call: &ServiceCall) -> Vec<Need> {
         None => "*".to_owned(),
     };
     vec![Need::new(format!("cloudformation:{}", call.operation.name), resource)]
+}
+
+fn list_exports(_query: &Query) -> Result<Xml, ApiError> {
+    Ok(Xml::new().list("Exports", []))
 }
 
 fn list_stacks(_query: &Query) -> Result<Xml, ApiError> {
@@ -89,7 +94,9 @@ mod tests {
 
     #[tokio::test]
     async fn there_are_no_stacks() {
-        for (operation, list) in [("ListStacks", "StackSummaries"), ("DescribeStacks", "Stacks")] {
+        for (operation, list) in
+            [("ListExports", "Exports"), ("ListStacks", "StackSummaries"), ("DescribeStacks", "Stacks")]
+        {
             let xml = call(&CloudFormation, None, operation, &[]).await.unwrap();
             assert!(xml.contains(&format!("<{list}></{list}>")), "{xml}");
         }

@@ -61,6 +61,46 @@ def test_sts(aws, name):
         aws.client("iam").delete_role(RoleName=name)
 
 
+def test_parameters(aws, name):
+    ssm = aws.client("ssm")
+    path = f"/{name}/origin"
+    ssm.put_parameter(Name=path, Value="one", Type="String")
+    try:
+        with pytest.raises(ssm.exceptions.ParameterAlreadyExists):
+            ssm.put_parameter(Name=path, Value="two", Type="String")
+        assert ssm.put_parameter(Name=path, Value="two", Type="String", Overwrite=True)["Version"] == 2
+        assert ssm.get_parameter(Name=path)["Parameter"]["Value"] == "two"
+        assert ssm.get_parameter(Name=f"{path}:1")["Parameter"]["Value"] == "one"
+        found = ssm.get_parameters(Names=[path, f"/{name}/none"])
+        assert [one["Name"] for one in found["Parameters"]] == [path]
+        assert found["InvalidParameters"] == [f"/{name}/none"]
+        for number in range(11):
+            ssm.put_parameter(Name=f"/{name}/many/{number:02}", Value=str(number), Type="SecureString")
+        found = pages(ssm, "get_parameters_by_path", "Parameters", 10, Path=f"/{name}", Recursive=True, WithDecryption=True)
+        assert_paged(found, 10, [path, *(f"/{name}/many/{number:02}" for number in range(11))], lambda one: one["Name"])
+    finally:
+        for page in ssm.get_paginator("get_parameters_by_path").paginate(Path=f"/{name}", Recursive=True):
+            for one in page["Parameters"]:
+                ssm.delete_parameter(Name=one["Name"])
+    with pytest.raises(ssm.exceptions.ParameterNotFound):
+        ssm.get_parameter(Name=path)
+
+
+def test_secrets(aws, name):
+    secrets = aws.client("secretsmanager")
+    made = secrets.create_secret(Name=name, SecretString='{"password": "one"}')
+    try:
+        secrets.put_secret_value(SecretId=name, SecretString="two")
+        assert secrets.get_secret_value(SecretId=made["ARN"])["SecretString"] == "two"
+        previous = secrets.get_secret_value(SecretId=name, VersionStage="AWSPREVIOUS")
+        assert (previous["VersionId"], previous["SecretString"]) == (made["VersionId"], '{"password": "one"}')
+        assert secrets.describe_secret(SecretId=name)["VersionIdsToStages"][made["VersionId"]] == ["AWSPREVIOUS"]
+    finally:
+        secrets.delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)
+    with pytest.raises(secrets.exceptions.ResourceNotFoundException):
+        secrets.get_secret_value(SecretId=name)
+
+
 def test_cloudformation_has_no_stacks(aws):
     cloudformation = aws.client("cloudformation")
     assert cloudformation.describe_stacks()["Stacks"] == []

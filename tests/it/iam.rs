@@ -182,6 +182,58 @@ async fn a_gateway_is_deployed_and_deleted_with_its_policy() {
     deploy_and_delete(&cloud).await;
 }
 
+/// Looks up a parameter, a secret and an export, and exports something itself.
+const LOOKS_UP: &str = "
+Parameters:
+  Days: {Type: 'AWS::SSM::Parameter::Value<String>', Default: /days}
+Resources:
+  Log:
+    Type: AWS::Logs::LogGroup
+    Properties:
+      RetentionInDays: !Ref Days
+      Tags:
+        - {Key: token, Value: '{{resolve:secretsmanager:token}}'}
+        - {Key: imported, Value: !ImportValue imported}
+Outputs:
+  Log: {Value: !Ref Log, Export: {Name: log}}
+";
+
+#[tokio::test]
+async fn a_stack_that_looks_values_up_and_exports_one_is_deployed_with_its_policy() {
+    let cloud = cloud().await;
+    let own = LOOKS_UP.find("Outputs").unwrap();
+    let exporter = "
+Resources:
+  Api: {Type: AWS::ApiGatewayV2::Api, Properties: {Name: other, ProtocolType: WEBSOCKET, RouteSelectionExpression: $request.body.action}}
+Outputs: {Api: {Value: !Ref Api, Export: {Name: imported}}}
+";
+    std::fs::write(cloud.folder().join("exporter.yaml"), exporter).unwrap();
+    std::fs::write(cloud.folder().join("template.yaml"), LOOKS_UP).unwrap();
+    cloud.json_call("ssm", "AmazonSSM.PutParameter", &json!({"Name": "/days", "Value": "7", "Type": "String"}));
+    cloud.json_call(
+        "secretsmanager",
+        "secretsmanager.CreateSecret",
+        &json!({"Name": "token", "SecretString": "hush-hush"}),
+    );
+    as_administrator(&cloud, &["up", "--yes", "--stack", "other", "--template", "exporter.yaml"]).ok();
+    let making = policy(&cloud, &[]);
+    suffices(&cloud, "up", &making).await;
+    suffices(&cloud, "up", &policy(&cloud, &[])).await;
+    // The export is taken back.
+    std::fs::write(cloud.folder().join("template.yaml"), &LOOKS_UP[..own]).unwrap();
+    suffices(&cloud, "up", &making).await;
+    suffices(&cloud, "down", &policy(&cloud, &["--down"])).await;
+    // Without the permission to read it, it is said what is missing.
+    std::fs::write(cloud.folder().join("template.yaml"), LOOKS_UP).unwrap();
+    for (one, rest) in each_without_one(&making) {
+        let reads = ["ssm:GetParameters", "secretsmanager:GetSecretValue"];
+        let Some(action) = reads.into_iter().find(|action| one.to_string().contains(action)) else { continue };
+        grant(&cloud, &rest).await;
+        let refused = as_deployer(&cloud, &["up", "--yes"]).await.exits(1).stderr;
+        assert!(refused.contains(REFUSED) && refused.contains(action), "{refused}");
+    }
+}
+
 /// The path of a property, and its change.
 type Change = (&'static str, fn(&mut Template));
 

@@ -24,6 +24,7 @@ mod live_traffic;
 mod local_cloud;
 mod local_process;
 mod logs;
+mod lookups;
 mod manners;
 mod minimal_change;
 mod mistakes;

@@ -57,13 +57,14 @@ fn an_option_counts_before_its_variable_that_before_the_environment_and_that_bef
         ("endpoint_url", "--endpoint-url", "AWS_ENDPOINT_URL"),
         ("data", "--data", "WSCHAT_LOCAL_DIR"),
         ("template", "--template", "WSCHAT_TEMPLATE"),
+        ("app", "--app", "WSCHAT_APP"),
         ("parameters.Days", "--parameter", "WSCHAT_PARAMETER_Days"),
         ("tags.team", "--tag", "WSCHAT_TAGS"),
     ];
     let lines = |source: &str| {
         format!(
             "stack = \"{source}\"\nregion = \"{source}\"\nprofile = \"{source}\"\nendpoint_url = \"{source}\"\n\
-             data = \"{source}\"\ntemplate = \"{source}\"\nparameters = {{ Days = \"{source}\" }}\ntags = {{ team = \"{source}\" }}\n"
+             data = \"{source}\"\ntemplate = \"{source}\"\napp = \"{source}\"\nparameters = {{ Days = \"{source}\" }}\ntags = {{ team = \"{source}\" }}\n"
         )
     };
     let folder = project(&format!("[default]\n{}[env.other]\n{}", lines("default"), lines("environment")));

@@ -167,6 +167,19 @@ impl Aws {
         Ok(body.to_bytes())
     }
 
+    /// Whether calls go to the local cloud.
+    pub fn is_local(&self) -> bool {
+        self.settings.is_none()
+    }
+
+    pub(super) fn settings(&self) -> Option<&Settings> {
+        self.settings.as_ref()
+    }
+
+    pub(super) fn network(&self) -> &Arc<Network> {
+        &self.network
+    }
+
     /// The requests sent so far.
     pub fn records(&self) -> Vec<Record> {
         self.records.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()

@@ -46,6 +46,8 @@ const SERVICES: &[&str] = &[
     "CloudFormation",
     "Resource Groups Tagging API",
     "S3",
+    "SSM",
+    "Secrets Manager",
     "SSO",
     "SSO OIDC",
 ];
@@ -137,6 +139,15 @@ impl Settings {
             config.service_config()?.load_config(key.build().ok()?)
         };
         SERVICES.iter().filter_map(url).map(|url| (setting.clone(), url)).collect()
+    }
+
+    /// The endpoint that is configured for one service alone; `None` where another setting counts.
+    pub fn endpoint(&self, service: &str, config: &SdkConfig) -> Option<String> {
+        if self.endpoint_url.is_some() {
+            return None;
+        }
+        let key = ServiceConfigKey::builder().service_id(service).profile("endpoint_url").env("AWS_ENDPOINT_URL");
+        config.service_config()?.load_config(key.build().ok()?)
     }
 
     /// A note before the region is used: as in AWS's CLI, the environment's region wins over the profile's.

@@ -106,6 +106,10 @@ impl Provider for Api {
         Ok(())
     }
 
+    async fn record(&self, aws: &Aws, id: &str, set: Tags, removed: Vec<String>) -> Result<(), ResourceError> {
+        Ok(set_own_tags(aws, id, set, removed).await?)
+    }
+
     async fn delete(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError> {
         let aws = cx.aws;
         let id = live.physical_id.as_str();
@@ -142,6 +146,15 @@ async fn list(aws: &Aws) -> Result<Vec<Live>, CallError> {
     let age = |api: &sdk::Api| api.created_date.map_or((0, 0), |date| (date.secs(), date.subsec_nanos()));
     apis.sort_by(|one, other| (age(one), &one.api_id).cmp(&(age(other), &other.api_id)));
     Ok(apis.into_iter().map(|api| live(aws, api)).collect())
+}
+
+/// The tags of every API of the region.
+pub(super) async fn tags(aws: &Aws) -> Result<Vec<Tags>, CallError> {
+    let tags = |live: Live| -> Tags {
+        let own: Tags = serde_json::from_value(live.properties["Tags"].clone()).unwrap_or_default();
+        own.into_iter().chain(live.attributes.into_iter().filter(|(key, _)| tags::is_export(key))).collect()
+    };
+    Ok(list(aws).await?.into_iter().map(tags).collect())
 }
 
 /// Settles in a reading which APIs with the stack's tags are the stack's. Tags can be copied with an API or by hand; so

@@ -19,7 +19,7 @@ use super::{Context, Discovery, Provider, ResourceError, Search, tagged};
 use crate::aws::client::{Aws, AwsCall, CallError, Meaning};
 use crate::core::types::cloud_control::{self, CloudControlled, IDENTIFIER, kind};
 use crate::core::types::tags::{self, Tags};
-use crate::core::types::{Created, Desired, Live, Owner, ResourceView};
+use crate::core::types::{Created, Desired, Kind, Live, Naming, Owner, ResourceView};
 use crate::core::words::Scope;
 
 /// What could not be read, where it is no single type.
@@ -66,7 +66,8 @@ pub async fn list(aws: &Aws, discovery: &Discovery) -> Result<Reading, Unread> {
     let by_tags = async {
         let (tagged, is_recording) = match discovery.tagged(aws).await {
             Ok(tagged) => {
-                let is_recording = tagged.all.iter().any(|(_, tags)| tags.keys().any(|key| tags::is_record(key)));
+                let is_recording =
+                    tagged.all.iter().any(|(_, tags)| tags.keys().any(|key| key.starts_with(tags::RESOURCE)));
                 (of_cloud_control(aws, &tagged.all), is_recording)
             }
             Err(error) if error.is(Meaning::Denied) && !needs_tags(discovery.wait().await) => (Vec::new(), false),
@@ -296,6 +297,14 @@ async fn identifiers_of_type(aws: &Aws, kind: &CloudControlled) -> Result<Vec<St
     Ok(found.into_iter().filter_map(|one| one.identifier).collect())
 }
 
+impl CloudControlled {
+    /// Whether nothing but a name is known of a resource that Cloud Control identifies by something else.
+    fn is_named_alone(&self, live: &Live) -> bool {
+        let is_name = |naming: Naming| self.schema.identifier == [naming.property];
+        !live.attributes.contains_key(IDENTIFIER) && self.naming().is_some_and(|naming| !is_name(naming))
+    }
+}
+
 #[async_trait]
 impl Provider for CloudControlled {
     /// `list` of this module finds them, for all types at once.
@@ -310,8 +319,6 @@ impl Provider for CloudControlled {
     }
 
     async fn find(&self, cx: Context<'_>, desired: &Desired) -> Result<Option<Live>, ResourceError> {
-        use crate::core::types::Kind;
-
         let Some(itself) = kind(self.schema.type_name) else { return Ok(None) };
         if !self.is_tagged() {
             return recorded::find(cx.aws, itself, desired).await;
@@ -371,8 +378,14 @@ impl Provider for CloudControlled {
     }
 
     async fn delete(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError> {
+        // A run that may not read what it has made knows the name alone.
+        let named = match kind(self.schema.type_name) {
+            Some(itself) if self.is_named_alone(live) => by_name(cx.aws, itself, &live.physical_id).await?,
+            _ => None,
+        };
+        let named = named.filter(|named| named.owner == Owner::Stack);
         if !live.is_absent() {
-            self.delete_by_identifier(cx, identifier(live)).await?;
+            self.delete_by_identifier(cx, identifier(named.as_ref().unwrap_or(live))).await?;
         }
         recorded::forget(cx.aws, live).await
     }

@@ -238,19 +238,11 @@ impl Provider for Function {
         let arn = arn(aws.scope(), name);
         let (set, mut removed) = tags::difference(&from.tags, &to.tags);
         removed.retain(|key| key != tags::VERSIONS);
-        if !set.is_empty() {
-            aws.call(AwsCall::new("lambda", "TagResource").repeatable(), || {
-                aws.lambda.tag_resource().resource(&arn).set_tags(Some(set.clone().into_iter().collect())).send()
-            })
-            .await?;
-        }
-        if !removed.is_empty() {
-            aws.call(AwsCall::new("lambda", "UntagResource").repeatable(), || {
-                aws.lambda.untag_resource().resource(&arn).set_tag_keys(Some(removed.clone())).send()
-            })
-            .await?;
-        }
-        Ok(())
+        set_tags(aws, &arn, set, removed).await
+    }
+
+    async fn record(&self, aws: &Aws, id: &str, set: Tags, removed: Vec<String>) -> Result<(), ResourceError> {
+        set_tags(aws, &arn(aws.scope(), id), set, removed).await
     }
 
     async fn backup(&self, cx: Context<'_>, live: &Live, desired: &Desired) -> Option<Bytes> {
@@ -453,6 +445,22 @@ pub(super) async fn policy(aws: &Aws, name: &str, alias: Option<&str>) -> Result
         Err(error) if error.is(Meaning::NotFound) => Ok(String::new()),
         Err(error) => Err(error),
     }
+}
+
+async fn set_tags(aws: &Aws, arn: &str, set: Tags, removed: Vec<String>) -> Result<(), ResourceError> {
+    if !set.is_empty() {
+        aws.call(AwsCall::new("lambda", "TagResource").repeatable(), || {
+            aws.lambda.tag_resource().resource(arn).set_tags(Some(set.clone().into_iter().collect())).send()
+        })
+        .await?;
+    }
+    if !removed.is_empty() {
+        aws.call(AwsCall::new("lambda", "UntagResource").repeatable(), || {
+            aws.lambda.untag_resource().resource(arn).set_tag_keys(Some(removed.clone())).send()
+        })
+        .await?;
+    }
+    Ok(())
 }
 
 /// A function as it is, whosever it is; `None` where there is none.

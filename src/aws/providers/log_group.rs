@@ -105,19 +105,11 @@ impl Provider for LogGroup {
         }
         let arn = arn(aws.scope(), &live.physical_id);
         let (set, removed) = tags::difference(&from.tags, &to.tags);
-        if !set.is_empty() {
-            aws.call(AwsCall::new("logs", "TagResource").repeatable(), || {
-                aws.logs.tag_resource().resource_arn(&arn).set_tags(Some(set.clone().into_iter().collect())).send()
-            })
-            .await?;
-        }
-        if !removed.is_empty() {
-            aws.call(AwsCall::new("logs", "UntagResource").repeatable(), || {
-                aws.logs.untag_resource().resource_arn(&arn).set_tag_keys(Some(removed.clone())).send()
-            })
-            .await?;
-        }
-        Ok(())
+        set_tags(aws, &arn, set, removed).await
+    }
+
+    async fn record(&self, aws: &Aws, id: &str, set: Tags, removed: Vec<String>) -> Result<(), ResourceError> {
+        set_tags(aws, &arn(aws.scope(), id), set, removed).await
     }
 
     async fn delete(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError> {
@@ -191,9 +183,25 @@ async fn live(aws: &Aws, search: &Search, group: sdk::LogGroup) -> Result<Option
         logical_id: tags.get(tags::LOGICAL_ID).cloned(),
         owner,
         deletion_policy: tags::deletion_policy(&tags),
-        attributes: created(aws.scope(), &name).attributes,
+        attributes: created(aws.scope(), &name).attributes.into_iter().chain(tags::records(&tags)).collect(),
         ..Live::new(TYPE, &name, to_value(&props))
     }))
+}
+
+async fn set_tags(aws: &Aws, arn: &str, set: Tags, removed: Vec<String>) -> Result<(), ResourceError> {
+    if !set.is_empty() {
+        aws.call(AwsCall::new("logs", "TagResource").repeatable(), || {
+            aws.logs.tag_resource().resource_arn(arn).set_tags(Some(set.clone().into_iter().collect())).send()
+        })
+        .await?;
+    }
+    if !removed.is_empty() {
+        aws.call(AwsCall::new("logs", "UntagResource").repeatable(), || {
+            aws.logs.untag_resource().resource_arn(arn).set_tag_keys(Some(removed.clone())).send()
+        })
+        .await?;
+    }
+    Ok(())
 }
 
 async fn set_retention(aws: &Aws, name: &str, days: Option<i32>) -> Result<(), ResourceError> {

@@ -12,6 +12,7 @@ pub mod cloud_control;
 mod deployment;
 mod domain_name;
 mod event_source_mapping;
+pub mod exports;
 mod foreign_permission;
 mod function;
 mod gateway_account;
@@ -32,6 +33,7 @@ mod role;
 mod route;
 mod route_response;
 mod stage;
+pub mod stored;
 mod table;
 mod tagged;
 mod version;
@@ -46,6 +48,7 @@ use tokio::sync::{OnceCell, SetOnce};
 
 use super::client::{Aws, CallError, Meaning};
 use crate::core::iam::document::Document;
+use crate::core::types::tags::Tags;
 use crate::core::types::{Created, Desired, Kind, Live, PropertyError, ResourceView};
 use crate::core::words::Scope;
 
@@ -94,6 +97,15 @@ pub enum ResourceError {
 }
 
 impl ResourceError {
+    /// The same with its message changed: secrets masked.
+    #[must_use]
+    pub fn masked(self, mask: impl FnOnce(&str) -> String) -> Self {
+        match self {
+            Self::Call(error) => Self::Call(CallError { message: mask(&error.message), ..error }),
+            Self::Failed(text) => Self::Failed(mask(&text)),
+        }
+    }
+
     /// The call that did not succeed, if it was one.
     pub fn call(&self) -> Option<&CallError> {
         match self {
@@ -235,6 +247,17 @@ pub trait Provider: Kind {
     /// # Errors
     /// What AWS refused.
     async fn update(&self, cx: Context<'_>, live: &Live, desired: &Desired) -> Result<(), ResourceError>;
+
+    /// Sets and removes tags of a resource that record what belongs to the stack and has no tags itself (`Kind::keeps_records`).
+    ///
+    /// # Errors
+    /// What AWS refused.
+    async fn record(&self, _aws: &Aws, _id: &str, _set: Tags, _removed: Vec<String>) -> Result<(), ResourceError> {
+        Err(ResourceError::Failed(format!(
+            "internal error: {} keeps no records (please report this)",
+            self.type_name()
+        )))
+    }
 
     /// Removes it and waits until it is gone; one that is gone already is no error.
     ///

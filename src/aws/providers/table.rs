@@ -105,6 +105,10 @@ impl Provider for Table {
         Ok(())
     }
 
+    async fn record(&self, aws: &Aws, id: &str, set: Tags, removed: Vec<String>) -> Result<(), ResourceError> {
+        set_tags(aws, &aws.scope().arn("dynamodb", &format!("table/{id}")), set, removed).await
+    }
+
     async fn update(&self, cx: Context<'_>, live: &Live, desired: &Desired) -> Result<(), ResourceError> {
         let aws = cx.aws;
         let name = &live.physical_id;
@@ -112,19 +116,7 @@ impl Provider for Table {
         let to: Props = desired.read()?;
         let arn = aws.scope().arn("dynamodb", &format!("table/{name}"));
         let (set, removed) = tags::difference(&from.tags, &to.tags);
-        if !set.is_empty() {
-            let tags = sdk_tags(&set)?;
-            aws.call(AwsCall::new("dynamodb", "TagResource").repeatable(), || {
-                aws.dynamodb.tag_resource().resource_arn(&arn).set_tags(Some(tags.clone())).send()
-            })
-            .await?;
-        }
-        if !removed.is_empty() {
-            aws.call(AwsCall::new("dynamodb", "UntagResource").repeatable(), || {
-                aws.dynamodb.untag_resource().resource_arn(&arn).set_tag_keys(Some(removed.clone())).send()
-            })
-            .await?;
-        }
+        set_tags(aws, &arn, set, removed).await?;
         for change in table_changes(aws, name, &from, &to)? {
             wait_until_active(cx, name).await?;
             aws.call(AwsCall::new("dynamodb", "UpdateTable").repeatable(), || change.clone().send()).await?;
@@ -264,6 +256,23 @@ async fn read_if_ours(aws: &Aws, name: &str) -> Result<Option<Live>, ResourceErr
     }
 }
 
+async fn set_tags(aws: &Aws, arn: &str, set: Tags, removed: Vec<String>) -> Result<(), ResourceError> {
+    if !set.is_empty() {
+        let tags = sdk_tags(&set)?;
+        aws.call(AwsCall::new("dynamodb", "TagResource").repeatable(), || {
+            aws.dynamodb.tag_resource().resource_arn(arn).set_tags(Some(tags.clone())).send()
+        })
+        .await?;
+    }
+    if !removed.is_empty() {
+        aws.call(AwsCall::new("dynamodb", "UntagResource").repeatable(), || {
+            aws.dynamodb.untag_resource().resource_arn(arn).set_tag_keys(Some(removed.clone())).send()
+        })
+        .await?;
+    }
+    Ok(())
+}
+
 async fn read(aws: &Aws, name: &str) -> Result<Option<Live>, ResourceError> {
     let (table, tags, settings) = tokio::join!(read_table(aws, name), read_tags(aws, name), read_settings(aws, name));
     let (Some(table), Some(tags)) = (table?, tags?) else { return Ok(None) };
@@ -282,7 +291,7 @@ async fn read(aws: &Aws, name: &str) -> Result<Option<Live>, ResourceError> {
         logical_id: tags.get(tags::LOGICAL_ID).cloned(),
         owner: tags::owner(&tags, aws.scope()),
         deletion_policy: tags::deletion_policy(&tags),
-        attributes: created.attributes,
+        attributes: created.attributes.into_iter().chain(tags::records(&tags)).collect(),
         ..Live::new(TYPE, name, to_value(&props.canonical())).health(health)
     }))
 }

@@ -78,6 +78,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("local.host", "host", Variables::Own("WSCHAT_LOCAL_HOST"), Form::Text, "loopback alone"),
     setting("local.origins", "origin", Variables::Own("WSCHAT_LOCAL_ORIGINS"), Form::Texts, "none"),
     setting("template", "template", Variables::Own("WSCHAT_TEMPLATE"), Form::Path, "the one that is found"),
+    setting("app", "app", Variables::Own("WSCHAT_APP"), Form::Text, "none"),
     setting("parameters", "parameter", Variables::Each("WSCHAT_PARAMETER_"), Form::Table, "the template's"),
     setting("parameter_files", "parameter-file", Variables::Own("WSCHAT_PARAMS_FILE"), Form::Paths, "none"),
     setting("tags", "tag", Variables::Own("WSCHAT_TAGS"), Form::Table, "none"),

@@ -27,7 +27,7 @@ impl Args {
         let mut settings: Vec<Setting> = Vec::new();
         for Effective { key, value, from } in effective {
             match key {
-                "parameters" => settings.extend(parameters(&desired.project)?),
+                "parameters" => settings.extend(parameters(&desired.project, target.named())?),
                 "tags" => settings.extend(desired.project.tags()?.into_iter().map(|(name, value)| Setting {
                     from: if desired.project.gives_tag(&name) {
                         "--tag or WSCHAT_TAGS".to_owned()
@@ -59,8 +59,8 @@ impl Args {
 }
 
 /// The parameters that have values, secrets masked.
-fn parameters(project: &crate::cli::project::Args) -> Result<Vec<Setting>, CommandError> {
-    let template = if project.exists() { Some(project.read()?) } else { None };
+fn parameters(project: &crate::cli::project::Args, stack: Option<&str>) -> Result<Vec<Setting>, CommandError> {
+    let template = if project.exists() { Some(project.read(stack)?) } else { None };
     let given = project.parameters.sources()?.into_iter();
     Ok(given
         .map(|(name, given)| {

@@ -365,7 +365,8 @@ impl<'a> Rounds<'a> {
         self.watch.template = template;
         self.rewatch(false);
         let desired = &self.desired;
-        let project = Arc::new(desired.project.read().map_err(fatal)?);
+        desired.project.synthesise().map_err(fatal)?;
+        let project = Arc::new(desired.project.read(desired.target.named()).map_err(fatal)?);
         let is_first = self.stack.is_none();
         // No question is asked about a template with errors.
         self.project.get_or_insert_with(|| Arc::clone(&project));
@@ -385,6 +386,7 @@ impl<'a> Rounds<'a> {
             }
         };
         self.aws = Some(Arc::clone(&aws));
+        project.look_up(&aws).await;
         let stack = project::stack(&project, aws.scope(), true, self.ui)?;
         let code = project.code(&stack).map_err(|error| format!("{}: {error}", project.file()))?;
         if is_first {
@@ -523,6 +525,9 @@ impl<'a> Rounds<'a> {
                 }
             }
         };
+        if let Err(error) = deployment.publish(&outcome).await {
+            ui.say(error.to_string());
+        }
         let before = self.shared.deployed();
         let is_first = before.aws.is_none();
         if is_first {

@@ -6,6 +6,7 @@ use regex_lite::Regex;
 use serde_json::Value;
 
 use super::names::names_in;
+use crate::core::stack::looked_up;
 use crate::core::template::{Parameter, Template};
 use crate::core::words::{Path, Problem, ProblemKind, Scope, Step};
 
@@ -28,6 +29,14 @@ impl Assumed {
                 .map(|(name, value)| (name.to_owned(), value.clone()))
                 .into();
         for (name, parameter) in &mut template.parameters {
+            if let Some(type_name) = looked_up(name, parameter).map(str::to_owned) {
+                // What is given is the name of the value in SSM, and what the template demands is demanded of that.
+                let (description, no_echo) = (parameter.description.take(), parameter.no_echo);
+                *parameter = Parameter { description, no_echo, ..Parameter::of_type(type_name) };
+                if let Some(given) = given.get(name) {
+                    values.insert(name.clone(), given.clone());
+                }
+            }
             if parameter.default.is_none() && !given.contains_key(name) {
                 let value = made_up_value(name, parameter);
                 if !fits(parameter, &value) {

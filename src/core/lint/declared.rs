@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::LintContext;
 use super::names::names_in;
+use crate::core::template::LeftOut;
 use crate::core::words::{Path, Problem, Step};
 
 /// What the names of secrets end in, in lower case.
@@ -30,20 +31,8 @@ pub fn visible_secret(context: &LintContext<'_>) -> Vec<Problem> {
 }
 
 pub fn left_out(context: &LintContext<'_>) -> Vec<Problem> {
-    let paths = context.template.left_out.iter();
-    let what = "this bucket only takes uploads of code, which wschat does without: it is left out, with its policy";
-    paths.map(|path| Problem::of_key(path.clone(), what)).collect()
-}
-
-pub fn export(context: &LintContext<'_>) -> Vec<Problem> {
-    let exported = context.template.outputs.iter().filter(|(_, output)| output.export.is_some());
-    exported
-        .map(|(name, _)| {
-            let what = "wschat makes no exports, so no other stack can import this";
-            let help = "`wschat up` prints the output; pass it on as a parameter";
-            Problem::of_key(section("Outputs").key(name).key("Export"), what).help(help)
-        })
-        .collect()
+    let left_out = context.template.left_out.iter();
+    left_out.map(|LeftOut { path, what }| Problem::of_key(path.clone(), *what)).collect()
 }
 
 pub fn unquoted_answer(context: &LintContext<'_>) -> Vec<Problem> {

@@ -137,13 +137,8 @@ const RULES: &[Rule] = &[
     },
     Rule {
         name: "left-out",
-        reason: "a bucket that only takes another tool's uploads is not made: wschat gives code to Lambda itself",
+        reason: "what another tool brings for its own uploads, or for the whole account, is not made",
         check: declared::left_out,
-    },
-    Rule {
-        name: "output-export",
-        reason: "wschat makes no exports, so no other stack can import the value",
-        check: declared::export,
     },
     Rule {
         name: "unquoted-boolean",
@@ -180,7 +175,7 @@ pub fn inspect(
     let (assumed, scope) = Assumed::make(&mut template, given);
     let survey = stack::survey(template, given, &scope);
     let warnings = check(&survey, today);
-    let Survey { template, stack, problems } = survey;
+    let Survey { template, stack, problems, .. } = survey;
     let more = more(&stack);
     let mut problems = template.report(problems.into_iter().chain(more).chain(warnings));
     problems.retain(|problem| !assumed.explain(&template, problem));

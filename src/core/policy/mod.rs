@@ -3,6 +3,7 @@
 //! Pure: each resource type says which permissions a step needs (`Kind::permissions`), this module makes them into a
 //! policy document. (`sts:GetCallerIdentity` is not part of it: AWS allows it to every caller.)
 
+mod lookups;
 mod permissions;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,6 +13,7 @@ use serde::Serialize;
 pub use crate::core::types::iam_permissions::Roles;
 
 use crate::core::plan::Plan;
+use crate::core::stack::Stack;
 use crate::core::types::iam_permissions::Permissions;
 use crate::core::types::{self, S3Object, role};
 use crate::core::words::Scope;
@@ -36,8 +38,9 @@ pub struct Statement {
 }
 
 /// The policy that `up` or `down` in `scope` needs to carry out `plan`, and `up` to roll it back; `roles` says how
-/// roles are read, `objects` are the objects in S3 that code is fetched from.
-pub fn needed(plan: &Plan, scope: &Scope, roles: Roles, objects: &[S3Object]) -> Policy {
+/// roles are read. `stack` is what the template describes, if there is one: it may look values up, and export some.
+/// `objects` are the objects in S3 that code is fetched from.
+pub fn needed(plan: &Plan, stack: Option<&Stack>, scope: &Scope, roles: Roles, objects: &[S3Object]) -> Policy {
     let mut permissions = Permissions::default();
     for S3Object { bucket, key, version } in objects {
         let action = if version.is_some() { "GetObjectVersion" } else { "GetObject" };
@@ -50,6 +53,11 @@ pub fn needed(plan: &Plan, scope: &Scope, roles: Roles, objects: &[S3Object]) ->
     for step in &plan.steps {
         permissions::of_step(&mut permissions, plan, step, scope, roles);
     }
+    if let Some(stack) = stack {
+        lookups::permissions(stack, &mut permissions);
+        lookups::permissions_to_export(stack, plan, &mut permissions);
+    }
+    lookups::permissions_to_withdraw(plan, scope, &mut permissions);
     if roles == Roles::ByName {
         let [pattern, _] = role::stack_roles(scope);
         permissions.leave_out(&pattern, |resource| role::is_stack_role(scope, resource));

@@ -45,7 +45,7 @@ fn stack() -> Stack {
 }
 
 fn needed_by(stack: &Stack, live: &[Live]) -> Policy {
-    needed(&plan::diff(stack, live, &PlanOptions::default()).unwrap(), &stack.scope, Roles::Account, &[])
+    needed(&plan::diff(stack, live, &PlanOptions::default()).unwrap(), Some(stack), &stack.scope, Roles::Account, &[])
 }
 
 /// The actions on a resource, in all statements.
@@ -200,7 +200,7 @@ fn unchanged_resources_are_only_read_and_changed_ones_get_no_more_than_they_need
 #[test]
 fn deleted_resources_may_only_be_deleted() {
     let stack = stack();
-    let policy = needed(&plan::teardown(&deployed(&stack)), &stack.scope, Roles::Account, &[]);
+    let policy = needed(&plan::teardown(&deployed(&stack)), None, &stack.scope, Roles::Account, &[]);
     assert_eq!(actions(&policy, "arn:aws:apigateway:eu-west-1::/apis/abc"), ["apigateway:DELETE"]);
     assert_eq!(actions(&policy, "arn:aws:apigateway:eu-west-1::/apis/abc/*"), ["apigateway:GET"]);
     assert_eq!(
@@ -238,7 +238,7 @@ Resources:
 "#;
     stack = load(template.as_bytes(), &BTreeMap::new(), &stack.scope).unwrap();
     let plan = plan::diff(&stack, &[], &PlanOptions::default()).unwrap();
-    let policy = needed(&plan, &stack.scope, Roles::ByName, &[]);
+    let policy = needed(&plan, None, &stack.scope, Roles::ByName, &[]);
     let all = actions(&policy, "*");
     assert!(all.contains(&"iam:ListRoles".to_owned()), "{all:?}");
     assert!(!all.contains(&"iam:GetAccountAuthorizationDetails".to_owned()), "{all:?}");

@@ -9,7 +9,7 @@ use super::conditions::LOGIC;
 use super::parameters::Parameters;
 use super::resolve::{Reference, Resolver};
 use super::substitution::{self, Piece, Substitution};
-use super::{Scope, Token, network};
+use super::{Lookup, Scope, Token, network};
 use crate::core::template::{LANGUAGE_EXTENSIONS, MOST_PROBLEMS, intrinsics};
 use crate::core::types::Attribute;
 use crate::core::words::{Path, Problem, ProblemKind};
@@ -58,6 +58,7 @@ const FUNCTIONS: &[(&str, Function)] = &[
     ("Fn::GetAZs", get_azs),
     ("Fn::GetAtt", get_att),
     ("Fn::If", if_),
+    ("Fn::ImportValue", import_value),
     ("Fn::Join", join),
     ("Fn::Length", length),
     ("Fn::Select", select),
@@ -69,11 +70,6 @@ const FUNCTIONS: &[(&str, Function)] = &[
 
 /// Functions that need CloudFormation itself; why they are not supported, and what to do.
 const UNSUPPORTED: &[(&str, &str, &str)] = &[
-    (
-        "Fn::ImportValue",
-        "Fn::ImportValue is not supported: exports exist in CloudFormation only",
-        "make it a parameter: --parameter NAME=VALUE",
-    ),
     (
         "Fn::Transform",
         "Fn::Transform runs a macro inside CloudFormation, which wschat does not use",
@@ -263,6 +259,10 @@ impl Resolver<'_> {
         self.from_secret |= self.writes_secret(&value);
         match Token::find_all(&value).first() {
             None => Ok(value),
+            Some(token) if token.is_of_lookup() => {
+                self.undecided = true;
+                Err(Failure::Reported)
+            }
             Some(token) => {
                 let shown = Token::readable(&Token::text(&token.logical_id, &token.attribute));
                 let what = format!("{shown} is not known before it exists, so nothing can be computed from it");
@@ -545,6 +545,15 @@ fn if_(resolver: &mut Resolver<'_>, argument: &Value, path: &Path) -> Outcome {
     let ((taken, at), (left, aside)) = if truth { ((yes, 1), (no, 2)) } else { ((no, 2), (yes, 1)) };
     resolver.check_names(left, &path.index(aside));
     resolver.argument(taken, &path.index(at))
+}
+
+/// What another stack exports.
+fn import_value(resolver: &mut Resolver<'_>, argument: &Value, path: &Path) -> Outcome {
+    let name = resolver.known_text(argument, path)?;
+    if name.is_empty() {
+        return Err(Problem::new(path.clone(), "Fn::ImportValue takes the name of an export").into());
+    }
+    Ok(Some(resolver.look_up(Lookup::Export { name }, path)?.into()))
 }
 
 fn find_in_map(resolver: &mut Resolver<'_>, argument: &Value, path: &Path) -> Outcome {

@@ -8,9 +8,11 @@
 mod aws_types;
 mod build;
 mod conditions;
+mod dynamic;
 mod edges;
 mod identities;
 mod intrinsics;
+pub mod lookups;
 mod names;
 mod network;
 mod parameters;
@@ -29,8 +31,9 @@ use crate::core::types::tags::Tags;
 use crate::core::types::{Kind, ResourceView, StackView};
 use crate::core::words::{DeletionPolicy, Path, Scope, Token};
 pub use build::{Build, Esbuild, Makefile};
-pub use parameters::secrets;
-pub use resolve::{Survey, load, survey};
+pub use lookups::{Lookup, Lookups};
+pub use parameters::{looked_up, secrets};
+pub use resolve::{Survey, load, survey, survey_with};
 pub use secrets::{MASK, Secrets};
 
 /// A resolved template.
@@ -44,6 +47,8 @@ pub struct Stack {
     pub secrets: Secrets,
     /// Tags for every resource that can have tags, unless the template gives it one of that key.
     pub tags: Tags,
+    /// What was looked up outside of the template.
+    pub lookups: BTreeSet<Lookup>,
 }
 
 /// One desired resource.
@@ -146,6 +151,8 @@ pub struct Output {
     pub value: String,
     /// Whether it was computed from a `NoEcho` parameter.
     pub secret: bool,
+    /// The name that other stacks import the value by.
+    pub export: Option<String>,
 }
 
 #[cfg(test)]

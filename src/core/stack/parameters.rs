@@ -1,11 +1,12 @@
 //! The values of a template's parameters: given or default, checked against the template's constraints.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use regex_lite::Regex;
 use serde_json::Value;
 
 use super::Secrets;
+use super::lookups::{self, Lookup, Lookups};
 use crate::core::template::{Parameter, Template};
 use crate::core::words::{Path, Problem, ProblemKind};
 
@@ -15,6 +16,10 @@ pub struct Parameters {
     pub values: BTreeMap<String, Value>,
     /// The secrets among the values.
     pub secrets: Secrets,
+    /// What is looked up for the others.
+    pub looked_up: BTreeSet<Lookup>,
+    /// What of it is not known yet.
+    pub lacking: BTreeSet<Lookup>,
 }
 
 impl Parameters {
@@ -31,7 +36,10 @@ fn hides(parameter: &Parameter) -> bool {
 /// The values of `NoEcho` parameters, given and default, valid or not.
 pub fn secrets(template: &Template, given: &BTreeMap<String, String>) -> Secrets {
     let mut secrets = Secrets::default();
-    for (name, parameter) in template.parameters.iter().filter(|(_, parameter)| hides(parameter)) {
+    // Of a value that SSM has, the name is given.
+    let hidden =
+        template.parameters.iter().filter(|(name, parameter)| hides(parameter) && looked_up(name, parameter).is_none());
+    for (name, parameter) in hidden {
         let default = parameter.default.as_ref().map(|default| match default {
             Value::String(text) => text.clone(),
             other => other.to_string(),
@@ -47,7 +55,14 @@ pub fn secrets(template: &Template, given: &BTreeMap<String, String>) -> Secrets
 }
 
 /// The values of `template`'s parameters where the user gave `given`; adds problems to `problems`.
-pub fn read(template: &Template, given: &BTreeMap<String, String>, problems: &mut Vec<Problem>) -> Parameters {
+///
+/// A parameter of a type `AWS::SSM::Parameter::Value<…>` has the value that SSM has under the given name.
+pub fn read(
+    template: &Template,
+    given: &BTreeMap<String, String>,
+    lookups: &Lookups,
+    problems: &mut Vec<Problem>,
+) -> Parameters {
     let mut parameters = Parameters { secrets: secrets(template, given), ..Parameters::default() };
     for name in given.keys().filter(|name| !template.parameters.contains_key(*name) && !template.is_broken(name)) {
         let problem =
@@ -61,14 +76,54 @@ pub fn read(template: &Template, given: &BTreeMap<String, String>, problems: &mu
     for (name, parameter) in &template.parameters {
         let path = Path::default().key("Parameters").key(name);
         let checked = Checked { name, parameter, path };
-        match checked.value(given.get(name)) {
-            Ok(value) => {
+        let value = match checked.value(given.get(name)) {
+            Ok(value) => value,
+            Err(problem) => {
+                problems.push(*problem);
+                continue;
+            }
+        };
+        let Some(inner) = looked_up(name, parameter) else {
+            parameters.values.insert(name.clone(), value);
+            continue;
+        };
+        let lookup = Lookup::Parameter { name: value.as_str().unwrap_or_default().to_owned(), secure: false };
+        parameters.looked_up.insert(lookup.clone());
+        match lookups.get(&lookup) {
+            Some(Ok(found)) => {
+                let value = if is_list(inner) { list(found) } else { found.as_str().into() };
+                if hides(parameter) {
+                    parameters.secrets.add(&value);
+                }
                 parameters.values.insert(name.clone(), value);
             }
-            Err(problem) => problems.push(*problem),
+            Some(Err(missing)) => problems.push(lookups::problem(checked.path.clone(), missing)),
+            None => drop(parameters.lacking.insert(lookup)),
         }
     }
     parameters
+}
+
+/// Whether a parameter of this type is a list of texts.
+fn is_list(type_name: &str) -> bool {
+    type_name == "CommaDelimitedList" || type_name.starts_with("List<")
+}
+
+/// A list as it is written in one text.
+fn list(text: &str) -> Value {
+    if text.is_empty() { Value::Array(Vec::new()) } else { text.split(',').map(str::trim).collect() }
+}
+
+/// The type of the value that SSM has for a parameter; `None` for one that is not looked up.
+pub fn looked_up<'p>(name: &str, parameter: &'p Parameter) -> Option<&'p str> {
+    let stored = parameter.type_name.strip_prefix("AWS::SSM::Parameter::Value<")?.strip_suffix('>');
+    stored.filter(|_| !is_bootstrap_version(name, parameter))
+}
+
+/// Whether it is the version of the CDK's bootstrap stack, which a rule of its templates requires: wschat needs no such stack.
+fn is_bootstrap_version(name: &str, parameter: &Parameter) -> bool {
+    let default = parameter.default.as_ref().and_then(Value::as_str);
+    name == "BootstrapVersion" && default.is_some_and(|default| default.starts_with("/cdk-bootstrap/"))
 }
 
 struct Checked<'a> {
@@ -112,18 +167,8 @@ impl Checked<'_> {
             "String" | "Number" => Ok(false),
             "CommaDelimitedList" => Ok(true),
             list if list.starts_with("List<") && list.ends_with('>') => Ok(true),
-            // The version of the CDK's bootstrap stack, which a rule of its templates requires: wschat needs no such
-            // stack.
-            _ if self.is_bootstrap_version() => Ok(false),
-            stored if stored.starts_with("AWS::SSM::Parameter::Value<") => {
-                let what = format!(
-                    "a parameter of type {stored} is looked up inside CloudFormation, which wschat does not use"
-                );
-                let problem = Problem::new(self.path.key("Type"), what).kind(ProblemKind::Unsupported);
-                let help = format!("make it a String, and give its value: --parameter {}=VALUE", self.name);
-                Err(Box::new(problem.help(help)))
-            }
-            // Ids of existing resources (`AWS::EC2::VPC::Id`): AWS will check that they exist.
+            _ if is_bootstrap_version(self.name, self.parameter) => Ok(false),
+            // Ids of existing resources (`AWS::EC2::VPC::Id`): AWS will check that they exist; names of SSM's parameters.
             id if id.starts_with("AWS::") => Ok(false),
             unknown => {
                 let problem = Problem::new(self.path.key("Type"), format!("unknown parameter type \"{unknown}\""))
@@ -131,11 +176,6 @@ impl Checked<'_> {
                 Err(Box::new(problem.suggest(unknown, ["String", "Number", "CommaDelimitedList", "List<Number>"])))
             }
         }
-    }
-
-    fn is_bootstrap_version(&self) -> bool {
-        let default = self.parameter.default.as_ref().and_then(Value::as_str);
-        self.name == "BootstrapVersion" && default.is_some_and(|default| default.starts_with("/cdk-bootstrap/"))
     }
 
     fn check(&self, text: &str) -> Result<(), Box<Problem>> {

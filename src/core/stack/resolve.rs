@@ -15,7 +15,10 @@ use super::conditions::Truth;
 use super::edges::Edge;
 use super::parameters::{self, Parameters};
 use super::rules;
-use super::{Code, DeletionPolicy, LOCAL_CODE, Output, Resource, Scope, Secrets, Stack, Token, Uploaded, aws_types};
+use super::{
+    Code, DeletionPolicy, LOCAL_CODE, Lookup, Lookups, Output, Resource, Scope, Secrets, Stack, Token, Uploaded,
+    aws_types,
+};
 use crate::core::schemas::value_at;
 use crate::core::template::{self, Template, expand};
 use crate::core::types::constraints::Refusal;
@@ -34,6 +37,10 @@ pub struct Survey {
     pub stack: Stack,
     /// The problems in the order in which they were found; paths are those of the expanded template.
     pub problems: Vec<Problem>,
+    /// The values outside of the template that are not known yet.
+    pub lacking: BTreeSet<Lookup>,
+    /// Whether what the stack has depends on them: a condition, or a name made of one.
+    pub undecided: bool,
 }
 
 /// The stack that the text of a template describes in `scope`, with the parameter values that the user `given`.
@@ -46,21 +53,36 @@ pub fn load(text: &[u8], given: &BTreeMap<String, String>, scope: &Scope) -> Res
 
 /// As `load`, of a template that is parsed already; goes on where something is wrong.
 pub fn survey(template: Template, given: &BTreeMap<String, String>, scope: &Scope) -> Survey {
-    survey_kinds(template, given, scope, &types::kinds())
+    survey_with(template, given, scope, &Lookups::default())
 }
 
-/// As `survey`, where these are the resource types there are.
+/// As `survey`, with values that were looked up outside of the template.
+pub fn survey_with(template: Template, given: &BTreeMap<String, String>, scope: &Scope, lookups: &Lookups) -> Survey {
+    survey_kinds(template, given, scope, lookups, &types::kinds())
+}
+
+/// As `survey_with`, where these are the resource types there are.
 pub(super) fn survey_kinds(
     template: Template,
     given: &BTreeMap<String, String>,
     scope: &Scope,
+    lookups: &Lookups,
     kinds: &[&'static dyn Kind],
 ) -> Survey {
     let context = expand::Context { partition: &scope.partition, region: &scope.region, parameters: given };
-    let mut template = expand::expand(template.without_upload(), context).with_single_policies();
+    let template = template.without_upload().with_chores();
+    let mut template = expand::expand(template, context).with_single_policies();
     expand::split_record_sets(&mut template);
-    let (stack, problems) = resolve(&template, given, scope, kinds);
-    Survey { template, stack, problems }
+    let Resolved { stack, problems, lacking, undecided } = resolve(&template, given, scope, lookups, kinds);
+    Survey { template, stack, problems, lacking, undecided }
+}
+
+/// What came of resolving a template.
+struct Resolved {
+    stack: Stack,
+    problems: Vec<Problem>,
+    lacking: BTreeSet<Lookup>,
+    undecided: bool,
 }
 
 impl Survey {
@@ -78,11 +100,12 @@ fn resolve(
     template: &Template,
     given: &BTreeMap<String, String>,
     scope: &Scope,
+    lookups: &Lookups,
     kinds: &[&'static dyn Kind],
-) -> (Stack, Vec<Problem>) {
+) -> Resolved {
     let mut problems = template.problems.clone();
     problems.extend(check_stack(&scope.stack).err());
-    let parameters = parameters::read(template, given, &mut problems);
+    let parameters = parameters::read(template, given, lookups, &mut problems);
     let mut resolver = Resolver {
         template,
         scope,
@@ -94,9 +117,15 @@ fn resolve(
         produced: 0,
         secrets: parameters.secrets.clone(),
         from_secret: false,
+        lookups,
+        lacking: parameters.lacking.clone(),
+        undecided: !parameters.lacking.is_empty(),
+        looked_up: parameters.looked_up.clone(),
+        unknown: Vec::new(),
         conditions: BTreeMap::new(),
         evaluated: BTreeMap::new(),
         names: BTreeMap::new(),
+        exports: BTreeSet::new(),
         references: Vec::new(),
         failed: Vec::new(),
         problems,
@@ -113,12 +142,12 @@ fn resolve(
         edges.extend(from_here);
     }
     let outputs = resolver.outputs();
-    let secrets = resolver.secrets;
-    let mut problems = resolver.problems;
+    let Resolver { secrets, mut problems, lacking, undecided, looked_up, .. } = resolver;
     rules::apply(&mut resources, scope, &mut edges, &mut problems);
     // Problems quote the values that they are about.
     problems.iter_mut().for_each(|problem| secrets.mask_problem(problem));
-    (Stack { scope: scope.clone(), resources, outputs, secrets, tags: Tags::new() }, problems)
+    let stack = Stack { scope: scope.clone(), resources, outputs, secrets, tags: Tags::new(), lookups: looked_up };
+    Resolved { stack, problems, lacking, undecided }
 }
 
 /// A reference to a resource, found during evaluation.
@@ -167,9 +196,20 @@ pub(super) struct Resolver<'a> {
     pub secrets: Secrets,
     /// Whether the value that is being evaluated contains a secret.
     pub from_secret: bool,
+    /// Values that were looked up outside of the template.
+    pub lookups: &'a Lookups,
+    /// Those that are needed, and of these those that were not looked up yet.
+    pub looked_up: BTreeSet<Lookup>,
+    pub lacking: BTreeSet<Lookup>,
+    /// Whether what the stack has depends on one of those.
+    pub undecided: bool,
+    /// Paths of values that are not known yet: of which type they are is not either.
+    pub unknown: Vec<Path>,
     pub conditions: BTreeMap<String, Truth>,
     evaluated: BTreeMap<String, Progress<Rc<Evaluated>>>,
     names: BTreeMap<String, Progress<Option<String>>>,
+    /// The names of exports so far.
+    exports: BTreeSet<String>,
     /// The references found since they were last taken.
     pub references: Vec<Reference>,
     /// Paths of values that could not be evaluated: their placeholders cause no further problems.
@@ -188,6 +228,16 @@ fn unsupported(type_name: &str, kinds: &[&'static dyn Kind]) -> Problem {
     if let Some((why, help)) = aws_types::refused(type_name) {
         let what = format!("resource type \"{type_name}\" is not supported: {why}");
         return Problem::new(path, what).kind(ProblemKind::Unsupported).help(help);
+    }
+    if type_name.starts_with("Custom::") || type_name == "AWS::CloudFormation::CustomResource" {
+        let what = format!(
+            "resource type \"{type_name}\" is not supported: CloudFormation calls its function while it deploys, and waits for the answer"
+        );
+        return Problem::new(path, what).kind(ProblemKind::Unsupported).help(match type_name {
+            "Custom::S3AutoDeleteObjects" => "leave autoDeleteObjects out, and empty the bucket before `wschat down`",
+            "Custom::S3BucketNotifications" => "state NotificationConfiguration of the bucket itself",
+            _ => "leave it out, and do by a command after `wschat up` what its function does: wschat invoke FUNCTION",
+        });
     }
     if aws_types::contains(type_name) {
         return Problem::new(path, format!("resource type \"{type_name}\" is not supported yet"))
@@ -282,33 +332,12 @@ impl<'a> Resolver<'a> {
         for (name, value) in properties {
             let path = path.key(name);
             if let Some(value) = self.evaluate(value, &path) {
-                self.refuse_dynamic(&value, &path);
+                // CloudFormation resolves `{{resolve:...}}` before it calls a service; no service knows it.
+                let value = self.resolve_dynamic(value, &path);
                 evaluated.insert(name.clone(), value);
             }
         }
         evaluated
-    }
-
-    /// CloudFormation resolves `{{resolve:...}}` before it calls a service; no service knows it.
-    fn refuse_dynamic(&mut self, value: &Value, path: &Path) {
-        match value {
-            Value::String(text) if text.contains("{{resolve:") => {
-                let what = "dynamic references are looked up inside CloudFormation, which wschat does not use";
-                let problem = Problem::new(path.clone(), what).kind(ProblemKind::Unsupported);
-                self.problems.push(problem.help("make it a parameter with NoEcho: --parameter NAME=VALUE"));
-            }
-            Value::Array(items) => {
-                for (index, item) in items.iter().enumerate() {
-                    self.refuse_dynamic(item, &path.index(index));
-                }
-            }
-            Value::Object(entries) => {
-                for (key, value) in entries {
-                    self.refuse_dynamic(value, &path.key(key));
-                }
-            }
-            _ => {}
-        }
     }
 
     /// Whether a condition holds; a missing or invalid one counts as true.
@@ -392,7 +421,7 @@ impl<'a> Resolver<'a> {
                 true => failed.is_above(&problem.path) && *failed != problem.path,
                 false => problem.path != *path && problem.path.is_above(failed) || failed.is_above(&problem.path),
             };
-            if !self.failed.iter().any(failed) {
+            if !self.failed.iter().chain(&self.unknown).any(failed) {
                 found.push(problem);
             }
         }
@@ -419,7 +448,7 @@ impl<'a> Resolver<'a> {
                 let holds = |path: &Path| path.is_above(failed) || failed.is_above(path);
                 problem.path != *path && holds(&problem.path) || problem.depends_on_values.iter().any(holds)
             };
-            if self.problems.iter().any(reported) || self.failed.iter().any(failed) {
+            if self.problems.iter().any(reported) || self.failed.iter().chain(&self.unknown).any(failed) {
                 continue;
             }
             // A secret stays masked even if it is invalid.
@@ -454,6 +483,12 @@ impl<'a> Resolver<'a> {
                     self.problems.push(Problem::new(path, "inline code must be a string").kind(ProblemKind::IllTyped));
                     return None;
                 };
+                if declared.properties.get("Code").is_some_and(super::lookups::is_dynamic) {
+                    let what = "inline code cannot have dynamic references: it is kept in files, and secrets are not";
+                    let help = "hand it over in a variable: Environment: { Variables: { NAME: ... } }";
+                    self.problems.push(Problem::new(path, what).kind(ProblemKind::Unsupported).help(help));
+                    return None;
+                }
                 // CloudFormation has the same restriction (template reference, `AWS::Lambda::Function Code`).
                 if !runtime.is_empty() && !["nodejs", "python"].iter().any(|language| runtime.starts_with(language)) {
                     let problem =
@@ -536,7 +571,8 @@ impl<'a> Resolver<'a> {
                 let path = path_of(logical_id).key("Properties").key(naming.property);
                 // Names that depend on each other in a circle, or too deeply, are reported as that.
                 let minted = |token: &Token| {
-                    self.kinds.get(token.logical_id.as_str()).is_none_or(|kind| kind.naming().is_none())
+                    !token.is_of_lookup()
+                        && self.kinds.get(token.logical_id.as_str()).is_none_or(|kind| kind.naming().is_none())
                 };
                 if Token::find_all(&given).iter().any(minted) {
                     self.problems.push(Problem::new(path, "a name must be known before anything exists"));
@@ -613,7 +649,9 @@ impl<'a> Resolver<'a> {
         let path = path_of(logical_id);
         let evaluated = self.properties(logical_id).unwrap_or_default();
         let name = self.name(logical_id);
-        let mut properties = match self.settle(&Value::Object(evaluated.properties.clone())) {
+        let settled = self.settle(&Value::Object(evaluated.properties.clone()));
+        // Those that name a resource of the stack whose name is known.
+        let mut properties = match self.resolve_dynamic(settled, &path.key("Properties")) {
             Value::Object(properties) => properties,
             _ => Map::new(),
         };
@@ -766,8 +804,8 @@ impl<'a> Resolver<'a> {
             let failed = self.failed.len();
             self.from_secret = false;
             let value = self.evaluate(&declared.value, &path).map(|value| self.settle(&value));
+            let value = value.map(|value| self.resolve_dynamic(value, &path));
             let from_secret = self.from_secret;
-            self.refuse_dynamic(value.as_ref().unwrap_or(&Value::Null), &path);
             let value = match value {
                 Some(Value::String(value)) => value,
                 Some(scalar @ (Value::Number(_) | Value::Bool(_))) => scalar.to_string(),
@@ -781,9 +819,47 @@ impl<'a> Resolver<'a> {
                 }
             };
             let secret = from_secret || self.secrets.are_in(&value);
-            outputs.insert(name.clone(), Output { description: declared.description.clone(), value, secret });
+            let export = declared.export.as_ref().and_then(|export| self.export(name, export, secret));
+            outputs.insert(name.clone(), Output { description: declared.description.clone(), value, secret, export });
         }
         outputs
+    }
+
+    /// The name that the output `output` is exported by.
+    fn export(&mut self, output: &str, declared: &Value, secret: bool) -> Option<String> {
+        let path = Path::default().key("Outputs").key(output).key("Export");
+        if secret {
+            let what =
+                "an export of a secret would be written into a tag, which everybody who can list resources reads";
+            let help = "import the secret itself: {{resolve:secretsmanager:ID}} in both templates";
+            self.problems.push(Problem::new(path, what).help(help));
+            return None;
+        }
+        let Some(name) = declared.get("Name") else {
+            self.problems.push(Problem::new(path, "an export has a Name").kind(ProblemKind::Missing));
+            return None;
+        };
+        let path = path.key("Name");
+        let name = match self.known_text(name, &path) {
+            Ok(name) => name,
+            Err(failure) => {
+                self.problems.extend(failure.into_problem());
+                return None;
+            }
+        };
+        let allowed = |c: char| c.is_ascii_alphanumeric() || ":-".contains(c);
+        // <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/outputs-section-structure.html>
+        if name.is_empty() || name.len() > 255 || !name.chars().all(allowed) {
+            let what =
+                format!("\"{name}\" cannot be the name of an export: letters, digits, colons and hyphens, at most 255");
+            self.problems.push(Problem::new(path, what));
+            return None;
+        }
+        if !self.exports.insert(name.clone()) {
+            let what = format!("another output is exported as \"{name}\" already");
+            self.problems.push(Problem::new(path, what).kind(ProblemKind::Duplicate));
+        }
+        Some(name)
     }
 }
 

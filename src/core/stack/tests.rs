@@ -226,7 +226,7 @@ fn given(parameters: &[(&str, &str)]) -> BTreeMap<String, String> {
 
 fn resolve_with(text: &str, parameters: &[(&str, &str)]) -> Result<Stack, Vec<Problem>> {
     let parameters = given(parameters);
-    survey_kinds(parse(text.as_bytes())?, &parameters, &scope(), KINDS).finish()
+    survey_kinds(parse(text.as_bytes())?, &parameters, &scope(), &Lookups::default(), KINDS).finish()
 }
 
 #[track_caller]
@@ -390,7 +390,7 @@ fn a_wrong_use_of_a_function_is_corrected() {
         "!If [a, b]",
         "!FindInMap [Sizes, prd, memory]",
         "!FindInMap [Size, prod, memory]",
-        "!ImportValue other",
+        "!ImportValue ''",
         "!Cidr [10.0.0.0/16, 2]",
         "!Cidr [10.0.0.0/16, 2, 20]",
         "!Cidr [10.0.0.0/16, two, 8]",
@@ -399,7 +399,7 @@ fn a_wrong_use_of_a_function_is_corrected() {
         "!Transform { Name: AWS::Include }",
         "!Contains [[a], a]",
         "{ 'Fn::ForEach::Loop': [A, [b], { c: d }] }",
-        "'{{resolve:ssm:/password}}'",
+        "'{{resolve:vault:/password}}'",
         "!Equals [a, b]",
         "{ 'Fn::Jion': [',', []] }",
         "{ 'Fn::Join': [',', []], Other: 1 }",
@@ -436,7 +436,7 @@ fn a_wrong_use_of_a_function_is_corrected() {
     35:10 this takes a list: a condition's name, the value if it holds, the value if not
     36:36 Sizes has no key "prd" [did you mean "prod"?]
     37:29 Mappings has no key "Size" [did you mean "Sizes"?]
-    38:10 Fn::ImportValue is not supported: exports exist in CloudFormation only [make it a parameter: --parameter NAME=VALUE]
+    38:17 Fn::ImportValue takes the name of an export
     39:10 this takes a list: a block of addresses, how many blocks to cut from it, the bits of each
     40:10 10.0.0.0/16 has no 2 blocks of 20 bits each
     41:37 "two" is not a whole number
@@ -445,7 +445,7 @@ fn a_wrong_use_of_a_function_is_corrected() {
     44:10 Fn::Transform runs a macro inside CloudFormation, which wschat does not use [write out what the macro would make]
     45:10 Fn::Contains can be used in rules only
     46:19 Fn::ForEach is not supported yet [write the loop out]
-    47:17 dynamic references are looked up inside CloudFormation, which wschat does not use [make it a parameter with NoEcho: --parameter NAME=VALUE]
+    47:17 dynamic references read from ssm, ssm-secure and secretsmanager, not from "vault"
     48:10 Fn::Equals can be used in conditions only
     49:19 unknown intrinsic function "Fn::Jion" [did you mean "Fn::Join"?]
     50:19 Fn::Join must stand alone in its map
@@ -471,7 +471,6 @@ Resources:\n{TABLE}\n"
     insta::assert_snapshot!(problems(&text), @r#"
     3:3 the parameter Name has no value [give it: --parameter Name=VALUE]
     7:16 unknown parameter type "Strng" [did you mean "String"?]
-    8:19 a parameter of type AWS::SSM::Parameter::Value<String> is looked up inside CloudFormation, which wschat does not use [make it a String, and give its value: --parameter Stored=VALUE]
     "#);
     let parameters =
         [("Stage", "test"), ("Name", "A1"), ("Size", "11"), ("Sizes", "1,x"), ("Secret", "abc"), ("Stag", "dev")];
@@ -483,7 +482,6 @@ Resources:\n{TABLE}\n"
     5:3 the parameter Sizes must be a number, not "x"
     6:3 the parameter Secret must have at least 4 characters
     7:16 unknown parameter type "Strng" [did you mean "String"?]
-    8:19 a parameter of type AWS::SSM::Parameter::Value<String> is looked up inside CloudFormation, which wschat does not use [make it a String, and give its value: --parameter Stored=VALUE]
     "#);
 }
 
@@ -740,7 +738,7 @@ fn custom_resources_may_have_a_version() {
     // Of those, only the type is refused.
     for custom in ["Custom::Thing", "AWS::CloudFormation::CustomResource"] {
         assert_eq!(version(custom).lines().count(), 1, "{}", version(custom));
-        assert!(version(custom).contains("is not supported yet"), "{}", version(custom));
+        assert!(version(custom).contains("is not supported: CloudFormation calls"), "{}", version(custom));
     }
     assert!(
         version("AWS::Logs::LogGroup").contains("unknown attribute \"Version\" of R"),
@@ -763,6 +761,8 @@ fn inline_code_may_contain_names_but_no_minted_attributes() {
     assert!(resolved.resources["F"].soft.contains("Table"));
     insta::assert_snapshot!(problems(&text("python3.13", "!Sub \"${Api}\"")), @"15:24 inline code must be known before anything exists, and <Api> is not [hand it over in a variable: Environment: { Variables: { NAME: ... } }]");
     insta::assert_snapshot!(problems(&text("provided.al2023", "text")), @"15:24 inline code is for nodejs and python, not for provided.al2023 [put it into a folder and name that in CodeUri]");
+    let secret = problems(&text("nodejs22.x", "'{{resolve:ssm:/code}}'"));
+    assert!(secret.starts_with("15:24 inline code cannot have dynamic references"), "{secret}");
     insta::assert_snapshot!(problems(&text("nodejs22.x", "{ a: b }")), @"15:15 inline code must be a string");
 }
 
@@ -832,7 +832,7 @@ fn a_stack_name_begins_names() {
     ] {
         let scope = Scope { stack: stack.to_owned(), ..scope() };
         let template = parse(text.as_bytes()).unwrap();
-        let survey = survey_kinds(template, &BTreeMap::new(), &scope, KINDS);
+        let survey = survey_kinds(template, &BTreeMap::new(), &scope, &Lookups::default(), KINDS);
         assert_eq!(survey.finish().is_ok(), fine, "{stack}");
     }
 }
@@ -977,4 +977,74 @@ fn global_types_are_taken_where_they_are_found_again() {
     assert_eq!(in_region("us-east-1"), "");
     let told = in_region("eu-west-1");
     assert!(told.contains("\"AWS::IAM::User\" is not supported in eu-west-1") && told.contains("us-east-1"), "{told}");
+}
+
+#[test]
+fn values_outside_of_the_template_are_known_after_they_were_looked_up() {
+    let text = format!(
+        "Parameters:
+  Size: {{ Type: 'AWS::SSM::Parameter::Value<String>', Default: /size, AllowedValues: [/size] }}
+  Zones: {{ Type: 'AWS::SSM::Parameter::Value<List<String>>', Default: /zones }}
+Conditions:
+  Big: !Equals [!Ref Size, '512']
+Resources:
+{TABLE}
+  F:
+    Type: AWS::Lambda::Function
+    Properties:
+      Role: !ImportValue role
+      Runtime: nodejs22.x
+      Code: f
+      MemorySize: '{{{{resolve:ssm:/memory:2}}}}'
+      Description: !If [Big, !Select [1, !Ref Zones], small]
+      FunctionName: !Sub ['${{Name}}-f', {{ Name: !ImportValue name }}]
+Outputs:
+  Arn: {{ Value: !GetAtt F.Arn }}
+  Secret: {{ Value: !Sub '{{{{resolve:secretsmanager:${{Table}}:SecretString:key}}}}' }}
+"
+    );
+    let survey =
+        |lookups: &Lookups| survey_kinds(parse(text.as_bytes()).unwrap(), &given(&[]), &scope(), lookups, KINDS);
+    let first = survey(&Lookups::default());
+    assert!(first.problems.is_empty() && first.undecided, "{:?}", first.problems);
+    let wanted: Vec<String> = first.lacking.iter().map(Lookup::to_string).collect();
+    assert_eq!(
+        wanted,
+        [
+            "Fn::ImportValue name",
+            "Fn::ImportValue role",
+            "ssm:/memory:2",
+            "ssm:/size",
+            "ssm:/zones",
+            "secretsmanager:rows:SecretString:key"
+        ]
+    );
+    let mut lookups = Lookups::default();
+    for lookup in first.lacking {
+        let value = match lookup.to_string().as_str() {
+            "Fn::ImportValue name" => "chat",
+            "Fn::ImportValue role" => "arn:aws:iam::1:role/r",
+            "ssm:/zones" => "one, two",
+            "ssm:/memory:2" | "ssm:/size" => "512",
+            _ => "hush",
+        };
+        lookups.insert(lookup, Ok(value.to_owned()));
+    }
+    let second = survey(&lookups);
+    assert!(second.problems.is_empty() && second.lacking.is_empty() && !second.undecided, "{:?}", second.problems);
+    let function = &second.stack.resources["F"];
+    assert_eq!(function.properties["MemorySize"], 512);
+    assert_eq!(function.properties["Description"], "two");
+    assert_eq!(function.name.as_deref(), Some("chat-f"));
+    assert_eq!(second.stack.outputs["Arn"].value, "arn:aws:lambda:eu-west-1:123456789012:function:chat-f");
+    assert!(second.stack.outputs["Secret"].secret && !second.stack.outputs["Arn"].secret);
+    assert_eq!(second.stack.secrets.mask("hush"), "****");
+
+    lookups.insert(
+        Lookup::Export { name: "role".to_owned() },
+        Err(lookups::Missing { what: "it is not there".to_owned(), help: Some("make it".to_owned()) }),
+    );
+    let [problem] = &survey(&lookups).problems[..] else { panic!("one problem") };
+    assert_eq!((problem.what.as_str(), problem.help.as_deref()), ("it is not there", Some("make it")));
+    assert_eq!(problem.path.to_string(), "Resources/F/Properties/Role/Fn::ImportValue");
 }

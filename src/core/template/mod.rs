@@ -52,15 +52,22 @@ pub struct Template {
     pub families: BTreeSet<String>,
     /// The problems found so far.
     pub problems: Vec<Problem>,
-    /// The paths of resources that `without_upload` has left out.
-    pub left_out: Vec<Path>,
     /// What stands in the files that the template names and that become texts in it: `named_files`, and JSON.
     pub files: BTreeMap<String, Value>,
+    /// Resources that `without_upload` and `with_chores` have left out.
+    pub left_out: Vec<LeftOut>,
     /// The whole template as written.
     pub tree: Value,
     /// The positions of its parts.
     pub source: SourceMap,
     origins: Origins,
+}
+
+/// A resource that is left out, and why: a sentence.
+#[derive(Debug, Clone)]
+pub struct LeftOut {
+    pub path: Path,
+    pub what: &'static str,
 }
 
 /// The transform that adds some functions to the language: `Fn::Length`, `Fn::ToJsonString`.
@@ -92,6 +99,26 @@ pub struct Parameter {
     /// Whether the default was made up by the lint: then it is not a secret.
     #[serde(skip)]
     pub made_up: bool,
+}
+
+impl Parameter {
+    /// One of this type, without constraints.
+    pub fn of_type(type_name: String) -> Self {
+        Self {
+            type_name,
+            default: None,
+            description: None,
+            allowed_values: Vec::new(),
+            allowed_pattern: None,
+            constraint_description: None,
+            min_length: None,
+            max_length: None,
+            min_value: None,
+            max_value: None,
+            no_echo: false,
+            made_up: false,
+        }
+    }
 }
 
 /// A constraint on the parameters.

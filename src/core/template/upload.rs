@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::Template;
+use super::{LeftOut, Template};
 use crate::core::words::{Path, Step};
 
 /// How the CDK names the parameters for an asset where nothing was bootstrapped for it (its legacy synthesizer): `AssetParameters`,
@@ -62,7 +62,9 @@ impl Template {
         if rest.any(mentions_bucket) || self.outputs.values().any(|output| mentions_bucket(&output.value)) {
             return whole;
         }
-        self.left_out = vec![Path(vec![Step::Key("Resources".to_owned()), Step::Key(BUCKET.to_owned())])];
+        let path = Path(vec![Step::Key("Resources".to_owned()), Step::Key(BUCKET.to_owned())]);
+        let what = "this bucket only takes uploads of code, which wschat does without: it is left out, with its policy";
+        self.left_out.push(LeftOut { path, what });
         self
     }
 }

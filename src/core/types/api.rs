@@ -135,6 +135,14 @@ impl Kind for Api {
         }
     }
 
+    fn keeps_records(&self) -> bool {
+        true
+    }
+
+    fn permissions_to_record(&self, scope: &Scope, id: Option<&str>, permissions: &mut Permissions) {
+        tagging(permissions, scope, &format!("apis/{}", id.unwrap_or(ANY)));
+    }
+
     fn taggable(&self) -> bool {
         true
     }

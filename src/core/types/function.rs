@@ -399,6 +399,19 @@ impl Kind for Function {
         }
     }
 
+    fn keeps_records(&self) -> bool {
+        true
+    }
+
+    fn permissions_to_record(&self, scope: &Scope, id: Option<&str>, permissions: &mut Permissions) {
+        let name = id.unwrap_or(ANY);
+        permissions.allow(
+            "lambda",
+            &["TagResource", "UntagResource"],
+            scope.arn("lambda", &format!("function:{name}")),
+        );
+    }
+
     fn taggable(&self) -> bool {
         true
     }

@@ -171,6 +171,11 @@ pub(crate) fn tagging(permissions: &mut Permissions, scope: &Scope, path: &str) 
     permissions.allow("apigateway", &["TagResource", "UntagResource"], subject);
 }
 
+/// The ARN of the list of all APIs.
+pub fn apis(scope: &Scope) -> String {
+    apigateway(scope, "apis")
+}
+
 /// The ARN of a path in API Gateway.
 pub(crate) fn apigateway(scope: &Scope, path: &str) -> String {
     format!("arn:{}:apigateway:{}::/{path}", scope.partition, scope.region)

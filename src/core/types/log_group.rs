@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::iam_permissions::{Permissions, Roles, Subject, logs};
+use super::iam_permissions::{ANY, Permissions, Roles, Subject, logs};
 use super::tags::Tags;
 use super::{Action, Attribute, Kind, Live, Naming, Owner, PlanView, StepEffects, StepView, canonical, names, tags};
 use crate::core::words::{Problem, Scope};
@@ -93,6 +93,14 @@ impl Kind for LogGroup {
 
     fn holds_data(&self) -> bool {
         true
+    }
+
+    fn keeps_records(&self) -> bool {
+        true
+    }
+
+    fn permissions_to_record(&self, scope: &Scope, id: Option<&str>, permissions: &mut Permissions) {
+        logs(permissions, scope, id.unwrap_or(ANY), &["TagResource", "UntagResource"]);
     }
 
     fn taggable(&self) -> bool {

@@ -302,6 +302,11 @@ pub trait Kind: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// Whether tags of a resource of this type may record what belongs to the stack and has no tags itself: its exports.
+    fn keeps_records(&self) -> bool {
+        false
+    }
+
     /// The physical id that AWS gives a desired resource, where that is known before it exists.
     fn known_id(&self, desired: &Desired) -> Option<String> {
         desired.name.clone()
@@ -516,6 +521,10 @@ pub trait Kind: Send + Sync + 'static {
     /// The IAM permissions behind the calls with which every run lists the resources of this type: calls that AWS
     /// allows as a whole or not at all. None where it is found with its parent.
     fn permissions_to_list(&self, _scope: &Scope, _roles: Roles, _permissions: &mut Permissions) {}
+
+    /// The IAM permissions behind the calls that change tags of a resource with this physical id, of a type that
+    /// `keeps_records`; it is not known for one that AWS has not made yet.
+    fn permissions_to_record(&self, _scope: &Scope, _id: Option<&str>, _permissions: &mut Permissions) {}
 
     /// The IAM permissions behind the calls with which the type's provider reads a step's resource, carries the step
     /// out and rolls it back. (`tests/it/iam.rs` deploys with those alone.)

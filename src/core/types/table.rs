@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::iam_permissions::{Permissions, Roles, Subject};
+use super::iam_permissions::{ANY, Permissions, Roles, Subject};
 use super::tags::Tags;
 use super::{Action, Attribute, Kind, Naming, PlanView, StepEffects, StepView, names, tags, to_value};
 use crate::core::words::{Path, Problem, ProblemKind, Scope, Token, deserialize};
@@ -327,6 +327,19 @@ impl Kind for Table {
 
     fn holds_data(&self) -> bool {
         true
+    }
+
+    fn keeps_records(&self) -> bool {
+        true
+    }
+
+    fn permissions_to_record(&self, scope: &Scope, id: Option<&str>, permissions: &mut Permissions) {
+        let name = id.unwrap_or(ANY);
+        permissions.allow(
+            "dynamodb",
+            &["TagResource", "UntagResource"],
+            scope.arn("dynamodb", &format!("table/{name}")),
+        );
     }
 
     fn taggable(&self) -> bool {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use sha2::{Digest, Sha256};
+
 use super::Owner;
 use crate::core::words::naming::logical_id_in;
 use crate::core::words::{DeletionPolicy, Scope};
@@ -31,6 +33,13 @@ pub const DOMAIN: &str = "wschat:domain:";
 
 /// The prefix of tags that record a resource of the stack which cannot be tagged itself (`cloud_control::record`).
 pub const RESOURCE: &str = "wschat:resource:";
+
+/// The prefix of tags of one of the stack's resources, one for each value that the stack exports: `export_key`.
+const EXPORT: &str = "wschat:export:";
+
+/// The longest key of a tag, and the longest value.
+const LONGEST_KEY: usize = 128;
+const LONGEST_VALUE: usize = 256;
 
 /// Tags by key.
 pub type Tags = BTreeMap<String, String>;
@@ -90,14 +99,67 @@ pub fn settable(tags: impl IntoIterator<Item = (String, String)>) -> Tags {
     tags.into_iter().filter(|(key, _)| !key.starts_with("aws:") && !is_record(key)).collect()
 }
 
-/// Whether a tag records another resource.
+/// Whether a tag records another resource, or an export.
 pub fn is_record(key: &str) -> bool {
-    [RESOURCE, PERMISSION, DOMAIN].iter().any(|prefix| key.starts_with(prefix))
+    [RESOURCE, PERMISSION, DOMAIN, EXPORT].iter().any(|prefix| key.starts_with(prefix))
 }
 
-/// The tags that record other resources.
+/// The tags that record other resources, and exports.
 pub fn records(tags: &Tags) -> impl Iterator<Item = (String, String)> + '_ {
     tags.iter().filter(|(key, _)| is_record(key)).map(|(key, value)| (key.clone(), value.clone()))
+}
+
+/// Whether the tag of this key records an export.
+pub fn is_export(key: &str) -> bool {
+    key.starts_with(EXPORT)
+}
+
+/// The key of the tag that records the export of this name. Names have letters, digits, colons and hyphens; of one that is too
+/// long the end is a digest, behind what no name contains.
+pub fn export_key(name: &str) -> String {
+    let whole = format!("{EXPORT}{name}");
+    if whole.len() <= LONGEST_KEY {
+        return whole;
+    }
+    let digest = hex::encode(Sha256::digest(name));
+    let end = format!("_{}", &digest[..32]);
+    format!("{}{end}", &whole[..LONGEST_KEY - end.len()])
+}
+
+/// The name of the export that the tag of this key records, as far as the key tells.
+pub fn export_name(key: &str) -> Option<&str> {
+    key.strip_prefix(EXPORT).filter(|name| !name.contains('_'))
+}
+
+/// An exported value as the value of a tag. Characters that tags cannot have are written `@` and two hexadecimal digits for
+/// each byte of UTF-8, and so is `@`.
+///
+/// # Errors
+/// How many characters it would take, where those are more than a tag has.
+pub fn export_value(value: &str) -> Result<String, usize> {
+    let mut text = String::new();
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() || b"_.:/=+-".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            text.push_str(&format!("@{byte:02x}"));
+        }
+    }
+    if text.len() <= LONGEST_VALUE { Ok(text) } else { Err(text.len()) }
+}
+
+/// The exported value that the value of a tag records; `None` for one that no export has.
+pub fn exported(text: &str) -> Option<String> {
+    let mut bytes = Vec::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('@') {
+        bytes.extend_from_slice(before.as_bytes());
+        let (digits, after) = after.split_at_checked(2)?;
+        bytes.extend(hex::decode(digits).ok()?);
+        rest = after;
+    }
+    bytes.extend_from_slice(rest.as_bytes());
+    String::from_utf8(bytes).ok()
 }
 
 /// The owner of a resource without an ownership tag.
@@ -185,6 +247,27 @@ pub fn deserialize<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn exports_survive_in_tags() {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || " _.:/=+-@".contains(c);
+        for value in ["", "chat-Table-0a1b2c3d", "wss://x/live", "a, b*{}@", "ünï\n"] {
+            let text = export_value(value).unwrap();
+            assert!(text.chars().all(allowed), "{text}");
+            assert_eq!(exported(&text).as_deref(), Some(value));
+        }
+        assert_eq!(export_value("arn:aws:s3:::a/b_c=d+e"), Ok("arn:aws:s3:::a/b_c=d+e".to_owned()));
+        assert_eq!(export_value(&"é".repeat(50)), Err(300));
+        assert_eq!(exported("@4"), None);
+        let long = "Data:".to_owned() + &"x".repeat(200);
+        let (key, other) = (export_key(&long), export_key(&format!("{long}y")));
+        assert_eq!((key.len(), export_key("Data:x").as_str()), (LONGEST_KEY, "wschat:export:Data:x"));
+        assert_ne!(key, other);
+        assert_eq!((export_name("wschat:export:Data:x"), export_name(&key)), (Some("Data:x"), None));
+        let tags = Tags::from([(key.clone(), "v".to_owned()), ("team".to_owned(), "chat".to_owned())]);
+        assert_eq!(records(&tags).map(|(key, _)| key).collect::<Vec<_>>(), [key]);
+        assert_eq!(settable(tags).into_keys().collect::<Vec<_>>(), ["team"]);
+    }
 
     #[test]
     fn generated_names_belong_to_one_stack_only() {

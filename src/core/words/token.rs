@@ -16,7 +16,20 @@ pub struct Token {
 const OPEN: char = '\u{F0000}';
 const CLOSE: char = '\u{F0001}';
 
+/// What stands for the logical id in the token of a value that is looked up outside of the template. No logical id has colons.
+const LOOKUP: &str = "::";
+
 impl Token {
+    /// The token of a value that is looked up outside of the template, as text; `what` is as the template asks for it.
+    pub fn of_lookup(what: &str) -> String {
+        Self::text(LOOKUP, what)
+    }
+
+    /// Whether it stands for a value that is looked up outside of the template.
+    pub fn is_of_lookup(&self) -> bool {
+        self.logical_id == LOOKUP
+    }
+
     /// The token as text, to be put into a string.
     pub fn text(logical_id: &str, attribute: &str) -> String {
         format!("{OPEN}{logical_id}.{attribute}{CLOSE}")
@@ -92,7 +105,9 @@ impl Token {
     /// `text` for display: tokens as `<ConnectInteg>`.
     pub fn readable(text: &str) -> String {
         Self::substitute_text(text, &|token| {
-            let shown = if token.attribute == "Ref" {
+            let shown = if token.is_of_lookup() {
+                format!("<{}>", token.attribute)
+            } else if token.attribute == "Ref" {
                 format!("<{}>", token.logical_id)
             } else {
                 format!("<{}.{}>", token.logical_id, token.attribute)

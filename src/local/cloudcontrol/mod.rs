@@ -8,6 +8,9 @@ mod mint;
 mod model;
 mod operations;
 mod records;
+#[cfg(test)]
+pub mod testing;
+mod values;
 
 use std::collections::BTreeMap;
 use std::io;

@@ -84,7 +84,9 @@ fn create_resource(cloud: &CloudControl, region: &str, input: Input) -> Answer {
             let message = format!("Resource of type '{}' with identifier '{known}' already exists.", schema.type_name);
             return Ok((known.clone(), Some(("AlreadyExists".to_owned(), message))));
         }
-        of_type.insert(identifier.clone(), Record { model, from: ends, until: None });
+        let mut record = Record { model, from: ends, until: None, values: Vec::new() };
+        record.keep_stated(schema.type_name, None);
+        of_type.insert(identifier.clone(), record);
         Ok((identifier, None))
     })
 }
@@ -125,7 +127,8 @@ fn update_resource(cloud: &CloudControl, region: &str, input: Input) -> Answer {
         }
         let of_type = records.resources.entry(schema.type_name.to_owned()).or_default();
         if let Some(record) = of_type.get_mut(&identifier) {
-            record.model = new;
+            let old = std::mem::replace(&mut record.model, new);
+            record.keep_stated(schema.type_name, Some(&old));
         }
         Ok((identifier.clone(), None))
     })

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::local::context::clock::now_millis;
+use crate::local::context::ports::KeptValue;
 
 /// How long a client token, and with it a request, is remembered: 36 hours (API reference, `CreateResource`).
 const REMEMBERED: i64 = 36 * 60 * 60 * 1000;
@@ -32,6 +33,9 @@ pub struct Record {
     pub from: i64,
     /// Until when it is there.
     pub until: Option<i64>,
+    /// The versions of the value that it keeps, the last one last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<KeptValue>,
 }
 
 impl Record {

@@ -12,17 +12,7 @@ struct Fixture {
 
 impl Fixture {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut conditions = crate::local::context::conditions::Conditions::default();
-        conditions.eventual.resource_changing = std::time::Duration::ZERO;
-        let context = CloudContext {
-            port: 0,
-            store: crate::local::context::store::Store::open(folder.path()).unwrap(),
-            conditions: Arc::new(conditions),
-            ca_bundle: folder.path().join("ca.pem"),
-            recorder: Arc::default(),
-            hosts: Default::default(),
-        };
+        let (context, folder) = testing::context();
         Self { service: CloudControl::open(&context, Vec::new()).unwrap(), _folder: folder }
     }
 

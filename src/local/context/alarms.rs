@@ -90,7 +90,8 @@ impl AlarmClock {
             let known = self.due.get(&alarm.id).filter(|(version, _)| *version == alarm.version);
             let mut time = match known {
                 Some((_, time)) => *time,
-                None => self.next(&alarm, (alarm.from - 1).max(self.opened)),
+                // One that is created in the moment of the opening begins in it.
+                None => self.next(&alarm, alarm.from.max(self.opened) - 1),
             };
             if let Some(reached) = time.filter(|time| *time <= now) {
                 if now - reached <= MAX_DELAY {
@@ -154,6 +155,7 @@ mod tests {
     fn one_that_begins_at_once_rings_at_once_but_not_again_after_a_restart() {
         let alarms = || vec![alarm("a", "rate(1 minute)", 1000, 1000)];
         assert_eq!(clock(0).look(alarms(), 1005), (rings("a", 1000), Some(61_000)));
+        assert_eq!(clock(1000).look(alarms(), 1000), (rings("a", 1000), Some(61_000)));
         assert_eq!(clock(1500).look(alarms(), 1500), (vec![], Some(61_000)));
     }
 

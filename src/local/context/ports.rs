@@ -2,11 +2,13 @@
 //! modules.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::core::iam::need::Need;
@@ -303,6 +305,61 @@ pub struct Tagged {
     pub type_name: String,
     pub arn: String,
     pub tags: BTreeMap<String, String>,
+}
+
+/// Cloud Control's records of resources that keep a value, as the services use them that give the values out.
+pub trait KeptValues: Send + Sync {
+    /// Those of a type in a region.
+    fn all(&self, region: &str, type_name: &str) -> Vec<KeptRecord>;
+
+    /// Changes the properties of one, or makes one where `identifier` names none, and adds a version of its value.
+    ///
+    /// # Errors
+    /// A state that cannot be saved.
+    fn put(
+        &self,
+        region: &str,
+        type_name: &str,
+        identifier: Option<&str>,
+        model: Value,
+        value: Option<String>,
+    ) -> Result<KeptRecord, ApiError>;
+
+    /// Deletes one, at once.
+    ///
+    /// # Errors
+    /// A state that cannot be saved.
+    fn remove(&self, region: &str, type_name: &str, identifier: &str) -> Result<(), ApiError>;
+}
+
+/// The types of resources that keep a value.
+pub const PARAMETERS: &str = "AWS::SSM::Parameter";
+pub const SECRETS: &str = "AWS::SecretsManager::Secret";
+
+/// A resource that keeps a value.
+#[derive(Debug, Clone)]
+pub struct KeptRecord {
+    pub identifier: String,
+    /// Its properties.
+    pub model: Value,
+    /// The versions of its value, the last one last.
+    pub values: Vec<KeptValue>,
+}
+
+/// A version of a value.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct KeptValue {
+    pub id: String,
+    /// Milliseconds since the epoch.
+    pub at: i64,
+    pub text: String,
+}
+
+impl fmt::Debug for KeptValue {
+    /// Without the text, which may be a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeptValue").field("id", &self.id).field("at", &self.at).finish_non_exhaustive()
+    }
 }
 
 /// API Gateway, as Lambda uses it.

@@ -34,8 +34,10 @@ use crate::local::protocol::operation::Operation;
 use crate::local::protocol::service::{AnyService, Service};
 use crate::local::protocol::wire::{Request, Response};
 use crate::local::scheduler::Scheduler;
+use crate::local::secretsmanager::SecretsManager;
 use crate::local::sns::Sns;
 use crate::local::sqs::Sqs;
+use crate::local::ssm::Ssm;
 use crate::local::sts::Sts;
 use crate::local::tagging::Tagging;
 
@@ -62,6 +64,8 @@ pub fn operations() -> Vec<&'static Operation> {
         .chain(of::<Scheduler>())
         .chain(of::<Sns>())
         .chain(of::<Sqs>())
+        .chain(of::<Arc<SecretsManager>>())
+        .chain(of::<Arc<Ssm>>())
         .chain(of::<Sts>())
         .chain(of::<Arc<Tagging>>())
         .collect()
@@ -134,6 +138,8 @@ impl Cloud {
         let services: Vec<Arc<dyn AnyService>> = vec![
             gateway.clone(),
             cloudcontrol.clone(),
+            Arc::new(Arc::new(SecretsManager::new(cloudcontrol.clone()))),
+            Arc::new(Arc::new(Ssm::new(cloudcontrol.clone()))),
             CloudFormation::open(context)?,
             dynamodb,
             events,
@@ -280,6 +286,8 @@ mod tests {
         check::<Scheduler>(&[]);
         check::<Sns>(&[]);
         check::<Sqs>(&[]);
+        check::<Arc<SecretsManager>>(&[]);
+        check::<Arc<Ssm>>(&[]);
         check::<Arc<Tagging>>(&[]);
         check::<Sts>(&["GetCallerIdentity", "GetSessionToken"]);
         let presigned: Vec<_> = operations().into_iter().filter(|operation| operation.presigned).collect();

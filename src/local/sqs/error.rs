@@ -12,6 +12,7 @@ pub const QUERY_CODES: &[(&str, &str)] = &[
     ("EmptyBatchRequest", "AWS.SimpleQueueService.EmptyBatchRequest"),
     ("InvalidBatchEntryId", "AWS.SimpleQueueService.InvalidBatchEntryId"),
     ("MessageNotInflight", "AWS.SimpleQueueService.MessageNotInflight"),
+    ("MissingRequiredParameterException", "MissingParameter"),
     ("QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue"),
     ("QueueNameExists", "QueueAlreadyExists"),
     ("PurgeQueueInProgress", "AWS.SimpleQueueService.PurgeQueueInProgress"),

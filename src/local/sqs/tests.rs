@@ -213,7 +213,7 @@ async fn what_sqs_refuses_is_refused_with_its_codes() {
             json!({ "QueueUrl": "http://x/000000000000/none", "MessageBody": "x" }),
             "AWS.SimpleQueueService.NonExistentQueue",
         ),
-        ("SendMessage", json!({ "QueueUrl": URL }), "MissingRequiredParameter"),
+        ("SendMessage", json!({ "QueueUrl": URL }), "MissingParameter"),
         ("SendMessage", json!({ "QueueUrl": URL, "MessageBody": "\u{0}" }), "InvalidMessageContents"),
         ("DeleteMessage", json!({ "QueueUrl": URL, "ReceiptHandle": "x" }), "ReceiptHandleIsInvalid"),
         ("CreateQueue", json!({ "QueueName": "a b" }), "InvalidParameterValue"),

@@ -504,12 +504,14 @@ fn timeless(value: Value) -> Value {
 
 /// Removes digests that depend on ids (those of deployments and of statements), the ids of keys, and the port.
 fn digestless(line: &str) -> String {
-    let passing = r#":layer:[A-Za-z0-9_-]+:\d+|(?:wschat:resource:\w+-)[0-9a-f]{8}|(?:\d AWS::\S+ \S+ \S+ \S+ made )[^"]*|[0-9a-f-]{36}|wschat:[0-9a-f]{16}|"Sid":"[^"]*?-[0-9a-f]{8}"|key/[0-9a-f-]{36}|us-east-1_[0-9a-f]{9}|localhost:\d+|127\.0\.0\.1:\d+"#;
+    let passing = r#":layer:[A-Za-z0-9_-]+:\d+|(?:wschat:resource:\w+-)[0-9a-f]{8}|(?:\d AWS::\S+ \S+ \S+ \S+ made )[^"]*|"[0-9a-f]{10}"|[0-9a-f-]{36}|wschat:[0-9a-f]{16}|"Sid":"[^"]*?-[0-9a-f]{8}"|key/[0-9a-f-]{36}|us-east-1_[0-9a-f]{9}|localhost:\d+|127\.0\.0\.1:\d+"#;
     let replaced = |found: &Captures<'_>| match &found[0] {
         // Records of what cannot be tagged.
         key if key.starts_with("wschat:resource:") => key[..key.len() - 8].to_owned(),
         record if record.contains(" made ") => record[..record.find(" made ").unwrap() + 6].to_owned(),
         id if id.len() == 36 && !id.contains('"') => "ID".to_owned(),
+        // What the local Cloud Control mints.
+        id if id.len() == 12 && id.starts_with('"') => "\"ID\"".to_owned(),
         sid if sid.starts_with("\"Sid\"") => format!("{}…\"", &sid[..sid.len() - 9]),
         layer if layer.starts_with(":layer") => format!("{}…", layer.trim_end_matches(|c: char| c.is_ascii_digit())),
         deployment if deployment.starts_with("wschat") => "wschat:…".to_owned(),

@@ -18,6 +18,8 @@ pub mod template;
 pub mod terminal;
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -136,6 +138,27 @@ impl Cloud {
     /// `wschat status --local`.
     pub fn status(&self) -> Run {
         self.wschat(&["status", "--local"])
+    }
+
+    /// Calls a service of the local cloud that the SDKs here have no client for.
+    pub fn json_call(&self, service: &str, target: &str, input: &serde_json::Value) -> serde_json::Value {
+        let body = input.to_string();
+        let mut socket = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        write!(
+            socket,
+            "POST / HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nConnection: close\r\nContent-Type: application/x-amz-json-1.1\r\n\
+             X-Amz-Target: {target}\r\nContent-Length: {}\r\n\
+             Authorization: AWS4-HMAC-SHA256 Credential=tester/20260101/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=0\r\n\r\n{body}",
+            self.port,
+            body.len()
+        )
+        .unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{target}: {answer}");
+        let start = answer.find('{').unwrap();
+        let end = answer.rfind('}').unwrap();
+        serde_json::from_str(&answer[start..=end]).unwrap()
     }
 
     /// Every call that the cloud has answered.

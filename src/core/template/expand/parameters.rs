@@ -8,6 +8,9 @@ use super::{Context, sub};
 /// The longest value that CloudFormation accepts, in bytes (its quota "Parameter values").
 const MAX_LENGTH: usize = 4096;
 
+/// What types of parameters begin with whose values SSM has.
+const STORED: &str = "AWS::SSM::Parameter::Value<";
+
 /// The values that SAM knows: given ones, defaults, and pseudo parameters.
 #[derive(Clone, Copy)]
 pub struct Parameters<'a> {
@@ -17,6 +20,10 @@ pub struct Parameters<'a> {
 
 impl Parameters<'_> {
     fn value(self, name: &str) -> Option<Value> {
+        // Its value is in SSM, and what is given is the name that it has there.
+        if self.template.parameters.get(name).is_some_and(|parameter| parameter.type_name.starts_with(STORED)) {
+            return None;
+        }
         let value = match self.context.parameters.get(name) {
             Some(given) => Some(given.as_str().into()),
             None => match name {

@@ -64,8 +64,10 @@ const RUN_LOCALLY: &[&str] = &[
     "AWS::SNS::TopicInlinePolicy",
     "AWS::SQS::Queue",
     "AWS::SQS::QueueInlinePolicy",
+    "AWS::SSM::Parameter",
     "AWS::Scheduler::Schedule",
     "AWS::Scheduler::ScheduleGroup",
+    SECRET,
 ];
 
 /// ARNs that follow from a name: type, the attribute that is one, service, what stands before the name. (Service
@@ -298,7 +300,12 @@ impl CloudControlled {
         let type_name = self.schema.type_name;
         let text = |property: &str| value_at(model, property).and_then(Value::as_str);
         let property = REFS.iter().find(|(of, _)| *of == type_name).map(|(_, property)| *property);
-        let given = property.and_then(text).unwrap_or(identifier);
+        // What it was asked for by may be another spelling of it: the URL of a queue is what the queue says.
+        let own = || match self.schema.identifier.as_slice() {
+            [one] => Some(one.as_str()),
+            _ => None,
+        };
+        let given = property.or_else(own).and_then(text).unwrap_or(identifier);
         match text("EventBusName").filter(|bus| type_name == RULE && *bus != "default") {
             Some(bus) => format!("{}|{given}", bus.rsplit('/').next().unwrap_or(bus)),
             None => given.to_owned(),

@@ -348,7 +348,7 @@ fn mistakes_are_placed_and_named() {
         ("a\n#if($yes)\nb", 2, 1, "#if has no #end"),
         ("#end", 1, 1, "#end ends nothing"),
         ("x #else", 1, 3, "#else without an #if"),
-        ("#foreach($i of $list)#end", 1, 14, "#foreach needs \"in\""),
+        ("#foreach($i of $list)#end", 1, 13, "#foreach needs \"in\""),
         ("#set($x)", 1, 8, "\"=\" is missing"),
         ("#set($x = )", 1, 11, "a value is missing"),
         ("#set($x = 'a)", 1, 11, "no closing '"),

@@ -118,7 +118,7 @@ async fn connected(more: Value) -> (Cloud, Arc<Fake>) {
     let timings = ExecutionTimings { retries: [Duration::from_millis(10); 2], ..ExecutionTimings::default() };
     let mut conditions = Conditions::default();
     conditions.eventual.function_pending = Duration::ZERO;
-    conditions.eventual.mapping_changing = Duration::from_millis(50);
+    conditions.eventual.mapping_changing = Duration::from_millis(200);
     let cloud = Cloud::under(conditions, timings);
     let fake = Arc::new(Fake::default());
     cloud.connect(&fake);
@@ -254,6 +254,9 @@ async fn a_queue_is_polled_and_what_is_handled_is_deleted() {
     fake.send(&["good", "bad"]);
     assert_eq!(fake.deleted(2).await, ["early", "good"]);
     fake.send(&["fail", "beside"]);
+    while !cloud.logged().iter().any(|line| line.contains("batch fail")) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     fake.send(&["after"]);
     while !fake.deleted(3).await.contains(&"after".to_owned()) {
         tokio::time::sleep(Duration::from_millis(5)).await;

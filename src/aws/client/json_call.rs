@@ -1,0 +1,116 @@
+//! Calls of services for which there is no client of the SDK here: JSON 1.1 over HTTP, signed.
+//!
+//! A client costs seconds of every build, and of these services wschat makes one call each.
+
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::provider::ProvideCredentials;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4;
+use aws_smithy_runtime_api::client::http::HttpConnector;
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::error::metadata::ErrorMetadata;
+use http_body_util::BodyExt;
+use serde_json::Value;
+
+use super::call::AwsCall;
+use super::connect::Aws;
+use super::error::CallError;
+
+/// How long an answer may take, as for the SDK's clients.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A service that is called by its protocol alone.
+#[derive(Debug, Clone, Copy)]
+pub struct JsonService {
+    /// The name in records and errors, which signatures and AWS's own endpoints have, too.
+    pub name: &'static str,
+    /// What stands before an operation's name in `X-Amz-Target`.
+    pub target: &'static str,
+    /// The service's name as settings for endpoints have it.
+    pub id: &'static str,
+}
+
+type Failed = SdkError<ErrorMetadata, HttpResponse>;
+
+impl Aws {
+    /// Makes a call with the given input, and gives the output.
+    ///
+    /// # Errors
+    /// As `Aws::call`.
+    pub async fn json_call(
+        &self,
+        service: JsonService,
+        operation: &'static str,
+        input: &Value,
+    ) -> Result<Value, CallError> {
+        let body = input.to_string();
+        self.call(AwsCall::new(service.name, operation), || self.send(service, operation, &body)).await
+    }
+
+    async fn send(&self, service: JsonService, operation: &str, body: &str) -> Result<Value, Failed> {
+        let request = self.signed(service, operation, body).await?;
+        let uri = request.uri().parse().map_err(SdkError::construction_failure)?;
+        let sent = self.network().connector(&uri).call(request);
+        let answer = tokio::time::timeout(TIMEOUT, sent).await.map_err(SdkError::timeout_error)?;
+        let mut answer = answer.map_err(SdkError::dispatch_failure)?;
+        let body = std::mem::replace(answer.body_mut(), SdkBody::taken());
+        let body = match body.collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) => return Err(SdkError::response_error(error, answer)),
+        };
+        let parsed = serde_json::from_slice::<Value>(&body);
+        if answer.status().is_success() {
+            return parsed.map_err(|error| SdkError::response_error(error, answer));
+        }
+        let refusal = parsed.unwrap_or_default();
+        let text =
+            |names: [&str; 2]| names.iter().find_map(|name| refusal[*name].as_str()).unwrap_or_default().to_owned();
+        // `com.amazonaws.ssm#ParameterNotFound`
+        let code = text(["__type", "code"]);
+        let code = code.rsplit('#').next().unwrap_or_default();
+        let error = ErrorMetadata::builder().code(code).message(text(["message", "Message"])).build();
+        Err(SdkError::service_error(error, answer))
+    }
+
+    async fn signed(&self, service: JsonService, operation: &str, body: &str) -> Result<HttpRequest, Failed> {
+        let provider = self.config.credentials_provider();
+        let provider = provider.ok_or_else(|| SdkError::construction_failure("there are no credentials"))?;
+        let credentials = provider.provide_credentials().await.map_err(SdkError::construction_failure)?;
+        let url = self.endpoint_of(service);
+        let target = format!("{}.{operation}", service.target);
+        let headers = [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target.as_str())];
+        let identity = credentials.into();
+        let parameters = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(&self.scope().region)
+            .name(service.name)
+            .time(SystemTime::now())
+            .settings(SigningSettings::default())
+            .build()
+            .map_err(SdkError::construction_failure)?
+            .into();
+        let signable = SignableRequest::new("POST", &url, headers.into_iter(), SignableBody::Bytes(body.as_bytes()));
+        let signed = sign(signable.map_err(SdkError::construction_failure)?, &parameters);
+        let (signature, _) = signed.map_err(SdkError::construction_failure)?.into_parts();
+        let mut request = HttpRequest::new(SdkBody::from(body.to_owned()));
+        request.set_uri(url).map_err(SdkError::construction_failure)?;
+        request.set_method("POST").map_err(SdkError::construction_failure)?;
+        for (name, value) in headers.into_iter().chain(signature.headers()) {
+            request.headers_mut().insert(name.to_owned(), value.to_owned());
+        }
+        Ok(request)
+    }
+
+    /// Where a service is called.
+    fn endpoint_of(&self, service: JsonService) -> String {
+        let own = self.settings().and_then(|settings| settings.endpoint(service.id, &self.config));
+        let url = own.or_else(|| self.config.endpoint_url().map(str::to_owned)).unwrap_or_else(|| {
+            let scope = self.scope();
+            format!("https://{}.{}.{}", service.name, scope.region, scope.url_suffix())
+        });
+        format!("{}/", url.trim_end_matches('/'))
+    }
+}

@@ -1,0 +1,295 @@
+//! What a template has looked up outside of it: exports of other stacks, parameters of SSM, secrets.
+//!
+//! A resolution says which values it lacks (`Survey::lacking`); whoever can ask AWS does so, and the next resolution has them.
+//! Until then a token stands for each. A dynamic reference that names what the stack itself makes (a secret by its ARN) stays in
+//! the properties, and is looked up when that is known: before the plan is made, or by the step that needs it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde_json::Value;
+
+use super::{Secrets, Token};
+use crate::core::words::{Path, Problem, ProblemKind};
+
+/// A value outside of the template.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lookup {
+    /// What a stack of the account and region exports under a name.
+    Export { name: String },
+    /// A parameter of SSM, as `GetParameters` takes it (`NAME` or `NAME:VERSION`).
+    Parameter { name: String, secure: bool },
+    /// A secret of Secrets Manager, or the value of a key of its JSON.
+    Secret { id: String, key: Option<String>, stage: Option<String>, version: Option<String> },
+}
+
+impl fmt::Display for Lookup {
+    /// As a template asks for it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Export { name } => write!(f, "Fn::ImportValue {name}"),
+            Self::Parameter { name, secure: false } => write!(f, "ssm:{name}"),
+            Self::Parameter { name, secure: true } => write!(f, "ssm-secure:{name}"),
+            Self::Secret { id, key, stage, version } => {
+                let rest = [key, stage, version].map(|part| part.as_deref().unwrap_or_default());
+                write!(f, "{}", format!("secretsmanager:{id}:SecretString:{}", rest.join(":")).trim_end_matches(':'))
+            }
+        }
+    }
+}
+
+impl Lookup {
+    /// Reads what stands between `{{resolve:` and `}}`.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    // <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/dynamic-references.html>
+    pub fn read(reference: &str) -> Result<Self, String> {
+        let (service, key) = reference.split_once(':').unwrap_or((reference, ""));
+        match service {
+            "ssm" | "ssm-secure" => {
+                let arn = key.starts_with("arn:");
+                let version = key.rsplit_once(':').map(|(_, version)| version).filter(|_| !arn);
+                if key.is_empty() || key.starts_with(':') {
+                    return Err(format!(
+                        "a dynamic reference to {service} names a parameter: {{{{resolve:{service}:NAME}}}}"
+                    ));
+                }
+                if version
+                    .is_some_and(|version| version.is_empty() || !version.bytes().all(|byte| byte.is_ascii_digit()))
+                {
+                    return Err(format!(
+                        "the version in {{{{resolve:{reference}}}}} must be a whole number: labels cannot be used"
+                    ));
+                }
+                Ok(Self::Parameter { name: key.to_owned(), secure: service == "ssm-secure" })
+            }
+            "secretsmanager" => {
+                // An ARN has six colons of its own.
+                let fields = if key.starts_with("arn:") { 7 } else { 1 };
+                let parts: Vec<&str> = key.split(':').collect();
+                let id = parts.iter().take(fields).copied().collect::<Vec<_>>().join(":");
+                let mut rest = parts.iter().skip(fields).copied();
+                let what = rest.next().unwrap_or_default();
+                let mut given = || rest.next().filter(|part| !part.is_empty()).map(str::to_owned);
+                let (key, stage, version) = (given(), given(), given());
+                if id.is_empty() {
+                    return Err("a dynamic reference to secretsmanager names a secret: {{resolve:secretsmanager:ID}}"
+                        .to_owned());
+                }
+                if !["", "SecretString"].contains(&what) {
+                    return Err(format!("a dynamic reference reads the SecretString of a secret, not \"{what}\""));
+                }
+                if stage.is_some() && version.is_some() {
+                    return Err("a dynamic reference names the stage of a secret or its version, not both".to_owned());
+                }
+                Ok(Self::Secret { id, key, stage, version })
+            }
+            _ => {
+                Err(format!("dynamic references read from ssm, ssm-secure and secretsmanager, not from \"{service}\""))
+            }
+        }
+    }
+}
+
+/// Why a value is not there: a sentence, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    pub what: String,
+    pub help: Option<String>,
+}
+
+/// Values that were looked up, and those that are not there.
+#[derive(Clone, Default)]
+pub struct Lookups(BTreeMap<Lookup, Result<String, Missing>>);
+
+impl fmt::Debug for Lookups {
+    /// Without the values: some are secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl Lookups {
+    /// Adds what came of a lookup.
+    pub fn insert(&mut self, lookup: Lookup, found: Result<String, Missing>) {
+        self.0.insert(lookup, found);
+    }
+
+    /// Adds all of `others`.
+    pub fn extend(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
+    /// Says of exports that are not there what to do, where `help` knows it by their names.
+    pub fn explain(&mut self, help: impl Fn(&str) -> Option<String>) {
+        for (lookup, found) in &mut self.0 {
+            if let (Lookup::Export { name }, Err(missing)) = (lookup, found)
+                && let Some(help) = help(name)
+            {
+                missing.help = Some(help);
+            }
+        }
+    }
+
+    /// What came of a lookup; `None` where nobody has looked yet.
+    pub fn get(&self, lookup: &Lookup) -> Option<&Result<String, Missing>> {
+        self.0.get(lookup)
+    }
+}
+
+/// A piece of a text.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Piece<'a> {
+    Text(&'a str),
+    /// What stands between `{{resolve:` and `}}`.
+    Reference(&'a str),
+}
+
+pub(super) const BEGIN: &str = "{{resolve:";
+
+/// The pieces of a text, in order.
+pub(super) fn pieces(text: &str) -> Vec<Piece<'_>> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once(BEGIN) {
+        let Some((reference, after)) = after.split_once("}}") else { break };
+        pieces.extend([Piece::Text(before), Piece::Reference(reference)]);
+        rest = after;
+    }
+    pieces.push(Piece::Text(rest));
+    pieces
+}
+
+/// Whether a value has dynamic references.
+pub fn is_dynamic(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains(BEGIN),
+        Value::Array(items) => items.iter().any(is_dynamic),
+        Value::Object(entries) => entries.values().any(is_dynamic),
+        _ => false,
+    }
+}
+
+/// The dynamic references in a value that name nothing unknown.
+pub fn references(value: &Value) -> BTreeSet<Lookup> {
+    match value {
+        Value::String(text) if text.contains(BEGIN) => {
+            let references = pieces(text).into_iter().filter_map(|piece| match piece {
+                Piece::Reference(reference) if !Token::is_in(reference) => Lookup::read(reference).ok(),
+                _ => None,
+            });
+            references.collect()
+        }
+        Value::Array(items) => items.iter().flat_map(references).collect(),
+        Value::Object(entries) => entries.values().flat_map(references).collect(),
+        _ => BTreeSet::new(),
+    }
+}
+
+/// Puts the values of dynamic references in, as far as they name nothing unknown, and adds them to `secrets`.
+///
+/// # Errors
+/// The first that is not there.
+pub fn fill(value: &mut Value, lookups: &Lookups, secrets: &mut Secrets) -> Result<(), Missing> {
+    match value {
+        Value::String(text) if text.contains(BEGIN) => {
+            let mut out = String::new();
+            for piece in pieces(text) {
+                match piece {
+                    Piece::Text(text) => out.push_str(text),
+                    Piece::Reference(reference) => {
+                        let lookup = if Token::is_in(reference) { None } else { Lookup::read(reference).ok() };
+                        match lookup.and_then(|lookup| lookups.get(&lookup)) {
+                            Some(Ok(found)) => {
+                                secrets.add(&found.as_str().into());
+                                out.push_str(found);
+                            }
+                            Some(Err(missing)) => return Err(missing.clone()),
+                            None => out.extend([BEGIN, reference, "}}"]),
+                        }
+                    }
+                }
+            }
+            *text = out;
+            Ok(())
+        }
+        Value::Array(items) => items.iter_mut().try_for_each(|item| fill(item, lookups, secrets)),
+        Value::Object(entries) => entries.values_mut().try_for_each(|value| fill(value, lookups, secrets)),
+        _ => Ok(()),
+    }
+}
+
+/// The problem that a value is not there.
+pub(super) fn problem(path: Path, missing: &Missing) -> Problem {
+    let problem = Problem::new(path, missing.what.clone()).kind(ProblemKind::BadReference);
+    match &missing.help {
+        Some(help) => problem.help(help.clone()),
+        None => problem,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn dynamic_references_are_read_as_cloudformation_writes_them() {
+        let parameter = |name: &str, secure| Ok(Lookup::Parameter { name: name.to_owned(), secure });
+        let secret = |id: &str, parts: [&str; 3]| {
+            let [key, stage, version] = parts.map(|part| (!part.is_empty()).then(|| part.to_owned()));
+            Ok(Lookup::Secret { id: id.to_owned(), key, stage, version })
+        };
+        let arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:chat-a1b2c3";
+        for (reference, expected) in [
+            ("ssm:/chat/origin", parameter("/chat/origin", false)),
+            ("ssm:/chat/origin:3", parameter("/chat/origin:3", false)),
+            ("ssm-secure:token", parameter("token", true)),
+            ("secretsmanager:chat", secret("chat", ["", "", ""])),
+            ("secretsmanager:chat:SecretString", secret("chat", ["", "", ""])),
+            ("secretsmanager:chat:SecretString:key:AWSPREVIOUS", secret("chat", ["key", "AWSPREVIOUS", ""])),
+            ("secretsmanager:chat:SecretString:key::v1", secret("chat", ["key", "", "v1"])),
+            (&format!("secretsmanager:{arn}"), secret(arn, ["", "", ""])),
+            (&format!("secretsmanager:{arn}:SecretString:key"), secret(arn, ["key", "", ""])),
+            ("ssm:", Err("a dynamic reference to ssm names a parameter: {{resolve:ssm:NAME}}".to_owned())),
+            (
+                "ssm:/chat:latest",
+                Err("the version in {{resolve:ssm:/chat:latest}} must be a whole number: labels cannot be used"
+                    .to_owned()),
+            ),
+            (
+                "secretsmanager:chat:SecretBinary",
+                Err("a dynamic reference reads the SecretString of a secret, not \"SecretBinary\"".to_owned()),
+            ),
+            (
+                "vault:chat",
+                Err("dynamic references read from ssm, ssm-secure and secretsmanager, not from \"vault\"".to_owned()),
+            ),
+        ] {
+            assert_eq!(Lookup::read(reference), expected, "{reference}");
+            if let Ok(lookup) = expected
+                && !reference.ends_with("SecretString")
+            {
+                let shown = lookup.to_string();
+                assert_eq!(Lookup::read(&shown), Ok(lookup), "{shown}");
+            }
+        }
+    }
+
+    #[test]
+    fn values_are_put_in_where_nothing_is_unknown() {
+        let late = format!("{{{{resolve:secretsmanager:{}}}}}", Token::text("Secret", "Ref"));
+        let mut value =
+            json!({ "A": "x{{resolve:ssm:/a}}y{{resolve:ssm:/a}}", "B": [late], "C": "{{resolve:ssm:/open" });
+        assert_eq!(references(&value), [Lookup::Parameter { name: "/a".to_owned(), secure: false }].into());
+        let mut lookups = Lookups::default();
+        lookups.insert(Lookup::Parameter { name: "/a".to_owned(), secure: false }, Ok("found".to_owned()));
+        let mut secrets = Secrets::default();
+        fill(&mut value, &lookups, &mut secrets).unwrap();
+        assert_eq!(value, json!({ "A": "xfoundyfound", "B": [late], "C": "{{resolve:ssm:/open" }));
+        assert_eq!(secrets.mask("it is found"), "it is ****");
+        assert!(is_dynamic(&value));
+    }
+}
