@@ -221,7 +221,10 @@ fn every_type_has_permissions() {
         let mut step = plan.steps[0].clone();
         step.type_name = kind.type_name();
         let desired = step.desired.as_mut().unwrap();
-        desired.properties = json!({"ApiId": "abc", "FunctionName": "f", "Roles": ["r"]});
+        desired.properties = json!({
+            "ApiId": "abc", "FunctionName": "f", "Roles": ["r"], "LayerName": "l",
+            "LayerVersionArn": "arn:aws:lambda:eu-west-1:123456789012:layer:l:1",
+        });
         let mut permissions = Permissions::default();
         permissions::of_step(&mut permissions, &plan, &step, &stack.scope, Roles::Account);
         assert!(!permissions.allowed.is_empty(), "{}", kind.type_name());

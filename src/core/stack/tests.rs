@@ -708,7 +708,7 @@ Resources:
     Properties: { LayerVersionArn: !Ref Wire, Action: lambda:GetLayerVersion, Principal: 'arn:aws:iam::210987654321:root' }
   F:
     Type: AWS::Lambda::Function
-    Properties: { Role: 'arn:aws:iam::1:role/r', PackageType: Image, Code: { ImageUri: here/it:1 }, Description: !GetAtt Wire.LayerVersionArn }
+    Properties: { Role: 'arn:aws:iam::123456789012:role/r', PackageType: Image, Code: { ImageUri: here/it:1 }, Description: !GetAtt Wire.LayerVersionArn }
 ";
     let loaded = |text: &str| load(text.as_bytes(), &BTreeMap::new(), &scope());
     let stack = loaded(text).unwrap();
@@ -725,7 +725,7 @@ Resources:
         ("Handler: a.b, Code: a", "missing property \"Runtime\" of AWS::Lambda::Function"),
     ] {
         let text = format!(
-            "Resources:\n  F:\n    Type: AWS::Lambda::Function\n    Properties: {{ Role: 'arn:aws:iam::1:role/r', {properties} }}\n"
+            "Resources:\n  F:\n    Type: AWS::Lambda::Function\n    Properties: {{ Role: 'arn:aws:iam::123456789012:role/r', {properties} }}\n"
         );
         let problems = loaded(&text).unwrap_err();
         assert!(problems.len() == 1 && problems[0].what.contains(what), "{properties}: {problems:?}");

@@ -100,6 +100,18 @@ const EXCEPTIONS: &[Exception] = &[
         why: "the schema says no more than that it is JSON; CreateRoute takes a map of constraints",
     },
     Exception {
+        type_name: "AWS::ApiGateway::Account",
+        what: What::Stale,
+        paths: &["@Others"],
+        why: "only a reading puts it in: that the role is another's",
+    },
+    Exception {
+        type_name: "AWS::ApiGatewayV2::RouteResponse",
+        what: What::RequiredThere,
+        paths: &["ResponseParameters.Required"],
+        why: "CreateRouteResponse takes a constraint without it: the parameter may be missing",
+    },
+    Exception {
         type_name: "AWS::ApiGatewayV2::RouteResponse",
         what: What::CreateOnlyHere,
         paths: &["ResponseParameters"],
@@ -178,10 +190,10 @@ const EXCEPTIONS: &[Exception] = &[
         why: "the resolver reads it before the type does (`stack::resolve`), and says what of it is not supported yet",
     },
     Exception {
-        type_name: "AWS::Lambda::Function",
+        type_name: "AWS::Lambda::EventSourceMapping",
         what: What::RequiredHere,
-        paths: &["Handler", "Runtime"],
-        why: "only container images have none",
+        paths: &["Tags.Value"],
+        why: "as for functions",
     },
     Exception {
         type_name: "AWS::Lambda::Function",

@@ -140,7 +140,10 @@ impl Record {
             State::Pending { since, sought: Sought::Identifier(identifier) } => {
                 (format!("pending:{since}"), escaped(identifier))
             }
-            State::Pending { since, sought: Sought::Marks(marks) } => (format!("marked:{since}"), marks.join(":")),
+            // Tags' values do not end in a space.
+            State::Pending { since, sought: Sought::Marks(marks) } => {
+                (format!("marked:{since}"), if marks.is_empty() { "-".to_owned() } else { marks.join(":") })
+            }
         };
         let digest = self.write_only.as_deref().unwrap_or("-");
         let policy = self.deletion_policy.as_str();
