@@ -87,9 +87,9 @@ pub fn by_api_key(
         })
     };
     let members = records.of_type(region, "ApiGateway::UsagePlanKey");
-    let admitted = members.iter().any(|(_, member)| {
-        member["KeyId"] == Value::from(id.as_str()) && member["UsagePlanId"].as_str().is_some_and(has_stage)
-    });
+    let admitted = members
+        .iter()
+        .any(|(_, member)| member["KeyId"] == id.as_str() && member["UsagePlanId"].as_str().is_some_and(has_stage));
     if admitted {
         return Ok(());
     }

@@ -362,8 +362,8 @@ fn check_lists(publish: &Publish) -> Result<(), ApiError> {
     };
     check(&publish.compatible_runtimes, "compatibleRuntimes", MOST_RUNTIMES);
     check(&publish.compatible_architectures, "compatibleArchitectures", MOST_ARCHITECTURES);
-    let architectures = publish.compatible_architectures.iter().flatten();
-    if let Some(unknown) = architectures.filter(|one| !["x86_64", "arm64"].contains(&one.as_str())).next() {
+    let mut architectures = publish.compatible_architectures.iter().flatten();
+    if let Some(unknown) = architectures.find(|one| !["x86_64", "arm64"].contains(&one.as_str())) {
         let rule = "Member must satisfy constraint: [Member must satisfy enum value set: [x86_64, arm64], Member must not be null]";
         broken.push(constraint(&format!("[{unknown}]"), "compatibleArchitectures", rule));
     }

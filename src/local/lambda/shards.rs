@@ -96,14 +96,13 @@ impl Lambda {
                 _ = changed.changed() => return,
             };
             match batch {
-                Ok(batch) => match batch.last().map(|event| event.id.clone()) {
-                    None => {}
-                    Some(last) => {
-                        if self.handle_shard(region, uuid, shard, batch).await {
-                            self.remember(region, uuid, shard, &last);
-                        }
+                Ok(batch) => {
+                    if let Some(last) = batch.last().map(|event| event.id.clone())
+                        && self.handle_shard(region, uuid, shard, batch).await
+                    {
+                        self.remember(region, uuid, shard, &last);
                     }
-                },
+                }
                 Err(error) => {
                     self.pollers.note(region, uuid, &format!("PROBLEM: {}", error.message));
                     let _ = timeout(PAUSE, changed.changed()).await;

@@ -309,7 +309,7 @@ async fn cloud_control_sees_topics_and_subscriptions_themselves() {
     assert_eq!((&properties["FilterPolicy"], &properties["RawMessageDelivery"]), (&Value::Null, &json!(false)));
     // Another update of the topic leaves what is not in it.
     ControlledResources::update(sns, region, "AWS::SNS::Topic", &topic, &json!({ "TopicName": "news" })).unwrap();
-    assert_eq!(ControlledResources::list(sns, region, "AWS::SNS::Subscription"), [subscription.clone()]);
+    assert_eq!(ControlledResources::list(sns, region, "AWS::SNS::Subscription"), std::slice::from_ref(&subscription));
     ControlledResources::delete(sns, region, "AWS::SNS::Subscription", &subscription).unwrap();
     assert_eq!(read("AWS::SNS::Subscription", &subscription), None);
     ControlledResources::delete(sns, region, "AWS::SNS::Topic", &topic).unwrap();

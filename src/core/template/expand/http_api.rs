@@ -531,7 +531,7 @@ fn scheme(expansion: &mut Expansion<'_>, name: &str, authorizer: &Value, place: 
     };
     let jwt = given.get("JwtConfiguration").filter(|jwt| truthy(jwt));
     let (known, other) = if jwt.is_some() { (OF_JWT, OF_FUNCTION) } else { (OF_FUNCTION, OF_JWT) };
-    for key in given.keys().filter(|key| !known.contains(&key.as_str())) {
+    if let Some(key) = given.keys().find(|key| !known.contains(&key.as_str())) {
         let problem = if other.contains(&key.as_str()) {
             let whom = if jwt.is_some() {
                 "a Lambda Authorizer"
@@ -549,7 +549,7 @@ fn scheme(expansion: &mut Expansion<'_>, name: &str, authorizer: &Value, place: 
     }
     let needed: &[&str] =
         if jwt.is_some() { &["IdentitySource"] } else { &["FunctionArn", "AuthorizerPayloadFormatVersion"] };
-    for missing in needed.iter().filter(|name| given.get(**name).is_none_or(|value| !truthy(value))) {
+    if let Some(missing) = needed.iter().find(|name| given.get(**name).is_none_or(|value| !truthy(value))) {
         let what = format!("the authorizer {name} must define '{missing}'");
         expansion.report(Problem::new(place.clone(), what).kind(ProblemKind::Missing));
         return None;

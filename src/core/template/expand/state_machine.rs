@@ -161,7 +161,9 @@ fn substitute(definition: &mut Value, found: &mut Map<String, Value>) {
         Value::Object(entries) => {
             let mut keys: Vec<String> = entries.keys().cloned().collect();
             keys.sort_unstable();
-            keys.iter().filter_map(|key| Some(one(entries.get_mut(key)?))).count();
+            for key in &keys {
+                entries.get_mut(key).map(&mut one);
+            }
         }
         Value::Array(items) => items.iter_mut().for_each(one),
         _ => {}
