@@ -3,7 +3,6 @@
 //! API keys for REST APIs", whose refusals these are.)
 
 use http::{HeaderMap, Method, StatusCode};
-use serde_json::Value;
 use time::OffsetDateTime;
 
 use super::authorizer::Refused;
