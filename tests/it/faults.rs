@@ -330,6 +330,8 @@ fn permanent(call: &Name) -> Vec<Fault> {
             Fault::refuse(400, "AccessDeniedException", &denied),
             Fault::refuse(400, "InvalidParameterException", invalid),
         ],
+        // Who deploys a template without layers need not be allowed to see any.
+        "lambda" if operation == "ListLayers" => vec![Fault::refuse(400, "ValidationException", invalid)],
         "lambda" => vec![
             Fault::refuse(403, "AccessDeniedException", &denied),
             Fault::refuse(400, "ValidationException", invalid),
