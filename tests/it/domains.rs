@@ -29,9 +29,8 @@ async fn a_stage_is_served_below_its_domain() {
     // Then the domain's is the only address.
     template.set("Api.DisableExecuteApiEndpoint", json!(true));
     template.save(&cloud);
-    let run = cloud.up();
-    let own = run.stdout.lines().find_map(|line| line.strip_prefix("Uri = ")?.split_once("://")?.1.split_once('/'));
-    let own = own.unwrap().1;
+    let uri = cloud.up().uri();
+    let (_, own) = uri.split_once("://").and_then(|(_, rest)| rest.split_once('/')).unwrap();
     let domain = "ws.example.com.localhost";
     for (host, path, status) in [
         (domain, "/?tenant=a", "101"),

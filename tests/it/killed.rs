@@ -16,6 +16,9 @@ use rustix::process::Signal;
 /// How many clouds run in parallel: runs mostly wait.
 const CLOUDS: usize = 3;
 
+/// The number of points that the example apps share.
+const POINTS: usize = 36;
+
 const UP: &[&str] = &["up", "--yes"];
 const DOWN: &[&str] = &["down", "--yes"];
 
@@ -133,11 +136,13 @@ fn down_is_killed_at_every_call() {
 /// The example apps, killed at some of their calls.
 #[test]
 fn every_app_is_killed_at_some_calls() {
-    for app in template::apps() {
+    let apps = template::apps();
+    let share = (POINTS / apps.len()).max(1);
+    for app in apps {
         let cloud = app.fast();
         let calls = up(&cloud).names();
         let whole = cloud.inventory_now();
-        let cuts = sample::some(&app.name, Cut::everywhere(calls), 9);
+        let cuts = sample::some(&app.name, Cut::everywhere(calls), share);
         on_clouds(
             CLOUDS,
             || app.fast(),

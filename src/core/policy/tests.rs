@@ -197,6 +197,19 @@ fn unchanged_resources_are_only_read_and_changed_ones_get_no_more_than_they_need
     }
 }
 
+/// The tags of an API that has no id yet are named by a pattern, which must stay one in the ARN's escaped segment.
+#[test]
+fn a_mapping_of_an_api_that_is_yet_to_be_made_may_be_recorded_on_it() {
+    let mapping = "  Mapping:
+    Type: AWS::ApiGatewayV2::ApiMapping
+    Properties: {ApiId: !Ref Api, DomainName: ws.example.com, Stage: !Ref Stage}
+";
+    let template = format!("{TEMPLATE}{mapping}");
+    let stack = load(template.as_bytes(), &BTreeMap::new(), &stack().scope).unwrap();
+    let tags = "arn:aws:apigateway:eu-west-1::/tags/arn%3Aaws%3Aapigateway%3Aeu-west-1%3A%3A%2Fapis%2F*";
+    assert_eq!(actions(&needed_by(&stack, &[]), tags), ["apigateway:DELETE", "apigateway:POST"]);
+}
+
 #[test]
 fn deleted_resources_may_only_be_deleted() {
     let stack = stack();

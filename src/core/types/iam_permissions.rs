@@ -163,8 +163,8 @@ pub(crate) fn api_part(it: &Subject<'_>, permissions: &mut Permissions) {
 /// ARN has that path as one segment (API Gateway developer guide, "Using tags to control access"); AWS also checks the
 /// action by its name.
 pub(crate) fn tagging(permissions: &mut Permissions, scope: &Scope, path: &str) {
-    /// RFC 3986: the characters that need no escape in a path's segment.
-    const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+    /// RFC 3986: the characters that need no escape in a path's segment; and the wildcard, which must stay one.
+    const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'*');
     let subject = apigateway(scope, path);
     let tags = apigateway(scope, &format!("tags/{}", utf8_percent_encode(&subject, SEGMENT)));
     permissions.allow("apigateway", &["POST", "DELETE"], tags);
