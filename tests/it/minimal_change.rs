@@ -127,6 +127,16 @@ async fn a_table() {
             &["dynamodb.UpdateContinuousBackups"],
         ),
         ("encryption removed", |it| drop(it.remove("Rows.SSESpecification")), &["dynamodb.UpdateTable"]),
+        (
+            "a key of one's own",
+            |it| it.set("Rows.SSESpecification.KMSMasterKeyId", json!("11111111-2222-3333-4444-555555555555")),
+            &["dynamodb.TagResource", "dynamodb.UpdateTable"],
+        ),
+        (
+            "a key by its alias, whose ARN DynamoDB reports",
+            |it| it.set("Rows.SSESpecification.KMSMasterKeyId", json!("alias/chat")),
+            &["dynamodb.TagResource", "dynamodb.UpdateTable"],
+        ),
         ("protected", |it| it.set("Rows.DeletionProtectionEnabled", json!(true)), &["dynamodb.UpdateTable"]),
         (
             "provisioned",

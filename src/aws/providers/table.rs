@@ -66,7 +66,7 @@ impl Provider for Table {
             .deletion_protection_enabled(props.deletion_protection_enabled)
             .set_tags(Some(sdk_tags(&props.tags)?));
         if props.sse_specification.enabled {
-            request = request.sse_specification(sse_specification(props.sse_specification));
+            request = request.sse_specification(sse_specification(&props.sse_specification));
         }
         for index in &props.global_secondary_indexes {
             request = request.global_secondary_indexes(built(
@@ -115,13 +115,22 @@ impl Provider for Table {
         let from: Props = live.read()?;
         let to: Props = desired.read()?;
         let arn = aws.scope().arn("dynamodb", &format!("table/{name}"));
-        let (set, removed) = tags::difference(&from.tags, &to.tags);
+        let (mut set, mut removed) = tags::difference(&from.tags, &to.tags);
+        // The tag tells which key the table has been given, and so is changed after it.
+        let recorded: Tags = set.remove_entry(tags::KEY).into_iter().collect();
+        let forgotten: Vec<String> = removed.extract_if(.., |key| key == tags::KEY).collect();
         set_tags(aws, &arn, set, removed).await?;
         for change in table_changes(aws, name, &from, &to)? {
             wait_until_active(cx, name).await?;
-            aws.call(AwsCall::new("dynamodb", "UpdateTable").repeatable(), || change.clone().send()).await?;
+            let answer = aws.call(AwsCall::new("dynamodb", "UpdateTable").repeatable(), || change.clone().send()).await;
+            match answer {
+                // "Table is already encrypted by given KMSMasterKey": another name of the key that it has.
+                Err(error) if !error.message.contains("already encrypted") => return Err(error.into()),
+                _ => {}
+            }
         }
-        self.settle(cx, desired, name).await
+        self.settle(cx, desired, name).await?;
+        set_tags(aws, &arn, recorded, forgotten).await
     }
 
     async fn delete(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError> {
@@ -219,7 +228,7 @@ fn table_changes(
         }
     }
     if from.sse_specification != to.sse_specification {
-        changes.push(update().sse_specification(sse_specification(to.sse_specification)));
+        changes.push(update().sse_specification(sse_specification(&to.sse_specification)));
     }
     if from.table_class != to.table_class {
         changes.push(update().table_class(table_class(to.table_class)));
@@ -365,6 +374,7 @@ fn properties(table: &sdk::TableDescription, time_to_live: Option<String>, recov
                 Some(sdk::SseStatus::Enabled | sdk::SseStatus::Enabling | sdk::SseStatus::Updating)
             ),
             sse_type: None,
+            key: Sse::read_key(sse.kms_master_key_arn.as_deref(), tags.get(tags::KEY).map(String::as_str)),
         }),
         time_to_live_specification: time_to_live
             .map(|attribute| TimeToLive { attribute_name: Some(attribute), enabled: true }),
@@ -610,8 +620,12 @@ fn stream_specification(stream: Option<Stream>) -> Result<Option<sdk::StreamSpec
 }
 
 /// `SSEEnabled` is the API's `Enabled`; leaving it out would silently lower the encryption.
-fn sse_specification(sse: Sse) -> sdk::SseSpecification {
-    sdk::SseSpecification::builder().enabled(sse.enabled).set_sse_type(sse.sse_type.map(|_| sdk::SseType::Kms)).build()
+fn sse_specification(sse: &Sse) -> sdk::SseSpecification {
+    sdk::SseSpecification::builder()
+        .enabled(sse.enabled)
+        .set_sse_type(sse.sse_type.map(|_| sdk::SseType::Kms))
+        .set_kms_master_key_id(sse.key.clone())
+        .build()
 }
 
 fn billing_mode(mode: BillingMode) -> sdk::BillingMode {

@@ -64,25 +64,27 @@ impl Assumed {
         if problem.kind == ProblemKind::ConditionFalse {
             return template.conditions.values().any(made_up);
         }
-        let at = |path: &Path| {
-            path.0.iter().try_fold(&template.tree, |value, step| match step {
+        let at = |path: &[Step]| {
+            path.iter().try_fold(&template.tree, |value, step| match step {
                 Step::Key(key) => value.get(key),
                 Step::Index(index) => value.get(*index),
             })
         };
+        // An element of a list that a parameter gives is not in the template, but the list's name is.
+        let value_or_list = |path: &Path| {
+            let list = || path.0.split_last().filter(|(last, _)| matches!(last, Step::Index(_))).map(|(_, list)| list);
+            at(&path.0).or_else(|| at(list()?))
+        };
         // For such problems, all regions and accounts are alike.
         let from_parameter = |name: &&str| self.0.contains_key(*name) && !name.starts_with("AWS::");
         if !problem.depends_on_values.is_empty() {
-            let mut values = problem.depends_on_values.iter().filter_map(at);
+            let mut values = problem.depends_on_values.iter().filter_map(value_or_list);
             return values.any(|value| names_in(value).iter().any(from_parameter));
         }
         if problem.at_key {
             return false;
         }
-        // An element of a list that a parameter gives is not in the template, but the list's name is.
-        let (last, above) = problem.path.0.split_last().map_or((None, &[][..]), |(last, above)| (Some(last), above));
-        let list = || at(&Path(above.to_vec())).filter(|_| matches!(last, Some(Step::Index(_))));
-        let names = at(&problem.path).or_else(list).map(names_in).unwrap_or_default();
+        let names = value_or_list(&problem.path).map(names_in).unwrap_or_default();
         // A sentence about a wrong value quotes it.
         names.iter().any(|name| self.0.get(*name).is_some_and(|value| problem.what.contains(value.as_str())))
     }

@@ -447,6 +447,8 @@ Parameters:
   Key: { Type: String, NoEcho: true }
   Limits: { Type: List<Number> }
   Vpc: { Type: AWS::EC2::VPC::Id }
+  Subnets: { Type: List<AWS::EC2::Subnet::Id> }
+  Group: { Type: AWS::EC2::SecurityGroup::Id }
 Rules:
   Fits: { Assertions: [{ Assert: !Equals [!Ref Stage, live] }] }
 Mappings:
@@ -470,6 +472,7 @@ Resources:
       Role: !Ref Key
       MemorySize: !FindInMap [Regions, !Ref AWS::Region, size]
       Timeout: !Select [0, !Ref Limits]
+      VpcConfig: { SecurityGroupIds: [!Ref Group], SubnetIds: !Ref Subnets }
       Environment:
         Variables: { STAGE: !Ref Stage, ODD: !Ref Odd, VPC: !Ref Vpc, MEMORY: !Ref Memory }
   Logs:
@@ -496,6 +499,7 @@ fn made_up_values_cause_no_problems() {
         ("Handler:", "Handlr:"),
         ("{ Type: AWS::EC2::VPC::Id }", "{ Type: Strng }"),
         ("'[a-z]+'", "'[a-z'"),
+        ("SubnetIds: !Ref Subnets", "SubnetIds: [subnets]"),
         ("Type: String, NoEcho: true", "Type: String, NoEcho: true, Default: a, MinLength: 2"),
     ] {
         assert_eq!(WITHOUT_VALUES.matches(from).count(), 1, "{from}");
@@ -511,6 +515,11 @@ fn made_up_values_cause_no_problems() {
             "the parameter Mode must be one of PAY_PER_REQUEST, PROVISIONED, not \"FREE\"",
             "the parameter Memory must be at least 128, not \"64\""
         ]
+    );
+    let problems = self::problems(WITHOUT_VALUES, &[("Subnets", "subnet-a, nets")]);
+    assert_eq!(
+        problems.iter().map(|problem| &problem.what).collect::<Vec<_>>(),
+        ["element 2 of SubnetIds cannot be \"nets\""]
     );
 }
 
@@ -854,11 +863,11 @@ Resources:
 fn unsupported_parts_of_properties_are_reported_as_such() {
     let (from, to) = (
         "TableName: given\n",
-        "TableName: given\n      SSESpecification: { SSEEnabled: true, KMSMasterKeyId: mine }\n      PointInTimeRecoverySpecification: { RecoveryPeriodInDays: 3 }\n",
+        "TableName: given\n      WarmThroughput: { ReadUnitsPerSecond: 12000 }\n      PointInTimeRecoverySpecification: { RecoveryPeriodInDays: 3 }\n",
     );
     let found: Vec<String> = problems(&with(&[(from, to)]), &[]).into_iter().map(|problem| problem.what).collect();
     let not_yet = |property: &str| format!("{property} of AWS::DynamoDB::Table is not supported yet");
-    let expected = ["SSESpecification.KMSMasterKeyId", "PointInTimeRecoverySpecification.RecoveryPeriodInDays"];
+    let expected = ["WarmThroughput", "PointInTimeRecoverySpecification.RecoveryPeriodInDays"];
     assert_eq!(found, expected.map(not_yet));
 }
 

@@ -7,7 +7,9 @@ use serde_json::Value;
 
 use super::iam_permissions::{ANY, Permissions, Roles, Subject};
 use super::tags::Tags;
-use super::{Action, Attribute, Kind, Naming, PlanView, StepEffects, StepView, names, tags, to_value};
+use super::{
+    Action, Attribute, Kind, Naming, PlanView, Planning, ResourceView, StepEffects, StepView, names, tags, to_value,
+};
 use crate::core::words::{Path, Problem, ProblemKind, Scope, Token, deserialize};
 
 pub const TYPE: &str = names::TABLE;
@@ -140,13 +142,33 @@ pub(crate) enum StreamViewType {
     NewAndOldImages,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Sse {
     /// Off means a key that DynamoDB owns; the table is encrypted all the same.
     #[serde(rename = "SSEEnabled")]
     pub(crate) enabled: bool,
     #[serde(rename = "SSEType")]
     pub(crate) sse_type: Option<SseType>,
+    /// A key's id or ARN, or an alias or its ARN; without it, the key that AWS manages in the account for DynamoDB.
+    #[serde(rename = "KMSMasterKeyId")]
+    pub(crate) key: Option<String>,
+}
+
+impl Sse {
+    /// The key of a table as this type has it. Of a table DynamoDB reports the ARN of its key, whatever it was asked for:
+    /// `reported`. `recorded` is what it was asked for, from the table's tag (`tags::KEY`).
+    pub(crate) fn read_key(reported: Option<&str>, recorded: Option<&str>) -> Option<String> {
+        // The key that AWS manages has an ARN like any other.
+        let recorded = recorded?;
+        let is_same = reported.is_none_or(|arn| {
+            let (_, name) = recorded.rsplit_once(':').unwrap_or(("", recorded));
+            // Where an alias leads to is not asked.
+            arn == recorded
+                || name.starts_with("alias/")
+                || arn.rsplit_once(":key/").is_some_and(|(_, id)| id == recorded)
+        });
+        Some(if is_same { recorded } else { reported? }.to_owned())
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -251,7 +273,10 @@ impl Props {
             self.time_to_live_specification = None;
         }
         // KMS is the only type there is, and the default where encryption with a key of one's own is on.
-        self.sse_specification.sse_type = self.sse_specification.enabled.then_some(SseType::Kms);
+        let sse = &mut self.sse_specification;
+        sse.sse_type = sse.enabled.then_some(SseType::Kms);
+        // "If disabled (false) or not specified, server-side encryption is set to AWS owned key" (SSESpecification, API reference).
+        sse.key = sse.key.take().filter(|key| sse.enabled && !key.is_empty());
         self
     }
 }
@@ -291,7 +316,6 @@ impl Kind for Table {
             "OnDemandThroughput",
             "PointInTimeRecoverySpecification.RecoveryPeriodInDays",
             "ResourcePolicy",
-            "SSESpecification.KMSMasterKeyId",
             "StreamSpecification.ResourcePolicy",
             "StreamSpecification.Tags",
             "VectorIndexes",
@@ -305,6 +329,12 @@ impl Kind for Table {
             "KeySchema.AttributeType",
             "LocalSecondaryIndexes.KeySchema.AttributeType",
         ]
+    }
+
+    fn complete(&self, _: &ResourceView<'_>, properties: &mut Value, _: &dyn Planning) {
+        if let Some(key) = properties["SSESpecification"]["KMSMasterKeyId"].as_str().map(str::to_owned) {
+            properties["Tags"][tags::KEY] = key.into();
+        }
     }
 
     fn create_only(&self) -> &'static [&'static str] {
@@ -406,6 +436,28 @@ impl Kind for Table {
         if it.changes_other_than(&["Tags", "TimeToLiveSpecification", "PointInTimeRecoverySpecification"]) {
             allow(&["UpdateTable"]);
         }
+        if it.creates || it.changes(&["SSESpecification"]) {
+            // A rollback needs the live one.
+            for side in [&it.desired, &it.live] {
+                if let Some(key) = side["SSESpecification"]["KMSMasterKeyId"].as_str() {
+                    permissions.allow("kms", USES_OF_KEY, key_arn(it.scope, key));
+                }
+            }
+        }
+    }
+}
+
+/// What DynamoDB does with a table's key on behalf of whoever gives it to the table ("Authorizing use of your AWS KMS keys for
+/// DynamoDB", Amazon DynamoDB Developer Guide).
+const USES_OF_KEY: &[&str] =
+    &["CreateGrant", "Decrypt", "DescribeKey", "Encrypt", "GenerateDataKey", "ReEncryptFrom", "ReEncryptTo"];
+
+/// The ARN of the key that a text names. KMS allows the use of keys, not of aliases, and which key an alias leads to is not known.
+fn key_arn(scope: &Scope, key: &str) -> String {
+    match key {
+        arn if arn.starts_with("arn:") && !arn.contains(":alias/") || Token::is_in(arn) => arn.to_owned(),
+        alias if alias.contains("alias/") => scope.arn("kms", &format!("key/{ANY}")),
+        id => scope.arn("kms", &format!("key/{id}")),
     }
 }
 
@@ -432,4 +484,67 @@ fn changed(step: &StepView<'_>) -> StepEffects {
         );
     }
     effects
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_key_is_the_one_that_was_asked_for_unless_another_is_reported() {
+        let arn = "arn:aws:kms:eu-west-1:123456789012:key/11111111-2222";
+        let alias = "arn:aws:kms:eu-west-1:123456789012:alias/chat";
+        for (reported, recorded, read) in [
+            // The key that AWS manages.
+            (Some(arn), None, None),
+            (Some(arn), Some(arn), Some(arn)),
+            (Some(arn), Some("11111111-2222"), Some("11111111-2222")),
+            (Some(arn), Some("alias/chat"), Some("alias/chat")),
+            (Some(arn), Some(alias), Some(alias)),
+            (Some(arn), Some("2222"), Some(arn)),
+            (Some(arn), Some("arn:aws:kms:eu-west-1:210987654321:key/11111111-2222"), Some(arn)),
+            (None, Some(arn), Some(arn)),
+            (None, None, None),
+        ] {
+            assert_eq!(Sse::read_key(reported, recorded).as_deref(), read, "{reported:?} {recorded:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_counts_where_encryption_with_it_is_on() {
+        let sse = |given: Value| {
+            let table = json!({
+                "KeySchema": [{ "AttributeName": "id", "KeyType": "HASH" }],
+                "AttributeDefinitions": [{ "AttributeName": "id", "AttributeType": "S" }],
+                "SSESpecification": given,
+            });
+            Table.canonical(&table).unwrap()["SSESpecification"].clone()
+        };
+        let on = json!({ "SSEEnabled": true, "SSEType": "KMS", "KMSMasterKeyId": "alias/chat" });
+        assert_eq!(sse(json!({ "SSEEnabled": true, "KMSMasterKeyId": "alias/chat" })), on);
+        let off = json!({ "SSEEnabled": false });
+        assert_eq!(sse(json!({ "SSEEnabled": false, "KMSMasterKeyId": "alias/chat" })), off);
+    }
+
+    #[test]
+    fn whoever_encrypts_with_a_key_needs_its_use() {
+        let scope = Scope {
+            stack: "chat".to_owned(),
+            account: "123456789012".to_owned(),
+            region: "eu-west-1".to_owned(),
+            partition: "aws".to_owned(),
+        };
+        let keys = "arn:aws:kms:eu-west-1:123456789012:key/";
+        let other = "arn:aws:kms:eu-west-1:210987654321:key/own";
+        for (key, arn) in [
+            ("own", format!("{keys}own")),
+            ("alias/chat", format!("{keys}*")),
+            ("arn:aws:kms:eu-west-1:123456789012:alias/chat", format!("{keys}*")),
+            (other, other.to_owned()),
+        ] {
+            assert_eq!(key_arn(&scope, key), arn);
+        }
+    }
 }

@@ -18,6 +18,9 @@ pub const VERSIONS: &str = "wschat:versions";
 
 /// The value of that tag where an alias has provisioned concurrency, or had.
 pub const PROVISIONED: &str = "provisioned";
+/// On tables that are encrypted with a key of the user's: the key as the template gives it, by id, ARN or alias, which no reading
+/// gives back.
+pub const KEY: &str = "wschat:key";
 /// On resources that AWS Cloud Control provisions: the type, which an ARN does not tell.
 pub const TYPE: &str = "wschat:type";
 /// On the same: a short digest of what no reading gives back, so that a change of it is seen.

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use dynoxide::actions::get_shard_iterator::{decode_shard_iterator, encode_shard_iterator};
 use dynoxide::{Database, DynoxideError};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
 use super::super::context::CloudContext;
@@ -256,6 +257,7 @@ impl Region {
         self.records.remove_of_table(&name, now_millis()).map_err(|error| internal(&error))?;
         let mut table = Table::default();
         table.stream_view = stream_view;
+        table.encryption = input.get("SSESpecification").map(|specification| self.encryption(specification));
         table.enter(TableState::Creating, after(self.context.conditions.eventual.table_creating));
         let description = &mut created["TableDescription"];
         table.describe(description, now_millis());
@@ -296,6 +298,13 @@ impl Region {
         let name = before["TableName"].as_str().unwrap_or_default().to_owned();
         state(&tables, &name).check_changeable(&name)?;
         let specification = input.as_object_mut().and_then(|members| members.shift_remove("SSESpecification"));
+        let encryption = specification.as_ref().map(|specification| self.encryption(specification));
+        let given = specification.as_ref().is_some_and(|specification| !specification["KMSMasterKeyId"].is_null());
+        let key = encryption.as_ref().filter(|it| given && it.enabled).map(|it| it.key_arn.as_str());
+        if key.is_some() && key == before["SSEDescription"]["KMSMasterKeyArn"].as_str() {
+            let message = "One or more parameter values were invalid: Table is already encrypted by given KMSMasterKey";
+            return Err(invalid(message));
+        }
         // The engine does not support changes of encryption; without other changes it is not called.
         if specification.is_none() || input.as_object().is_some_and(|members| members.len() > 1) {
             let before = now_millis();
@@ -307,9 +316,7 @@ impl Region {
         }
         let table = tables.entry(name).or_default();
         table.stream_view = stream_view.or(table.stream_view.take());
-        if let Some(specification) = specification {
-            table.encryption = Some(self.encryption(&specification, &before));
-        }
+        table.encryption = encryption.or(table.encryption.take());
         table.enter(TableState::Updating, after(UPDATE_DURATION));
         self.save(&tables)?;
         let description = self.description(&tables, &input)?;
@@ -429,15 +436,14 @@ impl Region {
         Ok(description)
     }
 
-    /// The encryption that an `SSESpecification` requests for a table with the encryption `before`.
-    fn encryption(&self, specification: &Value, before: &Value) -> Encryption {
-        let key_arn = match specification["KMSMasterKeyId"].as_str() {
-            Some(arn) if arn.starts_with("arn:") => arn.to_owned(),
-            Some(id) => self.key_arn(id),
-            None => match before["SSEDescription"]["KMSMasterKeyArn"].as_str() {
-                Some(arn) => arn.to_owned(),
-                None => self.key_arn(&uuid::Uuid::new_v4().to_string()),
-            },
+    /// The encryption that an `SSESpecification` requests: with a key given by id, ARN, alias or the alias's ARN, or with the one
+    /// that AWS manages.
+    fn encryption(&self, specification: &Value) -> Encryption {
+        let given = specification["KMSMasterKeyId"].as_str().unwrap_or("alias/aws/dynamodb");
+        let key_arn = match (given.find("alias/"), given.starts_with("arn:")) {
+            (Some(start), _) => self.key_arn(&key_behind(&given[start..])),
+            (None, true) => given.to_owned(),
+            (None, false) => self.key_arn(given),
         };
         Encryption { enabled: specification["Enabled"].as_bool().unwrap_or_default(), key_arn }
     }
@@ -610,4 +616,11 @@ fn replace_region(value: &mut Value, from: &str, to: &str) {
         Value::Object(members) => members.values_mut().for_each(|member| replace_region(member, from, to)),
         _ => {}
     }
+}
+
+/// The id of the key that an alias leads to here, always the same one: keys are no more than names in the local cloud.
+fn key_behind(alias: &str) -> String {
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&Sha256::digest(alias)[..16]);
+    uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
 }

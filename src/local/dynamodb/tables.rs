@@ -1,5 +1,4 @@
-//! The state of tables that the engine does not have: transient states, encryption changed after creation, point-in-time
-//! recovery.
+//! The state of tables that the engine does not have: transient states, encryption, point-in-time recovery.
 
 use std::collections::BTreeMap;
 
@@ -49,7 +48,7 @@ pub struct TtlChange {
     pub until: i64,
 }
 
-/// Server-side encryption as `UpdateTable` set it.
+/// Server-side encryption, as it was requested last.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Encryption {
     pub enabled: bool,

@@ -345,6 +345,37 @@ async fn table_settings_are_described() {
     assert!(message.starts_with("Resource cannot be deleted as it is currently protected"), "{message}");
 }
 
+/// A key is given by id, ARN, alias or the alias's ARN; what is described is the key's ARN.
+#[tokio::test]
+async fn a_table_is_encrypted_with_the_key_that_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = quick(&folder);
+    let arn = "arn:aws:kms:eu-west-1:000000000000:key/";
+    let own = json!({ "Enabled": true, "SSEType": "KMS", "KMSMasterKeyId": format!("{arn}own") });
+    create(&db, "chat", json!({ "SSESpecification": own })).await;
+    let key = |table: &Value| table["SSEDescription"]["KMSMasterKeyArn"].as_str().unwrap().to_owned();
+    assert_eq!(key(&active(&db, "chat").await), format!("{arn}own"));
+
+    let update = async |specification: Value| {
+        let input = json!({ "TableName": "chat", "SSESpecification": specification });
+        call(&db, "UpdateTable", input).await.unwrap();
+        key(&active(&db, "chat").await)
+    };
+    assert_eq!(update(json!({ "Enabled": true, "KMSMasterKeyId": "other" })).await, format!("{arn}other"));
+    let aliased = update(json!({ "Enabled": true, "KMSMasterKeyId": "alias/chat" })).await;
+    assert!(aliased.starts_with(arn) && !aliased.contains("alias"), "{aliased}");
+    let alias = "arn:aws:kms:eu-west-1:000000000000:alias/chat";
+    let again = json!({ "TableName": "chat", "SSESpecification": { "Enabled": true, "KMSMasterKeyId": alias } });
+    let (code, message) = refusal(&db, "UpdateTable", again).await;
+    assert_eq!(code, "ValidationException");
+    assert!(message.ends_with("Table is already encrypted by given KMSMasterKey"), "{message}");
+    // Without a key it is the one that AWS manages, which all tables of the region share.
+    let managed = update(json!({ "Enabled": true })).await;
+    create(&db, "other", json!({ "SSESpecification": { "Enabled": true } })).await;
+    assert_eq!(key(&active(&db, "other").await), managed);
+    assert!(managed.starts_with(arn) && managed != aliased, "{managed}");
+}
+
 #[tokio::test]
 async fn an_update_passes_through_updating_and_changes_what_it_names() {
     let folder = tempfile::tempdir().unwrap();
