@@ -1,6 +1,8 @@
 //! Checks that the file which `Handler` names is in the code. Lambda would only notice at the first invocation.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 
 use super::PackageError;
 use super::folder::Files;
@@ -53,6 +55,51 @@ pub(super) fn check(
         )),
         None => error.help(format!("{place} holds {}; {form}", top(names))),
     })
+}
+
+/// Checks that a folder with what a build has made for a runtime that is no language of this machine (`java21`) has a file that
+/// `handler` can mean: Java's classes are at the top or in a `.jar` in `lib` (Lambda developer guide, "Deploy Java Lambda functions
+/// with .zip or JAR file archives"), .NET's assembly is at the top, too.
+///
+/// # Errors
+/// When it has none; the help lists what the folder has.
+pub(super) fn check_built(runtime: &str, handler: &str, folder: &Path, place: &str) -> Result<(), PackageError> {
+    let (path, _) = handler.split_once("::").unwrap_or((handler, ""));
+    let (candidates, form) = match runtime {
+        java if java.starts_with("java") => {
+            (vec![format!("{}.class", path.replace('.', "/")), "lib/*.jar".to_owned()], "PACKAGE.CLASS::METHOD")
+        }
+        ruby if ruby.starts_with("ruby") => {
+            (vec![format!("{}.rb", handler.split_once('.').map_or(handler, |(file, _)| file))], "FILE.METHOD")
+        }
+        // An assembly; or the executable that ahead-of-time compilation makes.
+        dotnet if dotnet.starts_with("dotnet") => {
+            (vec![format!("{path}.dll"), path.to_owned()], "ASSEMBLY::TYPE::METHOD")
+        }
+        _ => (vec![handler.to_owned()], "the executable's name"),
+    };
+    let is_there = |name: &String| match name.split_once("/*") {
+        Some((inner, extension)) => entries(&folder.join(inner)).iter().any(|name| name.ends_with(extension)),
+        None => folder.join(name).is_file(),
+    };
+    if candidates.iter().any(is_there) {
+        return Ok(());
+    }
+    let why = format!("there is no {} for Handler {handler}", listed(&candidates));
+    let names = entries(folder);
+    let names = top(&names.iter().map(String::as_str).collect());
+    let help = format!("{place} holds {names}; Handler is {form}, and CodeUri names what a build has made");
+    Err(PackageError::new("package the code", why).help(help))
+}
+
+/// The names of what is in a folder, those of folders with a `/` at the end.
+fn entries(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let named = entries.map(|entry| {
+        let end = if entry.path().is_dir() { "/" } else { "" };
+        format!("{}{end}", entry.file_name().to_string_lossy())
+    });
+    named.collect()
 }
 
 /// The files that a handler can be in, by their names in the zip.
@@ -137,6 +184,43 @@ mod tests {
             ("app.handler", "app/__init__.py"),
         ] {
             assert_eq!(checked(Language::Python, handler, &[name]), Ok(()), "{handler}");
+        }
+    }
+
+    #[test]
+    fn what_a_build_has_made_holds_its_handler() {
+        let checked = |runtime: &str, handler: &str, name: &str| {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+            check_built(runtime, handler, folder.path(), "build").map_err(|error| (error.why, error.help.unwrap()))
+        };
+        for (runtime, handler, name) in [
+            ("java21", "com.chat.Main::handle", "com/chat/Main.class"),
+            ("java21", "com.chat.Main", "com/chat/Main.class"),
+            ("java21", "com.chat.Outer$Inner", "com/chat/Outer$Inner.class"),
+            ("java17", "com.chat.Main::handle", "lib/chat.jar"),
+            ("ruby3.4", "app.handler", "app.rb"),
+            ("ruby3.4", "lib/app.Chat::Main.handler", "lib/app.rb"),
+            ("dotnet8", "Chat::Chat.Main::Handle", "Chat.dll"),
+            ("dotnet8", "Chat.Api", "Chat.Api.dll"),
+            ("dotnet8", "bootstrap", "bootstrap"),
+            ("go1.x", "bin/main", "bin/main"),
+        ] {
+            assert_eq!(checked(runtime, handler, name), Ok(()), "{runtime} {handler}");
+        }
+        for (runtime, handler, name, why) in [
+            ("java21", "Main::run", "app.jar", "there is no Main.class or lib/*.jar for Handler Main::run"),
+            ("java21", "Main::run", "lib/notes.txt", "there is no Main.class or lib/*.jar for Handler Main::run"),
+            ("ruby3.4", "app.handler", "index.rb", "there is no app.rb for Handler app.handler"),
+            ("dotnet8", "A::B::C", "B.dll", "there is no A.dll or A for Handler A::B::C"),
+            ("go1.x", "main", "main.go", "there is no main for Handler main"),
+        ] {
+            let (refusal, help) = checked(runtime, handler, name).unwrap_err();
+            assert_eq!(refusal, why);
+            let top = name.split_once('/').map_or(name.to_owned(), |(folder, _)| format!("{folder}/"));
+            assert!(help.starts_with(&format!("build holds {top}; Handler is ")), "{help}");
         }
     }
 

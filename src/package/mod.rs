@@ -210,6 +210,7 @@ pub async fn build(
             // What is in it is for another to run.
             (Form::Zip, None) => packing.start([code.logical_id], move || zip::read(&path, object)),
             (Form::Crate | Form::Folder, None) => {
+                check_built(&code, &path).map_err(|error| error.of([&code.logical_id]))?;
                 folders.start([code.logical_id], move || folder::pack_whole(&path, target))
             }
         }
@@ -257,7 +258,20 @@ pub fn check(code: &Code) -> Result<(), (&'static str, PackageError)> {
         return script::check(code, language);
     }
     Platform::of(code, Target::Lambda).map_err(|error| ("Runtime", error))?;
-    form(code).map(drop).map_err(|error| (if code.is_layer { "Content" } else { "Code" }, error))
+    let (path, form) = form(code).map_err(|error| (if code.is_layer { "Content" } else { "Code" }, error))?;
+    match form {
+        Form::Folder => check_built(code, &path).map_err(|error| ("Handler", error)),
+        Form::Crate | Form::Zip => Ok(()),
+    }
+}
+
+/// Checks that the handler of a runtime that Lambda brings is in the folder at `path`: for the rest, and where it may be in a layer,
+/// there is nothing to check.
+fn check_built(code: &Code, path: &Path) -> Result<(), PackageError> {
+    if code.is_layer || code.layers || !platform::is_managed(&code.runtime) {
+        return Ok(());
+    }
+    handler::check_built(&code.runtime, &code.handler, path, &file_name(path))
 }
 
 /// Whether code is compiled by cargo.

@@ -250,8 +250,18 @@ async fn missing_code_is_rejected_before_the_build() {
         ),
         (
             "java",
-            |fixture| fixture.function("F", "two").last(|code| code.runtime = "java25".to_owned()),
-            "cannot package the code of F: runtime java25 is not supported yet",
+            |fixture| {
+                fixture.function("F", "two").last(|code| {
+                    code.runtime = "java25".to_owned();
+                    code.handler = "chat.Main::handle".to_owned();
+                })
+            },
+            "cannot package the code of F: there is no chat/Main.class or lib/*.jar for Handler chat.Main::handle",
+        ),
+        (
+            "no runtime",
+            |fixture| fixture.function("F", "two").last(|code| code.runtime = "cobol1.x".to_owned()),
+            "cannot package the code of F: runtime cobol1.x is not supported yet",
         ),
     ];
     for (name, prepare, expected) in cases {

@@ -470,7 +470,7 @@ def test_four_functions_run_at_once_and_stay_warm(aws, name):
 
 def test_an_unsupported_runtime_is_reported(aws, name):
     function = Function(aws, name, "java21", {"A.class": ""}, "A::b")
-    assert "The local cloud does not run java21." in function.error()["errorMessage"]
+    assert "The local cloud does not run java21 without java in the PATH" in function.error()["errorMessage"]
 
 
 def test_a_missing_interpreter_is_named_in_the_answer_and_in_the_log(tmp_path, name, monkeypatch):

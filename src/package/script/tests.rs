@@ -621,13 +621,16 @@ fn checks_find_the_problems_that_do_not_depend_on_an_installation() {
         ("nodejs22.x", "index", Some("Handler")),
         ("python3.12", "main.handler", None),
         ("python3.12", "mian.handler", Some("Handler")),
-        ("ruby3.4", "index.handler", Some("Runtime")),
+        ("ruby3.4", "main.handler", None),
+        ("ruby3.4", "index.handler", Some("Handler")),
+        ("cobol1.x", "index.handler", Some("Runtime")),
         ("provided.al2023", "bootstrap", Some("Code")),
     ];
     for (runtime, handler, about) in cases {
         let fixture = fixture().script("code", runtime, handler);
         fixture.write("code/index.js", "");
         fixture.write("code/main.py", "");
+        fixture.write("code/main.rb", "");
         fixture.write("code/package.json", r#"{"name":"the-code","main":"index.js","dependencies":{"dep":"1"}}"#);
         let found = crate::package::check(&fixture.functions[0]).err();
         assert_eq!(found.as_ref().map(|(property, _)| *property), *about, "{runtime} {handler}: {found:?}");

@@ -225,7 +225,12 @@ async fn creation_is_refused_in_lambdas_words() {
             "1 validation error detected: Value 'xxx",
         ),
         (json!({ "FunctionName": "a b" }), 400, "ValidationException", "1 validation error detected: Value 'a b'"),
-        (json!({ "PackageType": "Image" }), 400, "InvalidParameterValueException", "Container images"),
+        (
+            json!({ "PackageType": "Image" }),
+            400,
+            "InvalidParameterValueException",
+            "Please provide ImageUri when creating a function with packageType Image.",
+        ),
     ] {
         let refusal = refused(cloud.create(more).await);
         assert_eq!((refusal.0, refusal.1.as_str()), (status, code_));

@@ -415,7 +415,8 @@ async fn code_that_cannot_run_is_reported() {
             "Main.class",
             "",
             0o644,
-            "The local cloud does not run java21. It runs nodejs, python3, provided.al2023 and provided.al2.",
+            "The local cloud does not run java21 without java in the PATH and the runtime client in the code's lib \
+             (aws-lambda-java-runtime-interface-client). It runs nodejs, python3, provided.al2023 and provided.al2.",
         ),
     ] {
         let cloud = Cloud::new();
