@@ -447,16 +447,17 @@ impl Kind for Table {
     }
 }
 
-/// What DynamoDB does with a table's key on behalf of whoever gives it to the table ("Authorizing use of your AWS KMS keys for
-/// DynamoDB", Amazon DynamoDB Developer Guide).
+/// What DynamoDB does with a table's key on behalf of whoever gives it to the table, as the example of a key policy in the DynamoDB
+/// Developer Guide ("Encryption at rest") allows it.
 const USES_OF_KEY: &[&str] =
     &["CreateGrant", "Decrypt", "DescribeKey", "Encrypt", "GenerateDataKey", "ReEncryptFrom", "ReEncryptTo"];
 
-/// The ARN of the key that a text names. KMS allows the use of keys, not of aliases, and which key an alias leads to is not known.
+/// The ARN of the key that a text names. KMS allows the use of keys, not of aliases, and which key an alias leads to is not known;
+/// neither is the id of a key that is yet to be made.
 fn key_arn(scope: &Scope, key: &str) -> String {
     match key {
-        arn if arn.starts_with("arn:") && !arn.contains(":alias/") || Token::is_in(arn) => arn.to_owned(),
-        alias if alias.contains("alias/") => scope.arn("kms", &format!("key/{ANY}")),
+        unknown if unknown.contains("alias/") || Token::is_in(unknown) => scope.arn("kms", &format!("key/{ANY}")),
+        arn if arn.starts_with("arn:") => arn.to_owned(),
         id => scope.arn("kms", &format!("key/{id}")),
     }
 }
@@ -541,6 +542,7 @@ mod tests {
         for (key, arn) in [
             ("own", format!("{keys}own")),
             ("alias/chat", format!("{keys}*")),
+            (&Token::text("Key", "Arn"), format!("{keys}*")),
             ("arn:aws:kms:eu-west-1:123456789012:alias/chat", format!("{keys}*")),
             (other, other.to_owned()),
         ] {
