@@ -74,7 +74,7 @@ pub(super) fn check_built(runtime: &str, handler: &str, folder: &Path, place: &s
         }
         // An assembly; or the executable that ahead-of-time compilation makes.
         dotnet if dotnet.starts_with("dotnet") => {
-            (vec![format!("{path}.dll"), path.to_owned()], "ASSEMBLY::TYPE::METHOD")
+            (vec![format!("{path}.dll"), path.to_owned()], "ASSEMBLY::CLASS::METHOD")
         }
         _ => (vec![handler.to_owned()], "the executable's name"),
     };

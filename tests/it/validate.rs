@@ -98,7 +98,7 @@ Globals: { Function: { Handler: index.handler, Runtime: nodejs24.x } }
 Resources:
   One: { Type: AWS::Serverless::Function, Properties: { CodeUri: connect/ } }
   Four: { Type: AWS::Serverless::Function, Properties: { CodeUri: connect/, Handler: app.handler } }
-  Five: { Type: AWS::Serverless::Function, Properties: { CodeUri: ., Handler: bootstrap, Runtime: java21 } }
+  Five: { Type: AWS::Serverless::Function, Properties: { CodeUri: connect/, Handler: chat.Main, Runtime: java21 } }
   Six: { Type: AWS::Serverless::Function, Properties: { CodeUri: connect, Handler: bootstrap, Runtime: provided.al2023 } }
   Two:
     Type: AWS::Serverless::Function
