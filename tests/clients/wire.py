@@ -110,7 +110,7 @@ def read_query(service, exchange):
 def read_rest(service, exchange):
     path, _, query = exchange.target.partition("?")
     query = dict(parse_qsl(query, keep_blank_values=True))
-    operation, labels = find_operation(service, exchange.method, path)
+    operation, labels = find_operation(service, exchange.method, path, query)
     call = Call(service, operation, {}, exchange.status)
     shape = model(service).operation_model(operation).input_shape
     body = {}
@@ -148,20 +148,24 @@ def read_rest(service, exchange):
 
 @functools.cache
 def routes(service):
-    """The service's operations with their methods and paths, the most specific first."""
+    """The service's operations with their methods, paths and what their queries must say, the most specific first."""
     found = []
     for name in model(service).operation_names:
         http = model(service).operation_model(name).http
-        path = http["requestUri"].partition("?")[0]
+        path, _, query = http["requestUri"].partition("?")
         pattern = regex.sub(r"\\\{([^}]+?)(\\\+)?\\\}", lambda label: f"({'.+' if label[2] else '[^/]+'})", regex.escape(path))
         labels = regex.findall(r"\{([^}+]+)\+?\}", path)
-        found.append((len(labels), http["method"], regex.compile(pattern + "/?"), labels, name))
-    return sorted(found, key=lambda route: route[0])
+        said = dict(parse_qsl(query, keep_blank_values=True))
+        found.append((len(labels), http["method"], regex.compile(pattern + "/?"), labels, said, name))
+    return sorted(found, key=lambda route: (route[0], -len(route[4])))
 
 
-def find_operation(service, method, path):
-    for _, verb, pattern, labels, name in routes(service):
-        if verb == method and (match := pattern.fullmatch(path)):
+def find_operation(service, method, path, query):
+    """The operation and the labels of its path. What the operation's query always says is taken out of `query`."""
+    for _, verb, pattern, labels, said, name in routes(service):
+        if verb == method and said.items() <= query.items() and (match := pattern.fullmatch(path)):
+            for key in said:
+                del query[key]
             return name, dict(zip(labels, map(unquote, match.groups())))
     raise Unreadable(f"{service} has no operation {method} {path}")
 

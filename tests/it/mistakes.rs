@@ -288,17 +288,14 @@ fn code_that_cannot_run_is_rejected_before_the_upload() {
     let mut template = template::echo(&cloud);
     let path = cloud.folder().join("echo/bootstrap");
     let mut executable = fs::read(&path).unwrap();
-    // ELF's e_machine of the other architecture.
-    let (machine, other, mine) = match std::env::consts::ARCH {
-        "x86_64" => (183, "aarch64", "x86_64"),
-        _ => (62, "x86_64", "aarch64"),
-    };
-    executable[18] = machine;
+    // ELF's e_machine: Arm's, where the function's architecture is x86_64.
+    executable[18] = 183;
     fs::write(&path, &executable).unwrap();
-    let run = cloud.wschat(&["up", "--local", "--yes"]).exits(1);
+    let aws = ["up", "--yes"];
+    let run = cloud.through().run(&aws).run.exits(1);
     run.changes_nothing();
-    let expected = format!("bootstrap cannot run: it was built for {other}, but {mine} is required\n");
-    assert!(run.stderr.contains(&expected), "{}", run.stderr);
+    let expected = "bootstrap cannot run: it was built for aarch64, but x86_64 is required\n";
+    assert!(run.stderr.contains(expected), "{}", run.stderr);
 
     let mut zip = zip::ZipWriter::new(fs::File::create(cloud.folder().join("echo.zip")).unwrap());
     zip.start_file("bootstrap", zip::write::SimpleFileOptions::default().unix_permissions(0o755)).unwrap();
@@ -306,9 +303,15 @@ fn code_that_cannot_run_is_rejected_before_the_upload() {
     zip.finish().unwrap();
     template.set("Echo.Code", json!("echo.zip"));
     template.save(&cloud);
-    let run = cloud.wschat(&["up", "--local", "--yes"]).exits(1);
+    let run = cloud.through().run(&aws).run.exits(1);
     run.changes_nothing();
-    assert!(run.stderr.contains(&format!("it was built for {other}, but {mine} is required")), "{}", run.stderr);
+    assert!(run.stderr.contains("it was built for aarch64, but x86_64 is required"), "{}", run.stderr);
+
+    // Here that function alone fails.
+    if std::env::consts::ARCH == "x86_64" {
+        let run = cloud.up();
+        assert!(run.stderr.contains("cannot run on this machine, so the function fails here"), "{}", run.stderr);
+    }
 }
 
 /// As `validate` does: with the place, for all functions at once, before AWS is asked anything.
