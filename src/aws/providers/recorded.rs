@@ -350,7 +350,9 @@ pub(super) async fn create(
     let live = match kind.provision(cx, desired).await {
         Ok(live) => live,
         Err(error) => {
-            let is_nothing = match (error.call().map(|error| error.meaning), sought) {
+            // Another call that is rejected, such as reading what was made, says nothing about the resource.
+            let rejected = error.call().filter(|error| error.operation.ends_with(".CreateResource"));
+            let is_nothing = match (rejected.map(|error| error.meaning), sought) {
                 // Another run of this stack may have made it.
                 (Some(Meaning::Exists), Sought::Identifier(identifier)) => {
                     !is_lately_made(aws, kind, identifier, since).await?
