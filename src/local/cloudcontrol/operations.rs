@@ -148,9 +148,14 @@ fn delete_resource(cloud: &CloudControl, region: &str, input: Input) -> Answer {
     cloud.request(region, schema, "DELETE", input.client_token, asked_for, |records, ends| {
         records.record(schema.type_name, &identifier).ok_or_else(|| not_found(schema, &identifier))?;
         refuse_busy(records, schema, &identifier)?;
-        let of_type = records.resources.entry(schema.type_name.to_owned()).or_default();
-        if let Some(record) = of_type.get_mut(&identifier) {
-            record.until = Some(ends);
+        // What lies inside of it goes with it, as on AWS: the clients of a user pool, the methods of a REST API.
+        let inside = format!("{identifier}|");
+        for (type_name, of_type) in &mut records.resources {
+            for (id, record) in of_type {
+                if id.starts_with(&inside) || (*type_name == schema.type_name && *id == identifier) {
+                    record.until = Some(record.until.map_or(ends, |until| until.min(ends)));
+                }
+            }
         }
         Ok((identifier.clone(), None))
     })
