@@ -522,6 +522,7 @@ async fn what_another_tool_has_built_is_packaged_for_any_runtime() {
     let runtime = |name: &'static str| move |code: &mut Code| code.runtime = name.to_owned();
     let fixture =
         fixture.function("Java", "java").last(runtime("java21")).function("Ruby", "ruby").last(runtime("ruby3.4"));
+    let fixture = fixture.last(|code| code.handler = "app.handler".to_owned());
     let built = fixture.build(Target::Lambda).await.unwrap();
     assert_eq!(
         (names(&built["Java"]), names(&built["Ruby"])),
