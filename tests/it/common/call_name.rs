@@ -140,6 +140,10 @@ const COLLECTIONS: [(&str, &str); 13] = [
 
 /// `/v2/apis/ID/routes`: every other segment is a collection.
 fn apigateway_operation(method: &str, path: &[&str]) -> String {
+    // The account's settings, which are of API Gateway's older API.
+    if *path == ["account"] {
+        return if method == "GET" { "GetAccount" } else { "UpdateAccount" }.to_owned();
+    }
     if path[1] == "tags" {
         return match method {
             "POST" => "TagResource",
