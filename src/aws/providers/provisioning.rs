@@ -350,7 +350,15 @@ impl CloudControlled {
             let error = match result("CreateResource", &event) {
                 Ok(()) => {
                     let identifier = event.identifier.as_deref().unwrap_or_default();
-                    match read(cx.aws, self, identifier, None).await? {
+                    let looked = read(cx.aws, self, identifier, None).await;
+                    if let Err(ResourceError::Call(error)) = &looked
+                        && error.is(Meaning::Denied)
+                        && !was_over
+                    {
+                        // The rollback could not look at it either. This request has just made it, so nothing is lost.
+                        let _ = self.delete_by_identifier(cx, identifier).await;
+                    }
+                    match looked? {
                         Some(live) => return Ok(live),
                         None if was_over => match self.reappears(cx, &event).await? {
                             Some(live) => return Ok(live),
