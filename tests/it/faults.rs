@@ -459,10 +459,10 @@ fn the_first_up_of_every_app_is_rolled_back() {
         let calls = cloud.through().run(Operation::Up.arguments());
         calls.run.ok();
         let calls: Vec<Name> = calls.calls.into_iter().map(|call| call.name).filter(|name| name.nth == 1).collect();
-        // At this point all resources exist.
+        // At this point all resources exist, where there is an API.
         let (last, others): (Vec<Name>, Vec<Name>) =
             calls.into_iter().partition(|call| call.operation == "CreateStage");
-        assert!(!last.is_empty());
+        assert!(!last.is_empty() || app.name == "layers", "{}", app.name);
         let others = others.iter().flat_map(Refused::all).collect();
         let last: Vec<Refused> = last.iter().flat_map(Refused::all).collect();
         let mut cases = sample::some(&app.name, others, share.saturating_sub(last.len()).max(1));
