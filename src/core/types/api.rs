@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::constraints::{self, Refusal};
-use super::iam_permissions::{ANY, Permissions, Roles, Subject, apigateway, tagging};
+use super::iam_permissions::{ANY, Permissions, Roles, Subject, apigateway, gateway_changes, tagging};
 use super::tags::Tags;
 use super::{
     Action, Attribute, Desired, Kind, Live, Never, Owner, Part, PlanView, RecorderArn, StepEffects, StepView,
@@ -197,7 +197,6 @@ impl Kind for Api {
 
     fn permissions(&self, it: &Subject<'_>, permissions: &mut Permissions) {
         let path = format!("apis/{}", it.live_id.unwrap_or(ANY));
-        let one = apigateway(it.scope, &path);
         if it.live_id.is_some() {
             permissions.allow("apigateway", &["GET"], apigateway(it.scope, &format!("{path}/{ANY}")));
         }
@@ -206,18 +205,10 @@ impl Kind for Api {
             permissions.allow("apigateway", &["POST", "TagResource"], apigateway(it.scope, "apis"));
             permissions.allow("apigateway", &["GET", "DELETE"], apigateway(it.scope, &format!("apis/{ANY}")));
         }
-        if it.deletes {
-            permissions.allow("apigateway", &["DELETE"], one.as_str());
-        }
-        if it.changes_other_than(&["Tags"]) {
-            permissions.allow("apigateway", &["PATCH"], one.as_str());
-        }
-        if it.changes(&["Tags"]) {
-            tagging(permissions, it.scope, &path);
-        }
+        gateway_changes(it, permissions, &path);
     }
 }
 
 pub(crate) fn arn(scope: &Scope, id: &str) -> String {
-    format!("arn:{}:apigateway:{}::/apis/{id}", scope.partition, scope.region)
+    apigateway(scope, &format!("apis/{id}"))
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::iam_permissions::{Permissions, Subject, apigateway, tagging};
+use super::iam_permissions::{Permissions, Subject, apigateway, gateway_changes};
 use super::tags::Tags;
 use super::{Action, Attribute, Kind, Naming, PlanView, StepEffects, StepView, canonical, names, tags};
 use crate::core::words::{Problem, Scope};
@@ -135,15 +135,7 @@ impl Kind for DomainName {
             permissions.allow("apigateway", &["POST", "TagResource"], apigateway(it.scope, "domainnames"));
             permissions.allow("apigateway", &["DELETE"], one.as_str());
         }
-        if it.deletes {
-            permissions.allow("apigateway", &["DELETE"], one.as_str());
-        }
-        if it.changes_other_than(&["Tags"]) {
-            permissions.allow("apigateway", &["PATCH"], one.as_str());
-        }
-        if it.changes(&["Tags"]) {
-            tagging(permissions, it.scope, &path);
-        }
+        gateway_changes(it, permissions, &path);
     }
 }
 

@@ -171,6 +171,20 @@ pub(crate) fn tagging(permissions: &mut Permissions, scope: &Scope, path: &str) 
     permissions.allow("apigateway", &["TagResource", "UntagResource"], subject);
 }
 
+/// The permissions to delete the resource at `path` in API Gateway, and to change it and its tags.
+pub(crate) fn gateway_changes(it: &Subject<'_>, permissions: &mut Permissions, path: &str) {
+    let one = apigateway(it.scope, path);
+    if it.deletes {
+        permissions.allow("apigateway", &["DELETE"], one.as_str());
+    }
+    if it.changes_other_than(&["Tags"]) {
+        permissions.allow("apigateway", &["PATCH"], one.as_str());
+    }
+    if it.changes(&["Tags"]) {
+        tagging(permissions, it.scope, path);
+    }
+}
+
 /// The ARN of the list of all APIs.
 pub fn apis(scope: &Scope) -> String {
     apigateway(scope, "apis")

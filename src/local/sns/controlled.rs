@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{Sns, Subscription, TopicId, error};
+use super::{Sns, Subscription, TopicId, error, subscriptions};
 use crate::local::context::ports::ControlledResources;
 use crate::local::protocol::wire::ApiError;
 
@@ -24,17 +24,6 @@ const OF_TOPIC: &[&str] = &[
     "MaximumMessageSize",
     "SignatureVersion",
     "TracingConfig",
-];
-
-/// A subscription's.
-const OF_SUBSCRIPTION: &[&str] = &[
-    "DeliveryPolicy",
-    "FilterPolicy",
-    "FilterPolicyScope",
-    "RawMessageDelivery",
-    "RedrivePolicy",
-    "ReplayPolicy",
-    "SubscriptionRoleArn",
 ];
 
 impl ControlledResources for Sns {
@@ -115,9 +104,9 @@ impl ControlledResources for Sns {
         let (id, subscription) = TopicId::from_arn(identifier).ok_or_else(error::no_topic)?;
         if type_name == SUBSCRIPTION {
             let subscription = subscription.ok_or_else(error::no_subscription)?;
-            let mut wanted = attributes_of(properties, OF_SUBSCRIPTION);
+            let mut wanted = attributes_of(properties, subscriptions::SETTABLE);
             // What is not wanted any more is taken away.
-            for name in OF_SUBSCRIPTION {
+            for name in subscriptions::SETTABLE {
                 wanted.entry((*name).to_owned()).or_default();
             }
             return self.set(&id, subscription, wanted);
@@ -203,7 +192,7 @@ fn subscription_of(properties: &Value, is_inline: bool) -> Subscription {
     Subscription {
         protocol: text("Protocol"),
         endpoint: text("Endpoint"),
-        attributes: attributes_of(properties, OF_SUBSCRIPTION),
+        attributes: attributes_of(properties, subscriptions::SETTABLE),
         is_inline,
     }
 }

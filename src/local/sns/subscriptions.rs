@@ -20,7 +20,7 @@ const PENDING: &str = "PendingConfirmation";
 const PROTOCOLS: &[&str] = &["application", "email", "email-json", "firehose", "http", "https", "lambda", "sms", "sqs"];
 
 /// The attributes that callers can set (API reference, `SetSubscriptionAttributes`).
-const SETTABLE: &[&str] = &[
+pub(super) const SETTABLE: &[&str] = &[
     "DeliveryPolicy",
     "FilterPolicy",
     "FilterPolicyScope",

@@ -27,22 +27,17 @@ pub struct Input {
     pub tag_keys: Vec<String>,
     pub max_results: Option<usize>,
     pub next_token: Option<String>,
-    pub message_body: Option<String>,
-    pub delay_seconds: Option<i64>,
-    pub message_attributes: BTreeMap<String, Attribute>,
-    pub message_system_attributes: BTreeMap<String, Attribute>,
-    pub message_deduplication_id: Option<String>,
-    pub message_group_id: Option<String>,
     pub message_attribute_names: Vec<String>,
     pub message_system_attribute_names: Vec<String>,
     pub max_number_of_messages: Option<i64>,
-    pub visibility_timeout: Option<i64>,
     pub wait_time_seconds: Option<i64>,
-    pub receipt_handle: Option<String>,
+    /// What a call for one message says of it.
+    #[serde(flatten)]
+    pub message: Entry,
     pub entries: Vec<Entry>,
 }
 
-/// An entry of a batch.
+/// What is said of one message; in a batch with an id.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Entry {

@@ -39,6 +39,22 @@ pub struct Draft {
     pub sender: String,
 }
 
+impl Draft {
+    /// # Errors
+    /// For a message without a body.
+    fn of(said: Entry, sender: String) -> Result<Self, ApiError> {
+        Ok(Self {
+            body: said.message_body.ok_or_else(|| error::missing("MessageBody"))?,
+            attributes: said.message_attributes,
+            trace: trace(&said.message_system_attributes),
+            delay: said.delay_seconds,
+            group: said.message_group_id,
+            deduplication: said.message_deduplication_id,
+            sender,
+        })
+    }
+}
+
 /// A message as it was taken.
 pub struct Sent {
     pub id: String,
@@ -48,16 +64,7 @@ pub struct Sent {
 impl Sqs {
     pub(super) fn send_message(&self, caller: &Caller, input: Input) -> Answer {
         let id = input.queue(&caller.region)?;
-        let draft = Draft {
-            body: input.message_body.ok_or_else(|| error::missing("MessageBody"))?,
-            attributes: input.message_attributes,
-            trace: trace(&input.message_system_attributes),
-            delay: input.delay_seconds,
-            group: input.message_group_id,
-            deduplication: input.message_deduplication_id,
-            sender: sender(caller),
-        };
-        self.sent(&id, draft)
+        self.sent(&id, Draft::of(input.message, sender(caller))?)
     }
 
     fn sent(&self, id: &QueueId, draft: Draft) -> Answer {
@@ -165,18 +172,7 @@ impl Sqs {
             return Err(error::batch("BatchRequestTooLong", message));
         }
         let sender = sender(caller);
-        in_batch(input.entries, |entry| {
-            let draft = Draft {
-                body: entry.message_body.ok_or_else(|| error::missing("MessageBody"))?,
-                attributes: entry.message_attributes,
-                trace: trace(&entry.message_system_attributes),
-                delay: entry.delay_seconds,
-                group: entry.message_group_id,
-                deduplication: entry.message_deduplication_id,
-                sender: sender.clone(),
-            };
-            self.sent(&id, draft)
-        })
+        in_batch(input.entries, |entry| self.sent(&id, Draft::of(entry, sender.clone())?))
     }
 
     pub(super) async fn receive_message(&self, region: &str, input: Input) -> Answer {
@@ -186,7 +182,7 @@ impl Sqs {
         let wait = queue.number("ReceiveMessageWaitTimeSeconds");
         let wait = in_range(input.wait_time_seconds, wait, 0, 20, "WaitTimeSeconds")?;
         let visibility = queue.number("VisibilityTimeout");
-        let visibility = in_range(input.visibility_timeout, visibility, 0, 43_200, "VisibilityTimeout")?;
+        let visibility = in_range(input.message.visibility_timeout, visibility, 0, 43_200, "VisibilityTimeout")?;
         let wait = Duration::from_secs(u64::try_from(wait).unwrap_or_default());
         let most = usize::try_from(most).unwrap_or(1).min(MOST);
         let received = self.receive(&id, most, Some(visibility), wait).await?;
@@ -275,7 +271,7 @@ impl Sqs {
 
     pub(super) fn delete_message(&self, region: &str, input: Input) -> Answer {
         let id = input.queue(region)?;
-        self.delete_by(&id, input.receipt_handle)?;
+        self.delete_by(&id, input.message.receipt_handle)?;
         Ok(json!({}))
     }
 
@@ -302,7 +298,7 @@ impl Sqs {
 
     pub(super) fn change_message_visibility(&self, region: &str, input: Input) -> Answer {
         let id = input.queue(region)?;
-        self.change_visibility(&id, input.receipt_handle, input.visibility_timeout)
+        self.change_visibility(&id, input.message.receipt_handle, input.message.visibility_timeout)
     }
 
     pub(super) fn change_message_visibility_batch(&self, region: &str, input: Input) -> Answer {

@@ -48,7 +48,7 @@ fn is_name(name: &str) -> bool {
 }
 
 /// The logical ids of created resources that a template can refer to as `LogicalId.Property`, by `(LogicalId,
-/// Property)`. Where the property is empty, what the template calls `LogicalId` has this other logical id.
+/// Property)`.
 pub type References = BTreeMap<(String, String), String>;
 
 /// What stands for what in references: created resources, and resources whose logical ids SAM changes.

@@ -172,6 +172,23 @@ pub fn trust(service: &str) -> Value {
     })
 }
 
+/// The properties of an `AWS::SQS::QueuePolicy` that lets `principal` send what comes from `source`.
+fn queue_policy(url: &Value, arn: &Value, principal: Value, source: Value) -> Value {
+    json!({
+        "PolicyDocument": {
+            "Version": "2012-10-17",
+            "Statement": [{
+                "Action": "sqs:SendMessage",
+                "Effect": "Allow",
+                "Principal": principal,
+                "Resource": arn,
+                "Condition": { "ArnEquals": { "aws:SourceArn": source } },
+            }],
+        },
+        "Queues": [url],
+    })
+}
+
 /// Creates what the resource's events become. Their policies are added to `role`.
 pub fn expand(expansion: &mut Expansion<'_>, types: &[&'static EventType], target: &Target, role: &mut Role) {
     for event in read(expansion, types) {

@@ -6,7 +6,7 @@ use super::super::super::intrinsics;
 use super::super::expansion::{Expansion, made};
 use super::super::parameters::Parameters;
 use super::super::shape::{Property, Shape, truthy};
-use super::{Event, EventType, Role, Target, pull};
+use super::{Event, EventType, Role, Target, pull, queue_policy};
 use crate::core::words::{Path, Problem, ProblemKind};
 
 pub const ALEXA_SKILL: EventType = EventType {
@@ -270,19 +270,7 @@ fn queue(
     });
     event.make(expansion, &format!("{}EventSourceMapping", event.id), "AWS::Lambda::EventSourceMapping", mapping);
     role.attach(expansion, event, pull::SQS_POLICY);
-    let policy = json!({
-        "PolicyDocument": {
-            "Version": "2012-10-17",
-            "Statement": [{
-                "Action": "sqs:SendMessage",
-                "Effect": "Allow",
-                "Principal": "*",
-                "Resource": arn,
-                "Condition": { "ArnEquals": { "aws:SourceArn": topic } },
-            }],
-        },
-        "Queues": [url],
-    });
+    let policy = queue_policy(&url, &arn, json!("*"), json!(topic));
     let id = given.get("QueuePolicyLogicalId").and_then(Value::as_str).filter(|id| !id.is_empty());
     let id = id.map_or_else(|| format!("{}QueuePolicy", event.id), str::to_owned);
     event.make(expansion, &id, "AWS::SQS::QueuePolicy", policy);

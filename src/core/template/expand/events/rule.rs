@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::expansion::{Expansion, made};
 use super::super::shape::{Property, Shape};
-use super::{Event, EventType, Role, Target, allow, trust};
+use super::{Event, EventType, Role, Target, allow, queue_policy, trust};
 use crate::core::words::{Problem, ProblemKind};
 
 /// What the rule's target has of an event under the same name.
@@ -170,19 +170,9 @@ pub fn dead_letters(expansion: &mut Expansion<'_>, event: &Event, permit: bool) 
     let arn = json!({ "Fn::GetAtt": [id, "Arn"] });
     event.make(expansion, &id, "AWS::SQS::Queue", json!({}));
     if permit {
-        let policy = json!({
-            "PolicyDocument": {
-                "Version": "2012-10-17",
-                "Statement": [{
-                    "Action": "sqs:SendMessage",
-                    "Effect": "Allow",
-                    "Principal": { "Service": "events.amazonaws.com" },
-                    "Resource": arn,
-                    "Condition": { "ArnEquals": { "aws:SourceArn": { "Fn::GetAtt": [event.id, "Arn"] } } },
-                }],
-            },
-            "Queues": [{ "Ref": id }],
-        });
+        let (service, rule) =
+            (json!({ "Service": "events.amazonaws.com" }), json!({ "Fn::GetAtt": [event.id, "Arn"] }));
+        let policy = queue_policy(&json!({ "Ref": id }), &arn, service, rule);
         event.make(expansion, &format!("{}QueuePolicy", event.id), "AWS::SQS::QueuePolicy", policy);
     }
     Some(arn)
