@@ -232,10 +232,10 @@ mod tests {
                 source: None,
             }],
             request_id: None,
-            help: "see connect/index.js:4:9".to_owned(),
+            help: "await the promise".to_owned(),
         };
         let entry = entry(Item::Failure(failure));
-        let expected = "01:00:01.000 Connect      ✗ uncaught exception: TypeError ($connect, connection C=)\n    x is not a function\n      at connect/index.js:4:9  handler\n    -> see connect/index.js:4:9";
+        let expected = "01:00:01.000 Connect      ✗ uncaught exception: TypeError ($connect, connection C=)\n    x is not a function\n      at connect/index.js:4:9  handler\n    -> await the promise";
         assert_eq!(printer(false).text(&entry), expected);
         assert!(printer(true).text(&entry).starts_with("01:00:01.000 Connect\n  ✗ uncaught exception: TypeError ("));
         assert_eq!(published(&entry).time, "1970-01-01T00:00:01.000Z");

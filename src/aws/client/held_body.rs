@@ -265,6 +265,14 @@ impl<T> Ahead<'_, T> {
         let result = tokio::time::timeout(self.timeout, &mut answer).await;
         let result = result.unwrap_or_else(|_| Err(self.unanswered()));
         self.record(started, &result);
+        // The line becomes faster and slower by these calls as by others.
+        match &result {
+            Ok(_) => self.aws.pace.succeeded(service, operation, started),
+            Err(error) if error.is(Meaning::Throttled) => {
+                self.aws.pace.throttled(service, operation, started);
+            }
+            Err(_) => {}
+        }
         match result {
             Err(error) if self.gate.shut() => {
                 tracing::debug!(%error, "its end was not sent");

@@ -29,7 +29,7 @@ pub(super) fn kind(error_type: &str, message: &str, rejection: bool) -> FailureK
     }
 }
 
-/// What to do about a failure, in one sentence.
+/// What to do about a failure, in one sentence; empty where its stack says all there is to say.
 pub(super) fn help(failure: &Failure, function: &Function, last_words: Option<&str>) -> String {
     let name = &function.name;
     let message = failure.message.as_str();
@@ -64,7 +64,8 @@ pub(super) fn help(failure: &Failure, function: &Function, last_words: Option<&s
             Some(place) if failure.kind == FailureKind::UnhandledRejection => {
                 format!("await the promise, or catch its error; it comes from {place}")
             }
-            Some(place) => format!("see {place}"),
+            // Its first line is the place.
+            Some(_) => String::new(),
             None if failure.message.contains("log does not say") => {
                 format!("log the error in {name} before it is returned")
             }

@@ -25,6 +25,7 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::aws::client::Target;
 use crate::aws::client::connect::MOST_AHEAD;
+use crate::aws::client::pace::Pace;
 
 const CREATED: &str = "HTTP/1.1 201 Created\r\ncontent-type: application/json\r\ncontent-length: 24\r\n\r\n\
                        {\"FunctionName\": \"made\"}\n";
@@ -284,6 +285,22 @@ async fn a_call_that_is_throttled_when_it_is_let_go_is_still_to_be_made() {
     ahead.beside(server.has(length - 1)).await;
     never(ahead).await;
     assert!(server.are_whole());
+}
+
+#[tokio::test]
+async fn calls_that_are_let_go_make_their_line_faster_and_slower() {
+    let length = usual_body(CODE).await.len();
+    for (far_end, succeeds) in [(FarEnd::Answers, true), (FarEnd::Early(length, 429), false)] {
+        let mut server = Server::start(far_end).await;
+        let mut aws = aws(server.port).await;
+        aws.pace = Pace::default();
+        let mut ahead = ahead(&aws, CODE, PATIENT);
+        ahead.beside(server.has(length - 1)).await;
+        assert_eq!(matches!(ahead.let_go().await, Arrival::Answered(Ok(_), _)), succeeds);
+        assert_eq!(aws.pace.last_success("lambda", "CreateFunction").is_some(), succeeds);
+        let next_at_once = tokio::time::timeout(Duration::ZERO, aws.pace.permit("lambda", "CreateFunction")).await;
+        assert_eq!(next_at_once.is_ok(), succeeds);
+    }
 }
 
 #[tokio::test]
