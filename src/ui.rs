@@ -15,6 +15,7 @@ pub mod printable;
 pub mod progress;
 pub mod prompt;
 pub mod row;
+pub mod wrap;
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
@@ -133,9 +134,10 @@ impl Ui {
         self.result(&printable::coloured(&self.masked(&text.to_string())));
     }
 
-    /// A line that is not part of the result, on stderr.
+    /// A line that is not part of the result, on stderr. Terminals break it between words.
     pub fn say(&self, text: impl Display) {
-        self.write_stderr(&printable::block(&self.masked(&text.to_string())));
+        let text = printable::block(&self.masked(&text.to_string()));
+        self.write_stderr(&wrap::wrapped(&text, self.columns()));
     }
 
     /// As `say`, for a line that may contain colours.
@@ -183,8 +185,8 @@ impl Ui {
         if !self.has_bars() {
             return self.say(text);
         }
-        let lines = bar::wrapped(text, bar::columns());
-        let bars = lines.into_iter().map(|line| bar::Bar::last(self, &line)).collect();
+        let lines = wrap::wrapped(text, bar::columns());
+        let bars = lines.lines().map(|line| bar::Bar::last(self, line)).collect();
         *self.shared.notice.lock().unwrap_or_else(PoisonError::into_inner) = bars;
     }
 

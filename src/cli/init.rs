@@ -221,13 +221,14 @@ impl Language {
             "\
 # WebSocket chat
 
-A serverless WebSocket chat with handlers in {name}. Every message that a client sends goes to all others.
+A serverless WebSocket chat with handlers in {name}. A message of the action `sendmessage` goes to all others.
 
 ```sh
-wschat up --local       # run it on this machine; prints the URI to connect to
+wschat dev              # run it on this machine, and deploy again what you save; Ctrl-C ends it
+wschat chat --local     # a client, in a second terminal
 {test}
-wschat up               # the same on AWS
-wschat down             # delete it again
+wschat down --local     # delete it from this machine
+wschat up               # the same on AWS, until wschat down
 ```
 
 | file | what it is |

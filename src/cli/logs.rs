@@ -65,6 +65,7 @@ impl Args {
                 .advice("give one like 30s, 10m, 2h, 3d, 2026-11-29, \"2026-11-29 14:30\" or 2026-11-29T14:30:00Z")
                 .exits(Exit::Usage)
         })?;
+        self.target.require_local_cloud()?;
         // Only for the names of folders: logs are read although the template may be wrong.
         let project = if self.project.exists() { Some(self.project.read(self.target.named())?) } else { None };
         let mut session = self.target.session(ui).await?;

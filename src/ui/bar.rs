@@ -1,7 +1,6 @@
 //! A progress bar: a line that changes in place. It is cut to the terminal's width each time it is drawn, because a line
 //! that has wrapped cannot be erased.
 
-use std::fmt::Write as _;
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -216,22 +215,6 @@ pub fn fit(text: &str, columns: usize) -> String {
     out
 }
 
-/// `text` in lines of at most `columns`, broken between words.
-pub fn wrapped(text: &str, columns: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
-        let last = lines.last_mut().filter(|last| !last.is_empty() && last.width() + 1 + word.width() <= columns);
-        match last {
-            Some(last) => {
-                let _ = write!(last, " {word}");
-            }
-            None => lines.push(word.to_owned()),
-        }
-    }
-    lines.retain(|line| !line.is_empty());
-    lines
-}
-
 /// The terminal's current width.
 pub fn columns() -> usize {
     size().0
@@ -358,12 +341,5 @@ mod tests {
             let expected = if rows == 0 { String::new() } else { format!("\x1b[{rows}A\r\x1b[J") };
             assert_eq!(erase_wrapped(before, columns), expected, "{before} {columns}");
         }
-    }
-
-    #[test]
-    fn text_is_wrapped_between_words() {
-        assert_eq!(wrapped("one two  three four", 9), ["one two", "three", "four"]);
-        assert_eq!(wrapped("unbreakable it", 4), ["unbreakable", "it"]);
-        assert!(wrapped("", 4).is_empty());
     }
 }

@@ -5,7 +5,7 @@ use time::macros::format_description;
 use time::{OffsetDateTime, UtcOffset};
 use unicode_width::UnicodeWidthStr;
 
-use super::{Ui, bar, event};
+use super::{Ui, bar, event, wrap};
 use crate::core::logs::{Failure, Item, Level, Platform, Report};
 use crate::deploy::logs::Entry;
 
@@ -46,7 +46,7 @@ impl Printer {
         if self.ui.is_json() {
             self.ui.event(&event::Event::Log(published(entry)));
         } else {
-            self.ui.coloured_line(self.text(entry));
+            self.ui.coloured_line(wrap::wrapped(&self.text(entry), self.ui.columns_of_result()));
         }
     }
 

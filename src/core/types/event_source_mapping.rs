@@ -410,7 +410,7 @@ impl Kind for EventSourceMapping {
     }
 
     fn effects(&self, step: &StepView<'_>, plan: &dyn PlanView) -> StepEffects {
-        let source = step.live_text("EventSourceArn").rsplit([':', '/']).next().unwrap_or_default();
+        let source = source_name(step.live_text("EventSourceArn"));
         match step.action {
             Action::Delete if !plan.has_successor(step) => {
                 StepEffects::interrupted(format!("what arrives in {source} invokes nothing any more"))
@@ -465,11 +465,29 @@ pub(crate) fn uuid_in(arn: &str) -> Option<&str> {
     arn.rsplit_once(":event-source-mapping:").map(|(_, uuid)| uuid)
 }
 
+/// The name of a mapping's source: the queue's, or the table's whose stream it is (`...:table/NAME/stream/TIME`).
+fn source_name(arn: &str) -> &str {
+    let resource = arn.rsplit(':').next().unwrap_or_default();
+    // The time of a table's stream has colons.
+    match arn.split_once(":table/") {
+        Some((_, table)) => table.split('/').next().unwrap_or_default(),
+        None => resource.rsplit('/').next().unwrap_or_default(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const QUEUE: &str = "arn:aws:sqs:eu-west-1:123456789012:q";
+
+    #[test]
+    fn a_source_is_called_by_its_name() {
+        let stream = "arn:aws:dynamodb:eu-west-1:1:table/Rows/stream/2026-11-29T10:00:00.123";
+        for (arn, name) in [(QUEUE, "q"), (stream, "Rows"), ("arn:aws:kinesis:eu-west-1:1:stream/s", "s")] {
+            assert_eq!(source_name(arn), name);
+        }
+    }
 
     fn canonical(properties: Value) -> Value {
         EventSourceMapping.canonical(&properties).unwrap()

@@ -1,0 +1,79 @@
+//! Breaks the lines of text for people between words: a terminal breaks them anywhere.
+
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+/// Further rows of a line begin this much farther right than its first.
+const INDENT: usize = 2;
+/// The narrowest room that is worth breaking lines for.
+const NARROWEST: usize = 20;
+
+/// `text` in lines of at most `columns`, broken at spaces; a word that is longer stays whole. Colours take no room.
+pub fn wrapped(text: &str, columns: usize) -> String {
+    let lines: Vec<String> = text.split('\n').map(|line| wrapped_line(line, columns)).collect();
+    lines.join("\n")
+}
+
+fn wrapped_line(line: &str, columns: usize) -> String {
+    let own_indent = line.len() - line.trim_start_matches(' ').len();
+    let indent = own_indent + INDENT;
+    if shown_width(line) <= columns || columns < indent + NARROWEST {
+        return line.to_owned();
+    }
+    let mut out = " ".repeat(own_indent);
+    let mut width = own_indent;
+    for (index, word) in line[own_indent..].split(' ').enumerate() {
+        let word_width = shown_width(word);
+        if index > 0 && width + 1 + word_width > columns && width > indent {
+            out.push('\n');
+            out.push_str(&" ".repeat(indent));
+            width = indent;
+        } else if index > 0 {
+            out.push(' ');
+            width += 1;
+        }
+        out.push_str(word);
+        width += word_width;
+    }
+    out.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+/// The columns that a text takes, without its colours (`ESC [ ... m`).
+fn shown_width(text: &str) -> usize {
+    if !text.contains('\u{1b}') {
+        return text.width();
+    }
+    let mut in_colour = false;
+    let shown = text.chars().filter(|character| {
+        let begins = *character == '\u{1b}';
+        let ends = in_colour && *character == 'm';
+        let is_shown = !in_colour && !begins;
+        in_colour = (in_colour || begins) && !ends;
+        is_shown
+    });
+    shown.map(|character| character.width().unwrap_or(0)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_broken_between_words_and_keep_their_indent() {
+        let text = "  error: one two three four five six\nshort";
+        assert_eq!(wrapped(text, 24), "  error: one two three\n    four five six\nshort");
+        assert_eq!(wrapped(text, 80), text);
+        assert_eq!(wrapped("a  b", 80), "a  b");
+    }
+
+    #[test]
+    fn a_word_that_is_too_long_stays_whole() {
+        assert_eq!(wrapped("see arn:aws:lambda:us-east-1:1:function:x for more", 22), "see arn:aws:lambda:us-east-1:1:function:x\n  for more");
+    }
+
+    #[test]
+    fn colours_take_no_room() {
+        let text = "\u{1b}[31mone two three four five\u{1b}[0m";
+        assert_eq!(wrapped(text, 23), text);
+        assert_eq!(wrapped(text, 22), "\u{1b}[31mone two three four\n  five\u{1b}[0m");
+    }
+}
