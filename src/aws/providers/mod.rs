@@ -25,7 +25,7 @@ pub mod limits;
 mod log_group;
 mod managed_policy;
 mod model;
-mod pages;
+pub(super) mod pages;
 mod permission;
 mod provisioning;
 mod recorded;
