@@ -137,7 +137,7 @@ impl Args {
         self.note_foreign_layers(&stack, ui);
         let s3 = self.target.s3_reader(&code, session.aws(), ui).await?;
         let build = self.build(code, s3, ui);
-        let deployment = Deployment::plan(session, stack, build, options).await.inspect_err(|error| {
+        let deployment = Deployment::plan(session, &project, stack, build, options).await.inspect_err(|error| {
             if let Some(secrets) = error.secrets() {
                 ui.hide(secrets);
             }

@@ -19,7 +19,7 @@ use crate::core::words::Scope;
 use crate::core::words::naming::check_stack;
 use crate::deploy::project::Project;
 use crate::deploy::session::Session;
-use crate::deploy::{lookups, read};
+use crate::deploy::{lookups, names};
 use crate::local::context::ACCOUNT;
 use crate::local::daemon::process::{self, RunningServer};
 use crate::local::lambda;
@@ -405,8 +405,15 @@ impl Args {
         if let Some(project) = project {
             project.look_up(session.aws()).await;
         }
-        let mut stack = project.map(|project| project::stack(project, scope, false, ui)).transpose()?;
-        let live = session.read(stack.as_ref().map_or_else(Search::default, read::search)).await?;
+        let stack = project.map(|project| project::stack(project, scope, false, ui)).transpose()?;
+        let (mut stack, live) = match (project, stack) {
+            (Some(project), Some(stack)) => {
+                let named = names::read(&mut session, project, stack).await;
+                let (stack, live) = named?;
+                (Some(stack), live)
+            }
+            _ => (None, session.read(Search::default()).await?),
+        };
         if let Some(stack) = &mut stack {
             lookups::of_live(session.aws(), stack, &live).await.map_err(|error| error.to_string())?;
             ui.hide(&stack.secrets);

@@ -251,8 +251,8 @@ pub(super) async fn set_tags(
 }
 
 fn live(aws: &Aws, api: sdk::Api) -> Live {
-    let tags: Tags = api.tags.unwrap_or_default().into_iter().collect();
     let id = api.api_id.unwrap_or_default();
+    let tags = aws.claimed(TYPE, &id, api.tags.unwrap_or_default().into_iter().collect());
     let props = Props {
         name: api.name.unwrap_or_default(),
         protocol_type: ProtocolType::WebSocket,

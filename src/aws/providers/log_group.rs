@@ -165,6 +165,7 @@ async fn live(aws: &Aws, search: &Search, group: sdk::LogGroup) -> Result<Option
         Err(error) if error.is(Meaning::Denied) && !in_template && !likely => return Ok(None),
         Err(error) => return Err(error.into()),
     };
+    let tags = aws.claimed(TYPE, &name, tags);
     let owner = tags::owner(&tags, aws.scope());
     if owner != Owner::Stack && !in_template && (function.is_none() || owner != Owner::Other(tags::UNTAGGED.to_owned()))
     {

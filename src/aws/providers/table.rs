@@ -285,6 +285,7 @@ async fn set_tags(aws: &Aws, arn: &str, set: Tags, removed: Vec<String>) -> Resu
 async fn read(aws: &Aws, name: &str) -> Result<Option<Live>, ResourceError> {
     let (table, tags, settings) = tokio::join!(read_table(aws, name), read_tags(aws, name), read_settings(aws, name));
     let (Some(table), Some(tags)) = (table?, tags?) else { return Ok(None) };
+    let tags = aws.claimed(TYPE, name, tags);
     let (time_to_live, recovery) = settings?;
     let status = table.table_status.clone();
     let props = properties(&table, time_to_live, recovery, tags::settable(tags.clone()));
