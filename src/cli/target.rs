@@ -9,6 +9,7 @@ use super::config::settings::FILE_OPTION;
 use super::config::{self, Config, Environment};
 use super::error::CommandError;
 use super::exit::Exit;
+use super::init;
 use super::local::{self, DATA_FOLDER, DataFolder, Reach, exposure, missed_port};
 use super::project;
 use crate::aws::client::{Aws, Target};
@@ -201,6 +202,34 @@ impl Args {
             Err(why) => ui.say(format_args!("warning: {why}")),
         }
         Ok(())
+    }
+
+    /// Where the project's file is SAM's, writes one of wschat's beside it, which is read from now on, and says so.
+    ///
+    /// # Errors
+    /// What is wrong with the file, or why none could be written.
+    pub fn leave_sam(&mut self, ui: &Ui) -> Result<(), CommandError> {
+        let path = self.config()?.path().to_owned();
+        if path.file_name().is_none_or(|name| name != config::sam::FILE) {
+            return Ok(());
+        }
+        let folder = path.parent().unwrap_or_else(|| Path::new("")).to_owned();
+        init::translate(&folder)?;
+        let file = folder.join(config::FILE);
+        ui.say(format_args!("{} is made of {}, which is not read any more.", file.display(), path.display()));
+        self.file = Some(file);
+        self.read_again();
+        Ok(())
+    }
+
+    /// The bucket that SAM puts code into, if its file names one.
+    ///
+    /// # Errors
+    /// What is wrong with the project's file.
+    pub fn bucket_of_sam(&self) -> Result<Option<String>, CommandError> {
+        let path = self.config()?.path().with_file_name(config::sam::FILE);
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        Ok(config::sam::bucket(&text, self.place.environment.name.as_deref()))
     }
 
     /// The option for the environment, for commands without a target.

@@ -74,6 +74,9 @@ pub enum NoPlan {
     Unread(#[from] ReadError),
     #[error(transparent)]
     Unnamed(Unnamed),
+    /// What is there belongs to this CloudFormation stack, too.
+    #[error("the CloudFormation stack \"{0}\" still has these resources, too: taking it over is not finished")]
+    Unfinished(String),
     #[error(transparent)]
     Unbuilt(#[from] BuildError),
     /// The errors of planning, and the secrets in them.
@@ -98,6 +101,7 @@ impl NoPlan {
             Self::AndUnbuilt { why, .. } => why.secrets(),
             Self::Unread(_)
             | Self::Unnamed(_)
+            | Self::Unfinished(_)
             | Self::Unbuilt(_)
             | Self::NoLogRole(_)
             | Self::Unresolved(_)
@@ -232,6 +236,11 @@ impl Deployment {
             carried_out: Vec::new(),
         };
         deployment.make_plan(wait).await?;
+        if !deployment.plan.is_empty()
+            && let Some(stack) = read::still_formed(&aws, &deployment.live).await
+        {
+            return Err(NoPlan::Unfinished(stack));
+        }
         account::check(&deployment.plan, account.as_ref(), &aws.scope().region)?;
         Ok(deployment)
     }

@@ -93,3 +93,116 @@ fn names(stack: &Stack, live: &[Live]) -> Names {
     }
     names
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::core::plan::{Action, PlanOptions};
+    use crate::core::types::tags;
+    use crate::core::words::Scope;
+
+    const TEMPLATE: &str = "
+Resources:
+  Table:
+    Type: AWS::DynamoDB::Table
+    Properties:
+      BillingMode: PAY_PER_REQUEST
+      AttributeDefinitions: [{ AttributeName: KEY, AttributeType: S }]
+      KeySchema: [{ AttributeName: KEY, KeyType: HASH }]
+  Logs:
+    Type: AWS::Logs::LogGroup
+    Properties: { LogGroupName: !Sub '/chat/${Table}' }
+  Queue:
+    Type: AWS::SQS::Queue
+Outputs:
+  Table: { Value: !GetAtt Table.Arn }
+  Queue: { Value: !GetAtt Queue.Arn }
+";
+
+    fn scope() -> Scope {
+        Scope {
+            stack: "chat".to_owned(),
+            account: "123456789012".to_owned(),
+            region: "eu-west-1".to_owned(),
+            partition: "aws".to_owned(),
+        }
+    }
+
+    fn project(key: &str) -> Project {
+        Project::new("template.yaml".into(), TEMPLATE.replace("KEY", key).into_bytes(), BTreeMap::new())
+    }
+
+    /// What AWS has of the template with this key, under these names.
+    fn live(key: &str, table: &str, queue: &str) -> Vec<Live> {
+        let project = project(key);
+        let stack = project.stack(&scope()).unwrap();
+        let names = [("AWS::DynamoDB::Table", "Table", table), ("AWS::SQS::Queue", "Queue", queue)];
+        project.set_names(names.map(|(of, id, name)| ((of, id.to_owned()), name.to_owned())).into());
+        let stack = Stack { tags: stack.tags, ..project.stack(&scope()).unwrap() };
+        let live = stack.resources.values().map(|resource| {
+            let mut properties = resource.properties.clone();
+            if let Value::Object(tags) = json!(tags::ownership(&scope(), &resource.logical_id, resource.deletion_policy)) {
+                properties["Tags"] = tags.into();
+            }
+            if resource.kind.type_name() == "AWS::SQS::Queue" {
+                properties["Tags"]["wschat:type"] = "AWS::SQS::Queue".into();
+            }
+            let name = resource.name.clone().unwrap();
+            Live { logical_id: Some(resource.logical_id.clone()), ..Live::new(resource.kind.type_name(), name, properties) }
+        });
+        live.collect()
+    }
+
+    fn output(stack: &Stack, name: &str) -> String {
+        stack.outputs[name].value.clone()
+    }
+
+    #[test]
+    fn what_is_there_keeps_its_name_and_is_left_as_it_is() {
+        let live = live("id", "chat-Table-1ABCDEFGHIJKL", "chat-Queue-AB12CD34EF56");
+        let project = project("id");
+        let derived = project.stack(&scope()).unwrap();
+        let stack = settle(&project, derived.clone(), &live).unwrap();
+        assert_eq!(output(&stack, "Table"), "arn:aws:dynamodb:eu-west-1:123456789012:table/chat-Table-1ABCDEFGHIJKL");
+        assert_eq!(output(&stack, "Queue"), "arn:aws:sqs:eu-west-1:123456789012:chat-Queue-AB12CD34EF56");
+        assert_eq!(stack.resources["Logs"].name.as_deref(), Some("/chat/chat-Table-1ABCDEFGHIJKL"));
+        let plan = plan::diff(&stack, &live, &PlanOptions::default()).unwrap();
+        assert!(plan.is_empty(), "{plan:#?}");
+        // What is new has a name that is derived, as ever.
+        let alone = settle(&project, derived.clone(), &live[..0]).unwrap();
+        assert_eq!(alone.resources["Table"].name, derived.resources["Table"].name);
+    }
+
+    #[test]
+    fn what_must_be_replaced_gets_a_new_name_beside_the_old_one() {
+        let live = live("id", "chat-Table-1ABCDEFGHIJKL", "chat-Queue-AB12CD34EF56");
+        let project = project("room");
+        let derived = project.stack(&scope()).unwrap();
+        let table = derived.resources["Table"].name.clone();
+        let stack = settle(&project, derived, &live).unwrap();
+        assert_eq!(stack.resources["Table"].name, table);
+        assert_eq!(stack.resources["Queue"].name.as_deref(), Some("chat-Queue-AB12CD34EF56"));
+        let options = PlanOptions { allow_data_loss: ["Table".to_owned(), "Logs".to_owned()].into(), ..PlanOptions::default() };
+        let plan = plan::diff(&stack, &live, &options).unwrap();
+        let tables = plan.steps.iter().filter(|step| step.name == "Table");
+        let steps: Vec<_> = tables.map(|step| (step.action, step.physical_id.clone())).collect();
+        assert_eq!(
+            steps,
+            [(Action::Create, table), (Action::Delete, Some("chat-Table-1ABCDEFGHIJKL".to_owned()))]
+        );
+    }
+
+    #[test]
+    fn a_resource_of_another_owner_gives_no_name() {
+        let mut live = live("id", "mine", "yours");
+        live.iter_mut().for_each(|one| one.owner = Owner::Other("the wschat stack \"other\"".to_owned()));
+        let project = project("id");
+        let derived = project.stack(&scope()).unwrap();
+        let stack = settle(&project, derived.clone(), &live).unwrap();
+        assert_eq!(stack.resources["Table"].name, derived.resources["Table"].name);
+    }
+}

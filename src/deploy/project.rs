@@ -55,7 +55,7 @@ impl Project {
         Ok(Self::new(path, text, parameters))
     }
 
-    fn new(path: PathBuf, text: Vec<u8>, parameters: BTreeMap<String, String>) -> Self {
+    pub(super) fn new(path: PathBuf, text: Vec<u8>, parameters: BTreeMap<String, String>) -> Self {
         let mut template = template::parse(&text);
         if let Ok(template) = &mut template {
             read_files(&path, template);

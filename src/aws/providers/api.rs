@@ -275,7 +275,7 @@ fn live(aws: &Aws, api: sdk::Api) -> Live {
         logical_id: tags.get(tags::LOGICAL_ID).cloned(),
         owner: tags::owner(&tags, aws.scope()),
         deletion_policy: tags::deletion_policy(&tags),
-        attributes: created(id.clone(), api.api_endpoint).attributes.into_iter().chain(tags::records(&tags)).collect(),
+        attributes: created(id.clone(), api.api_endpoint).attributes.into_iter().chain(tags::carried(&tags)).collect(),
         ..Live::new(TYPE, id, to_value(&props))
     }
 }

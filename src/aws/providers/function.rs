@@ -486,7 +486,7 @@ pub(super) async fn read(aws: &Aws, name: &str) -> Result<Option<Live>, Resource
         logical_id: tags.get(tags::LOGICAL_ID).cloned(),
         owner: tags::owner(&tags, aws.scope()),
         deletion_policy: tags::deletion_policy(&tags),
-        attributes: created(aws.scope(), name).attributes.into_iter().chain(tags::records(&tags)).collect(),
+        attributes: created(aws.scope(), name).attributes.into_iter().chain(tags::carried(&tags)).collect(),
         ..Live::new(TYPE, name, to_value(&props)).health(health)
     }))
 }

@@ -184,7 +184,7 @@ async fn live(aws: &Aws, search: &Search, group: sdk::LogGroup) -> Result<Option
         logical_id: tags.get(tags::LOGICAL_ID).cloned(),
         owner,
         deletion_policy: tags::deletion_policy(&tags),
-        attributes: created(aws.scope(), &name).attributes.into_iter().chain(tags::records(&tags)).collect(),
+        attributes: created(aws.scope(), &name).attributes.into_iter().chain(tags::carried(&tags)).collect(),
         ..Live::new(TYPE, &name, to_value(&props))
     }))
 }

@@ -161,7 +161,7 @@ pub(super) fn live(
         logical_id: tags.get(tags::LOGICAL_ID).cloned(),
         owner: tags::owner(&tags, scope),
         deletion_policy: tags::deletion_policy(&tags),
-        attributes: kind.attributes_of(model, identifier).into_iter().chain(tags::records(&tags)).collect(),
+        attributes: kind.attributes_of(model, identifier).into_iter().chain(tags::carried(&tags)).collect(),
         ..Live::new(kind.schema.type_name, name.unwrap_or(identifier), properties)
     }
 }

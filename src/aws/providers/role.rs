@@ -444,6 +444,7 @@ fn properties(
 fn assemble(aws: &Aws, detail: &sdk::RoleDetail, tags: &Tags, owner: Owner, properties: &Props) -> Live {
     let name = detail.role_name.as_deref().unwrap_or_default();
     let mut attributes = created(aws.scope(), properties.path.as_deref(), name, detail.role_id.clone()).attributes;
+    attributes.extend(tags::carried(tags));
     for policy in detail.role_policy_list() {
         let document = policy.policy_document.clone().unwrap_or_default();
         attributes.insert(policy_attribute(policy.policy_name.as_deref().unwrap_or_default()), document);

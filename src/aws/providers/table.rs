@@ -301,7 +301,7 @@ async fn read(aws: &Aws, name: &str) -> Result<Option<Live>, ResourceError> {
         logical_id: tags.get(tags::LOGICAL_ID).cloned(),
         owner: tags::owner(&tags, aws.scope()),
         deletion_policy: tags::deletion_policy(&tags),
-        attributes: created.attributes.into_iter().chain(tags::records(&tags)).collect(),
+        attributes: created.attributes.into_iter().chain(tags::carried(&tags)).collect(),
         ..Live::new(TYPE, name, to_value(&props.canonical())).health(health)
     }))
 }

@@ -145,6 +145,15 @@ pub fn records(tags: &Tags) -> impl Iterator<Item = (String, String)> + '_ {
     tags.iter().filter(|(key, _)| is_record(key)).map(|(key, value)| (key.clone(), value.clone()))
 }
 
+/// The tag that CloudFormation puts on what it makes, and that stays on it for ever: the id of the stack.
+pub const FORMED_BY: &str = "aws:cloudformation:stack-id";
+
+/// The tags that are no properties, and that a reading knows all the same: records, and who made the resource.
+pub fn carried(tags: &Tags) -> impl Iterator<Item = (String, String)> + '_ {
+    let formed_by = tags.get_key_value(FORMED_BY).map(|(key, value)| (key.clone(), value.clone()));
+    records(tags).chain(formed_by)
+}
+
 /// Whether the tag of this key records an export.
 pub fn is_export(key: &str) -> bool {
     key.starts_with(EXPORT)

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::obstacles::Obstacle;
+use super::{AdoptError, ByHand};
 use crate::aws::cloudformation::FormedResource;
 use crate::core::plan::{self, Action, Change, Plan, PlanOptions, Step};
 use crate::core::stack::{Names, Stack};
@@ -43,6 +44,27 @@ pub fn claimed(resources: &[FormedResource]) -> Vec<Claimed> {
     claimed.collect()
 }
 
+/// What somebody made by hand and a template describes.
+///
+/// # Errors
+/// What the template does not describe; what carries no tags.
+pub fn by_hand(stack: &Stack, resources: &[ByHand]) -> Result<Vec<Claimed>, AdoptError> {
+    let claim = |one: &ByHand| {
+        let described = stack.resources.get(&one.logical_id);
+        let kind = described.ok_or_else(|| AdoptError::Undescribed(one.logical_id.clone()))?.kind;
+        // What is inside of something belongs to whom that belongs to.
+        if !kind.taggable() || kind.parent().is_some() {
+            return Err(AdoptError::Untaggable(one.logical_id.clone(), kind.type_name()));
+        }
+        Ok(Claimed {
+            type_name: kind.type_name(),
+            physical_id: physical_id(kind, &one.physical_id),
+            logical_id: one.logical_id.clone(),
+        })
+    };
+    resources.iter().map(claim).collect()
+}
+
 /// A physical id of CloudFormation's as wschat has it: of a type whose name stands in an ARN, the name.
 pub(super) fn physical_id(kind: &dyn types::Kind, id: &str) -> String {
     let is_named = kind.naming().is_some_and(|naming| naming.path.is_some());
@@ -75,11 +97,12 @@ pub fn claims(stack: &Stack, claimed: &[Claimed]) -> Claims {
     claims
 }
 
-/// Compares. `is_stale` says of the logical id of a snapshot that what it froze has changed since: it is replaced by the next `up`.
+/// Compares. `is_whole` says that all of the stack is taken over, and not only some resources of it; `is_stale` says of the logical id of a snapshot that what it froze has changed since: it is replaced by the next `up`.
 pub fn compare(
     stack: &Stack,
     live: &mut [Live],
     claimed: &[Claimed],
+    is_whole: bool,
     is_stale: impl Fn(&str) -> bool,
 ) -> Result<Comparison, Vec<plan::PlanError>> {
     // No code is built: every function keeps what it has.
@@ -107,7 +130,7 @@ pub fn compare(
             step.action = Action::Keep;
         }
     }
-    let obstacles = obstacles(&plan, live, claimed);
+    let obstacles = obstacles(&plan, live, claimed, is_whole);
     Ok(Comparison { plan, snapshots, obstacles })
 }
 
@@ -119,11 +142,12 @@ fn is_of_ownership(change: &Change) -> bool {
 }
 
 /// What the plan would do to what holds data or is known to others by its id.
-fn obstacles(plan: &Plan, live: &[Live], claimed: &[Claimed]) -> Vec<Obstacle> {
+fn obstacles(plan: &Plan, live: &[Live], claimed: &[Claimed], is_whole: bool) -> Vec<Obstacle> {
     const TEMPLATE: &str = "take over with the template that is deployed; change it afterwards, with wschat";
     let mut found = Vec::new();
     let lasting = |step: &&Step| !step.kind().is_some_and(|kind| kind.is_left_behind());
-    for step in plan.steps.iter().filter(lasting) {
+    let is_meant = |step: &&Step| is_whole || claimed.iter().any(|one| one.logical_id == step.name);
+    for step in plan.steps.iter().filter(lasting).filter(is_meant) {
         let (name, type_name) = (&step.name, step.type_name);
         match step.action {
             Action::Create => {

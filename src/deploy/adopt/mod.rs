@@ -1,7 +1,7 @@
 //! Takes resources over: those of a CloudFormation stack, or those that somebody made by hand.
 //!
 //! ```text
-//! Formed::read --> Adoption::compare --> release --> mark --> dissolve --> finish
+//! Formed::read --> Adoption::compare --> release --> mark --> dissolve --> after
 //!   (reads)            (reads)        (UpdateStack)  (tags)  (DeleteStack)  (reads)
 //! ```
 //!
@@ -32,8 +32,7 @@ use crate::core::stack::{Secrets, Stack};
 use crate::core::template::retain;
 use crate::core::types::{self, Live, Owner, S3Object};
 use crate::core::words::Problem;
-pub use compare::Claimed;
-use compare::Comparison;
+use compare::{Claimed, Comparison};
 pub use obstacles::Obstacle;
 pub use tag::Mark;
 
@@ -55,6 +54,13 @@ fn type_here(type_name: &str) -> &str {
     SAME.iter().find(|(theirs, _)| *theirs == type_name).map_or(type_name, |(_, ours)| ours)
 }
 
+/// A resource that was made by hand, and which of the template's it is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ByHand {
+    pub logical_id: String,
+    pub physical_id: String,
+}
+
 /// Why something could not be taken over.
 #[derive(Debug, thiserror::Error)]
 pub enum AdoptError {
@@ -68,6 +74,10 @@ pub enum AdoptError {
     Unnamed(#[from] Unnamed),
     #[error(transparent)]
     Unresolved(#[from] Unresolved),
+    #[error("the template has no resource {0}")]
+    Undescribed(String),
+    #[error("{0} ({1}) carries no tags, and cannot be taken over by its id alone: take over what it belongs to")]
+    Untaggable(String, &'static str),
     /// The plan of the template against what is live has errors.
     #[error("{}", .0.iter().map(PlanError::to_string).collect::<Vec<_>>().join("\nerror: "))]
     Impossible(Vec<PlanError>),
@@ -193,10 +203,12 @@ impl Adoption {
         project: &Project,
         stack: Stack,
         formed: Option<Formed>,
-        by_hand: Vec<Claimed>,
+        by_hand: &[ByHand],
     ) -> Result<Self, AdoptError> {
-        let mut claimed = formed.as_ref().map(|formed| compare::claimed(&formed.resources)).unwrap_or_default();
-        claimed.extend(by_hand);
+        let claimed = match &formed {
+            Some(formed) => compare::claimed(&formed.resources),
+            None => compare::by_hand(&stack, by_hand)?,
+        };
         project.set_names(compare::names(&stack, &claimed));
         let tags = stack.tags.clone();
         let named = project.stack(aws.scope()).map_err(|problems| AdoptError::Unnamed(Unnamed::Problems(problems)))?;
@@ -206,10 +218,42 @@ impl Adoption {
         lookups::of_live(&aws, &mut stack, &live).await?;
         let stale = formed.as_ref().map(Formed::stale).transpose()?.unwrap_or_default();
         let is_stale = |id: &str| stale.iter().any(|stale| stale == id);
-        let comparison =
-            compare::compare(&stack, &mut live, &claimed, is_stale).map_err(AdoptError::Impossible)?;
+        let mut comparison =
+            compare::compare(&stack, &mut live, &claimed, formed.is_some(), is_stale).map_err(AdoptError::Impossible)?;
+        if formed.is_none() {
+            let is_claimed = |one: &Live| {
+                claimed.iter().any(|of| of.type_name == one.type_name && of.physical_id == one.physical_id)
+            };
+            // All else is the stack's already, or nothing to this run.
+            live.retain(is_claimed);
+            comparison.plan.steps.retain(|step| step.live.as_ref().is_some_and(is_claimed));
+            if let Some(owner) = read::still_formed(&aws, &live).await {
+                comparison.obstacles.push(Obstacle::new(
+                    format!("these resources are of the CloudFormation stack {owner}"),
+                    format!("take all of it over: wschat adopt {owner}"),
+                ));
+            }
+        }
         let secrets = plan::secrets(&stack, &live);
         Ok(Self { aws, formed, claimed, stack, secrets, comparison, live })
+    }
+
+    /// What makes the calls.
+    pub fn aws(&self) -> &Aws {
+        &self.aws
+    }
+
+    /// What is there of it.
+    pub fn live(&self) -> &[Live] {
+        &self.live
+    }
+
+    /// Whether `release` needs a bucket.
+    pub fn needs_bucket(&self) -> bool {
+        let Some(formed) = self.formed.as_ref().filter(|formed| !formed.is_retained().unwrap_or_default()) else {
+            return false;
+        };
+        retain::retained(&formed.processed, &[]).is_ok_and(|body| body.len() > LONGEST_BODY)
     }
 
     /// What the next `up` changes; nothing of it is done by taking over.
@@ -327,14 +371,6 @@ impl Adoption {
         }
         let missing = self.not_among(&self.read().await?);
         if missing.is_empty() { Ok(()) } else { Err(AdoptError::Gone(missing)) }
-    }
-
-    /// The plan as it is now, without code: what `up` has to do.
-    ///
-    /// # Errors
-    /// When AWS cannot be read.
-    pub async fn finish(&self, project: &Project) -> Result<Plan, AdoptError> {
-        after(&self.aws, project).await.map(|(_, plan, _)| plan)
     }
 
     async fn read(&self) -> Result<Vec<Live>, AdoptError> {
