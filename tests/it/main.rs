@@ -9,6 +9,7 @@ mod account;
 mod authorizer;
 mod chat;
 mod client;
+mod cloudformation;
 mod conditions;
 mod domains;
 mod drift;
