@@ -58,7 +58,10 @@ async fn released(client: &Client, stack: &str, parameters: &[(&str, &str)]) -> 
         .set_capabilities(Some(CAPABILITIES.to_vec()));
     update.clone().send().await.unwrap();
     let id = until(client, stack, "UPDATE_COMPLETE").await.stack_id().unwrap().to_owned();
-    assert_eq!(refused(update.send().await), ("ValidationError".to_owned(), "No updates are to be performed.".to_owned()));
+    assert_eq!(
+        refused(update.send().await),
+        ("ValidationError".to_owned(), "No updates are to be performed.".to_owned())
+    );
     client.delete_stack().stack_name(stack).send().await.unwrap();
     until(client, &id, "DELETE_COMPLETE").await;
     id
@@ -75,7 +78,8 @@ async fn says(uri: &str, text: &str, expected: &str) {
 async fn identifiers(client: &Client, stack: &str, template: &Value) -> Vec<ResourceToImport> {
     let summary = client.get_template_summary().template_body(template.to_string()).send().await.unwrap();
     let found = resources(client, stack).await;
-    let physical: BTreeMap<&str, &str> = found.iter().map(|(id, _, physical)| (id.as_str(), physical.as_str())).collect();
+    let physical: BTreeMap<&str, &str> =
+        found.iter().map(|(id, _, physical)| (id.as_str(), physical.as_str())).collect();
     let value = |logical_id: &str, property: &str| -> String {
         let own = physical[logical_id].to_owned();
         let type_name = template["Resources"][logical_id]["Type"].as_str().unwrap();
@@ -91,9 +95,8 @@ async fn identifiers(client: &Client, stack: &str, template: &Value) -> Vec<Reso
     for one in summary.resource_identifier_summaries() {
         let properties: Vec<&str> = one.resource_identifiers().iter().flat_map(|list| list.split(',')).collect();
         for logical_id in one.logical_resource_ids() {
-            let mut import = ResourceToImport::builder()
-                .logical_resource_id(logical_id)
-                .resource_type(one.resource_type().unwrap());
+            let mut import =
+                ResourceToImport::builder().logical_resource_id(logical_id).resource_type(one.resource_type().unwrap());
             for property in &properties {
                 import = import.resource_identifier(*property, value(logical_id, property));
             }
@@ -176,7 +179,10 @@ async fn a_stack_is_made_released_and_imported_again() {
     let mut expected = found.clone();
     expected.sort();
     assert_eq!(imported, expected, "the same resources");
-    assert_eq!(lambda.list_tags().resource(&arn).send().await.unwrap().tags().unwrap()["aws:cloudformation:stack-name"], "back");
+    assert_eq!(
+        lambda.list_tags().resource(&arn).send().await.unwrap().tags().unwrap()["aws:cloudformation:stack-name"],
+        "back"
+    );
 
     // The outputs follow, and what is no longer retained goes with the stack.
     let mut whole = processed(&client, "back").await;
@@ -315,7 +321,11 @@ async fn an_import_that_aws_refuses_is_refused() {
 
     // What is not there and what another stack has fails the change set.
     for (stack, name, expected) in [
-        ("other", "none", format!("Resource of type 'AWS::SNS::Topic' with identifier '{}' was not found.", arn("none"))),
+        (
+            "other",
+            "none",
+            format!("Resource of type 'AWS::SNS::Topic' with identifier '{}' was not found.", arn("none")),
+        ),
         ("other", "kept", format!("{} already exists in stack {}", arn("kept"), owner.stack_id().unwrap())),
     ] {
         let template = json!({ "Resources": { "It": topic(name, Some("Retain")) } });
@@ -377,7 +387,8 @@ async fn what_aws_refuses_of_stacks_is_refused() {
         stack.stack_status_reason(),
         Some("Delete canceled. Cannot delete export topic as it is in use by app.")
     );
-    let protect = |enabled| client.update_termination_protection().stack_name("app").enable_termination_protection(enabled);
+    let protect =
+        |enabled| client.update_termination_protection().stack_name("app").enable_termination_protection(enabled);
     protect(true).send().await.unwrap();
     let (_, message) = refused(client.delete_stack().stack_name("app").send().await);
     assert_eq!(message, "Stack [app] cannot be deleted while TerminationProtection is enabled");
@@ -408,9 +419,9 @@ async fn a_change_set_creates_a_stack_and_one_without_changes_fails() {
     let client = client(&cloud).await;
     let template = with_inline_code(&cloud, &sam_echo(&cloud)).to_string();
     let set = |kind: ChangeSetType, name: &str| {
-        let parameters = SAM_ECHO.iter().map(|(key, value)| {
-            Parameter::builder().parameter_key(*key).parameter_value(*value).build()
-        });
+        let parameters = SAM_ECHO
+            .iter()
+            .map(|(key, value)| Parameter::builder().parameter_key(*key).parameter_value(*value).build());
         client
             .create_change_set()
             .stack_name("app")

@@ -41,7 +41,8 @@ pub fn with_inline_code(cloud: &Cloud, template: &Template) -> Value {
         let read = |folder: &str| {
             let folder = cloud.folder().join(folder);
             let file = ["index.js", "index.py"].map(|name| folder.join(name)).into_iter().find(|file| file.exists());
-            fs::read_to_string(file.unwrap_or_else(|| panic!("no index.js or index.py in {}", folder.display()))).unwrap()
+            fs::read_to_string(file.unwrap_or_else(|| panic!("no index.js or index.py in {}", folder.display())))
+                .unwrap()
         };
         if let Some(folder) = properties["CodeUri"].as_str().map(str::to_owned) {
             properties["InlineCode"] = read(&folder).into();
@@ -56,9 +57,8 @@ pub fn with_inline_code(cloud: &Cloud, template: &Template) -> Value {
 /// Lets CloudFormation make a stack of a template, as `sam deploy` does; gives the stack once it is complete.
 pub async fn made(cloud: &Cloud, stack: &str, template: &Value, parameters: &[(&str, &str)]) -> Stack {
     let client = client(cloud).await;
-    let parameters = parameters.iter().map(|(key, value)| {
-        Parameter::builder().parameter_key(*key).parameter_value(*value).build()
-    });
+    let parameters =
+        parameters.iter().map(|(key, value)| Parameter::builder().parameter_key(*key).parameter_value(*value).build());
     let create = client
         .create_stack()
         .stack_name(stack)
@@ -123,4 +123,3 @@ pub fn output(stack: &Stack, key: &str) -> String {
     let found = stack.outputs().iter().find(|output| output.output_key() == Some(key));
     found.and_then(|output| output.output_value()).unwrap_or_else(|| panic!("no output {key}")).to_owned()
 }
-
