@@ -431,6 +431,6 @@ async fn all_stacks_of_an_app_go_up_and_down_together() {
     let down = wschat(&["down", "--local", "--yes", "--all-stacks"]).ok();
     let gone = |stack: &str| down.stderr.find(&format!("Stack {stack} is gone.")).unwrap_or_else(|| panic!("{}", down.stderr));
     assert!(gone("Socket") < gone("Data"));
-    one.close().await;
+    one.closed().await;
     same(&cloud.inventory().await, &Inventory::new());
 }
