@@ -9,6 +9,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use crate::local::context::ports::Services;
+use crate::local::protocol::operation::MAX_BODY;
 use crate::local::protocol::wire::{ApiError, Caller, Protocol, Request, Response};
 
 /// What stays as it is in a segment of a path.
@@ -103,8 +104,9 @@ impl Calls {
         headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static(protocol.content_type()));
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let query = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-        let request = Request { method, path: path.to_owned(), query, headers, body, caller: self.caller.clone() };
-        let answer = self.services.answer(request).await;
+        let request =
+            Request { method, path: path.to_owned(), query, headers, body, file: None, caller: self.caller.clone() };
+        let answer = self.services.answer(request).await.in_memory(MAX_BODY).await;
         if answer.status.is_success() { Ok(answer) } else { Err(refusal(protocol, &answer)) }
     }
 }
