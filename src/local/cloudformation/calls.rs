@@ -74,11 +74,13 @@ impl Calls {
     /// # Errors
     /// The service's refusal.
     pub async fn query(&self, service: &str, action: &str, parameters: &[(&str, String)]) -> Result<String, ApiError> {
-        let mut form = form_urlencoded::Serializer::new(String::new());
-        form.append_pair("Action", action).extend_pairs(parameters);
+        let form = form_urlencoded::Serializer::new(String::new())
+            .append_pair("Action", action)
+            .extend_pairs(parameters)
+            .finish();
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-        let answer = self.send(service, Method::POST, "/", headers, Bytes::from(form.finish())).await?;
+        let answer = self.send(service, Method::POST, "/", headers, Bytes::from(form)).await?;
         Ok(String::from_utf8_lossy(&answer.body).into_owned())
     }
 
