@@ -6,7 +6,7 @@ use clap::{Arg, Command};
 /// The groups of options, and what is in them. Options of one command alone that are in no group stand first.
 const GROUPS: &[(&str, &[&str])] = &[
     ("Template", &["template", "app", "parameter", "parameter-file", "parameter-default", "tag"]),
-    ("Target", &["stack", "region", "profile", "endpoint-url", "local", "data", "env", "host", "origin"]),
+    ("Target", &["stack", "all-stacks", "region", "profile", "endpoint-url", "local", "data", "env", "host", "origin"]),
     ("Build", &["build-with", "ignore-scripts"]),
     (
         "Safety",
@@ -96,6 +96,14 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         &[
             ("wschat down --local --yes", "delete the stack on this machine"),
             ("wschat down --env dev", "delete an environment, after a question"),
+        ],
+    ),
+    (
+        "adopt",
+        &[
+            ("wschat adopt chat --dry-run", "what taking over the stack that SAM made would mean"),
+            ("wschat adopt chat --yes", "take it over"),
+            ("wschat adopt --resource Table=my-table", "a table that was made by hand"),
         ],
     ),
     (

@@ -12,7 +12,9 @@ use config::settings::{self, Effective, NoLine};
 use error::CommandError;
 use exit::{Ended, Exit};
 
+mod adopt;
 mod alias;
+mod all_stacks;
 mod chat;
 mod command;
 mod completions;
@@ -77,6 +79,7 @@ enum Verb {
     Connections(connections::Args),
     Open(open::Args),
     Down(down::Args),
+    Adopt(adopt::Args),
     Config(config::show::Args),
     Env(env::Args),
     Local(local::Args),
@@ -99,6 +102,7 @@ impl Verb {
             Self::List(args) => args.json,
             Self::Logs(args) => args.json,
             Self::Down(args) => args.json,
+            Self::Adopt(args) => args.json,
             Self::Chat(args) => args.json,
             Self::Smoke(args) => args.json,
             Self::Invoke(args) => args.json,
@@ -134,6 +138,7 @@ impl Verb {
             Self::List(args) => args.run(ui).await,
             Self::Logs(args) => args.run(ui).await,
             Self::Down(args) => args.run(ui).await,
+            Self::Adopt(args) => args.run(ui).await,
             Self::Chat(args) => args.run(ui).await,
             Self::Smoke(args) => args.run(ui).await,
             Self::Invoke(args) => args.run(ui).await,

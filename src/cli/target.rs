@@ -9,6 +9,7 @@ use super::config::settings::FILE_OPTION;
 use super::config::{self, Config, Environment};
 use super::error::CommandError;
 use super::exit::Exit;
+use super::init;
 use super::local::{self, DATA_FOLDER, DataFolder, Reach, exposure, missed_port};
 use super::project;
 use crate::aws::client::{Aws, Target};
@@ -19,7 +20,7 @@ use crate::core::words::Scope;
 use crate::core::words::naming::check_stack;
 use crate::deploy::project::Project;
 use crate::deploy::session::Session;
-use crate::deploy::{lookups, read};
+use crate::deploy::{lookups, names};
 use crate::local::context::ACCOUNT;
 use crate::local::daemon::process::{self, RunningServer};
 use crate::local::lambda;
@@ -33,6 +34,9 @@ pub struct Args {
     /// The stack's name [default: what wschat.toml says, else the current folder's name]
     #[arg(long, value_name = "NAME", value_parser = stack_name)]
     stack: Option<String>,
+    /// Whether it is one of the stacks of an app: the project's file is not told its name.
+    #[arg(skip)]
+    is_of_app: bool,
     #[command(flatten)]
     place: Place,
     /// The project's file, which may not exist.
@@ -52,6 +56,19 @@ pub struct Deployed {
     /// Look for wschat.toml beside this template [default: in the current folder]
     #[arg(long, short, value_name = "FILE")]
     template: Option<PathBuf>,
+}
+
+impl Deployed {
+    /// The template that was named.
+    pub fn template(&self) -> Option<&Path> {
+        self.template.as_deref()
+    }
+
+    /// The same for a stack of the app that is meant as a whole.
+    #[must_use]
+    pub fn of_app(&self, stack: &str) -> Self {
+        Self { target: self.target.of_app(stack), template: self.template.clone() }
+    }
 }
 
 impl std::ops::Deref for Deployed {
@@ -118,7 +135,13 @@ pub const EVERY: &str = "";
 impl Args {
     /// A target that is no one stack's.
     pub fn anywhere(place: Place) -> Self {
-        Self { stack: None, place, file: None, config: OnceLock::new() }
+        Self { stack: None, is_of_app: false, place, file: None, config: OnceLock::new() }
+    }
+
+    /// The same for a stack of the app that is meant as a whole.
+    #[must_use]
+    pub fn of_app(&self, stack: &str) -> Self {
+        Self { stack: Some(stack.to_owned()), is_of_app: true, ..self.clone() }
     }
 
     /// The project's file.
@@ -165,6 +188,9 @@ impl Args {
     /// # Errors
     /// When it cannot be told which stack this is.
     pub fn remember(&self, ui: &Ui) -> Result<bool, CommandError> {
+        if self.is_of_app {
+            return Ok(false);
+        }
         let Some(config) = self.config_now(ui)? else { return Ok(false) };
         match config.remember(&self.stack()?, self.place.region.as_deref()) {
             Ok(Some(written)) => {
@@ -201,6 +227,34 @@ impl Args {
             Err(why) => ui.say(format_args!("warning: {why}")),
         }
         Ok(())
+    }
+
+    /// Where the project's file is SAM's, writes one of wschat's beside it, which is read from now on, and says so.
+    ///
+    /// # Errors
+    /// What is wrong with the file, or why none could be written.
+    pub fn leave_sam(&mut self, ui: &Ui) -> Result<(), CommandError> {
+        let path = self.config()?.path().to_owned();
+        if path.file_name().is_none_or(|name| name != config::sam::FILE) {
+            return Ok(());
+        }
+        let folder = path.parent().unwrap_or_else(|| Path::new("")).to_owned();
+        init::translate(&folder)?;
+        let file = folder.join(config::FILE);
+        ui.say(format_args!("{} is made of {}, which is not read any more.", file.display(), path.display()));
+        self.file = Some(file);
+        self.read_again();
+        Ok(())
+    }
+
+    /// The bucket that SAM puts code into, if its file names one.
+    ///
+    /// # Errors
+    /// What is wrong with the project's file.
+    pub fn bucket_of_sam(&self) -> Result<Option<String>, CommandError> {
+        let path = self.config()?.path().with_file_name(config::sam::FILE);
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        Ok(config::sam::bucket(&text, self.place.environment.name.as_deref()))
     }
 
     /// The option for the environment, for commands without a target.
@@ -405,8 +459,15 @@ impl Args {
         if let Some(project) = project {
             project.look_up(session.aws()).await;
         }
-        let mut stack = project.map(|project| project::stack(project, scope, false, ui)).transpose()?;
-        let live = session.read(stack.as_ref().map_or_else(Search::default, read::search)).await?;
+        let stack = project.map(|project| project::stack(project, scope, false, ui)).transpose()?;
+        let (mut stack, live) = match (project, stack) {
+            (Some(project), Some(stack)) => {
+                let named = names::read(&mut session, project, stack).await;
+                let (stack, live) = named?;
+                (Some(stack), live)
+            }
+            _ => (None, session.read(Search::default()).await?),
+        };
         if let Some(stack) = &mut stack {
             lookups::of_live(session.aws(), stack, &live).await.map_err(|error| error.to_string())?;
             ui.hide(&stack.secrets);
@@ -442,7 +503,7 @@ impl Args {
 
 impl Flags for Args {
     fn add_to(&self, command: &mut Command) {
-        let Self { stack, place, file: _, config: _ } = self;
+        let Self { stack, is_of_app: _, place, file: _, config: _ } = self;
         let Place { region, profile, endpoint_url, local, data, reach: _, environment } = place;
         environment.add_to(command);
         // What the project's file says, the command will find there.

@@ -49,6 +49,11 @@ impl Removal {
         self.session.aws()
     }
 
+    /// The CloudFormation stack that has the resources, too: taking it over is not finished.
+    pub async fn still_formed(&self) -> Option<String> {
+        if self.plan.is_empty() { None } else { read::still_formed(self.session.aws(), &self.live).await }
+    }
+
     /// Whether anything is the stack's.
     pub fn is_there(&self) -> bool {
         self.live.iter().any(|one| one.owner == Owner::Stack)
@@ -57,6 +62,14 @@ impl Removal {
     /// The resources that cannot be deleted because others use them.
     pub fn in_use(&self) -> Vec<PlanError> {
         plan::in_use(&self.plan)
+    }
+
+    /// Asks whether others import what the stack exports.
+    ///
+    /// # Errors
+    /// They do, or it cannot be told.
+    pub async fn guard_exports(&self) -> Result<(), Unpublished> {
+        exports::guard_all(self.session.aws(), &self.live).await
     }
 
     /// The resources that look like the stack's and are kept, a sentence each.

@@ -6,9 +6,12 @@
 mod common;
 
 mod account;
+mod adopt;
 mod authorizer;
+mod bucket;
 mod chat;
 mod client;
+mod cloudformation;
 mod conditions;
 mod domains;
 mod drift;

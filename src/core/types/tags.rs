@@ -40,6 +40,9 @@ pub const RESOURCE: &str = "wschat:resource:";
 /// The prefix of tags of one of the stack's resources, one for each value that the stack exports: `export_key`.
 const EXPORT: &str = "wschat:export:";
 
+/// The same for each value that the stack imports: `import_key`. An export that others import is guarded.
+const IMPORT: &str = "wschat:import:";
+
 /// The longest key of a tag, and the longest value.
 const LONGEST_KEY: usize = 128;
 const LONGEST_VALUE: usize = 256;
@@ -58,6 +61,39 @@ pub fn ownership(scope: &Scope, logical_id: &str, policy: DeletionPolicy) -> Tag
     .into_iter()
     .map(|(key, value)| (key.to_owned(), value.to_owned()))
     .collect()
+}
+
+/// Resources that are read as if they carried the stack's tags, because they are about to: by type and physical id, the logical id
+/// and the deletion policy.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Claims(BTreeMap<(String, String), (String, DeletionPolicy)>);
+
+impl Claims {
+    /// Claims a resource.
+    pub fn add(&mut self, type_name: &str, physical_id: &str, logical_id: &str, policy: DeletionPolicy) {
+        self.0.insert((type_name.to_owned(), physical_id.to_owned()), (logical_id.to_owned(), policy));
+    }
+
+    /// The tags of a resource, with the stack's where it is claimed and has no owner among wschat's stacks.
+    pub fn tags(&self, scope: &Scope, type_name: &str, physical_id: &str, tags: Tags) -> Tags {
+        if self.0.is_empty() || tags.contains_key(STACK) {
+            return tags;
+        }
+        match self.0.get(&(type_name.to_owned(), physical_id.to_owned())) {
+            Some((logical_id, policy)) => tags.into_iter().chain(ownership(scope, logical_id, *policy)).collect(),
+            None => tags,
+        }
+    }
+
+    /// The physical ids that are claimed of a type.
+    pub fn of<'a>(&'a self, type_name: &'a str) -> impl Iterator<Item = &'a str> + 'a {
+        self.0.keys().filter(move |(of, _)| of == type_name).map(|(_, id)| id.as_str())
+    }
+
+    /// The types of what is claimed.
+    pub fn types(&self) -> std::collections::BTreeSet<&str> {
+        self.0.keys().map(|(type_name, _)| type_name.as_str()).collect()
+    }
 }
 
 /// How many tags a resource can have, of which wschat needs a few itself ("Tagging your AWS resources").
@@ -102,9 +138,9 @@ pub fn settable(tags: impl IntoIterator<Item = (String, String)>) -> Tags {
     tags.into_iter().filter(|(key, _)| !key.starts_with("aws:") && !is_record(key)).collect()
 }
 
-/// Whether a tag records another resource, or an export.
+/// Whether a tag records another resource, an export or an import.
 pub fn is_record(key: &str) -> bool {
-    [RESOURCE, PERMISSION, DOMAIN, EXPORT].iter().any(|prefix| key.starts_with(prefix))
+    [RESOURCE, PERMISSION, DOMAIN, EXPORT, IMPORT].iter().any(|prefix| key.starts_with(prefix))
 }
 
 /// The tags that record other resources, and exports.
@@ -112,15 +148,38 @@ pub fn records(tags: &Tags) -> impl Iterator<Item = (String, String)> + '_ {
     tags.iter().filter(|(key, _)| is_record(key)).map(|(key, value)| (key.clone(), value.clone()))
 }
 
+/// The tag that CloudFormation puts on what it makes, and that stays on it for ever: the id of the stack.
+pub const FORMED_BY: &str = "aws:cloudformation:stack-id";
+
+/// The tags that are no properties, and that a reading knows all the same: records, and who made the resource.
+pub fn carried(tags: &Tags) -> impl Iterator<Item = (String, String)> + '_ {
+    let formed_by = tags.get_key_value(FORMED_BY).map(|(key, value)| (key.clone(), value.clone()));
+    records(tags).chain(formed_by)
+}
+
 /// Whether the tag of this key records an export.
 pub fn is_export(key: &str) -> bool {
     key.starts_with(EXPORT)
 }
 
-/// The key of the tag that records the export of this name. Names have letters, digits, colons and hyphens; of one that is too
-/// long the end is a digest, behind what no name contains.
+/// Whether the tag of this key records an import.
+pub fn is_import(key: &str) -> bool {
+    key.starts_with(IMPORT)
+}
+
+/// The key of the tag that records the export of this name.
 pub fn export_key(name: &str) -> String {
-    let whole = format!("{EXPORT}{name}");
+    key(EXPORT, name)
+}
+
+/// The key of the tag that records the import of what is exported under the key of [`export_key`].
+pub fn import_key(export_key: &str) -> String {
+    export_key.replacen(EXPORT, IMPORT, 1)
+}
+
+/// Names have letters, digits, colons and hyphens; of one that is too long the end is a digest, behind what no name contains.
+fn key(prefix: &str, name: &str) -> String {
+    let whole = format!("{prefix}{name}");
     if whole.len() <= LONGEST_KEY {
         return whole;
     }

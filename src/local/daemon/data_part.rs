@@ -11,11 +11,13 @@ use crate::machine::own_folder;
 pub enum DataPart {
     ApiGateway,
     CloudControl,
+    CloudFormation,
     DynamoDb,
     Events,
     Iam,
     Lambda,
     Logs,
+    S3,
     Scheduler,
     Sns,
     Sqs,
@@ -24,14 +26,16 @@ pub enum DataPart {
 }
 
 impl DataPart {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::ApiGateway,
         Self::CloudControl,
+        Self::CloudFormation,
         Self::DynamoDb,
         Self::Events,
         Self::Iam,
         Self::Lambda,
         Self::Logs,
+        Self::S3,
         Self::Scheduler,
         Self::Sns,
         Self::Sqs,
@@ -43,11 +47,13 @@ impl DataPart {
         match self {
             Self::ApiGateway => "apigateway",
             Self::CloudControl => "cloudcontrol",
+            Self::CloudFormation => "cloudformation",
             Self::DynamoDb => "dynamodb",
             Self::Events => "events",
             Self::Iam => "iam",
             Self::Lambda => "lambda",
             Self::Logs => "logs",
+            Self::S3 => "s3",
             Self::Scheduler => "scheduler",
             Self::Sns => "sns",
             Self::Sqs => "sqs",
@@ -61,15 +67,18 @@ impl DataPart {
         match name {
             "apigatewayv2.json" => Some(Self::ApiGateway),
             "cloudcontrol.json" => Some(Self::CloudControl),
+            "cloudformation.json" => Some(Self::CloudFormation),
             "events.json" => Some(Self::Events),
             "iam.json" | "iam-sessions.json" => Some(Self::Iam),
             "lambda.json" | "lambda" => Some(Self::Lambda),
             "logs.json" | "logs" => Some(Self::Logs),
+            "s3.json" | "s3-incoming" | "s3-objects" => Some(Self::S3),
             "scheduler.json" => Some(Self::Scheduler),
             "sns.json" => Some(Self::Sns),
             "sqs.json" | "sqs-messages" => Some(Self::Sqs),
             "access-key.json" | "console-key.json" => Some(Self::Keys),
             _ if name.starts_with("dynamodb-") => Some(Self::DynamoDb),
+            _ if name.starts_with("s3-objects.sqlite") => Some(Self::S3),
             _ if name.ends_with(".pem") => Some(Self::Keys),
             _ => None,
         }

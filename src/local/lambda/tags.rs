@@ -51,6 +51,7 @@ impl Lambda {
         let arn = call.id(0);
         let given: Tags = request.json()?;
         let tagged = tagged(request, arn)?;
+        check(&given.tags)?;
         if given.tags.is_empty() {
             return Err(error::invalid("An error occurred and the request cannot be processed."));
         }
@@ -86,7 +87,8 @@ impl Lambda {
             let mut all = tags.clone();
             all.extend(set);
             all.retain(|key, _| !removed.contains(key));
-            check(&all)?;
+            // CloudFormation's own are neither counted nor anything that a caller could have set.
+            check(&all.iter().filter(|(key, _)| !key.starts_with("aws:")).map(|(key, value)| (key.clone(), value.clone())).collect())?;
             *tags = all;
             Ok(())
         })

@@ -23,7 +23,9 @@ use crate::local::cloudcontrol::CloudControl;
 use crate::local::cloudformation::CloudFormation;
 use crate::local::console::{self, Console};
 use crate::local::context::CloudContext;
-use crate::local::context::ports::{Apis, Authorizer, DeliveryTarget, EventSource, Roles, SdkInstaller};
+use crate::local::context::ports::{
+    Apis, Authorizer, DeliveryTarget, EventSource, ObjectStore, Roles, SdkInstaller, TaggedResources, TemplateReader,
+};
 use crate::local::dynamodb::DynamoDb;
 use crate::local::events::Events;
 use crate::local::events::targets::Targets;
@@ -33,6 +35,7 @@ use crate::local::logs::Logs;
 use crate::local::protocol::operation::Operation;
 use crate::local::protocol::service::{AnyService, Service};
 use crate::local::protocol::wire::{Request, Response};
+use crate::local::s3::{Receivers, S3};
 use crate::local::scheduler::Scheduler;
 use crate::local::secretsmanager::SecretsManager;
 use crate::local::sns::Sns;
@@ -54,13 +57,14 @@ pub fn operations() -> Vec<&'static Operation> {
     }
     of::<ApiGateway>()
         .chain(of::<CloudControl>())
-        .chain(of::<CloudFormation>())
+        .chain(of::<Arc<CloudFormation>>())
         .chain(of::<DynamoDb>())
         .chain(of::<Events>())
         .chain(of::<Management>())
         .chain(of::<Iam>())
         .chain(of::<Lambda>())
         .chain(of::<Logs>())
+        .chain(of::<Arc<S3>>())
         .chain(of::<Scheduler>())
         .chain(of::<Sns>())
         .chain(of::<Sqs>())
@@ -77,8 +81,10 @@ pub struct Cloud {
     lambda: Arc<Lambda>,
     gateway: Arc<ApiGateway>,
     sqs: Arc<Sqs>,
+    s3: Arc<S3>,
     console: Arc<Console>,
     records: Arc<CloudControl>,
+    cloudformation: Arc<CloudFormation>,
     roles: Arc<dyn Roles>,
     authorizer: Option<Arc<dyn Authorizer>>,
 }
@@ -88,7 +94,11 @@ impl Cloud {
     ///
     /// # Errors
     /// When a service's persisted state cannot be read.
-    pub fn open(context: &CloudContext, sdk: Arc<dyn SdkInstaller>) -> io::Result<Self> {
+    pub fn open(
+        context: &CloudContext,
+        sdk: Arc<dyn SdkInstaller>,
+        templates: Arc<dyn TemplateReader>,
+    ) -> io::Result<Self> {
         let iam = Iam::open(context)?;
         let logs = Logs::open(context)?;
         let lambda = Lambda::open(context, iam.clone(), logs.clone())?;
@@ -113,6 +123,11 @@ impl Cloud {
         let targets =
             Arc::new(Targets { functions: lambda.clone(), logs: logs.clone(), others: vec![sqs.clone(), sns.clone()] });
         let events = Events::open(context, Arc::clone(&targets))?;
+        let receivers =
+            Receivers { functions: lambda.clone(), others: vec![sqs.clone(), sns.clone()], bus: events.clone() };
+        let s3 = S3::open(context, receivers)?;
+        let store: Weak<dyn ObjectStore> = Arc::downgrade(&s3) as _;
+        lambda.set_store(store);
         let scheduler = Scheduler::open(context, iam.clone(), targets, events.clone())?;
         lambda.connect(
             vec![Arc::downgrade(&dynamodb) as Weak<dyn EventSource>, Arc::downgrade(&sqs) as Weak<dyn EventSource>],
@@ -123,37 +138,52 @@ impl Cloud {
             ],
         );
         let cloudcontrol =
-            CloudControl::open(context, vec![events.clone(), scheduler.clone(), sqs.clone(), sns.clone()])?;
-        let tagging = Tagging::new(vec![
+            CloudControl::open(context, vec![events.clone(), s3.clone(), scheduler.clone(), sqs.clone(), sns.clone()])?;
+        let tagged: Vec<Arc<dyn TaggedResources>> = vec![
             cloudcontrol.clone(),
             dynamodb.clone(),
             events.clone(),
             gateway.clone(),
             lambda.clone(),
             logs.clone(),
+            s3.clone(),
             scheduler.clone(),
             sns.clone(),
             sqs.clone(),
-        ]);
+        ];
+        let cloudformation = CloudFormation::open(context, templates, tagged.clone())?;
+        let tagging = Tagging::new(tagged);
         let services: Vec<Arc<dyn AnyService>> = vec![
             gateway.clone(),
             cloudcontrol.clone(),
             Arc::new(Arc::new(SecretsManager::new(cloudcontrol.clone()))),
             Arc::new(Arc::new(Ssm::new(cloudcontrol.clone()))),
-            CloudFormation::open(context)?,
+            Arc::new(Arc::clone(&cloudformation)),
             dynamodb,
             events,
             Arc::new(Management::new(gateway.clone())),
             iam.clone(),
             lambda.clone(),
             logs,
+            Arc::new(s3.clone()),
             scheduler,
             sns,
             sqs.clone(),
             Sts::open(context, iam.clone())?,
             Arc::new(Arc::new(tagging)),
         ];
-        Ok(Self { services, lambda, gateway, sqs, console, records: cloudcontrol, roles: iam, authorizer })
+        Ok(Self {
+            services,
+            lambda,
+            gateway,
+            sqs,
+            s3,
+            console,
+            records: cloudcontrol,
+            cloudformation,
+            roles: iam,
+            authorizer,
+        })
     }
 
     /// All services, for the router.
@@ -164,8 +194,11 @@ impl Cloud {
     /// Connects the gateway with the router of all services, and with the key that callers sign with; `open` says that any will do.
     pub fn connect(&self, router: &Arc<Router>, authority: String, key: AccessKey, open: bool) {
         let services = Arc::new(RoutedServices::new(router, authority));
+        self.cloudformation.connect(services.clone());
         let callers = KnownCallers { key, open, roles: self.roles(), authorizer: self.authorizer() };
-        self.gateway.set_backends(Backends::new(self.roles(), services, Arc::new(callers), self.records.clone()));
+        let callers = Arc::new(callers);
+        self.s3.set_callers(callers.clone());
+        self.gateway.set_backends(Backends::new(self.roles(), services, callers, self.records.clone()));
     }
 
     /// The console.
@@ -244,15 +277,18 @@ mod tests {
                 let same = other.method == method && shape(other.path) == shape(path);
                 assert!(path == "/" || !same, "{service}: {name} is hidden by {}", other.name);
             }
-            assert!(["DELETE", "GET", "PATCH", "POST", "PUT"].contains(&method) && path.starts_with('/'), "{name}");
+            assert!(
+                ["DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"].contains(&method) && path.starts_with('/'),
+                "{name}"
+            );
             assert!(body_limit > 0, "{name}");
         }
     }
 
     #[test]
     fn operations_that_change_something_are_marked_and_not_sent_by_get() {
-        const READING: [&str; 10] =
-            ["BatchGet", "Describe", "Filter", "Get", "List", "Query", "Scan", "Search", "Test", "TransactGet"];
+        const READING: [&str; 11] =
+            ["BatchGet", "Describe", "Filter", "Get", "Head", "List", "Query", "Scan", "Search", "Test", "TransactGet"];
         for operation in operations() {
             let Operation { service, name, method, .. } = *operation;
             let reads = READING.iter().any(|verb| name.starts_with(verb));
@@ -276,13 +312,14 @@ mod tests {
         }
         check::<ApiGateway>(&[]);
         check::<CloudControl>(&[]);
-        check::<CloudFormation>(&[]);
+        check::<Arc<CloudFormation>>(&[]);
         check::<DynamoDb>(&["GetRecords"]);
         check::<Events>(&[]);
         check::<Management>(&[]);
         check::<Iam>(&[]);
         check::<Lambda>(&["DownloadFunctionCode"]);
         check::<Logs>(&[]);
+        check::<Arc<S3>>(&[]);
         check::<Scheduler>(&[]);
         check::<Sns>(&[]);
         check::<Sqs>(&[]);

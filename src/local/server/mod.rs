@@ -6,11 +6,13 @@
 
 pub mod access;
 mod admission;
+mod body;
 pub mod call_log;
 pub mod cloud;
 pub mod control;
 pub mod http;
 pub mod listeners;
 pub mod origins;
+pub mod reserved_tags;
 pub mod router;
 pub mod tls;
