@@ -100,7 +100,7 @@ async fn identifiers(client: &Client, stack: &str, template: &Value) -> Vec<Reso
             for property in &properties {
                 import = import.resource_identifier(*property, value(logical_id, property));
             }
-            all.push(import.build().unwrap());
+            all.push(import.build());
         }
     }
     all
@@ -238,7 +238,7 @@ async fn an_import_that_aws_refuses_is_refused() {
     let arn = |name: &str| format!("arn:aws:sns:us-east-1:000000000000:{name}");
     let import = |id: &str, type_name: &str, key: &str, value: &str| {
         let import = ResourceToImport::builder().logical_resource_id(id).resource_type(type_name);
-        import.resource_identifier(key, value).build().unwrap()
+        import.resource_identifier(key, value).build()
     };
     let topic_import = |id: &str, name: &str| import(id, "AWS::SNS::Topic", "TopicArn", &arn(name));
     let with = |resources: Value| {
