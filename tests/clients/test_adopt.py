@@ -108,7 +108,7 @@ def cloud(tmp_path):
 def test_sam_deploys_to_the_local_cloud(cloud, tmp_path):
     """What SAM's command line makes of the article's template: every resource, with CloudFormation's names and tags."""
     aws = cloud.plain
-    project = Project(tmp_path / "app")
+    project = Project(tmp_path)
     aws.client("s3").create_bucket(Bucket=BUCKET)
     sam = Sam(project.folder, aws.url)
     sam.deploy(STACK, BUCKET)
