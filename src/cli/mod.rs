@@ -23,6 +23,7 @@ mod desired;
 mod dev;
 mod doctor;
 mod down;
+mod eject;
 mod endpoint;
 mod env;
 mod error;
@@ -77,6 +78,7 @@ enum Verb {
     Connections(connections::Args),
     Open(open::Args),
     Down(down::Args),
+    Eject(eject::Args),
     Config(config::show::Args),
     Env(env::Args),
     Local(local::Args),
@@ -99,6 +101,7 @@ impl Verb {
             Self::List(args) => args.json,
             Self::Logs(args) => args.json,
             Self::Down(args) => args.json,
+            Self::Eject(args) => args.json,
             Self::Chat(args) => args.json,
             Self::Smoke(args) => args.json,
             Self::Invoke(args) => args.json,
@@ -134,6 +137,7 @@ impl Verb {
             Self::List(args) => args.run(ui).await,
             Self::Logs(args) => args.run(ui).await,
             Self::Down(args) => args.run(ui).await,
+            Self::Eject(args) => args.run(ui).await,
             Self::Chat(args) => args.run(ui).await,
             Self::Smoke(args) => args.run(ui).await,
             Self::Invoke(args) => args.run(ui).await,

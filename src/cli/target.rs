@@ -153,6 +153,15 @@ impl Args {
         Ok(name.to_owned())
     }
 
+    /// The same target with the stack of this name, as --stack would give it.
+    ///
+    /// # Errors
+    /// When it cannot be a stack's name.
+    pub fn call(&mut self, name: String) -> Result<(), CommandError> {
+        self.stack = Some(stack_name(&name)?);
+        Ok(())
+    }
+
     /// The stack's name as it is given, by an option or the project's file.
     pub fn named(&self) -> Option<&str> {
         self.stack.as_deref().or_else(|| self.config().ok()?.stack())

@@ -5,6 +5,7 @@ pub mod account;
 pub mod assembly;
 pub mod code;
 pub mod deployment;
+pub mod eject;
 pub mod execute;
 pub mod exports;
 pub mod fetch;

@@ -1,6 +1,7 @@
-//! Reads objects of S3: the one call that wschat makes there, so it is signed here and needs no SDK of its own.
+//! Reads and writes objects of S3: the two calls that wschat makes there, so they are signed here and need no SDK of their own.
 //!
-//! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html>
+//! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html>,
+//! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html>
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -15,6 +16,7 @@ use aws_sigv4::sign::v4;
 use aws_smithy_runtime_api::client::http::HttpConnector;
 use aws_smithy_runtime_api::client::identity::Identity;
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_types::body::SdkBody;
 use aws_types::service_config::ServiceConfigKey;
 use bytes::{Bytes, BytesMut};
 use http::Uri;
@@ -32,6 +34,9 @@ const LONGEST: usize = 250 << 20;
 
 /// How long S3 may keep silent.
 const SILENCE: Duration = Duration::from_secs(30);
+
+/// The slowest upload that is waited for, in bytes a second.
+const SLOWEST: u64 = 50_000;
 
 /// How often a request is sent that S3 could not answer, or that did not reach it.
 const ATTEMPTS: u32 = 4;
@@ -122,7 +127,7 @@ impl S3 {
             attempts += 1;
             let last = attempts == ATTEMPTS;
             let url = self.url(object, &region, host.as_deref());
-            let answer = match self.send(&url, &region, etag).await {
+            let answer = match self.send(Request::Get { etag }, &url, &region).await {
                 Ok(answer) => answer,
                 Err(why) if last => {
                     return Err(S3Error::new(why, "check the network, and the settings for proxies and endpoints"));
@@ -179,6 +184,45 @@ impl S3 {
         }
     }
 
+    /// Writes an object into a bucket of the stack's region, over one that may be there.
+    ///
+    /// # Errors
+    /// Why it cannot be, and what to do.
+    pub async fn put(&self, object: &S3Object, bytes: &Bytes) -> Result<(), S3Error> {
+        let url = self.url(object, &self.region, None);
+        for attempt in 1.. {
+            let last = attempt == ATTEMPTS;
+            match self.send(Request::Put { bytes }, &url, &self.region).await {
+                Ok(answer) if answer.status().is_success() => break,
+                Ok(answer) if last || !(answer.status().as_u16() >= 500 || answer.status().as_u16() == 429) => {
+                    let status = answer.status().as_u16();
+                    let elsewhere = answer.headers().get("x-amz-bucket-region").filter(|at| *at != self.region);
+                    if let Some(elsewhere) = elsewhere {
+                        let why = format!("the bucket {} is in {elsewhere}, and not in {}", object.bucket, self.region);
+                        return Err(S3Error::new(why, "name a bucket of the stack's region: CloudFormation needs the code there"));
+                    }
+                    let text = read(answer, 64 << 10).await.ok().flatten().unwrap_or_default();
+                    let text = String::from_utf8_lossy(&text).into_owned();
+                    let tag = |name: &str| {
+                        let rest = text.split_once(&format!("<{name}>"))?.1;
+                        Some(rest.split_once('<')?.0.to_owned()).filter(|text| !text.is_empty())
+                    };
+                    return Err(unwritten(object, status, tag("Code"), tag("Message")));
+                }
+                Err(why) if last => {
+                    return Err(S3Error::new(why, "check the network, and the settings for proxies and endpoints"));
+                }
+                _ => sleep(Duration::from_millis(200 << attempt)).await,
+            }
+        }
+        Ok(())
+    }
+
+    /// The address of an object in the stack's region, as other services of AWS read it.
+    pub fn address(&self, object: &S3Object) -> String {
+        self.url(object, &self.region, None)
+    }
+
     /// Where an object is. AWS's certificates cover one label below S3's names, so a bucket with a dot is named in the path.
     fn url(&self, object: &S3Object, region: &str, host: Option<&str>) -> String {
         let key = utf8_percent_encode(&object.key, KEY);
@@ -203,10 +247,18 @@ impl S3 {
     }
 
     /// Sends one request, and waits for the beginning of its answer.
-    async fn send(&self, url: &str, region: &str, etag: Option<&str>) -> Result<HttpResponse, String> {
-        let mut request = HttpRequest::get(url).map_err(|error| error.to_string())?;
-        if let Some(etag) = etag {
-            request.headers_mut().insert("if-none-match", etag.to_owned());
+    async fn send(&self, what: Request<'_>, url: &str, region: &str) -> Result<HttpResponse, String> {
+        let body = match what {
+            Request::Get { .. } => Bytes::new(),
+            Request::Put { bytes } => bytes.clone(),
+        };
+        let mut request = HttpRequest::new(SdkBody::from(body.clone()));
+        request.set_method(what.method()).map_err(|error| error.to_string())?;
+        request.set_uri(url).map_err(|error| error.to_string())?;
+        match what {
+            Request::Get { etag: Some(etag) } => drop(request.headers_mut().insert("if-none-match", etag.to_owned())),
+            Request::Get { etag: None } => {}
+            Request::Put { bytes } => drop(request.headers_mut().insert("content-length", bytes.len().to_string())),
         }
         let uri: Uri = url.parse().map_err(|error| format!("{url}: {error}"))?;
         let authority = uri.authority().map(ToString::to_string).unwrap_or_default();
@@ -227,7 +279,7 @@ impl S3 {
             .map_err(|error| error.to_string())?
             .into();
         let instructions = {
-            let signable = SignableRequest::new("GET", url, request.headers().iter(), SignableBody::Bytes(b""));
+            let signable = SignableRequest::new(what.method(), url, request.headers().iter(), SignableBody::Bytes(&body));
             let signable = signable.map_err(|error| chain(&error))?;
             sign(signable, &params).map_err(|error| chain(&error))?.into_parts().0
         };
@@ -235,7 +287,8 @@ impl S3 {
             request.headers_mut().insert(name.to_owned(), value.to_owned());
         }
         let connector = self.network.connector(&uri);
-        let answer = timeout(SILENCE, connector.call(request)).await;
+        let silence = SILENCE + Duration::from_secs(body.len() as u64 / SLOWEST);
+        let answer = timeout(silence, connector.call(request)).await;
         answer.map_err(|_| format!("{url} does not answer"))?.map_err(|error| chain(&error))
     }
 }
@@ -252,6 +305,35 @@ async fn read(answer: HttpResponse, most: usize) -> Result<Option<Bytes>, String
             return Ok(None);
         }
         bytes.extend_from_slice(&data);
+    }
+}
+
+/// A request, as far as it is not its address.
+#[derive(Clone, Copy)]
+enum Request<'a> {
+    Get { etag: Option<&'a str> },
+    Put { bytes: &'a Bytes },
+}
+
+impl Request<'_> {
+    fn method(&self) -> &'static str {
+        match self {
+            Self::Get { .. } => "GET",
+            Self::Put { .. } => "PUT",
+        }
+    }
+}
+
+/// Why S3 does not take an object.
+fn unwritten(object: &S3Object, status: u16, code: Option<String>, message: Option<String>) -> S3Error {
+    let code = code.unwrap_or_else(|| format!("HTTP status {status}"));
+    match code.as_str() {
+        "NoSuchBucket" => S3Error::new(format!("there is no bucket {}", object.bucket), "check the bucket's name: --bucket NAME"),
+        _ if status == 403 => {
+            let help = format!("the caller needs s3:PutObject on arn:aws:s3:::{}/{}", object.bucket, object.key);
+            S3Error::new(said(&code, message), help)
+        }
+        _ => S3Error::new(said(&code, message), "try again later, or name another bucket: --bucket NAME"),
     }
 }
 

@@ -16,6 +16,7 @@ pub mod render;
 mod syntax;
 mod tree;
 mod upload;
+mod written;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
