@@ -12,6 +12,7 @@ mod client;
 mod conditions;
 mod domains;
 mod drift;
+mod eject;
 mod events;
 mod faults;
 mod hints;
