@@ -69,6 +69,8 @@ pub struct FormedResource {
     pub type_name: String,
     /// `CREATE_COMPLETE`.
     pub status: String,
+    /// When that was, in seconds since the epoch.
+    pub since: i64,
 }
 
 /// Where a template lies.
@@ -132,6 +134,7 @@ pub async fn resources(aws: &Aws, stack: &str) -> Result<Vec<FormedResource>, Ca
         physical_id: one.physical_resource_id.unwrap_or_default(),
         type_name: one.resource_type.unwrap_or_default(),
         status: one.resource_status.map(|status| status.as_str().to_owned()).unwrap_or_default(),
+        since: one.last_updated_timestamp.map_or(0, |time| time.secs()),
     };
     Ok(listed.await?.into_iter().map(resource).collect())
 }

@@ -127,8 +127,8 @@ impl Args {
     /// # Errors
     /// What keeps the plan from being made.
     pub async fn plan(&self, options: DeployOptions, ui: &Ui) -> Result<PlannedDeployment, CommandError> {
-        let Prepared { session, stack, build, connected, remembered, warnings, .. } = self.prepare(ui).await?;
-        let deployment = Deployment::plan(session, stack, build, options).await.inspect_err(|error| {
+        let Prepared { session, project, stack, build, connected, remembered, warnings } = self.prepare(ui).await?;
+        let deployment = Deployment::plan(session, &project, stack, build, options).await.inspect_err(|error| {
             if let Some(secrets) = error.secrets() {
                 ui.hide(secrets);
             }

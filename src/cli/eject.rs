@@ -31,7 +31,7 @@ use crate::ui::{Ui, printable};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The stack: as --stack
-    #[arg(value_name = "STACK", conflicts_with = "stack")]
+    #[arg(value_name = "STACK", value_parser = super::target::stack_name, id = "ejected", conflicts_with = "stack")]
     name: Option<String>,
     #[command(flatten)]
     desired: desired::Args,
@@ -55,7 +55,7 @@ pub struct Args {
 impl Args {
     pub(super) async fn run(mut self, ui: &Ui) -> Result<Ended, CommandError> {
         if let Some(name) = self.name.take() {
-            self.desired.target.call(name)?;
+            self.desired.target.set_stack(name);
         }
         let name = self.desired.target.stack()?;
         let options = self.desired.options(When::Built);
@@ -74,7 +74,7 @@ impl Args {
             Standing::Other { status } => return Err(self.is_another(&name, status)),
             Standing::Whole => ui.say(format_args!("CloudFormation's stack {name} has everything.")),
             _ => {
-                let deployment = self.up(Deployment::plan_built(session, stack, Zips::clone(&zips), options).await?)?;
+                let deployment = self.up(Deployment::plan_built(session, &project, stack, Zips::clone(&zips), options).await?)?;
                 let parameters = project.given_parameters();
                 let ejection = Ejection::plan(&deployment, &template, parameters, bucket).await;
                 let ejection = ejection.map_err(|error| self.failed(error))?;
@@ -147,13 +147,16 @@ impl Args {
         if self.bucket.is_some() {
             return Ok(self.bucket.clone());
         }
-        let found = eject::sam_bucket(aws).await.map_err(|error| error.to_string())?;
+        let found = match self.desired.target.bucket_of_sam()? {
+            Some(named) => Some(named),
+            None => eject::sam_bucket(aws).await.map_err(|error| error.to_string())?,
+        };
         let local = stack.resources.values().filter(|resource| matches!(resource.code, Some(Code::Local(_))));
         let local: Vec<&str> = local.map(|resource| resource.declared_as.as_str()).collect();
         if found.is_none() && !local.is_empty() {
             let what = format!("CloudFormation needs the code of {} in a bucket, and none is known", local.join(", "));
             return Err(CommandError::new(what).advice(format!(
-                "name one in the stack's region: --bucket NAME (without it: that of the stack {SAM_BUCKET_STACK}, if there is one)"
+                "name one in the stack's region: --bucket NAME (without it: s3_bucket of samconfig.toml, else that of the stack {SAM_BUCKET_STACK})"
             )));
         }
         Ok(found)

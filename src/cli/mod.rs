@@ -12,6 +12,7 @@ use config::settings::{self, Effective, NoLine};
 use error::CommandError;
 use exit::{Ended, Exit};
 
+mod adopt;
 mod alias;
 mod chat;
 mod command;
@@ -78,6 +79,7 @@ enum Verb {
     Connections(connections::Args),
     Open(open::Args),
     Down(down::Args),
+    Adopt(adopt::Args),
     Eject(eject::Args),
     Config(config::show::Args),
     Env(env::Args),
@@ -101,6 +103,7 @@ impl Verb {
             Self::List(args) => args.json,
             Self::Logs(args) => args.json,
             Self::Down(args) => args.json,
+            Self::Adopt(args) => args.json,
             Self::Eject(args) => args.json,
             Self::Chat(args) => args.json,
             Self::Smoke(args) => args.json,
@@ -137,6 +140,7 @@ impl Verb {
             Self::List(args) => args.run(ui).await,
             Self::Logs(args) => args.run(ui).await,
             Self::Down(args) => args.run(ui).await,
+            Self::Adopt(args) => args.run(ui).await,
             Self::Eject(args) => args.run(ui).await,
             Self::Chat(args) => args.run(ui).await,
             Self::Smoke(args) => args.run(ui).await,

@@ -14,7 +14,7 @@ use super::assembly::{Assembly, AssemblyStack};
 use super::lookups;
 use crate::aws::client::Aws;
 use crate::core::lint;
-use crate::core::stack::{self, Lookups, Secrets, Stack};
+use crate::core::stack::{self, Lookups, Names, Secrets, Stack};
 use crate::core::template::{self, Parameter, Template};
 use crate::core::types::S3Object;
 use crate::core::types::tags::Tags;
@@ -55,7 +55,7 @@ impl Project {
         Ok(Self::new(path, text, parameters))
     }
 
-    fn new(path: PathBuf, text: Vec<u8>, parameters: BTreeMap<String, String>) -> Self {
+    pub(super) fn new(path: PathBuf, text: Vec<u8>, parameters: BTreeMap<String, String>) -> Self {
         let mut template = template::parse(&text);
         if let Ok(template) = &mut template {
             read_files(&path, template);
@@ -127,6 +127,11 @@ impl Project {
             });
             self.lookups.write().unwrap_or_else(PoisonError::into_inner).extend(found);
         }
+    }
+
+    /// Takes these names of resources, which are in AWS, for those that the template does not name.
+    pub fn set_names(&self, names: Names) {
+        self.lookups.write().unwrap_or_else(PoisonError::into_inner).set_names(names);
     }
 
     /// The same project as one of a CDK app, whose template is that of `stack`.

@@ -1,7 +1,6 @@
-//! Reads and writes objects of S3: the two calls that wschat makes there, so they are signed here and need no SDK of their own.
+//! Reads and writes single objects of S3: few calls, so they are signed here and need no SDK of its own.
 //!
-//! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html>,
-//! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html>
+//! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html>
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -58,6 +57,16 @@ pub struct S3 {
     /// An endpoint other than AWS's.
     endpoint: Option<String>,
     fips: bool,
+}
+
+/// A request for one object.
+struct Request<'a> {
+    method: &'static str,
+    url: &'a str,
+    region: &'a str,
+    /// The `ETag` of the object that need not be sent again.
+    etag: Option<&'a str>,
+    body: &'a Bytes,
 }
 
 /// What S3 answered to a request for an object.
@@ -127,7 +136,8 @@ impl S3 {
             attempts += 1;
             let last = attempts == ATTEMPTS;
             let url = self.url(object, &region, host.as_deref());
-            let answer = match self.send(Request::Get { etag }, &url, &region).await {
+            let request = Request { method: "GET", url: &url, region: &region, etag, body: &Bytes::new() };
+            let answer = match self.send(request).await {
                 Ok(answer) => answer,
                 Err(why) if last => {
                     return Err(S3Error::new(why, "check the network, and the settings for proxies and endpoints"));
@@ -184,43 +194,54 @@ impl S3 {
         }
     }
 
-    /// Writes an object into a bucket of the stack's region, over one that may be there.
+    /// Writes an object into a bucket of the stack's region, and gives its address.
     ///
     /// # Errors
-    /// Why it cannot be, and what to do.
-    pub async fn put(&self, object: &S3Object, bytes: &Bytes) -> Result<(), S3Error> {
+    /// Why it was not written, and what to do.
+    pub async fn put(&self, object: &S3Object, body: &Bytes) -> Result<String, S3Error> {
+        let help = format!("the caller needs s3:PutObject on arn:aws:s3:::{}/{}", object.bucket, object.key);
+        self.change("PUT", object, body).await.map_err(|why| S3Error::new(why, help))
+    }
+
+    /// Deletes an object of a bucket of the stack's region; one that is gone is no error.
+    ///
+    /// # Errors
+    /// Why it was not deleted, and what to do.
+    pub async fn delete(&self, object: &S3Object) -> Result<(), S3Error> {
+        let help = format!("the caller needs s3:DeleteObject on arn:aws:s3:::{}/{}", object.bucket, object.key);
+        self.change("DELETE", object, &Bytes::new()).await.map(drop).map_err(|why| S3Error::new(why, help))
+    }
+
+    /// Sends a request that may be sent again. (Both change one object, and to the same.)
+    async fn change(&self, method: &'static str, object: &S3Object, body: &Bytes) -> Result<String, String> {
         let url = self.url(object, &self.region, None);
-        for attempt in 1.. {
-            let last = attempt == ATTEMPTS;
-            match self.send(Request::Put { bytes }, &url, &self.region).await {
-                Ok(answer) if answer.status().is_success() => break,
-                Ok(answer) if last || !(answer.status().as_u16() >= 500 || answer.status().as_u16() == 429) => {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let request = Request { method, url: &url, region: &self.region, etag: None, body };
+            let why = match self.send(request).await {
+                Ok(answer) if answer.status().is_success() => return Ok(url),
+                Ok(answer) => {
                     let status = answer.status().as_u16();
-                    let elsewhere = answer.headers().get("x-amz-bucket-region").filter(|at| *at != self.region);
-                    if let Some(elsewhere) = elsewhere {
-                        let why = format!("the bucket {} is in {elsewhere}, and not in {}", object.bucket, self.region);
-                        return Err(S3Error::new(why, "name a bucket of the stack's region: CloudFormation needs the code there"));
-                    }
                     let text = read(answer, 64 << 10).await.ok().flatten().unwrap_or_default();
                     let text = String::from_utf8_lossy(&text).into_owned();
                     let tag = |name: &str| {
                         let rest = text.split_once(&format!("<{name}>"))?.1;
-                        Some(rest.split_once('<')?.0.to_owned()).filter(|text| !text.is_empty())
+                        Some(rest.split_once('<')?.0.to_owned())
                     };
-                    return Err(unwritten(object, status, tag("Code"), tag("Message")));
+                    let why = said(&tag("Code").unwrap_or_else(|| format!("HTTP status {status}")), tag("Message"));
+                    if status < 500 && status != 429 {
+                        return Err(why);
+                    }
+                    why
                 }
-                Err(why) if last => {
-                    return Err(S3Error::new(why, "check the network, and the settings for proxies and endpoints"));
-                }
-                _ => sleep(Duration::from_millis(200 << attempt)).await,
+                Err(why) => why,
+            };
+            if attempts == ATTEMPTS {
+                return Err(why);
             }
+            sleep(Duration::from_millis(200 << attempts)).await;
         }
-        Ok(())
-    }
-
-    /// The address of an object in the stack's region, as other services of AWS read it.
-    pub fn address(&self, object: &S3Object) -> String {
-        self.url(object, &self.region, None)
     }
 
     /// Where an object is. AWS's certificates cover one label below S3's names, so a bucket with a dot is named in the path.
@@ -247,18 +268,13 @@ impl S3 {
     }
 
     /// Sends one request, and waits for the beginning of its answer.
-    async fn send(&self, what: Request<'_>, url: &str, region: &str) -> Result<HttpResponse, String> {
-        let body = match what {
-            Request::Get { .. } => Bytes::new(),
-            Request::Put { bytes } => bytes.clone(),
-        };
+    async fn send(&self, request: Request<'_>) -> Result<HttpResponse, String> {
+        let Request { method, url, region, etag, body } = request;
         let mut request = HttpRequest::new(SdkBody::from(body.clone()));
-        request.set_method(what.method()).map_err(|error| error.to_string())?;
-        request.set_uri(url).map_err(|error| error.to_string())?;
-        match what {
-            Request::Get { etag: Some(etag) } => drop(request.headers_mut().insert("if-none-match", etag.to_owned())),
-            Request::Get { etag: None } => {}
-            Request::Put { bytes } => drop(request.headers_mut().insert("content-length", bytes.len().to_string())),
+        request.set_uri(url.to_owned()).map_err(|error| error.to_string())?;
+        request.set_method(method).map_err(|error| error.to_string())?;
+        if let Some(etag) = etag {
+            request.headers_mut().insert("if-none-match", etag.to_owned());
         }
         let uri: Uri = url.parse().map_err(|error| format!("{url}: {error}"))?;
         let authority = uri.authority().map(ToString::to_string).unwrap_or_default();
@@ -279,7 +295,7 @@ impl S3 {
             .map_err(|error| error.to_string())?
             .into();
         let instructions = {
-            let signable = SignableRequest::new(what.method(), url, request.headers().iter(), SignableBody::Bytes(&body));
+            let signable = SignableRequest::new(method, url, request.headers().iter(), SignableBody::Bytes(body));
             let signable = signable.map_err(|error| chain(&error))?;
             sign(signable, &params).map_err(|error| chain(&error))?.into_parts().0
         };
@@ -305,35 +321,6 @@ async fn read(answer: HttpResponse, most: usize) -> Result<Option<Bytes>, String
             return Ok(None);
         }
         bytes.extend_from_slice(&data);
-    }
-}
-
-/// A request, as far as it is not its address.
-#[derive(Clone, Copy)]
-enum Request<'a> {
-    Get { etag: Option<&'a str> },
-    Put { bytes: &'a Bytes },
-}
-
-impl Request<'_> {
-    fn method(&self) -> &'static str {
-        match self {
-            Self::Get { .. } => "GET",
-            Self::Put { .. } => "PUT",
-        }
-    }
-}
-
-/// Why S3 does not take an object.
-fn unwritten(object: &S3Object, status: u16, code: Option<String>, message: Option<String>) -> S3Error {
-    let code = code.unwrap_or_else(|| format!("HTTP status {status}"));
-    match code.as_str() {
-        "NoSuchBucket" => S3Error::new(format!("there is no bucket {}", object.bucket), "check the bucket's name: --bucket NAME"),
-        _ if status == 403 => {
-            let help = format!("the caller needs s3:PutObject on arn:aws:s3:::{}/{}", object.bucket, object.key);
-            S3Error::new(said(&code, message), help)
-        }
-        _ => S3Error::new(said(&code, message), "try again later, or name another bucket: --bucket NAME"),
     }
 }
 

@@ -130,7 +130,7 @@ pub struct Context<'a> {
 }
 
 /// What to look for when a stack is read.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Search {
     /// Physical names that the template gives, by type: read even if others own them. Every type of the template is a key;
     /// without a template there is none.

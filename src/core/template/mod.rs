@@ -13,6 +13,7 @@ pub mod locate;
 mod origins;
 mod parse;
 pub mod render;
+pub mod retain;
 mod syntax;
 mod tree;
 mod upload;

@@ -64,6 +64,6 @@ impl CodeUpload {
     pub async fn put(&self, aws: &Aws) -> Result<(), EjectError> {
         let put = async { aws.s3().await?.put(&self.object, &self.bytes).await };
         let what = || format!("the code of {} cannot be put into {}", self.declared_as, self.object);
-        put.await.map_err(|error| EjectError::S3 { what: what(), error })
+        put.await.map(drop).map_err(|error| EjectError::S3 { what: what(), error })
     }
 }

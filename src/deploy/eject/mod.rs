@@ -268,9 +268,7 @@ impl Ejection {
         let digest = hex::encode(&Sha256::digest(&text)[..16]);
         let object = S3Object { bucket, key: format!("{}/{digest}.template", self.name), version: None };
         let put = async {
-            let s3 = self.aws.s3().await?;
-            s3.put(&object, &text.into()).await?;
-            Ok(s3.address(&object))
+            self.aws.s3().await?.put(&object, &text.into()).await
         };
         let address = put.await.map_err(|error| EjectError::S3 { what: format!("the template cannot be put into {object}"), error })?;
         Ok(TemplateSource::Url(address))
