@@ -63,7 +63,8 @@ impl Args {
         let aws = Arc::clone(session.aws());
         let zips = build(request).await?;
         let bucket = self.bucket(&stack, &aws).await?;
-        let uploads = bucket.as_deref().map(|bucket| eject::uploads(&stack, &zips, bucket)).unwrap_or_default();
+        let code = project.code(&stack).map_err(|error| format!("{}: {error}", project.file()))?;
+        let uploads = bucket.as_deref().map(|bucket| eject::uploads(&stack, &code, &zips, bucket)).unwrap_or_default();
         let template = project.for_cloudformation(&stack.scope, &CodeUpload::places(&uploads));
         let template = template.map_err(|_| format!("{} cannot be read as a template", project.file()))?;
         let whole = template.written_out();

@@ -9,6 +9,7 @@
 
 mod code;
 mod release;
+mod sam_key;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
