@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -7,7 +8,10 @@ use super::Reach;
 use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
 use crate::cli::interrupt::Claim;
-use crate::local::context::ports::SdkInstaller;
+use crate::core::template::expand::{Context, expand};
+use crate::core::template::parse;
+use crate::core::words::Problem;
+use crate::local::context::ports::{ReadTemplate, SdkInstaller, TemplateReader};
 use crate::local::daemon::process::ServerOptions;
 use crate::local::daemon::serve::serve;
 use crate::local::lambda;
@@ -37,7 +41,7 @@ impl Args {
         let _claim = Claim::new();
         let options =
             ServerOptions { port: self.port, conditions: self.conditions, open: self.open, ..self.reach.options() };
-        serve(data, options, Arc::new(Installed(lambda::folder(data)))).await?;
+        serve(data, options, Arc::new(Installed(lambda::folder(data))), Arc::new(Templates)).await?;
         Ok(Exit::Ok)
     }
 }
@@ -49,5 +53,21 @@ struct Installed(PathBuf);
 impl SdkInstaller for Installed {
     async fn install(&self, runtime: &str, code: &Path) -> Result<(), String> {
         package::install_sdk(runtime, code, &self.0).await.map_err(|error| error.to_string())
+    }
+}
+
+/// Templates, read as every command reads them.
+struct Templates;
+
+impl TemplateReader for Templates {
+    fn read(&self, text: &str, region: &str, parameters: &BTreeMap<String, String>) -> Result<ReadTemplate, String> {
+        let first = |problems: Vec<Problem>| problems.into_iter().next().map(|problem| problem.what).unwrap_or_default();
+        let template = parse(text.as_bytes()).map_err(first)?;
+        let written = template.tree.clone();
+        let template = expand(template, Context { partition: "aws", region, parameters });
+        match template.report(template.problems.clone()) {
+            problems if problems.is_empty() => Ok(ReadTemplate { written, processed: template.document() }),
+            problems => Err(first(problems)),
+        }
     }
 }

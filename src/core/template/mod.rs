@@ -7,6 +7,7 @@
 //! A template with mistakes is read as far as possible: its problems travel with it, so that one run shows them all.
 //! `locate` finds the positions of problems in the text, `render` shows them there.
 
+mod document;
 pub mod expand;
 pub mod intrinsics;
 pub mod locate;

@@ -53,6 +53,7 @@ mod gateway_tests;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, OnceLock};
 
@@ -164,6 +165,13 @@ impl TaggedResources for ApiGateway {
         });
         let all = all.chain(domains).filter(|(.., tags)| !tags.is_empty());
         Ok(all.map(|(arn, type_name, tags)| Tagged { type_name: type_name.to_owned(), arn, tags }).collect())
+    }
+
+    fn retag(&self, arn: &str, set: &BTreeMap<String, String>, removed: &[String]) -> Result<bool, ApiError> {
+        if arn.split(':').nth(2) != Some("apigateway") {
+            return Ok(false);
+        }
+        self.state.change(|state| tags::retag(state, arn, set, removed))
     }
 }
 

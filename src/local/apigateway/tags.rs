@@ -14,7 +14,7 @@ const MAX_TAGS: usize = 50;
 pub fn get(state: &State, call: &ControlCall<'_>) -> Answer {
     let here = |region: &str| region == call.region();
     let api = |id: &str| state.apis.get(id).filter(|api| here(&api.region));
-    let tags = match resource(call)? {
+    let tags = match resource(&named(call)).ok_or_else(|| unknown(call))? {
         Tagged::Api(id) => api(&id).map(|api| &api.tags),
         Tagged::Stage(id, stage) => api(&id).and_then(|api| api.stages.get(&stage)).map(|stage| &stage.tags),
         Tagged::Domain(name) => state.domains.get(&name).filter(|one| here(&one.region)).map(|domain| &domain.tags),
@@ -27,7 +27,8 @@ pub fn tag(state: &mut State, call: &ControlCall<'_>) -> Answer {
     let given = given(&rules::members(call.request)?)?;
     let tags = tags_mut(state, call)?;
     tags.extend(given);
-    check(tags)?;
+    // AWS's own are not the caller's, and not counted.
+    check(&tags.iter().filter(|(key, _)| !key.starts_with("aws:")).map(|(key, value)| (key.clone(), value.clone())).collect())?;
     Ok(Response::json(201, &Members::new()))
 }
 
@@ -75,8 +76,21 @@ enum Tagged {
 }
 
 fn tags_mut<'s>(state: &'s mut State, call: &ControlCall<'_>) -> Result<&'s mut Strings, ApiError> {
-    let here = |region: &str| region == call.region();
-    match resource(call)? {
+    tags_of(state, call.region(), &named(call)).ok_or_else(|| unknown(call))
+}
+
+/// Sets and removes tags of what an ARN names, AWS's own among them; gives back whether it is there.
+pub fn retag(state: &mut State, arn: &str, set: &Strings, removed: &[String]) -> Result<bool, ApiError> {
+    let region = arn.split(':').nth(3).unwrap_or_default();
+    let Some(tags) = tags_of(state, region, arn) else { return Ok(false) };
+    tags.extend(set.clone());
+    tags.retain(|key, _| !removed.contains(key));
+    Ok(true)
+}
+
+fn tags_of<'s>(state: &'s mut State, region: &str, arn: &str) -> Option<&'s mut Strings> {
+    let here = |home: &str| home == region;
+    match resource(arn)? {
         Tagged::Api(id) => state.apis.get_mut(&id).filter(|api| here(&api.region)).map(|api| &mut api.tags),
         Tagged::Stage(id, stage) => {
             let api = state.apis.get_mut(&id).filter(|api| here(&api.region));
@@ -86,23 +100,25 @@ fn tags_mut<'s>(state: &'s mut State, call: &ControlCall<'_>) -> Result<&'s mut 
             state.domains.get_mut(&name).filter(|one| here(&one.region)).map(|domain| &mut domain.tags)
         }
     }
-    .ok_or_else(|| unknown(call))
+}
+
+/// The ARN that a call names. Clients that leave its slashes unescaped send it as several segments.
+fn named(call: &ControlCall<'_>) -> String {
+    call.ids.join("/")
 }
 
 /// What `arn:aws:apigateway:REGION::/apis/ID/stages/NAME` names.
-fn resource(call: &ControlCall<'_>) -> Result<Tagged, ApiError> {
-    // Clients that leave the slashes of the ARN unescaped send it as several segments.
-    let arn = call.ids.join("/");
+fn resource(arn: &str) -> Option<Tagged> {
     let path: Vec<&str> =
         arn.split(':').nth(5).unwrap_or_default().split('/').filter(|part| !part.is_empty()).collect();
     match path[..] {
-        ["apis", api] => Ok(Tagged::Api(api.to_owned())),
-        ["apis", api, "stages", stage] => Ok(Tagged::Stage(api.to_owned(), stage.to_owned())),
-        ["domainnames", name] => Ok(Tagged::Domain(name.to_owned())),
-        _ => Err(unknown(call)),
+        ["apis", api] => Some(Tagged::Api(api.to_owned())),
+        ["apis", api, "stages", stage] => Some(Tagged::Stage(api.to_owned(), stage.to_owned())),
+        ["domainnames", name] => Some(Tagged::Domain(name.to_owned())),
+        _ => None,
     }
 }
 
 fn unknown(call: &ControlCall<'_>) -> ApiError {
-    rules::not_found("resource", &call.ids.join("/"))
+    rules::not_found("resource", &named(call))
 }

@@ -100,6 +100,9 @@ pub fn refuse_read_only(schema: &Schema, model: &Value) -> Result<(), ApiError> 
     Err(invalid(format!("Encountered readonly properties in the request: [{}]", given.join(", "))))
 }
 
+/// How the keys of AWS's own tags begin.
+const RESERVED: &str = "aws:";
+
 /// Applies a JSON patch (RFC 6902).
 ///
 /// # Errors
@@ -143,7 +146,32 @@ pub fn shown(schema: &Schema, model: &Value) -> Value {
     for path in &schema.write_only {
         hide(&path.split('.').collect::<Vec<_>>(), &mut shown);
     }
+    hide_reserved_tags(schema, &mut shown);
     shown
+}
+
+/// Takes out AWS's own tags, which a type's schema promises not to give (CloudFormation CLI guide, "Tagging").
+fn hide_reserved_tags(schema: &Schema, model: &mut Value) {
+    let mut all = tags(schema, model);
+    let count = all.len();
+    all.retain(|key, _| !key.starts_with(RESERVED));
+    if all.len() == count {
+        return;
+    }
+    set_tags(schema, model, &all);
+    if let (true, Some(property), Value::Object(members)) = (all.is_empty(), &schema.tags, model) {
+        members.shift_remove(property);
+    }
+}
+
+/// Puts back AWS's own tags, which no caller can change.
+pub fn keep_reserved_tags(schema: &Schema, old: &Value, new: &mut Value) {
+    let mut reserved = tags(schema, old);
+    reserved.retain(|key, _| key.starts_with(RESERVED));
+    if !reserved.is_empty() {
+        reserved.extend(tags(schema, new));
+        set_tags(schema, new, &reserved);
+    }
 }
 
 fn hide(path: &[&str], value: &mut Value) {

@@ -113,6 +113,7 @@ fn update_resource(cloud: &CloudControl, region: &str, input: Input) -> Answer {
         let mut new = model::shown(schema, &old);
         model::patch(&mut new, operations)?;
         model::check(schema, &new)?;
+        model::keep_reserved_tags(schema, &old, &mut new);
         let fixed = schema.create_only.iter().chain(&schema.read_only);
         let changed: Vec<&String> = fixed
             .filter(|path| !schema.write_only.contains(path) && value_at(&old, path) != value_at(&new, path))

@@ -116,6 +116,25 @@ pub trait SdkInstaller: Send + Sync {
     async fn install(&self, runtime: &str, code: &Path) -> Result<(), String>;
 }
 
+/// Reads the templates that CloudFormation gets. The deployer's own reader does it: YAML and what SAM makes of a template are one thing
+/// wherever they are read, and this cloud does not look into them.
+pub trait TemplateReader: Send + Sync {
+    /// Reads a template's text. SAM's transform looks at the values of `parameters`.
+    ///
+    /// # Errors
+    /// What is wrong with it, in a sentence.
+    fn read(&self, text: &str, region: &str, parameters: &BTreeMap<String, String>) -> Result<ReadTemplate, String>;
+}
+
+/// A template that was read.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ReadTemplate {
+    /// As written, with every function in its long form.
+    pub written: Value,
+    /// After its transforms.
+    pub processed: Value,
+}
+
 /// One line of a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogEvent {

@@ -11,6 +11,7 @@ use crate::machine::own_folder;
 pub enum DataPart {
     ApiGateway,
     CloudControl,
+    CloudFormation,
     DynamoDb,
     Events,
     Iam,
@@ -24,9 +25,10 @@ pub enum DataPart {
 }
 
 impl DataPart {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::ApiGateway,
         Self::CloudControl,
+        Self::CloudFormation,
         Self::DynamoDb,
         Self::Events,
         Self::Iam,
@@ -43,6 +45,7 @@ impl DataPart {
         match self {
             Self::ApiGateway => "apigateway",
             Self::CloudControl => "cloudcontrol",
+            Self::CloudFormation => "cloudformation",
             Self::DynamoDb => "dynamodb",
             Self::Events => "events",
             Self::Iam => "iam",
@@ -61,6 +64,7 @@ impl DataPart {
         match name {
             "apigatewayv2.json" => Some(Self::ApiGateway),
             "cloudcontrol.json" => Some(Self::CloudControl),
+            "cloudformation.json" => Some(Self::CloudFormation),
             "events.json" => Some(Self::Events),
             "iam.json" | "iam-sessions.json" => Some(Self::Iam),
             "lambda.json" | "lambda" => Some(Self::Lambda),

@@ -17,7 +17,7 @@ use super::folder::{Binary, MissedPort, ServerFolder, ServerRecord, conditions_f
 use super::process::{ServerOptions, beyond_loopback};
 use crate::local::context::CloudContext;
 use crate::local::context::conditions::Conditions;
-use crate::local::context::ports::SdkInstaller;
+use crate::local::context::ports::{SdkInstaller, TemplateReader};
 use crate::local::context::store::Store;
 use crate::local::protocol::host::Hosts;
 use crate::local::server::access::{AccessKey, Guard};
@@ -44,7 +44,12 @@ const MAX_OPEN_FILES: u64 = 1 << 20;
 ///
 /// # Errors
 /// When the server cannot start.
-pub async fn serve(data: &Path, options: ServerOptions, sdk: Arc<dyn SdkInstaller>) -> Result<(), ProcessError> {
+pub async fn serve(
+    data: &Path,
+    options: ServerOptions,
+    sdk: Arc<dyn SdkInstaller>,
+    templates: Arc<dyn TemplateReader>,
+) -> Result<(), ProcessError> {
     options.check()?;
     let ServerOptions { port, host, origins, conditions, open, .. } = options;
     let host = host.and_then(beyond_loopback);
@@ -85,7 +90,7 @@ pub async fn serve(data: &Path, options: ServerOptions, sdk: Arc<dyn SdkInstalle
         ca_bundle: tls.ca_bundle,
         recorder: Arc::default(),
     };
-    let cloud = Cloud::open(&context, sdk).map_err(doing("open the services"))?;
+    let cloud = Cloud::open(&context, sdk, templates).map_err(doing("open the services"))?;
 
     let started = timestamp(OffsetDateTime::now_utc());
     let token = hex::encode(rand::rng().random::<[u8; 16]>());

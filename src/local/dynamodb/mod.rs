@@ -20,7 +20,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -81,6 +81,13 @@ impl DynamoDb {
 impl TaggedResources for DynamoDb {
     fn tagged(&self, region: &str) -> Result<Vec<Tagged>, ApiError> {
         self.regions.region(region)?.tagged()
+    }
+
+    fn retag(&self, arn: &str, set: &BTreeMap<String, String>, removed: &[String]) -> Result<bool, ApiError> {
+        let parts: Vec<&str> = arn.splitn(6, ':').collect();
+        let [_, _, "dynamodb", region, _, _] = parts[..] else { return Ok(false) };
+        self.regions.region(region)?.retag(arn, set, removed)?;
+        Ok(true)
     }
 }
 

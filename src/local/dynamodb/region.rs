@@ -1,5 +1,6 @@
 //! DynamoDB in one region: one SQLite file of the engine, and the states of its tables.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -120,6 +121,21 @@ impl Region {
                 _ => return Ok(found),
             }
         }
+    }
+
+    /// Sets and removes tags of a table.
+    ///
+    /// # Errors
+    /// DynamoDB's error.
+    pub fn retag(&self, arn: &str, set: &BTreeMap<String, String>, removed: &[String]) -> Result<(), ApiError> {
+        if !set.is_empty() {
+            let tags: Vec<Value> = set.iter().map(|(key, value)| json!({ "Key": key, "Value": value })).collect();
+            self.run("TagResource", &json!({ "ResourceArn": arn, "Tags": tags }))?;
+        }
+        if !removed.is_empty() {
+            self.run("UntagResource", &json!({ "ResourceArn": arn, "TagKeys": removed }))?;
+        }
+        Ok(())
     }
 
     /// Runs an operation that needs the engine alone.

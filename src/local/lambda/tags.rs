@@ -86,7 +86,8 @@ impl Lambda {
             let mut all = tags.clone();
             all.extend(set);
             all.retain(|key, _| !removed.contains(key));
-            check(&all)?;
+            // CloudFormation's own are neither counted nor anything that a caller could have set.
+            check(&all.iter().filter(|(key, _)| !key.starts_with("aws:")).map(|(key, value)| (key.clone(), value.clone())).collect())?;
             *tags = all;
             Ok(())
         })

@@ -160,6 +160,16 @@ impl TaggedResources for Logs {
         };
         Ok(self.store.regions.read(|regions| regions.get(region).into_iter().flatten().map(tagged).collect()))
     }
+
+    fn retag(&self, arn: &str, set: &BTreeMap<String, String>, removed: &[String]) -> Result<bool, ApiError> {
+        let parts: Vec<&str> = arn.splitn(7, ':').collect();
+        let [_, _, "logs", region, _, "log-group", name] = parts[..] else { return Ok(false) };
+        self.store.change(region, name, |group| {
+            group.tags.extend(set.clone());
+            group.tags.retain(|key, _| !removed.contains(key));
+        })?;
+        Ok(true)
+    }
 }
 
 impl LogStore {

@@ -23,7 +23,7 @@ use crate::local::cloudcontrol::CloudControl;
 use crate::local::cloudformation::CloudFormation;
 use crate::local::console::{self, Console};
 use crate::local::context::CloudContext;
-use crate::local::context::ports::{Apis, Authorizer, DeliveryTarget, EventSource, Roles, SdkInstaller};
+use crate::local::context::ports::{Apis, Authorizer, DeliveryTarget, EventSource, Roles, SdkInstaller, TaggedResources, TemplateReader};
 use crate::local::dynamodb::DynamoDb;
 use crate::local::events::Events;
 use crate::local::events::targets::Targets;
@@ -54,7 +54,7 @@ pub fn operations() -> Vec<&'static Operation> {
     }
     of::<ApiGateway>()
         .chain(of::<CloudControl>())
-        .chain(of::<CloudFormation>())
+        .chain(of::<Arc<CloudFormation>>())
         .chain(of::<DynamoDb>())
         .chain(of::<Events>())
         .chain(of::<Management>())
@@ -79,6 +79,7 @@ pub struct Cloud {
     sqs: Arc<Sqs>,
     console: Arc<Console>,
     records: Arc<CloudControl>,
+    cloudformation: Arc<CloudFormation>,
     roles: Arc<dyn Roles>,
     authorizer: Option<Arc<dyn Authorizer>>,
 }
@@ -88,7 +89,11 @@ impl Cloud {
     ///
     /// # Errors
     /// When a service's persisted state cannot be read.
-    pub fn open(context: &CloudContext, sdk: Arc<dyn SdkInstaller>) -> io::Result<Self> {
+    pub fn open(
+        context: &CloudContext,
+        sdk: Arc<dyn SdkInstaller>,
+        templates: Arc<dyn TemplateReader>,
+    ) -> io::Result<Self> {
         let iam = Iam::open(context)?;
         let logs = Logs::open(context)?;
         let lambda = Lambda::open(context, iam.clone(), logs.clone())?;
@@ -124,7 +129,7 @@ impl Cloud {
         );
         let cloudcontrol =
             CloudControl::open(context, vec![events.clone(), scheduler.clone(), sqs.clone(), sns.clone()])?;
-        let tagging = Tagging::new(vec![
+        let tagged: Vec<Arc<dyn TaggedResources>> = vec![
             cloudcontrol.clone(),
             dynamodb.clone(),
             events.clone(),
@@ -134,13 +139,15 @@ impl Cloud {
             scheduler.clone(),
             sns.clone(),
             sqs.clone(),
-        ]);
+        ];
+        let cloudformation = CloudFormation::open(context, templates, tagged.clone())?;
+        let tagging = Tagging::new(tagged);
         let services: Vec<Arc<dyn AnyService>> = vec![
             gateway.clone(),
             cloudcontrol.clone(),
             Arc::new(Arc::new(SecretsManager::new(cloudcontrol.clone()))),
             Arc::new(Arc::new(Ssm::new(cloudcontrol.clone()))),
-            CloudFormation::open(context)?,
+            Arc::new(Arc::clone(&cloudformation)),
             dynamodb,
             events,
             Arc::new(Management::new(gateway.clone())),
@@ -153,7 +160,7 @@ impl Cloud {
             Sts::open(context, iam.clone())?,
             Arc::new(Arc::new(tagging)),
         ];
-        Ok(Self { services, lambda, gateway, sqs, console, records: cloudcontrol, roles: iam, authorizer })
+        Ok(Self { services, lambda, gateway, sqs, console, records: cloudcontrol, cloudformation, roles: iam, authorizer })
     }
 
     /// All services, for the router.
@@ -164,6 +171,7 @@ impl Cloud {
     /// Connects the gateway with the router of all services, and with the key that callers sign with; `open` says that any will do.
     pub fn connect(&self, router: &Arc<Router>, authority: String, key: AccessKey, open: bool) {
         let services = Arc::new(RoutedServices::new(router, authority));
+        self.cloudformation.connect(services.clone());
         let callers = KnownCallers { key, open, roles: self.roles(), authorizer: self.authorizer() };
         self.gateway.set_backends(Backends::new(self.roles(), services, Arc::new(callers), self.records.clone()));
     }
@@ -276,7 +284,7 @@ mod tests {
         }
         check::<ApiGateway>(&[]);
         check::<CloudControl>(&[]);
-        check::<CloudFormation>(&[]);
+        check::<Arc<CloudFormation>>(&[]);
         check::<DynamoDb>(&["GetRecords"]);
         check::<Events>(&[]);
         check::<Management>(&[]);

@@ -12,5 +12,6 @@ pub mod control;
 pub mod http;
 pub mod listeners;
 pub mod origins;
+pub mod reserved_tags;
 pub mod router;
 pub mod tls;

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::access::Guard;
 use super::call_log::{CallLog, LoggedCall, timestamp};
+use super::reserved_tags::refuse_reserved;
 use crate::local::context::conditions::Conditions;
 use crate::local::context::link::Link;
 use crate::local::context::ports::{Authorizer, Services};
@@ -133,7 +134,7 @@ impl Router {
         let effect = tokio::time::Instant::now();
         let admitted =
             admitted.and_then(|()| self.guard.as_ref().map_or(Ok(()), |guard| guard.admit(operation, &call.request)));
-        let admitted = admitted.and_then(|()| refuse_changing_get(&call));
+        let admitted = admitted.and_then(|()| refuse_changing_get(&call)).and_then(|()| refuse_reserved(&call));
         let admitted = admitted.and_then(|()| match &self.authorizer {
             Some(authorizer) => authorizer.authorize(operation.service, &call.request, &service.needs(&call)),
             None => Ok(()),

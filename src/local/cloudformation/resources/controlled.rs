@@ -1,0 +1,115 @@
+//! Types that are made through Cloud Control.
+
+use serde_json::{Map, Value, json};
+
+use super::{Declared, Existing, Identifier, Type, document, present, until};
+use crate::core::schemas::schema;
+use crate::local::cloudformation::calls::Calls;
+use crate::local::cloudformation::model::invalid;
+use crate::local::protocol::wire::ApiError;
+
+const SERVICE: &str = "cloudcontrolapi";
+
+/// What is done with each of them; the schema has the identifier.
+pub const TYPE: Type = Type {
+    name: "",
+    identifier: &[],
+    reference: "",
+    importable: true,
+    create: |calls, declared| Box::pin(create(calls, declared)),
+    read: |calls, type_name, identifier| Box::pin(read(calls, type_name, identifier)),
+    delete: |calls, existing| Box::pin(delete(calls, existing)),
+    arn: |_, identifier, values| {
+        let own = ["Arn", "TopicArn"].iter().find_map(|name| values.get(*name)?.as_str());
+        let minted = own.or_else(|| identifier.values().map(String::as_str).find(|id| id.starts_with("arn:")));
+        let bucket = || Some(format!("arn:aws:s3:::{}", identifier.get("BucketName")?));
+        minted.map(str::to_owned).or_else(bucket)
+    },
+};
+
+/// The property of the identifier that `Ref` gives: the last one.
+pub fn reference(type_name: &str) -> String {
+    schema(type_name).and_then(|schema| schema.identifier.last().cloned()).unwrap_or_default()
+}
+
+/// The physical id, where `Ref` does not give the identifier itself. (Template reference, "Return values".)
+pub fn physical(type_name: &str, id: String) -> String {
+    match type_name {
+        // arn:aws:events:REGION:ACCOUNT:rule/NAME, or rule/BUS/NAME, which is BUS|NAME.
+        "AWS::Events::Rule" => match id.split_once(":rule/") {
+            Some((_, name)) => name.replace('/', "|"),
+            None => id,
+        },
+        _ => id,
+    }
+}
+
+/// The identifier as Cloud Control has it: its parts in the schema's order.
+fn joined(type_name: &str, identifier: &Identifier) -> String {
+    let names = super::identifier_of(type_name);
+    let parts: Vec<&str> = names.iter().filter_map(|name| identifier.get(name)).map(String::as_str).collect();
+    parts.join("|")
+}
+
+async fn create(calls: &Calls, declared: &Declared<'_>) -> Result<Identifier, ApiError> {
+    let type_name = declared.type_name;
+    let mut state = declared.properties.clone();
+    if state.is_null() {
+        state = json!({});
+    }
+    let schema = schema(type_name);
+    if let Some(property) = schema.and_then(|schema| schema.name.as_ref())
+        && state[property.as_str()].is_null()
+    {
+        state[property.as_str()] = formed(type_name, declared).into();
+    }
+    let input = json!({ "TypeName": type_name, "DesiredState": document(&state) });
+    let identifier = ended(calls, calls.json(SERVICE, "CreateResource", &input).await?).await?;
+    let names = super::identifier_of(type_name);
+    Ok(names.into_iter().zip(identifier.split('|').map(str::to_owned)).collect())
+}
+
+/// A name in the form that the type's names have.
+fn formed(type_name: &str, declared: &Declared<'_>) -> String {
+    let is_fifo = declared.properties["FifoQueue"] == true || declared.properties["FifoTopic"] == true;
+    match type_name {
+        "AWS::S3::Bucket" => declared.name.to_lowercase(),
+        _ if is_fifo => format!("{}.fifo", declared.name),
+        _ => declared.name.to_owned(),
+    }
+}
+
+/// The identifier of a request's resource, once the request has ended.
+async fn ended(calls: &Calls, mut answer: Value) -> Result<String, ApiError> {
+    let token = answer["ProgressEvent"]["RequestToken"].clone();
+    until("the request", async || {
+        let event = &answer["ProgressEvent"];
+        match event["OperationStatus"].as_str() {
+            Some("SUCCESS") => Ok(Some(event["Identifier"].as_str().unwrap_or_default().to_owned())),
+            Some("FAILED") => match event["ErrorCode"].as_str() {
+                Some("NotFound") => Err(ApiError::new(404, "NotFound", event["StatusMessage"].as_str().unwrap_or_default())),
+                _ => Err(invalid(event["StatusMessage"].as_str().unwrap_or_default())),
+            },
+            _ => {
+                answer = calls.json(SERVICE, "GetResourceRequestStatus", &json!({ "RequestToken": token })).await?;
+                Ok(None)
+            }
+        }
+    })
+    .await
+}
+
+async fn read(calls: &Calls, type_name: &str, identifier: &Identifier) -> Result<Option<Map<String, Value>>, ApiError> {
+    let input = json!({ "TypeName": type_name, "Identifier": joined(type_name, identifier) });
+    let Some(found) = present(calls.json(SERVICE, "GetResource", &input).await)? else { return Ok(None) };
+    let properties = found["ResourceDescription"]["Properties"].as_str().unwrap_or_default();
+    let mut values: Map<String, Value> = serde_json::from_str(properties).unwrap_or_default();
+    // A queue's name is an attribute that its schema does not call one.
+    values.extend(identifier.iter().map(|(name, value)| (name.clone(), value.as_str().into())));
+    Ok(Some(values))
+}
+
+async fn delete(calls: &Calls, existing: &Existing<'_>) -> Result<(), ApiError> {
+    let input = json!({ "TypeName": existing.type_name, "Identifier": joined(existing.type_name, existing.identifier) });
+    ended(calls, calls.json(SERVICE, "DeleteResource", &input).await?).await.map(drop)
+}

@@ -1,0 +1,1 @@
+//! Stacks from CreateStack to DeleteStack, over services that answer for others.
