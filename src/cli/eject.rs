@@ -67,7 +67,7 @@ impl Args {
         let uploads = bucket.as_deref().map(|bucket| eject::uploads(&stack, &code, &zips, bucket)).unwrap_or_default();
         let template = project.for_cloudformation(&stack.scope, &CodeUpload::places(&uploads));
         let template = template.map_err(|_| format!("{} cannot be read as a template", project.file()))?;
-        let whole = template.written_out();
+        let whole = template.document();
         let note = note(ui);
         let standing = eject::standing(&aws, &name, &whole, &note).await.map_err(|error| self.failed(error))?;
         let logical_ids: BTreeSet<String> = stack.resources.keys().cloned().collect();

@@ -91,7 +91,7 @@ pub fn plan(
     known: &BTreeMap<Token, String>,
     importable: &Importable,
 ) -> Result<Handover, Vec<String>> {
-    let whole = template.written_out();
+    let whole = template.document();
     let deployed = deployed_as(template, stack);
     let mut refused = Vec::new();
     let mut entries = Vec::new();

@@ -18,7 +18,6 @@ pub mod retain;
 mod syntax;
 mod tree;
 mod upload;
-mod written;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
