@@ -251,6 +251,7 @@ fn request(method: &str, path: &str, body: Bytes) -> Request {
         query: Vec::new(),
         headers: http::HeaderMap::new(),
         body,
+        file: None,
         caller: Caller { access_key: Some("AKID".to_owned()), region: "us-east-1".to_owned() },
     }
 }

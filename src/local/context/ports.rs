@@ -381,6 +381,24 @@ impl fmt::Debug for KeptValue {
     }
 }
 
+/// EventBridge, as services use it that publish events of their own.
+pub trait EventBus: Send + Sync {
+    /// Publishes an event, which is whole, on a region's default bus.
+    fn publish_event(&self, region: &str, event: &Value);
+}
+
+/// S3, as Lambda uses it.
+pub trait ObjectStore: Send + Sync {
+    /// The content of an object that has at most `most` bytes. May block on the disk.
+    ///
+    /// # Errors
+    /// S3's refusal.
+    fn read(&self, bucket: &str, key: &str, most: u64) -> Result<Vec<u8>, ApiError>;
+
+    /// The host names that the buckets have on AWS.
+    fn hosts(&self) -> Vec<String>;
+}
+
 /// API Gateway, as Lambda uses it.
 pub trait Apis: Send + Sync {
     /// The ids of all APIs, each with its region.

@@ -221,8 +221,7 @@ pub fn variables(
 
     if Language::of(&settings.runtime).is_some() {
         // The host names that our clients of the Runtime API redirect here, and the port. They remove the variable.
-        let names: Vec<&str> = addresses.iter().map(|(name, _)| name.as_str()).collect();
-        set("_WSCHAT_APIS", &format!("{} {}", context.port, names.join(" ")));
+        set("_WSCHAT_APIS", &format!("{} {}", context.port, host.names().join(" ")));
     }
 
     for (name, value) in settings.environment.iter().flatten() {

@@ -125,6 +125,7 @@ impl Cloud {
             query: pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             headers: headers.collect::<HeaderMap>(),
             body: body.into(),
+            file: None,
             caller: Caller { access_key: None, region: "us-east-1".to_owned() },
         };
         self.lambda.call(self.lambda.prepare(request)?).await
