@@ -67,7 +67,9 @@ impl ChangeSet {
     /// Whether it has failed because there is nothing to change.
     pub fn is_void(&self) -> bool {
         self.status == "FAILED"
-            && ["didn't contain changes", "No updates are to be performed"].iter().any(|words| self.reason.contains(words))
+            && ["didn't contain changes", "No updates are to be performed"]
+                .iter()
+                .any(|words| self.reason.contains(words))
     }
 
     fn is_ready(&self) -> bool {
@@ -116,7 +118,8 @@ pub async fn create(aws: &Aws, new: &NewChangeSet) -> Result<ChangeSet, StackErr
         TemplateSource::Body(body) => (Some(body.clone()), None),
         TemplateSource::Url(url) => (None, Some(url.clone())),
     };
-    let parameter = |(key, value): (&String, &String)| sdk::Parameter::builder().parameter_key(key).parameter_value(value).build();
+    let parameter =
+        |(key, value): (&String, &String)| sdk::Parameter::builder().parameter_key(key).parameter_value(value).build();
     let parameters: Vec<_> = new.parameters.iter().map(parameter).collect();
     let tags: Vec<_> = new.tags.iter().map(|(key, value)| sdk::Tag::builder().key(key).value(value).build()).collect();
     let import = |one: &Import| {

@@ -75,7 +75,8 @@ impl Args {
             Standing::Other { status } => return Err(self.is_another(&name, status)),
             Standing::Whole => ui.say(format_args!("CloudFormation's stack {name} has everything.")),
             _ => {
-                let deployment = self.up(Deployment::plan_built(session, &project, stack, Zips::clone(&zips), options).await?)?;
+                let deployment =
+                    self.up(Deployment::plan_built(session, &project, stack, Zips::clone(&zips), options).await?)?;
                 let parameters = project.given_parameters();
                 let ejection = Ejection::plan(&deployment, &template, parameters, bucket).await;
                 let ejection = ejection.map_err(|error| self.failed(error))?;
@@ -96,7 +97,8 @@ impl Args {
         if standing == Standing::Whole {
             self.agree(&aws, ui)?;
         }
-        let released = eject::release(&aws, &name, &whole, &logical_ids, &note).await.map_err(|error| self.failed(error))?;
+        let released =
+            eject::release(&aws, &name, &whole, &logical_ids, &note).await.map_err(|error| self.failed(error))?;
         self.tell_the_end(&name, &released, &project, ui);
         Ok(Exit::Ok.with(Event::Result(RunResult::of(aws.scope()))))
     }
@@ -113,7 +115,8 @@ impl Args {
     ) -> Result<(), CommandError> {
         let (aws, note) = (deployment.aws(), note(ui));
         let whole = &ejection.handover.whole;
-        std::fs::write(file, eject::text(whole)).map_err(|error| format!("cannot write {}: {error}", file.display()))?;
+        std::fs::write(file, eject::text(whole))
+            .map_err(|error| format!("cannot write {}: {error}", file.display()))?;
         match standing {
             Standing::Imported { template } if *template == ejection.handover.import => {
                 ui.say("CloudFormation has imported the resources.");
@@ -168,7 +171,10 @@ impl Args {
         if deployment.plan.is_empty() && deployment.exports.is_empty() {
             return Ok(deployment);
         }
-        let what = format!("stack {} is not as the template describes it, and is handed over only then", deployment.stack.scope.stack);
+        let what = format!(
+            "stack {} is not as the template describes it, and is handed over only then",
+            deployment.stack.scope.stack
+        );
         Err(CommandError::new(what)
             .hint("look at the differences", Command::new("plan").with(&self.desired))
             .hint("deploy it first", Command::new("up").with(&self.desired)))
@@ -184,9 +190,14 @@ impl Args {
         }
         let scope = aws.scope();
         if !io::stdin().is_terminal() {
-            return Err(format!("this would hand stack {} over to CloudFormation; pass --yes to confirm", scope.stack).into());
+            return Err(
+                format!("this would hand stack {} over to CloudFormation; pass --yes to confirm", scope.stack).into()
+            );
         }
-        let question = format!("Hand stack {} in account {} ({}) over to CloudFormation?", scope.stack, scope.account, scope.region);
+        let question = format!(
+            "Hand stack {} in account {} ({}) over to CloudFormation?",
+            scope.stack, scope.account, scope.region
+        );
         if ui.confirm(question) { Ok(()) } else { Err("nothing was changed".into()) }
     }
 
@@ -206,9 +217,15 @@ impl Args {
         let what = error.to_string();
         let new = CommandError::new(what);
         match error {
-            EjectError::Refused(why) => new.because(why).advice("leave those out of the template, `wschat up`, and run it again"),
-            EjectError::Harmful(why) => new.because(why).advice("nothing was changed; CloudFormation's console shows the change set"),
-            EjectError::Differs(why) => new.because(why).hint("look at it with", Command::new("plan").with(&self.desired)),
+            EjectError::Refused(why) => {
+                new.because(why).advice("leave those out of the template, `wschat up`, and run it again")
+            }
+            EjectError::Harmful(why) => {
+                new.because(why).advice("nothing was changed; CloudFormation's console shows the change set")
+            }
+            EjectError::Differs(why) => {
+                new.because(why).hint("look at it with", Command::new("plan").with(&self.desired))
+            }
             EjectError::NeedsBucket(_) => new.advice("name a bucket for it: --bucket NAME"),
             EjectError::S3 { error, .. } => new.advice(error.help),
             EjectError::BadChangeSet { .. } | EjectError::Stack(_) | EjectError::Resource { .. } => {
@@ -259,7 +276,9 @@ fn show(handover: &Handover, uploads: &[CodeUpload], ui: &Ui) {
         let why = match entry.how {
             How::Import(_) => "",
             How::CreateAgain(Doubled::WrittenOver) => ": cannot be imported; CloudFormation writes the same over it",
-            How::CreateAgain(Doubled::Beside) => ": cannot be imported; CloudFormation makes the same beside it, then wschat's goes",
+            How::CreateAgain(Doubled::Beside) => {
+                ": cannot be imported; CloudFormation makes the same beside it, then wschat's goes"
+            }
             How::Create => ": wschat has not deployed it",
         };
         let id = entry.physical_id.as_deref().unwrap_or("-");

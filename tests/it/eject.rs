@@ -41,14 +41,25 @@ fn eject(cloud: &Cloud) -> Run {
 /// The inventory without what tells whose a resource is.
 fn unmarked(cloud: &Cloud) -> Inventory {
     let inventory = cloud.inventory_now();
-    inventory.into_iter().map(|(name, mut one)| (strip_text(&name), { strip(&mut one); one })).collect()
+    inventory
+        .into_iter()
+        .map(|(name, mut one)| {
+            (strip_text(&name), {
+                strip(&mut one);
+                one
+            })
+        })
+        .collect()
 }
 
 fn strip(value: &mut Value) {
     match value {
         Value::Object(members) => {
             members.retain(|key, _| !is_mark(key));
-            members.retain(|key, value| key != "Description" || value.as_str().is_none_or(|text| !text.is_empty() && !text.starts_with("wschat:")));
+            members.retain(|key, value| {
+                key != "Description"
+                    || value.as_str().is_none_or(|text| !text.is_empty() && !text.starts_with("wschat:"))
+            });
             members.values_mut().for_each(strip);
         }
         Value::Array(items) => {
@@ -184,7 +195,8 @@ fn it_is_killed_at_every_call_and_run_again() {
         let fault = Fault { when: cut.when, what: FaultKind::Kill, permanent: false };
         let run = cloud.through().fault(&cut.name, &fault).run(EJECT).run;
         // At no moment is anything without an owner: what CloudFormation does not have is wschat's.
-        let held = formed(&cloud).filter(|(status, resources, _)| status.ends_with("_COMPLETE") && !resources.is_empty());
+        let held =
+            formed(&cloud).filter(|(status, resources, _)| status.ends_with("_COMPLETE") && !resources.is_empty());
         assert!(held.is_some() || cloud.status().code != Some(3), "let go too early\n{}", run.stderr);
         let again = eject(&cloud);
         assert_eq!(again.code, Some(0), "{}\nand then\n{}", run.stderr, again.stderr);

@@ -20,7 +20,10 @@ pub fn of(kind: &dyn Kind, live: &Live, scope: &Scope, alternatives: &[String]) 
         (names.len() == values.len()).then(|| pairs().collect())
     };
     let stated = |names: &Vec<&str>| {
-        names.iter().map(|name| Some(((*name).to_owned(), value(kind, live, scope, name)?))).collect::<Option<Identifier>>()
+        names
+            .iter()
+            .map(|name| Some(((*name).to_owned(), value(kind, live, scope, name)?)))
+            .collect::<Option<Identifier>>()
     };
     // AWS assigned the one that nothing states: it is what `Ref` gives.
     let minted = |names: &Vec<&str>| {
@@ -33,7 +36,8 @@ pub fn of(kind: &dyn Kind, live: &Live, scope: &Scope, alternatives: &[String]) 
         let of = |name: &&str| if name == **minted { Some(reference.clone()) } else { value(kind, live, scope, name) };
         names.iter().map(|name| Some(((*name).to_owned(), of(name)?))).collect()
     };
-    sets().find_map(|names| primary(&names))
+    sets()
+        .find_map(|names| primary(&names))
         .or_else(|| sets().find_map(|names| stated(&names)))
         .or_else(|| sets().find_map(|names| minted(&names)))
 }

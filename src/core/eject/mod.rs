@@ -107,18 +107,16 @@ pub fn plan(
             continue;
         };
         let how = match (importable.get(type_name), resource.kind.doubled()) {
-            (Some(alternatives), _) => {
-                match identifier::of(resource.kind, live, &stack.scope, alternatives) {
-                    Some(identifier) => How::Import(identifier),
-                    None => {
-                        let asked = alternatives.join(" or ");
-                        refused.push(format!(
-                            "{logical_id} ({type_name}): CloudFormation identifies it by {asked}, which is not known"
-                        ));
-                        continue;
-                    }
+            (Some(alternatives), _) => match identifier::of(resource.kind, live, &stack.scope, alternatives) {
+                Some(identifier) => How::Import(identifier),
+                None => {
+                    let asked = alternatives.join(" or ");
+                    refused.push(format!(
+                        "{logical_id} ({type_name}): CloudFormation identifies it by {asked}, which is not known"
+                    ));
+                    continue;
                 }
-            }
+            },
             (None, Some(doubled)) => How::CreateAgain(doubled),
             (None, None) => {
                 refused.push(format!(
@@ -177,8 +175,11 @@ fn import(
     entries: &[Entry],
     value: impl Fn(&str, &str) -> Option<String>,
 ) -> Result<Value, Vec<String>> {
-    let imported: BTreeSet<&str> =
-        entries.iter().filter(|entry| matches!(entry.how, How::Import(_))).map(|entry| entry.logical_id.as_str()).collect();
+    let imported: BTreeSet<&str> = entries
+        .iter()
+        .filter(|entry| matches!(entry.how, How::Import(_)))
+        .map(|entry| entry.logical_id.as_str())
+        .collect();
     let declared = whole["Resources"].as_object();
     let gone: BTreeSet<&str> =
         declared.into_iter().flat_map(Map::keys).map(String::as_str).filter(|id| !imported.contains(id)).collect();
@@ -187,9 +188,11 @@ fn import(
     for (id, declared) in declared.into_iter().flatten().filter(|(id, _)| imported.contains(id.as_str())) {
         let mut lacking = BTreeSet::new();
         let mut resource = without(declared, &gone, &value, &mut lacking);
-        unknown.extend(lacking.into_iter().map(|of| {
-            format!("{id}: it refers to {of}, which CloudFormation creates after it has imported the rest")
-        }));
+        unknown.extend(
+            lacking.into_iter().map(|of| {
+                format!("{id}: it refers to {of}, which CloudFormation creates after it has imported the rest")
+            }),
+        );
         depend_on(&mut resource, |id| !gone.contains(id));
         // Until the second step, deleting the stack undoes the first one.
         resource["DeletionPolicy"] = "Retain".into();
@@ -208,7 +211,9 @@ fn import(
 
 /// Keeps those of the resources that one waits for that are `there`.
 fn depend_on(resource: &mut Value, there: impl Fn(&str) -> bool) {
-    let Some(waits_for) = resource.as_object_mut().and_then(|members| members.shift_remove("DependsOn")) else { return };
+    let Some(waits_for) = resource.as_object_mut().and_then(|members| members.shift_remove("DependsOn")) else {
+        return;
+    };
     let names = match waits_for {
         Value::Array(names) => names,
         name => vec![name],

@@ -40,11 +40,17 @@ pub fn without(
                 }
                 _ => {}
             }
-            members.iter().map(|(name, member)| (name.clone(), without(member, gone, known, lacking))).collect::<Map<_, _>>().into()
+            members
+                .iter()
+                .map(|(name, member)| (name.clone(), without(member, gone, known, lacking)))
+                .collect::<Map<_, _>>()
+                .into()
         }
-        Value::Object(members) => {
-            members.iter().map(|(name, member)| (name.clone(), without(member, gone, known, lacking))).collect::<Map<_, _>>().into()
-        }
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, member)| (name.clone(), without(member, gone, known, lacking)))
+            .collect::<Map<_, _>>()
+            .into(),
         Value::Array(items) => items.iter().map(|item| without(item, gone, known, lacking)).collect::<Vec<_>>().into(),
         other => other.clone(),
     }
@@ -67,12 +73,7 @@ fn attribute(argument: &Value) -> Option<(String, String)> {
 }
 
 /// The text of `Fn::Sub` with what is `gone` filled in; `own` are names that the function itself gives values to.
-fn filled(
-    text: &str,
-    gone: &BTreeSet<&str>,
-    own: &BTreeSet<&str>,
-    of: &mut dyn FnMut(&str, &str) -> String,
-) -> String {
+fn filled(text: &str, gone: &BTreeSet<&str>, own: &BTreeSet<&str>, of: &mut dyn FnMut(&str, &str) -> String) -> String {
     let mut parts = text.split("${");
     let mut out = parts.next().unwrap_or_default().to_owned();
     for part in parts {

@@ -52,7 +52,8 @@ impl Up {
     fn of(text: &str, code: &[&str]) -> Self {
         let none = BTreeMap::new();
         let stack = stack::load(text.as_bytes(), &none, &scope()).unwrap_or_else(|problems| panic!("{problems:?}"));
-        let places = code.iter().map(|id| ((*id).to_owned(), ("bucket".to_owned(), format!("chat/{id}.zip")))).collect();
+        let places =
+            code.iter().map(|id| ((*id).to_owned(), ("bucket".to_owned(), format!("chat/{id}.zip")))).collect();
         let context = Context { partition: "aws", region: "eu-west-1", parameters: &none };
         let template = expand(parse(text.as_bytes()).unwrap().with_uploaded(&places), context);
         let mut known = BTreeMap::new();
@@ -68,7 +69,11 @@ impl Up {
             let physical_id = resource.name.clone().unwrap_or_else(|| format!("{id}-Ref"));
             let properties = Token::substitute(&resource.properties, &of);
             let parent = resource.kind.parent_id(&properties).map(str::to_owned);
-            let live = Live { logical_id: Some(id.clone()), parent, ..Live::new(resource.kind.type_name(), physical_id, properties) };
+            let live = Live {
+                logical_id: Some(id.clone()),
+                parent,
+                ..Live::new(resource.kind.type_name(), physical_id, properties)
+            };
             (id.clone(), live)
         });
         Self { live: live.collect(), stack: stack.clone(), template, known: known.clone() }
@@ -91,7 +96,9 @@ fn references(value: &Value, found: &mut BTreeSet<String>) {
                         let names = text.split("${").skip(1).filter_map(|rest| rest.split_once('}'));
                         found.extend(names.map(|(name, _)| name.split('.').next().unwrap().to_owned()));
                     }
-                    ("DependsOn", Value::Array(names)) => found.extend(names.iter().filter_map(Value::as_str).map(str::to_owned)),
+                    ("DependsOn", Value::Array(names)) => {
+                        found.extend(names.iter().filter_map(Value::as_str).map(str::to_owned))
+                    }
                     _ => {}
                 }
                 references(member, found);
@@ -193,7 +200,10 @@ fn what_would_have_to_be_deleted_first_is_refused_by_name() {
     let refused = up.plan(&importable).unwrap_err();
     assert_eq!(refused.len(), 2, "{refused:?}");
     assert!(refused[0].starts_with("Queue (AWS::SQS::Queue): CloudFormation cannot import it"), "{refused:?}");
-    assert!(refused[1].starts_with("Role (AWS::IAM::Role): CloudFormation identifies it by Nothing,Known"), "{refused:?}");
+    assert!(
+        refused[1].starts_with("Role (AWS::IAM::Role): CloudFormation identifies it by Nothing,Known"),
+        "{refused:?}"
+    );
 }
 
 #[test]
@@ -212,7 +222,11 @@ Resources:
 "#;
     let handover = Up::of(text, &[]).plan(&importable()).unwrap();
     assert_eq!(
-        handover.entries.iter().map(|entry| (entry.logical_id.as_str(), matches!(entry.how, How::Create))).collect::<Vec<_>>(),
+        handover
+            .entries
+            .iter()
+            .map(|entry| (entry.logical_id.as_str(), matches!(entry.how, How::Create)))
+            .collect::<Vec<_>>(),
         [("CDKMetadata", true), ("Table", false)]
     );
     assert_eq!(handover.import["Resources"].as_object().unwrap().keys().collect::<Vec<_>>(), ["Table"]);

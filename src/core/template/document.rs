@@ -99,7 +99,9 @@ Outputs:
         assert_eq!(document["Resources"]["WorkerRole"]["Type"], "AWS::IAM::Role");
         assert_eq!(document["Outputs"]["Name"]["Export"]["Name"], "worker");
         assert!(document["Transform"].is_null() && document["Globals"].is_null());
-        let transforms = text.replace("Transform: AWS", "Transform: [AWS::LanguageExtensions, AWS").replace("2016-10-31", "2016-10-31]");
+        let transforms = text
+            .replace("Transform: AWS", "Transform: [AWS::LanguageExtensions, AWS")
+            .replace("2016-10-31", "2016-10-31]");
         let extended = expand(parse(transforms.as_bytes()).unwrap(), context).document();
         assert_eq!(extended["Transform"], serde_json::json!(["AWS::LanguageExtensions"]));
         let again = expand(parse(document.to_string().as_bytes()).unwrap(), context);

@@ -119,7 +119,9 @@ pub async fn standing(
 
 /// Whether a template has no resource that `whole` does not have.
 fn is_part_of(template: &Value, whole: &Value) -> bool {
-    let (Some(part), Some(all)) = (template["Resources"].as_object(), whole["Resources"].as_object()) else { return false };
+    let (Some(part), Some(all)) = (template["Resources"].as_object(), whole["Resources"].as_object()) else {
+        return false;
+    };
     part.iter().all(|(id, resource)| all.get(id).is_some_and(|known| known["Type"] == resource["Type"]))
 }
 
@@ -136,9 +138,9 @@ impl Ejection {
     ) -> Result<Self, EjectError> {
         let (aws, stack, plan) = (Arc::clone(deployment.aws()), &deployment.stack, &deployment.plan);
         let kept = plan.steps.iter().filter(|step| step.action == Action::Keep);
-        let live: BTreeMap<String, Live> = kept.filter_map(|step| Some((step.name.clone(), step.live.clone()?))).collect();
-        let types: BTreeSet<&str> =
-            template.resources.values().map(|resource| resource.type_name.as_str()).collect();
+        let live: BTreeMap<String, Live> =
+            kept.filter_map(|step| Some((step.name.clone(), step.live.clone()?))).collect();
+        let types: BTreeSet<&str> = template.resources.values().map(|resource| resource.type_name.as_str()).collect();
         let importable = change_sets::importable(&aws, types).await?;
         let handover = eject::plan(template, stack, &live, &plan.known, &importable).map_err(EjectError::Refused)?;
         Ok(Self {
@@ -163,7 +165,9 @@ impl Ejection {
             _ => return Err(EjectError::BadChangeSet { reason: set.reason }),
         }
         let other = set.changes.iter().filter(|change| change.action != "Import");
-        harmless(other.map(|change| format!("{} {} ({})", change.action, change.logical_id, change.type_name)).collect())?;
+        harmless(
+            other.map(|change| format!("{} {} ({})", change.action, change.logical_id, change.type_name)).collect(),
+        )?;
         Ok(set)
     }
 
@@ -219,7 +223,9 @@ impl Ejection {
         let mut differs = Vec::new();
         for old in &self.before {
             let id = old.logical_id.as_deref().unwrap_or(&old.physical_id);
-            let same = |one: &&Live| one.type_name == old.type_name && one.physical_id == old.physical_id && one.parent == old.parent;
+            let same = |one: &&Live| {
+                one.type_name == old.type_name && one.physical_id == old.physical_id && one.parent == old.parent
+            };
             match now.iter().find(same) {
                 None => differs.push(format!("{id} ({}, {}) is not found any more", old.type_name, old.physical_id)),
                 Some(new) if new.properties != old.properties => {
@@ -268,10 +274,10 @@ impl Ejection {
         let bucket = self.bucket.clone().ok_or(EjectError::NeedsBucket(text.len()))?;
         let digest = hex::encode(&Sha256::digest(&text)[..16]);
         let object = S3Object { bucket, key: format!("{}/{digest}.template", self.name), version: None };
-        let put = async {
-            self.aws.s3().await?.put(&object, &text.into()).await
-        };
-        let address = put.await.map_err(|error| EjectError::S3 { what: format!("the template cannot be put into {object}"), error })?;
+        let put = async { self.aws.s3().await?.put(&object, &text.into()).await };
+        let address = put
+            .await
+            .map_err(|error| EjectError::S3 { what: format!("the template cannot be put into {object}"), error })?;
         Ok(TemplateSource::Url(address))
     }
 
@@ -287,7 +293,12 @@ impl Ejection {
         change_sets::execute(aws, name, set).await?;
         for look in 1.. {
             let Some(stack) = cloudformation::settled(aws, name, note).await? else {
-                return Err(StackError::Ended { name: name.clone(), status: "deleted".to_owned(), reasons: Vec::new() }.into());
+                return Err(StackError::Ended {
+                    name: name.clone(),
+                    status: "deleted".to_owned(),
+                    reasons: Vec::new(),
+                }
+                .into());
             };
             if stack.status == wanted {
                 return Ok(());
@@ -320,7 +331,8 @@ pub fn text(template: &Value) -> String {
 /// When that fails, or the stack has resources.
 pub async fn clear(aws: &Aws, id: &str, note: &(dyn Fn(String) + Send + Sync)) -> Result<(), EjectError> {
     let held = cloudformation::resources(aws, id).await?;
-    let is_held = |status: &str| status.ends_with("_COMPLETE") && !status.contains("DELETE") && !status.contains("ROLLBACK");
+    let is_held =
+        |status: &str| status.ends_with("_COMPLETE") && !status.contains("DELETE") && !status.contains("ROLLBACK");
     let held: Vec<String> = held.into_iter().filter(|one| is_held(&one.status)).map(|one| one.logical_id).collect();
     if !held.is_empty() {
         let reasons = vec![format!("it still has {}", held.join(", "))];

@@ -47,8 +47,11 @@ pub async fn release(
     note: &(dyn Fn(String) + Send + Sync),
 ) -> Result<Released, EjectError> {
     let formed = cloudformation::resources(aws, name).await?;
-    let there: BTreeMap<&str, &FormedResource> =
-        formed.iter().filter(|one| one.status.ends_with("_COMPLETE")).map(|one| (one.logical_id.as_str(), one)).collect();
+    let there: BTreeMap<&str, &FormedResource> = formed
+        .iter()
+        .filter(|one| one.status.ends_with("_COMPLETE"))
+        .map(|one| (one.logical_id.as_str(), one))
+        .collect();
     let declared = whole["Resources"].as_object().into_iter().flatten();
     let missing = declared.filter(|(id, one)| one.get("Condition").is_none() && !there.contains_key(id.as_str()));
     let missing: Vec<String> = missing.map(|(id, _)| format!("{id} is not in CloudFormation's stack")).collect();
@@ -59,7 +62,8 @@ pub async fn release(
     let mut turns: BTreeMap<usize, Vec<Live>> = BTreeMap::new();
     for live in marked(aws).await? {
         let Some(kind) = types::kind(live.type_name) else { continue };
-        let is_of_stack = live.logical_id.as_ref().is_none_or(|id| logical_ids.contains(id) || there.contains_key(id.as_str()));
+        let is_of_stack =
+            live.logical_id.as_ref().is_none_or(|id| logical_ids.contains(id) || there.contains_key(id.as_str()));
         match is_of_stack || kind.owned_by(&live).is_some() {
             true => turns.entry(turn(kind, &live)).or_default().push(live),
             false => outcome.kept.push(format!(
@@ -125,5 +129,7 @@ async fn release_one(
 fn is_same(formed: &FormedResource, live: &Live) -> bool {
     let id = formed.physical_id.as_str();
     let own = live.attributes.get("Ref").map_or(live.physical_id.as_str(), String::as_str);
-    [live.physical_id.as_str(), own].iter().any(|known| *known == id || id.ends_with(&format!("|{known}")) || id.starts_with(&format!("{known}|")))
+    [live.physical_id.as_str(), own]
+        .iter()
+        .any(|known| *known == id || id.ends_with(&format!("|{known}")) || id.starts_with(&format!("{known}|")))
 }

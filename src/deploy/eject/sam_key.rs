@@ -98,7 +98,10 @@ mod tests {
         // By `dir_checksum` of aws-sam-cli.
         assert_eq!(digest(folder.path(), &same).as_deref(), Some("a872cb71b23c369827054f1b1b9e14ad"));
         assert_eq!(digest(folder.path(), &zipped(&[("index.js", "exports.handler = 1;\n")])), None);
-        assert_eq!(digest(folder.path(), &zipped(&[("lib/a.js", "b\n"), ("index.js", "exports.handler = 1;\n")])), None);
+        assert_eq!(
+            digest(folder.path(), &zipped(&[("lib/a.js", "b\n"), ("index.js", "exports.handler = 1;\n")])),
+            None
+        );
         assert_eq!(digest(&folder.path().join("none"), &same), None);
     }
 

@@ -28,7 +28,8 @@ impl Template {
             let place = match members {
                 None => json!(format!("s3://{bucket}/{key}")),
                 Some([of_bucket, of_key]) => {
-                    let entries = [(*of_bucket, bucket), (*of_key, key)].map(|(name, text)| (name.to_owned(), json!(text)));
+                    let entries =
+                        [(*of_bucket, bucket), (*of_key, key)].map(|(name, text)| (name.to_owned(), json!(text)));
                     Value::Object(Map::from_iter(entries))
                 }
             };
