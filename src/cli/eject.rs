@@ -26,8 +26,8 @@ use crate::ui::{Ui, printable};
 
 /// Hand the stack over to CloudFormation, as it is
 ///
-/// CloudFormation gets a stack of the same name. It imports the resources, with their data, their ids and their URL, and nothing that clients
-/// use changes; wschat's tags come off last. A run that was stopped is run again, and continues.
+/// CloudFormation gets a stack of the same name. It imports the resources, with their data, their ids and their URL, and nothing that
+/// clients use changes; wschat's tags come off last. A run that was stopped is run again, and continues.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The stack: as --stack
@@ -134,7 +134,7 @@ impl Args {
                 let set = ejection.prepare_import().await.map_err(|error| self.failed(error))?;
                 tell_change_set(&set, ui);
                 ejection.import(&note).await.map_err(|error| self.failed(error))?;
-                ui.say("CloudFormation has imported the resources. Until the next step, deleting its stack undoes that and deletes nothing.");
+                ui.say("CloudFormation has imported the resources. Until the next step, deleting its stack undoes that, and loses nothing.");
             }
         }
         if let Some(set) = ejection.prepare_rest().await.map_err(|error| self.failed(error))? {
@@ -159,8 +159,8 @@ impl Args {
         let local: Vec<&str> = local.map(|resource| resource.declared_as.as_str()).collect();
         if found.is_none() && !local.is_empty() {
             let what = format!("CloudFormation needs the code of {} in a bucket, and none is known", local.join(", "));
-            return Err(CommandError::new(what).advice(format!(
-                "name one in the stack's region: --bucket NAME (without it: s3_bucket of samconfig.toml, else that of the stack {SAM_BUCKET_STACK})"
+            return Err(CommandError::new(what).advice("name one in the stack's region: --bucket NAME").advice(format!(
+                "without it, it is s3_bucket of samconfig.toml, or that of the CloudFormation stack {SAM_BUCKET_STACK}"
             )));
         }
         Ok(found)
@@ -244,9 +244,9 @@ impl Args {
         }
         ui.say(format_args!("Stack {name} is CloudFormation's."));
         let file = self.file(project);
+        let deploy = format!("aws cloudformation deploy --stack-name {name} --template-file {}", file.display());
         ui.say(format_args!(
-            "Deploy it from now on with your own tool, or: aws cloudformation deploy --stack-name {name} --template-file {} --capabilities CAPABILITY_IAM CAPABILITY_NAMED_IAM",
-            file.display()
+            "Deploy it from now on with your own tool, or with: {deploy} --capabilities CAPABILITY_IAM CAPABILITY_NAMED_IAM"
         ));
     }
 }
