@@ -1,6 +1,6 @@
 //! `wschat adopt`: takes over a CloudFormation stack, or resources that were made by hand.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
 
@@ -83,55 +83,27 @@ impl Args {
         let aws = self.target.connect(ui).await?;
         target::say_whose(&aws, ui);
         if !self.resources.is_empty() {
-            let (project, stack) = self.describe(project, &aws, ui).await?;
+            let (project, stack) = describe(&self.target, project, &aws, ui).await?;
             return self.take(aws, &project, stack, None, ui).await;
         }
         let formed = Formed::read(&aws, &name, &|state| ui.say(state)).await.map_err(failed)?;
         match formed {
             Some(formed) => {
-                self.use_parameters(&project, &formed)?;
+                use_parameters(&mut self.project, &project, &formed)?;
                 let project = self.project.read(Some(&name))?;
                 refuse(&format!("the stack {name} cannot be taken over"), &formed.obstacles)?;
-                let (project, stack) = self.describe(project, &aws, ui).await?;
+                let (project, stack) = describe(&self.target, project, &aws, ui).await?;
                 self.take(aws, &project, stack, Some(formed), ui).await
             }
+            None if self.undo => {
+                let what = format!("CloudFormation has no stack {name}, so there is nothing to give back");
+                Err(CommandError::new(what).exits(Exit::NotThere))
+            }
             None => {
-                let (project, _) = self.describe(project, &aws, ui).await?;
+                let (project, _) = describe(&self.target, project, &aws, ui).await?;
                 self.taken(&aws, &project, ui).await
             }
         }
-    }
-
-    /// Checks the template, and gives the stack that it describes.
-    async fn describe(&self, project: Project, aws: &Arc<Aws>, ui: &Ui) -> Result<(Project, Stack), CommandError> {
-        project::check(&project, &self.target.stack()?, self.target.region().as_deref(), false, ui)?;
-        project.look_up(aws).await;
-        let stack = project::stack(&project, aws.scope(), false, ui)?;
-        Ok((project, stack))
-    }
-
-    /// Takes the values that the stack's parameters have, where this run is given none.
-    fn use_parameters(&mut self, project: &Project, formed: &Formed) -> Result<(), CommandError> {
-        let given = self.project.parameters.sources()?;
-        let declared: BTreeSet<&str> = project.parameters().map(|(name, _)| name).collect();
-        let is_free = |name: &String| declared.contains(name.as_str()) && !given.contains_key(name);
-        let hidden: Vec<String> = formed.hidden().into_iter().filter(is_free).collect();
-        if !hidden.is_empty() {
-            let what = format!("nobody can read the values of these parameters (NoEcho): {}", hidden.join(", "));
-            return Err(CommandError::new(what)
-                .advice(format!("give each of them: --parameter {}=@FILE", hidden[0]))
-                .exits(Exit::Usage));
-        }
-        let defaults: std::collections::BTreeMap<&str, Option<String>> = project
-            .parameters()
-            .map(|(name, parameter)| (name, parameter.default.as_ref().and_then(|value| value.as_str().map(str::to_owned))))
-            .collect();
-        let mut previous = formed.parameters();
-        previous.retain(|name, value| {
-            is_free(name) && defaults.get(name.as_str()).is_none_or(|default| default.as_ref() != Some(value))
-        });
-        self.project.parameters.add(previous);
-        Ok(())
     }
 
     /// Compares, asks, and takes over.
@@ -266,7 +238,7 @@ impl Args {
     }
 
     /// Writes the project's file, which later runs read.
-    fn write_down(&mut self, remembered: &std::collections::BTreeMap<String, String>, ui: &Ui) -> Result<(), CommandError> {
+    fn write_down(&mut self, remembered: &BTreeMap<String, String>, ui: &Ui) -> Result<(), CommandError> {
         if let Err(error) = self.target.leave_sam(ui) {
             ui.say(format_args!("warning: {error}"));
         }
@@ -305,6 +277,64 @@ impl Args {
             uris: result::live_uris(live),
         })
     }
+}
+
+/// What taking over a CloudFormation stack would do, for `policy`.
+///
+/// # Errors
+/// When it cannot be told.
+pub(super) async fn prepare(
+    project_args: &mut project::Args,
+    target: &target::Args,
+    ui: &Ui,
+) -> Result<(Arc<Aws>, Adoption), CommandError> {
+    let name = target.stack()?;
+    project_args.synthesise()?;
+    let project = project_args.read(Some(&name))?;
+    let aws = target.connect(ui).await?;
+    let Some(formed) = Formed::read(&aws, &name, &|state| ui.say(state)).await.map_err(failed)? else {
+        let what = format!("there is no CloudFormation stack {name} in account {}", aws.scope().account);
+        return Err(CommandError::new(what).exits(Exit::NotThere));
+    };
+    use_parameters(project_args, &project, &formed)?;
+    let project = project_args.read(Some(&name))?;
+    let (project, stack) = describe(target, project, &aws, ui).await?;
+    let adoption = Adoption::compare(Arc::clone(&aws), &project, stack, Some(formed), &[]).await.map_err(failed)?;
+    ui.hide(&adoption.secrets);
+    Ok((aws, adoption))
+}
+
+/// Checks the template, and gives the stack that it describes.
+async fn describe(
+    target: &target::Args,
+    project: Project,
+    aws: &Arc<Aws>,
+    ui: &Ui,
+) -> Result<(Project, Stack), CommandError> {
+    project::check(&project, &target.stack()?, target.region().as_deref(), false, ui)?;
+    project.look_up(aws).await;
+    let stack = project::stack(&project, aws.scope(), false, ui)?;
+    Ok((project, stack))
+}
+
+/// Takes the values that the stack's parameters have, where this run is given none.
+fn use_parameters(args: &mut project::Args, project: &Project, formed: &Formed) -> Result<(), CommandError> {
+    let given = args.parameters.sources()?;
+    let declared: BTreeMap<&str, Option<&str>> = project
+        .parameters()
+        .map(|(name, parameter)| (name, parameter.default.as_ref().and_then(|value| value.as_str())))
+        .collect();
+    let is_free = |name: &str| declared.contains_key(name) && !given.contains_key(name);
+    let hidden: Vec<String> = formed.hidden().into_iter().filter(|name| is_free(name)).collect();
+    if let Some(first) = hidden.first() {
+        let what = format!("nobody can read the values of these parameters (NoEcho): {}", hidden.join(", "));
+        let advice = format!("give each of them: --parameter {first}=@FILE");
+        return Err(CommandError::new(what).advice(advice).exits(Exit::Usage));
+    }
+    let mut previous = formed.parameters();
+    previous.retain(|name, value| is_free(name) && declared.get(name.as_str()) != Some(&Some(value.as_str())));
+    args.parameters.add(previous);
+    Ok(())
 }
 
 /// Refuses where something stands in the way: all of it, with what to do.

@@ -3,6 +3,7 @@
 //! What is there may have been named by others: by CloudFormation, in a stack that was taken over from it, or by hand. So a reading
 //! comes first, and where it shows other names than wschat would give, the template is resolved again with those.
 
+use crate::aws::providers::Search;
 use crate::core::plan;
 use crate::core::stack::{Names, Stack};
 use crate::core::types::{Desired, Live, Owner};
@@ -31,9 +32,23 @@ pub async fn read(session: &mut Session, project: &Project, stack: Stack) -> Res
     let live = session.read(search.clone()).await?;
     let stack = settle(project, stack, &live)?;
     let named = read::search(&stack);
-    // What has other names may have been passed over, or taken for something else.
-    let live = if named == search { live } else { session.read(named).await? };
+    let live = if is_read(&search, &named, &live) { live } else { session.read(named).await? };
     Ok((stack, live))
+}
+
+/// Whether the reading `live`, which looked for `search`, has what one that looks for `named` would have.
+pub fn is_read(search: &Search, named: &Search, live: &[Live]) -> bool {
+    // What is the stack's was read in full, whatever it is called.
+    let is_there = |type_name: &str, name: &String| {
+        live.iter().any(|one| one.owner == Owner::Stack && one.type_name == type_name && one.physical_id == *name)
+    };
+    let was_sought = |type_name: &&'static str, name: &String| search.includes(type_name, name) || is_there(type_name, name);
+    named.names.iter().all(|(type_name, names)| names.iter().all(|name| was_sought(type_name, name)))
+        && named.identifiers == search.identifiers
+        && named.functions.is_subset(&search.functions)
+        && named.inline_policies == search.inline_policies
+        && named.attachments == search.attachments
+        && named.settings.iter().all(|(function, apart)| apart.is_empty() || search.settings.get(function) == Some(apart))
 }
 
 /// The stack under the names that its resources have in `live`.

@@ -6,6 +6,7 @@
 mod common;
 
 mod account;
+mod adopt;
 mod authorizer;
 mod chat;
 mod client;

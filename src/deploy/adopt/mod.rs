@@ -15,6 +15,7 @@ mod tag;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::try_join_all;
 
@@ -35,6 +36,10 @@ use crate::core::words::Problem;
 use compare::{Claimed, Comparison};
 pub use obstacles::Obstacle;
 pub use tag::Mark;
+
+/// How often, and after which pause, it is looked whether tags are found: AWS's index of tags lags behind by seconds.
+const LOOKS: usize = 20;
+const BETWEEN_LOOKS: Duration = Duration::from_secs(3);
 
 /// Types of CloudFormation that describe nothing in AWS.
 const IGNORED: &[&str] = &["AWS::CDK::Metadata"];
@@ -187,6 +192,8 @@ pub struct Adoption {
     /// The CloudFormation stack that they are of; `None` for those that somebody made by hand.
     formed: Option<Formed>,
     claimed: Vec<Claimed>,
+    /// The template's stack with names of wschat's, and with those that its resources have.
+    derived: Stack,
     pub stack: Stack,
     pub secrets: Secrets,
     comparison: Comparison,
@@ -212,6 +219,7 @@ impl Adoption {
         project.set_names(compare::names(&stack, &claimed));
         let tags = stack.tags.clone();
         let named = project.stack(aws.scope()).map_err(|problems| AdoptError::Unnamed(Unnamed::Problems(problems)))?;
+        let derived = stack;
         let mut stack = Stack { tags, ..named };
         aws.claim(compare::claims(&stack, &claimed));
         let mut live = read::read(&aws, &Discovery::from(read::search(&stack))).await?;
@@ -235,7 +243,7 @@ impl Adoption {
             }
         }
         let secrets = plan::secrets(&stack, &live);
-        Ok(Self { aws, formed, claimed, stack, secrets, comparison, live })
+        Ok(Self { aws, formed, claimed, derived, stack, secrets, comparison, live })
     }
 
     /// What makes the calls.
@@ -259,6 +267,20 @@ impl Adoption {
     /// What the next `up` changes; nothing of it is done by taking over.
     pub fn plan(&self) -> &Plan {
         &self.comparison.plan
+    }
+
+    /// The changes of tags that taking over makes, as a plan: for the permissions that they need.
+    pub fn tagging(&self) -> Plan {
+        let marks = tag::marks(&self.comparison.plan, &self.comparison.snapshots);
+        let steps = marks.into_iter().map(|mark| {
+            let change = plan::Change { property: "Tags".to_owned(), old: None, new: None, create_only: false };
+            plan::Step {
+                changes: vec![change],
+                desired: Some(mark.desired),
+                ..plan::Step::on(&mark.live, plan::Action::Update)
+            }
+        });
+        Plan { steps: steps.collect(), ..Plan::default() }
     }
 
     /// What must not happen to what is taken over.
@@ -306,11 +328,11 @@ impl Adoption {
         {
             let _ = s3.delete(object).await;
         }
-        if let Some(stack) = ended?.filter(|stack| stack.status != "UPDATE_COMPLETE") {
-            if stack.status != formed.stack.status || stack.status.contains("ROLLBACK") {
-                let reasons = cloudformation::failures(&self.aws, &stack.id).await;
-                return Err(StackError::Ended { name: stack.name, status: stack.status, reasons }.into());
-            }
+        // What had nothing to do is as it was, and is looked at below.
+        let failed = |stack: &FormedStack| stack.status != "UPDATE_COMPLETE" && stack.status != formed.stack.status;
+        if let Some(stack) = ended?.filter(failed) {
+            let reasons = cloudformation::failures(&self.aws, &stack.id).await;
+            return Err(StackError::Ended { name: stack.name, status: stack.status, reasons }.into());
         }
         self.check_retained().await
     }
@@ -339,11 +361,19 @@ impl Adoption {
     pub async fn mark(&self, told: &(dyn Fn(&Mark) + Send + Sync)) -> Result<(), AdoptError> {
         let marks = tag::marks(&self.comparison.plan, &self.comparison.snapshots);
         tag::apply(&self.aws, &marks, told).await?;
-        // From here on, the tags count.
+        // From here on, the tags count; and later runs know the names by them alone.
         self.aws.claim(types::tags::Claims::default());
-        let live = self.read().await?;
-        let missing = self.not_among(&live);
-        if missing.is_empty() { Ok(()) } else { Err(AdoptError::Untagged(missing)) }
+        let mut looks = 0;
+        loop {
+            let live = read::read(&self.aws, &Discovery::from(read::search(&self.derived))).await?;
+            let missing = self.not_among(&live);
+            looks += 1;
+            match missing.is_empty() {
+                true => return Ok(()),
+                false if looks == LOOKS => return Err(AdoptError::Untagged(missing)),
+                false => tokio::time::sleep(BETWEEN_LOOKS).await,
+            }
+        }
     }
 
     /// Takes wschat's tags off again: CloudFormation has the stack alone, as before.
@@ -400,7 +430,7 @@ pub async fn after(aws: &Arc<Aws>, project: &Project) -> Result<(Vec<Live>, Plan
     let stack = project.stack(aws.scope()).map_err(problems)?;
     let mut live = read::read(aws, &Discovery::from(read::search(&stack))).await?;
     let mut named = names::settle(project, stack.clone(), &live)?;
-    if read::search(&named) != read::search(&stack) {
+    if !names::is_read(&read::search(&stack), &read::search(&named), &live) {
         live = read::read(aws, &Discovery::from(read::search(&named))).await?;
     }
     lookups::of_live(aws, &mut named, &live).await?;
