@@ -136,6 +136,31 @@ class Ministack:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
 
+class Sam:
+    """SAM's command line in a project's folder, for an endpoint."""
+
+    def __init__(self, folder: Path, url: str):
+        self.folder = folder
+        self.url = url
+
+    def __call__(self, *arguments, expect: int = 0) -> str:
+        """Runs a command, which must exit with `expect`. Returns what it printed."""
+        own = {"AWS_ENDPOINT_URL": self.url, "SAM_CLI_TELEMETRY": "0", "HOME": str(self.folder)}
+        done = subprocess.run(
+            [os.environ.get("SAM", "sam"), *map(str, arguments)], cwd=self.folder, env=environment() | own,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=INSTALLING,
+        )
+        printed = done.stdout + done.stderr
+        assert done.returncode == expect, f"sam {' '.join(map(str, arguments))} ended with {done.returncode}\n{printed}"
+        return printed
+
+    def deploy(self, stack: str, bucket: str, *arguments, expect: int = 0) -> str:
+        return self(
+            "deploy", "--template-file", "template.yaml", "--stack-name", stack, "--s3-bucket", bucket, "--region", REGION,
+            "--capabilities", "CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND", "--no-confirm-changeset", *arguments, expect=expect,
+        )
+
+
 def connect(uri: str, **options):
     """A connected WebSocket client. The timeout is this file's: that of `websockets` is too short on a busy machine."""
     return websockets.sync.client.connect(uri, open_timeout=PATIENCE, **options)

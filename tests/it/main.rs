@@ -10,6 +10,7 @@ mod adopt;
 mod authorizer;
 mod chat;
 mod client;
+mod cloudformation;
 mod conditions;
 mod domains;
 mod drift;

@@ -34,7 +34,13 @@ impl Calls {
     ///
     /// # Errors
     /// The service's refusal.
-    pub async fn rest(&self, service: &str, method: Method, path: &str, body: Option<&Value>) -> Result<Value, ApiError> {
+    pub async fn rest(
+        &self,
+        service: &str,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, ApiError> {
         let body = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
         let answer = self.send(service, method, path, HeaderMap::new(), body).await?;
         read_json(&answer)
@@ -84,7 +90,8 @@ impl Calls {
         body: Bytes,
     ) -> Result<Response, ApiError> {
         let Some((protocol, _)) = self.services.protocol(service) else {
-            let message = format!("The local cloud has no service {service}. It has {}.", self.services.names().join(", "));
+            let message =
+                format!("The local cloud has no service {service}. It has {}.", self.services.names().join(", "));
             return Err(ApiError::new(400, "NotPlayed", message));
         };
         let key = self.caller.access_key.as_deref().unwrap_or("cloudformation");

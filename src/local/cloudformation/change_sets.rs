@@ -47,7 +47,10 @@ pub async fn create_change_set(service: &Arc<CloudFormation>, calls: Calls, quer
         ("UPDATE", None) => return Err(invalid(format!("Stack [{named}] does not exist"))),
         ("UPDATE", Some(stack)) => refuse_update(stack)?,
         ("CREATE", Some(stack)) if !is_new => {
-            let message = format!("Stack [{}] already exists and cannot be created again with the changeSet [{name}].", stack.name);
+            let message = format!(
+                "Stack [{}] already exists and cannot be created again with the changeSet [{name}].",
+                stack.name
+            );
             return Err(invalid(message));
         }
         ("IMPORT", Some(stack)) if !is_new => refuse_update(stack)?,
@@ -69,7 +72,8 @@ pub async fn create_change_set(service: &Arc<CloudFormation>, calls: Calls, quer
         check_import(&stack, &wanted.processed, &imports, &found.as_ref().map_err(Clone::clone)?.changes)?;
     }
     let found = found?;
-    let id = CloudContext::arn("cloudformation", worker.calls.region(), &format!("changeSet/{name}/{}", Uuid::new_v4()));
+    let id =
+        CloudContext::arn("cloudformation", worker.calls.region(), &format!("changeSet/{name}/{}", Uuid::new_v4()));
     let change_set = ChangeSet {
         id: id.clone(),
         name: name.to_owned(),
@@ -169,7 +173,11 @@ fn check_import(
         }
     }
     let with = |actions: &[&str]| -> Vec<&str> {
-        changes.iter().filter(|change| actions.contains(&change.action.as_str())).map(|change| change.logical_id.as_str()).collect()
+        changes
+            .iter()
+            .filter(|change| actions.contains(&change.action.as_str()))
+            .map(|change| change.logical_id.as_str())
+            .collect()
     };
     let added = with(&["Add"]);
     if added.is_empty() {
@@ -214,7 +222,8 @@ async fn settle(worker: Worker, name: String, found: Preview) {
     tokio::time::sleep(pause).await;
     let state = worker.service.state.now();
     let region = worker.calls.region().to_owned();
-    let Some(change_set) = state.stack(&region, &worker.stack).ok().and_then(|stack| stack.change_sets.get(&name)) else {
+    let Some(change_set) = state.stack(&region, &worker.stack).ok().and_then(|stack| stack.change_sets.get(&name))
+    else {
         return;
     };
     let mut changes = found.changes;
@@ -269,7 +278,11 @@ async fn lookup(worker: &Worker, imports: &[ResourceToImport]) -> Option<String>
 }
 
 /// The change set that a request names: by its ARN, or by its name and its stack's.
-fn found<'a>(service: &'a super::model::State, region: &str, query: &Query) -> Result<(&'a Stack, &'a ChangeSet), ApiError> {
+fn found<'a>(
+    service: &'a super::model::State,
+    region: &str,
+    query: &Query,
+) -> Result<(&'a Stack, &'a ChangeSet), ApiError> {
     let name = query.required("ChangeSetName")?;
     let unknown = || ApiError::new(404, "ChangeSetNotFound", format!("ChangeSet [{name}] does not exist"));
     if name.starts_with("arn:") {
@@ -286,7 +299,8 @@ fn found<'a>(service: &'a super::model::State, region: &str, query: &Query) -> R
 pub async fn describe_change_set(service: &Arc<CloudFormation>, calls: Calls, query: &Query) -> Answer {
     let state = service.state.now();
     let (stack, one) = found(&state, calls.region(), query)?;
-    let changes = one.changes.iter().map(|change| Xml::new().text("Type", "Resource").element("ResourceChange", shown(change)));
+    let changes =
+        one.changes.iter().map(|change| Xml::new().text("Type", "Resource").element("ResourceChange", shown(change)));
     Ok(summary(stack, one)
         .list("Parameters", super::describe::parameters(&one.processed, &one.settings.parameters))
         .list("Capabilities", one.settings.capabilities.iter().map(Xml::of_text))

@@ -194,9 +194,8 @@ pub async fn get_template(service: &Arc<CloudFormation>, calls: Calls, query: &Q
     let (mut text, mut processed) = (&stack.body, &stack.processed);
     if let Some(name) = query.get("ChangeSetName") {
         let found = stack.change_sets.values().find(|one| one.name == name || one.id == name);
-        let found = found.ok_or_else(|| {
-            ApiError::new(404, "ChangeSetNotFound", format!("ChangeSet [{name}] does not exist"))
-        })?;
+        let found = found
+            .ok_or_else(|| ApiError::new(404, "ChangeSetNotFound", format!("ChangeSet [{name}] does not exist")))?;
         (text, processed) = (&found.body, &found.processed);
     }
     if text.is_empty() || stack.status == IN_REVIEW && query.get("ChangeSetName").is_none() {
@@ -282,9 +281,9 @@ pub async fn list_exports(service: &Arc<CloudFormation>, calls: Calls, query: &Q
     }
     all.sort_unstable();
     let (page, next) = page(query, all)?;
-    let shown = page.into_iter().map(|(name, value, stack)| {
-        Xml::new().text("ExportingStackId", stack).text("Name", name).text("Value", value)
-    });
+    let shown = page
+        .into_iter()
+        .map(|(name, value, stack)| Xml::new().text("ExportingStackId", stack).text("Name", name).text("Value", value));
     Ok(Xml::new().list("Exports", shown).optional("NextToken", next))
 }
 

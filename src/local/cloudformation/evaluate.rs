@@ -118,8 +118,12 @@ impl Scope<'_> {
                 [one] => Ok(!self.truth(one)?),
                 _ => Err("Template error: Fn::Not takes a list of one condition".to_owned()),
             },
-            Some(("Fn::And", argument)) => arguments(argument).iter().try_fold(true, |all, one| Ok(self.truth(one)? && all)),
-            Some(("Fn::Or", argument)) => arguments(argument).iter().try_fold(false, |any, one| Ok(self.truth(one)? || any)),
+            Some(("Fn::And", argument)) => {
+                arguments(argument).iter().try_fold(true, |all, one| Ok(self.truth(one)? && all))
+            }
+            Some(("Fn::Or", argument)) => {
+                arguments(argument).iter().try_fold(false, |any, one| Ok(self.truth(one)? || any))
+            }
             _ => match self.evaluate(value)? {
                 Value::Bool(truth) => Ok(truth),
                 Value::String(text) if text == "true" || text == "false" => Ok(text == "true"),
@@ -153,9 +157,11 @@ impl Scope<'_> {
             },
             "Fn::Select" => match argument.as_array().map(Vec::as_slice) {
                 Some([index, list]) => {
-                    let index = self.text(index)?.parse::<usize>().map_err(|_| "Template error: Fn::Select takes an index")?;
+                    let index =
+                        self.text(index)?.parse::<usize>().map_err(|_| "Template error: Fn::Select takes an index")?;
                     let items = self.list(list)?;
-                    let item = items.get(index).ok_or("Template error: Fn::Select cannot select a nonexistent value")?;
+                    let item =
+                        items.get(index).ok_or("Template error: Fn::Select cannot select a nonexistent value")?;
                     Ok(item.as_str().into())
                 }
                 _ => Err("Template error: Fn::Select takes an index and a list".to_owned()),
@@ -164,7 +170,9 @@ impl Scope<'_> {
                 Some([map, first, second, ..]) => {
                     let (map, first, second) = (self.text(map)?, self.text(first)?, self.text(second)?);
                     match &self.processed["Mappings"][&map][&first][&second] {
-                        Value::Null => Err(format!("Template error: Unable to get mapping for {map}::{first}::{second}")),
+                        Value::Null => {
+                            Err(format!("Template error: Unable to get mapping for {map}::{first}::{second}"))
+                        }
                         value => Ok(value.clone()),
                     }
                 }
@@ -228,7 +236,9 @@ impl Scope<'_> {
 
     fn attribute(&self, argument: &Value) -> Evaluated {
         let (name, attribute) = match argument {
-            Value::String(text) => text.split_once('.').map(|(name, attribute)| (name.to_owned(), attribute.to_owned())),
+            Value::String(text) => {
+                text.split_once('.').map(|(name, attribute)| (name.to_owned(), attribute.to_owned()))
+            }
             Value::Array(parts) => match &parts[..] {
                 [Value::String(name), attribute] => Some((name.clone(), self.text(attribute)?)),
                 _ => None,
@@ -297,7 +307,9 @@ fn function(members: &Map<String, Value>) -> Option<(&str, &Value)> {
 }
 
 fn is_no_value(value: &Value) -> bool {
-    value.as_object().is_some_and(|members| members.len() == 1 && members.get("Ref").is_some_and(|name| name == "AWS::NoValue"))
+    value
+        .as_object()
+        .is_some_and(|members| members.len() == 1 && members.get("Ref").is_some_and(|name| name == "AWS::NoValue"))
 }
 
 /// The logical ids that a value names.
@@ -340,11 +352,13 @@ mod tests {
             "Mappings": { "Sizes": { "live": { "memory": 512 } } },
             "Resources": { "Table": { "Type": "AWS::DynamoDB::Table" }, "Later": { "Type": "AWS::SNS::Topic" } },
         });
-        let parameters = [("Stage", "live"), ("Zones", "a, b")].map(|(k, v)| (k.to_owned(), v.to_owned())).into();
-        let exports = [("net-id".to_owned(), "vpc-1".to_owned())].into();
+        let parameters: BTreeMap<String, String> =
+            [("Stage", "live"), ("Zones", "a, b")].map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let exports: BTreeMap<String, String> = [("net-id".to_owned(), "vpc-1".to_owned())].into();
         let mut values = Map::new();
         values.insert("Arn".to_owned(), "arn:table".into());
-        let resources = [("Table".to_owned(), Attributes { reference: "chat-Table-1".to_owned(), values })].into();
+        let table = Attributes { reference: "chat-Table-1".to_owned(), values };
+        let resources: BTreeMap<String, Attributes> = [("Table".to_owned(), table)].into();
         let scope = Scope {
             processed: &processed,
             region: "eu-west-1",
@@ -399,7 +413,10 @@ mod tests {
     #[test]
     fn names_in_values_are_found() {
         let mut found = BTreeSet::new();
-        named_in(&json!([{ "Ref": "A" }, { "a": { "Fn::GetAtt": "B.Arn" } }, { "Fn::Sub": ["${C.Arn} ${D}", { "x": { "Ref": "E" } }] }]), &mut found);
+        named_in(
+            &json!([{ "Ref": "A" }, { "a": { "Fn::GetAtt": "B.Arn" } }, { "Fn::Sub": ["${C.Arn} ${D}", { "x": { "Ref": "E" } }] }]),
+            &mut found,
+        );
         assert_eq!(found.into_iter().collect::<String>(), "ABCDE");
     }
 }

@@ -37,13 +37,14 @@ pub fn in_order(scope: &Scope<'_>) -> Result<Vec<String>, String> {
     }
     let mut order: Vec<String> = Vec::new();
     while order.len() < there.len() {
-        let next = before.iter().find(|(id, named)| {
-            !order.iter().any(|done| done == *id) && named.iter().all(|name| order.contains(name))
-        });
+        let next = before
+            .iter()
+            .find(|(id, named)| !order.iter().any(|done| done == *id) && named.iter().all(|name| order.contains(name)));
         match next {
             Some((id, _)) => order.push((*id).to_owned()),
             None => {
-                let left: Vec<&str> = there.iter().map(String::as_str).filter(|id| !order.iter().any(|done| done == id)).collect();
+                let left: Vec<&str> =
+                    there.iter().map(String::as_str).filter(|id| !order.iter().any(|done| done == id)).collect();
                 return Err(format!("Circular dependency between resources: [{}]", left.join(", ")));
             }
         }
@@ -62,7 +63,8 @@ pub fn changes(stack: &Stack, scope: &Scope<'_>) -> Result<Vec<Change>, String> 
     for logical_id in &order {
         let resource = &declared[logical_id.as_str()];
         let type_name = resource["Type"].as_str().unwrap_or_default();
-        let mut change = Change { logical_id: logical_id.clone(), type_name: type_name.to_owned(), ..Change::default() };
+        let mut change =
+            Change { logical_id: logical_id.clone(), type_name: type_name.to_owned(), ..Change::default() };
         let Some(old) = stack.resources.get(logical_id).filter(|old| !old.identifier.is_empty()) else {
             changes.push(Change { action: "Add".to_owned(), ..change });
             continue;
@@ -102,8 +104,9 @@ pub fn changes(stack: &Stack, scope: &Scope<'_>) -> Result<Vec<Change>, String> 
 
 /// The names of the properties that two sets of them have differently.
 fn differing(old: &Value, new: &Value) -> Vec<String> {
-    let names = |value: &Value| value.as_object().map(|members| members.keys().cloned().collect()).unwrap_or_default();
-    let all: BTreeSet<String> = names(old).union(&names(new)).cloned().collect();
+    let names =
+        |value: &Value| value.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    let all: BTreeSet<String> = names(old).into_iter().chain(names(new)).collect();
     all.into_iter().filter(|name| old[name] != new[name]).collect()
 }
 

@@ -61,7 +61,11 @@ pub async fn proposal(
     for key in &kept {
         match known.get(key) {
             Some(value) => drop(given.insert(key.clone(), value.clone())),
-            None => return Err(invalid(format!("Invalid input for parameter key {key}. Cannot specify usePreviousValue as true for a parameter key not in the previous template"))),
+            None => {
+                return Err(invalid(format!(
+                    "Invalid input for parameter key {key}. Cannot specify usePreviousValue as true for a parameter key not in the previous template"
+                )));
+            }
         }
     }
     let template = service.read_template(&body, calls.region(), &given)?;
@@ -282,8 +286,18 @@ mod tests {
         for (template, given, is_change_set, expected) in [
             (template(role.clone(), Value::Null), vec![], false, Some("Requires capabilities : [CAPABILITY_IAM]")),
             (template(role.clone(), Value::Null), vec!["CAPABILITY_NAMED_IAM"], false, None),
-            (template(named, Value::Null), vec!["CAPABILITY_IAM"], false, Some("Requires capabilities : [CAPABILITY_NAMED_IAM]")),
-            (template(role.clone(), sam.clone()), vec!["CAPABILITY_IAM"], false, Some("Requires capabilities : [CAPABILITY_AUTO_EXPAND]")),
+            (
+                template(named, Value::Null),
+                vec!["CAPABILITY_IAM"],
+                false,
+                Some("Requires capabilities : [CAPABILITY_NAMED_IAM]"),
+            ),
+            (
+                template(role.clone(), sam.clone()),
+                vec!["CAPABILITY_IAM"],
+                false,
+                Some("Requires capabilities : [CAPABILITY_AUTO_EXPAND]"),
+            ),
             (template(role, sam), vec!["CAPABILITY_IAM"], true, None),
             (template(json!({ "Type": "AWS::SNS::Topic" }), Value::Null), vec![], false, None),
         ] {

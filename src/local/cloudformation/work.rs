@@ -163,7 +163,8 @@ impl Worker {
         let order = in_order(&scope)?;
         let mut evaluated = BTreeMap::new();
         for logical_id in &order {
-            evaluated.insert(logical_id.clone(), scope.evaluate(&wanted.processed["Resources"][logical_id]["Properties"])?);
+            evaluated
+                .insert(logical_id.clone(), scope.evaluate(&wanted.processed["Resources"][logical_id]["Properties"])?);
         }
         let imported = scope.imported.take().into_iter().collect();
         self.change(|stack| {
@@ -333,7 +334,8 @@ impl Worker {
         let Some(arn) = resources::arn(&self.calls, type_name, identifier, attributes) else { return };
         let stack = self.stack();
         let mut tags: BTreeMap<String, String> = stack.settings.tags.clone();
-        for (name, value) in [("stack-name", stack.name.as_str()), ("stack-id", &stack.id), ("logical-id", logical_id)] {
+        for (name, value) in [("stack-name", stack.name.as_str()), ("stack-id", &stack.id), ("logical-id", logical_id)]
+        {
             tags.insert(format!("aws:cloudformation:{name}"), value.to_owned());
         }
         for source in &self.service.tagged {

@@ -51,6 +51,7 @@ impl Lambda {
         let arn = call.id(0);
         let given: Tags = request.json()?;
         let tagged = tagged(request, arn)?;
+        check(&given.tags)?;
         if given.tags.is_empty() {
             return Err(error::invalid("An error occurred and the request cannot be processed."));
         }

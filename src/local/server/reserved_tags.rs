@@ -47,14 +47,17 @@ pub fn refuse_reserved(call: &ServiceCall) -> Result<(), ApiError> {
 /// The keys of the tags that a call names, in whichever form its service has them.
 fn keys(call: &ServiceCall) -> Vec<String> {
     let request = &call.request;
-    let of_path = request.query.iter().filter(|(name, _)| name.eq_ignore_ascii_case("tagKeys")).map(|(_, key)| key.clone());
+    let of_path =
+        request.query.iter().filter(|(name, _)| name.eq_ignore_ascii_case("tagKeys")).map(|(_, key)| key.clone());
     let mut keys: Vec<String> = of_path.collect();
     if let Ok(body) = serde_json::from_slice::<Value>(&request.body) {
         for (name, value) in body.as_object().into_iter().flatten() {
             match (name.to_ascii_lowercase().as_str(), value) {
                 ("tags", Value::Object(tags)) => keys.extend(tags.keys().cloned()),
                 ("tags" | "tagkeys", Value::Array(items)) => {
-                    let key = |item: &Value| item.as_str().or(item["Key"].as_str()).or(item["key"].as_str()).map(str::to_owned);
+                    let key = |item: &Value| {
+                        item.as_str().or(item["Key"].as_str()).or(item["key"].as_str()).map(str::to_owned)
+                    };
                     keys.extend(items.iter().filter_map(key));
                 }
                 _ => {}

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Declared, Existing, Identifier, Type, document, present, until};
+use super::{Declared, Existing, Identifier, LOOKS, PAUSE, Type, document, not_stabilized, present};
 use crate::core::schemas::schema;
 use crate::local::cloudformation::calls::Calls;
 use crate::local::cloudformation::model::invalid;
@@ -82,21 +82,21 @@ fn formed(type_name: &str, declared: &Declared<'_>) -> String {
 /// The identifier of a request's resource, once the request has ended.
 async fn ended(calls: &Calls, mut answer: Value) -> Result<String, ApiError> {
     let token = answer["ProgressEvent"]["RequestToken"].clone();
-    until("the request", async || {
+    for _ in 0..LOOKS {
         let event = &answer["ProgressEvent"];
+        let message = || event["StatusMessage"].as_str().unwrap_or_default();
         match event["OperationStatus"].as_str() {
-            Some("SUCCESS") => Ok(Some(event["Identifier"].as_str().unwrap_or_default().to_owned())),
-            Some("FAILED") => match event["ErrorCode"].as_str() {
-                Some("NotFound") => Err(ApiError::new(404, "NotFound", event["StatusMessage"].as_str().unwrap_or_default())),
-                _ => Err(invalid(event["StatusMessage"].as_str().unwrap_or_default())),
-            },
-            _ => {
-                answer = calls.json(SERVICE, "GetResourceRequestStatus", &json!({ "RequestToken": token })).await?;
-                Ok(None)
+            Some("SUCCESS") => return Ok(event["Identifier"].as_str().unwrap_or_default().to_owned()),
+            Some("FAILED") if event["ErrorCode"] == "NotFound" => {
+                return Err(ApiError::new(404, "NotFound", message()));
             }
+            Some("FAILED") => return Err(invalid(message())),
+            _ => {}
         }
-    })
-    .await
+        tokio::time::sleep(PAUSE).await;
+        answer = calls.json(SERVICE, "GetResourceRequestStatus", &json!({ "RequestToken": token })).await?;
+    }
+    Err(not_stabilized("the request"))
 }
 
 async fn read(calls: &Calls, type_name: &str, identifier: &Identifier) -> Result<Option<Map<String, Value>>, ApiError> {
@@ -110,6 +110,7 @@ async fn read(calls: &Calls, type_name: &str, identifier: &Identifier) -> Result
 }
 
 async fn delete(calls: &Calls, existing: &Existing<'_>) -> Result<(), ApiError> {
-    let input = json!({ "TypeName": existing.type_name, "Identifier": joined(existing.type_name, existing.identifier) });
+    let input =
+        json!({ "TypeName": existing.type_name, "Identifier": joined(existing.type_name, existing.identifier) });
     ended(calls, calls.json(SERVICE, "DeleteResource", &input).await?).await.map(drop)
 }

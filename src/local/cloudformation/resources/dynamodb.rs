@@ -41,7 +41,7 @@ async fn create(calls: &Calls, declared: &Declared<'_>) -> Result<Identifier, Ap
         input["Tags"] = tags(properties).iter().map(|(key, value)| json!({ "Key": key, "Value": value })).collect();
     }
     calls.json("dynamodb", "CreateTable", &input).await?;
-    until(&name, async || {
+    until(&name, || async {
         let table = calls.json("dynamodb", "DescribeTable", &json!({ "TableName": name })).await?;
         Ok((table["Table"]["TableStatus"] == "ACTIVE").then_some(()))
     })
@@ -66,7 +66,8 @@ async fn read(calls: &Calls, identifier: &Identifier) -> Result<Option<Map<Strin
     if table["TableStatus"] == "DELETING" {
         return Ok(None);
     }
-    let values = [("Arn", "TableArn"), ("StreamArn", "LatestStreamArn"), ("TableId", "TableId"), ("TableName", "TableName")];
+    let values =
+        [("Arn", "TableArn"), ("StreamArn", "LatestStreamArn"), ("TableId", "TableId"), ("TableName", "TableName")];
     let values = values.into_iter().filter(|(_, member)| !table[*member].is_null());
     Ok(Some(values.map(|(name, member)| (name.to_owned(), table[member].clone())).collect()))
 }
@@ -75,7 +76,7 @@ async fn delete(calls: &Calls, existing: &Existing<'_>) -> Result<(), ApiError> 
     let name = part(existing.identifier, "TableName");
     let input = json!({ "TableName": name });
     calls.json("dynamodb", "DeleteTable", &input).await?;
-    until(name, async || {
+    until(name, || async {
         let found = present(calls.json("dynamodb", "DescribeTable", &input).await)?;
         Ok(found.is_none().then_some(()))
     })

@@ -29,7 +29,12 @@ pub const TYPES: &[Type] = &[
     ),
     inside("AWS::ApiGatewayV2::Model", &["ApiId", "ModelId"], "ModelId", |_, _, _| None),
     inside("AWS::ApiGatewayV2::Route", &["ApiId", "RouteId"], "RouteId", |_, _, _| None),
-    inside("AWS::ApiGatewayV2::RouteResponse", &["ApiId", "RouteId", "RouteResponseId"], "RouteResponseId", |_, _, _| None),
+    inside(
+        "AWS::ApiGatewayV2::RouteResponse",
+        &["ApiId", "RouteId", "RouteResponseId"],
+        "RouteResponseId",
+        |_, _, _| None,
+    ),
     inside("AWS::ApiGatewayV2::Stage", &["ApiId", "StageName"], "StageName", |calls, identifier, _| {
         let (api, stage) = (part(identifier, "ApiId"), part(identifier, "StageName"));
         Some(format!("arn:aws:apigateway:{}::/apis/{api}/stages/{stage}", calls.region()))
@@ -91,14 +96,12 @@ async fn create(calls: &Calls, declared: &Declared<'_>) -> Result<Identifier, Ap
     // What the path names is not in the body; a stage and a domain have their own name there.
     let in_path: Vec<&str> = known.identifier.iter().copied().filter(|name| *name != known.reference).collect();
     let mut body = members(&without(declared.properties, &in_path));
-    // The API that a mapping leads to.
-    if declared.type_name == "AWS::ApiGatewayV2::ApiMapping" {
-        body["apiId"] = given("ApiId").into();
-    }
     if !declared.properties["Tags"].is_null() {
         body["tags"] = tags(declared.properties).into();
     }
-    let answer = calls.rest(SERVICE, Method::POST, &collection(declared.type_name, |name| segment(&given(name))), Some(&body)).await?;
+    let answer = calls
+        .rest(SERVICE, Method::POST, &collection(declared.type_name, |name| segment(&given(name))), Some(&body))
+        .await?;
     let value = |name: &&str| {
         let value = answer[small(name)].as_str().map_or_else(|| given(name), str::to_owned);
         ((*name).to_owned(), value)

@@ -67,7 +67,8 @@ async fn create_role(calls: &Calls, declared: &Declared<'_>) -> Result<Identifie
         parameters.push((format!("Tags.member.{}.Key", index + 1), key.clone()));
         parameters.push((format!("Tags.member.{}.Value", index + 1), value.as_str().unwrap_or_default().to_owned()));
     }
-    let parameters: Vec<(&str, String)> = parameters.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+    let parameters: Vec<(&str, String)> =
+        parameters.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
     calls.query("iam", "CreateRole", &parameters).await?;
     for arn in properties["ManagedPolicyArns"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         calls.query("iam", "AttachRolePolicy", &[("RoleName", name.clone()), ("PolicyArn", arn.to_owned())]).await?;
@@ -89,7 +90,9 @@ async fn put(calls: &Calls, role: &str, policy: &Value) -> Result<(), ApiError> 
 
 async fn read_role(calls: &Calls, identifier: &Identifier) -> Result<Option<Map<String, Value>>, ApiError> {
     let name = part(identifier, "RoleName").to_owned();
-    let Some(xml) = present(calls.query("iam", "GetRole", &[("RoleName", name.clone())]).await)? else { return Ok(None) };
+    let Some(xml) = present(calls.query("iam", "GetRole", &[("RoleName", name.clone())]).await)? else {
+        return Ok(None);
+    };
     let values = [("Arn", text_of(&xml, "Arn")), ("RoleId", text_of(&xml, "RoleId")), ("RoleName", Some(name))];
     Ok(Some(values.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))).collect()))
 }

@@ -109,14 +109,16 @@ async fn create_function(calls: &Calls, declared: &Declared<'_>) -> Result<Ident
     if !properties["Tags"].is_null() {
         input["Tags"] = tags(properties).into();
     }
-    until(&name, async || match calls.rest("lambda", Method::POST, FUNCTIONS, Some(&input)).await {
-        Ok(_) => Ok(Some(())),
-        Err(error) if error.message.contains(NOT_ASSUMABLE) => Ok(None),
-        Err(error) => Err(error),
+    until(&name, || async {
+        match calls.rest("lambda", Method::POST, FUNCTIONS, Some(&input)).await {
+            Ok(_) => Ok(Some(())),
+            Err(error) if error.message.contains(NOT_ASSUMABLE) => Ok(None),
+            Err(error) => Err(error),
+        }
     })
     .await?;
     let path = format!("{FUNCTIONS}/{}", segment(&name));
-    until(&name, async || {
+    until(&name, || async {
         let found = calls.rest("lambda", Method::GET, &format!("{path}/configuration"), None).await?;
         match found["State"].as_str() {
             Some("Pending") => Ok(None),
@@ -226,7 +228,8 @@ async fn provision(calls: &Calls, properties: &Value, arn: &str) -> Result<(), A
         return Ok(());
     }
     let (function, qualifier) = qualified(arn);
-    let path = format!("/2019-09-30/functions/{}/provisioned-concurrency?Qualifier={}", segment(function), segment(qualifier));
+    let path =
+        format!("/2019-09-30/functions/{}/provisioned-concurrency?Qualifier={}", segment(function), segment(qualifier));
     calls.rest("lambda", Method::PUT, &path, Some(config)).await.map(drop)
 }
 
@@ -246,7 +249,8 @@ async fn delete_version(calls: &Calls, existing: &Existing<'_>) -> Result<(), Ap
 async fn create_alias(calls: &Calls, declared: &Declared<'_>) -> Result<Identifier, ApiError> {
     let function = text(declared.properties, "FunctionName").unwrap_or_default();
     let body = without(declared.properties, &["FunctionName", "ProvisionedConcurrencyConfig"]);
-    let made = calls.rest("lambda", Method::POST, &format!("{FUNCTIONS}/{}/aliases", segment(&function)), Some(&body)).await?;
+    let made =
+        calls.rest("lambda", Method::POST, &format!("{FUNCTIONS}/{}/aliases", segment(&function)), Some(&body)).await?;
     let arn = made["AliasArn"].as_str().unwrap_or_default();
     provision(calls, declared.properties, arn).await?;
     Ok(single("AliasArn", arn))
@@ -273,7 +277,7 @@ async fn create_mapping(calls: &Calls, declared: &Declared<'_>) -> Result<Identi
     }
     let made = calls.rest("lambda", Method::POST, MAPPINGS, Some(&input)).await?;
     let id = made["UUID"].as_str().unwrap_or_default();
-    until(id, async || {
+    until(id, || async {
         let found = calls.rest("lambda", Method::GET, &format!("{MAPPINGS}/{id}"), None).await?;
         Ok((found["State"] != "Creating").then_some(()))
     })
@@ -290,7 +294,7 @@ async fn read_mapping(calls: &Calls, identifier: &Identifier) -> Result<Option<M
 async fn delete_mapping(calls: &Calls, existing: &Existing<'_>) -> Result<(), ApiError> {
     let path = format!("{MAPPINGS}/{}", part(existing.identifier, "Id"));
     calls.rest("lambda", Method::DELETE, &path, None).await?;
-    until(&path, async || Ok(read_mapping(calls, existing.identifier).await?.is_none().then_some(()))).await
+    until(&path, || async { Ok(read_mapping(calls, existing.identifier).await?.is_none().then_some(())) }).await
 }
 
 /// The name and the version in a layer version's ARN.

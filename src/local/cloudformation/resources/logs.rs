@@ -48,8 +48,11 @@ async fn read(calls: &Calls, identifier: &Identifier) -> Result<Option<Map<Strin
     let name = part(identifier, "LogGroupName");
     let found = calls.json("logs", "DescribeLogGroups", &json!({ "logGroupNamePrefix": name })).await?;
     let is_there = found["logGroups"].as_array().into_iter().flatten().any(|group| group["logGroupName"] == name);
-    let values = || [("Arn".to_owned(), format!("{}:*", arn(calls, name)).into()), ("LogGroupName".to_owned(), name.into())];
-    Ok(is_there.then(|| values().into_iter().collect()))
+    let values = || -> Map<String, Value> {
+        let values = [("Arn", format!("{}:*", arn(calls, name))), ("LogGroupName", name.to_owned())];
+        values.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect()
+    };
+    Ok(is_there.then(values))
 }
 
 async fn delete(calls: &Calls, existing: &Existing<'_>) -> Result<(), ApiError> {

@@ -148,9 +148,9 @@ fn present<T>(answer: Result<T, ApiError>) -> Result<Option<T>, ApiError> {
 }
 
 /// Asks again until there is an answer.
-async fn until<T>(
+async fn until<T, F: Future<Output = Result<Option<T>, ApiError>>>(
     what: &str,
-    mut ask: impl AsyncFnMut() -> Result<Option<T>, ApiError>,
+    ask: impl Fn() -> F,
 ) -> Result<T, ApiError> {
     for _ in 0..LOOKS {
         if let Some(answer) = ask().await? {
@@ -158,7 +158,11 @@ async fn until<T>(
         }
         tokio::time::sleep(PAUSE).await;
     }
-    Err(ApiError::new(500, "NotStabilized", format!("{what} did not stabilize")))
+    Err(not_stabilized(what))
+}
+
+fn not_stabilized(what: &str) -> ApiError {
+    ApiError::new(500, "NotStabilized", format!("{what} did not stabilize"))
 }
 
 /// A text among properties.
