@@ -14,6 +14,7 @@ use exit::{Ended, Exit};
 
 mod adopt;
 mod alias;
+mod all_stacks;
 mod chat;
 mod command;
 mod completions;

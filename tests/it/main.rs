@@ -8,6 +8,7 @@ mod common;
 mod account;
 mod adopt;
 mod authorizer;
+mod bucket;
 mod chat;
 mod client;
 mod cloudformation;

@@ -97,7 +97,19 @@ pub trait Records: Send + Sync {
 /// CloudWatch Logs, as Lambda delivers to it.
 pub trait LogSink: Send + Sync {
     /// Appends to a stream, and creates the group and the stream where they are missing (as Lambda's own delivery does).
-    fn append(&self, region: &str, group: &str, stream: &str, events: Vec<LogEvent>);
+    fn append(&self, region: &str, group: &str, stream: &str, events: Vec<LogEvent>) {
+        self.append_if(region, group, stream, events, &|| true);
+    }
+
+    /// The same, where a group that is missing is created only if `may_create`, which is asked while no group can come or go.
+    fn append_if(
+        &self,
+        region: &str,
+        group: &str,
+        stream: &str,
+        events: Vec<LogEvent>,
+        may_create: &dyn Fn() -> bool,
+    );
 
     /// Appends a line to the log of the gateway, which is no group of the account's.
     fn log_gateway(&self, _region: &str, _stream: &str, _line: String) {}

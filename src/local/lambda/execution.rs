@@ -105,6 +105,7 @@ impl Executor {
             context,
             roles,
             logs,
+            registry: Arc::clone(&registry),
             interpreters,
             apis: OnceLock::new(),
             store: OnceLock::new(),

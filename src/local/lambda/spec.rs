@@ -17,7 +17,7 @@ use super::interpreters::Interpreters;
 use super::name::FunctionId;
 use super::packages::Packages;
 use super::sandbox::{self, OPT};
-use super::state::Deployment;
+use super::state::{Deployment, Registry};
 use super::write_protection::WriteProtection;
 use crate::local::context::CloudContext;
 use crate::local::context::ports::{Apis, LogSink, ObjectStore, Roles, SdkInstaller};
@@ -36,6 +36,7 @@ pub struct LambdaHost {
     pub context: CloudContext,
     pub roles: Arc<dyn Roles>,
     pub logs: Arc<dyn LogSink>,
+    pub registry: Arc<Registry>,
     pub interpreters: Interpreters,
     /// Set once API Gateway is open, which depends on Lambda.
     pub apis: OnceLock<Weak<dyn Apis>>,
