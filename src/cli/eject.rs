@@ -5,8 +5,6 @@ use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use super::command::{Command, Flags};
 use super::desired::{self, Prepared};
 use super::error::CommandError;

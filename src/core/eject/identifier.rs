@@ -33,7 +33,7 @@ pub fn of(kind: &dyn Kind, live: &Live, scope: &Scope, alternatives: &[String]) 
             Attribute::Known(reference) => reference,
             _ => live.attributes.get("Ref").unwrap_or(&live.physical_id).clone(),
         };
-        let of = |name: &&str| if name == **minted { Some(reference.clone()) } else { value(kind, live, scope, name) };
+        let of = |name: &&str| if *name == **minted { Some(reference.clone()) } else { value(kind, live, scope, name) };
         names.iter().map(|name| Some(((*name).to_owned(), of(name)?))).collect()
     };
     sets()

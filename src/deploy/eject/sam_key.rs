@@ -33,7 +33,7 @@ pub fn digest(folder: &Path, zip: &[u8]) -> Option<String> {
         all.consume(path);
         all.consume(format!("{:x}", md5::compute(content)));
     }
-    Some(format!("{:x}", all.finalize()))
+    Some(format!("{:x}", all.compute()))
 }
 
 /// The files below a folder, links followed, by their paths in `base`.
@@ -66,7 +66,8 @@ fn unzipped(zip: &[u8]) -> Option<BTreeMap<String, Vec<u8>>> {
         }
         let mut content = Vec::new();
         file.by_ref().take(LONGEST).read_to_end(&mut content).ok()?;
-        found.insert(file.name().to_owned(), content);
+        let name = file.name().ok()?.into_owned();
+        found.insert(name, content);
     }
     Some(found)
 }
