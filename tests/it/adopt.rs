@@ -1,5 +1,6 @@
 //! Stacks that CloudFormation made, and resources that somebody made by hand, are taken over.
 
+use std::fmt;
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -378,6 +379,18 @@ async fn resources_made_by_hand_are_taken_over() {
     same(&cloud.inventory().await, &Inventory::new());
 }
 
+/// Where a run is killed.
+struct Cut {
+    name: Name,
+    when: When,
+}
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "killed {:?} {}", self.when, self.name)
+    }
+}
+
 #[test]
 fn adopting_is_killed_at_every_call() {
     let start = || {
@@ -392,9 +405,9 @@ fn adopting_is_killed_at_every_call() {
     assert_eq!(calls.run.code, Some(0), "{}", calls.run.stderr);
     let names = calls.names();
     let whole = cloud.inventory_now();
-    let both = |name: Name| [When::Before, When::After].map(|when| (name.clone(), when));
+    let both = |name: Name| [When::Before, When::After].map(|when| Cut { name: name.clone(), when });
     let cuts = sample::third("adopt points", names.into_iter().flat_map(both).collect());
-    on_clouds(3, start, &cuts, |cloud, (name, when)| {
+    on_clouds(3, start, &cuts, |cloud, Cut { name, when }| {
         let fault = Fault { when: *when, what: FaultKind::Kill, permanent: false };
         let killed = cloud.through().fault(name, &fault).run(ADOPT).run;
         assert!(killed.code.is_none() || killed.code == Some(0), "{name}: {}", killed.stderr);

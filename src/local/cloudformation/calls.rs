@@ -9,6 +9,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use crate::local::context::ports::Services;
+use crate::local::protocol::operation::MAX_BODY;
 use crate::local::protocol::wire::{ApiError, Caller, Protocol, Request, Response};
 
 /// What stays as it is in a segment of a path.
@@ -73,11 +74,13 @@ impl Calls {
     /// # Errors
     /// The service's refusal.
     pub async fn query(&self, service: &str, action: &str, parameters: &[(&str, String)]) -> Result<String, ApiError> {
-        let mut form = form_urlencoded::Serializer::new(String::new());
-        form.append_pair("Action", action).extend_pairs(parameters);
+        let form = form_urlencoded::Serializer::new(String::new())
+            .append_pair("Action", action)
+            .extend_pairs(parameters)
+            .finish();
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-        let answer = self.send(service, Method::POST, "/", headers, Bytes::from(form.finish())).await?;
+        let answer = self.send(service, Method::POST, "/", headers, Bytes::from(form)).await?;
         Ok(String::from_utf8_lossy(&answer.body).into_owned())
     }
 
@@ -103,8 +106,9 @@ impl Calls {
         headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static(protocol.content_type()));
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let query = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-        let request = Request { method, path: path.to_owned(), query, headers, body, caller: self.caller.clone() };
-        let answer = self.services.answer(request).await;
+        let request =
+            Request { method, path: path.to_owned(), query, headers, body, file: None, caller: self.caller.clone() };
+        let answer = self.services.answer(request).await.in_memory(MAX_BODY).await;
         if answer.status.is_success() { Ok(answer) } else { Err(refusal(protocol, &answer)) }
     }
 }

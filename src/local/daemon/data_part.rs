@@ -26,7 +26,7 @@ pub enum DataPart {
 }
 
 impl DataPart {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::ApiGateway,
         Self::CloudControl,
         Self::CloudFormation,

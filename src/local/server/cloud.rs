@@ -123,11 +123,8 @@ impl Cloud {
         let targets =
             Arc::new(Targets { functions: lambda.clone(), logs: logs.clone(), others: vec![sqs.clone(), sns.clone()] });
         let events = Events::open(context, Arc::clone(&targets))?;
-        let receivers = Receivers {
-            functions: lambda.clone(),
-            others: vec![sqs.clone(), sns.clone()],
-            bus: events.clone(),
-        };
+        let receivers =
+            Receivers { functions: lambda.clone(), others: vec![sqs.clone(), sns.clone()], bus: events.clone() };
         let s3 = S3::open(context, receivers)?;
         let store: Weak<dyn ObjectStore> = Arc::downgrade(&s3) as _;
         lambda.set_store(store);
@@ -175,7 +172,18 @@ impl Cloud {
             Sts::open(context, iam.clone())?,
             Arc::new(Arc::new(tagging)),
         ];
-        Ok(Self { services, lambda, gateway, sqs, s3, console, records: cloudcontrol, cloudformation, roles: iam, authorizer })
+        Ok(Self {
+            services,
+            lambda,
+            gateway,
+            sqs,
+            s3,
+            console,
+            records: cloudcontrol,
+            cloudformation,
+            roles: iam,
+            authorizer,
+        })
     }
 
     /// All services, for the router.
@@ -269,7 +277,10 @@ mod tests {
                 let same = other.method == method && shape(other.path) == shape(path);
                 assert!(path == "/" || !same, "{service}: {name} is hidden by {}", other.name);
             }
-            assert!(["DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"].contains(&method) && path.starts_with('/'), "{name}");
+            assert!(
+                ["DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"].contains(&method) && path.starts_with('/'),
+                "{name}"
+            );
             assert!(body_limit > 0, "{name}");
         }
     }

@@ -105,7 +105,7 @@ async fn create_function(calls: &Calls, declared: &Declared<'_>) -> Result<Ident
     let name = text(properties, "FunctionName").unwrap_or_else(|| declared.name.to_owned());
     let mut input = without(properties, LATER);
     input["FunctionName"] = name.as_str().into();
-    input["Code"] = json!({ "ZipFile": STANDARD.encode(code(calls, properties).await?) });
+    input["Code"] = code(properties)?;
     if !properties["Tags"].is_null() {
         input["Tags"] = tags(properties).into();
     }
@@ -140,23 +140,14 @@ async fn create_function(calls: &Calls, declared: &Declared<'_>) -> Result<Ident
     Ok(single("FunctionName", name))
 }
 
-/// A function's archive: an object of S3, or one file with the text in the template, `index` with the runtime's ending.
+/// Where a function's code comes from: an object of S3, or one file with the text in the template, `index` with the runtime's ending.
 /// (Template reference, "AWS::Lambda::Function Code".)
-async fn code(calls: &Calls, properties: &Value) -> Result<Vec<u8>, ApiError> {
+fn code(properties: &Value) -> Result<Value, ApiError> {
     let code = &properties["Code"];
-    if let Some(source) = code["ZipFile"].as_str() {
-        let is_python = properties["Runtime"].as_str().is_some_and(|runtime| runtime.starts_with("python"));
-        return archive(if is_python { "index.py" } else { "index.js" }, source.as_bytes());
-    }
-    object(calls, &code["S3Bucket"], &code["S3Key"]).await
-}
-
-async fn object(calls: &Calls, bucket: &Value, key: &Value) -> Result<Vec<u8>, ApiError> {
-    let (Some(bucket), Some(key)) = (bucket.as_str(), key.as_str()) else {
-        return Err(invalid("Please provide a source for function code."));
-    };
-    let key: Vec<String> = key.split('/').map(segment).collect();
-    Ok(calls.get("s3", &format!("/{bucket}/{}", key.join("/"))).await?.to_vec())
+    let Some(source) = code["ZipFile"].as_str() else { return Ok(code.clone()) };
+    let is_python = properties["Runtime"].as_str().is_some_and(|runtime| runtime.starts_with("python"));
+    let archive = archive(if is_python { "index.py" } else { "index.js" }, source.as_bytes())?;
+    Ok(json!({ "ZipFile": STANDARD.encode(archive) }))
 }
 
 fn archive(name: &str, content: &[u8]) -> Result<Vec<u8>, ApiError> {
@@ -307,9 +298,7 @@ fn layer_path(arn: &str) -> String {
 async fn create_layer(calls: &Calls, declared: &Declared<'_>) -> Result<Identifier, ApiError> {
     let properties = declared.properties;
     let name = text(properties, "LayerName").unwrap_or_else(|| declared.name.to_owned());
-    let mut input = without(properties, &["LayerName", "Content"]);
-    let content = object(calls, &properties["Content"]["S3Bucket"], &properties["Content"]["S3Key"]).await?;
-    input["Content"] = json!({ "ZipFile": STANDARD.encode(content) });
+    let input = without(properties, &["LayerName"]);
     let path = format!("/2018-10-31/layers/{}/versions", segment(&name));
     let made = calls.rest("lambda", Method::POST, &path, Some(&input)).await?;
     Ok(single("LayerVersionArn", made["LayerVersionArn"].as_str().unwrap_or_default()))
