@@ -1,4 +1,6 @@
-//! AWS: the client that makes every call, and the providers that read and write each resource type.
+//! AWS: the client that makes every call, the providers that read and write each resource type, and CloudFormation's stacks.
 
+pub mod change_sets;
 pub mod client;
+pub mod cloudformation;
 pub mod providers;

@@ -12,6 +12,7 @@ use super::{list, result, target, timings};
 use crate::core::plan::Plan;
 use crate::core::stack::Secrets;
 use crate::core::words::Scope;
+use crate::deploy::deployment::NoPlan;
 use crate::deploy::execute::Outcome;
 use crate::deploy::removal::Removal;
 use crate::timings::{Round, Run};
@@ -57,6 +58,9 @@ impl Args {
         let name = session.identify().await?.stack.clone();
         let connected = Instant::now();
         let mut removal = Removal::plan(session).await?;
+        if let Some(formed) = removal.still_formed().await {
+            return Err(NoPlan::Unfinished(formed).into());
+        }
         let mut run = Run { begun, connected, rounds: Vec::new() };
         if self.yes
             && removal.is_there()

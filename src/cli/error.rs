@@ -45,6 +45,11 @@ impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for CommandError {
             Ok(NoPlan::NoLogRole(error)) => return Self::new(error.to_string()).hint(error.help(), error.command()),
             Ok(NoPlan::Unbuilt(error)) => error.into(),
             Ok(NoPlan::Unread(error)) => error.into(),
+            Ok(NoPlan::Unnamed(error)) => error.into(),
+            Ok(NoPlan::Unfinished(stack)) => {
+                let adopt = format!("wschat adopt {stack}");
+                return Self::new(NoPlan::Unfinished(stack).to_string()).hint("finish it", adopt);
+            }
             Ok(NoPlan::Unresolved(error)) => error.into(),
             Ok(NoPlan::Unpublished(error)) => error.into(),
             Ok(NoPlan::AndUnbuilt { why, build }) => {

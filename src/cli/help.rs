@@ -99,6 +99,21 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     (
+        "adopt",
+        &[
+            ("wschat adopt chat --dry-run", "what taking over the stack that SAM made would mean"),
+            ("wschat adopt chat --yes", "take it over"),
+            ("wschat adopt --resource Table=my-table", "a table that was made by hand"),
+        ],
+    ),
+    (
+        "eject",
+        &[
+            ("wschat eject chat --dry-run", "what CloudFormation would import"),
+            ("wschat eject chat --bucket my-code", "hand it over, with its code in this bucket"),
+        ],
+    ),
+    (
         "logs",
         &[
             ("wschat logs --local -f", "follow all functions on this machine"),

@@ -125,23 +125,33 @@ impl Args {
 
     /// Translates SAM's file.
     fn translate_sam(&self, ui: &Ui) -> Result<Vec<String>, CommandError> {
-        let source = self.folder.join(sam::FILE);
-        let text = fs::read_to_string(&source).map_err(|error| format!("cannot read {}: {error}", source.display()))?;
-        let (text, ignored) = sam::translated(&text).map_err(|why| format!("{}: {why}", source.display()))?;
-        let file = self.folder.join(config::FILE);
-        write_new(&file, &text).map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => CommandError::new(format!("{} exists already", file.display()))
-                .advice("delete it first, or add to it what is missing"),
-            _ => format!("cannot write {}: {error}", file.display()).into(),
-        })?;
+        let ignored = translate(&self.folder)?;
         if let Some(ignored) = ignored {
             ui.say(ignored);
         }
         if !ui.is_json() {
+            let [file, source] = [config::FILE, sam::FILE].map(|name| self.folder.join(name));
             ui.line(format_args!("{} is written; {} is not read any more.", file.display(), source.display()));
         }
         Ok(vec![config::FILE.to_owned()])
     }
+}
+
+/// Makes a `wschat.toml` of the `samconfig.toml` in a folder; gives a sentence on what has no counterpart.
+///
+/// # Errors
+/// When the one cannot be read, or the other exists or cannot be written.
+pub(super) fn translate(folder: &Path) -> Result<Option<String>, CommandError> {
+    let source = folder.join(sam::FILE);
+    let text = fs::read_to_string(&source).map_err(|error| format!("cannot read {}: {error}", source.display()))?;
+    let (text, ignored) = sam::translated(&text).map_err(|why| format!("{}: {why}", source.display()))?;
+    let file = folder.join(config::FILE);
+    write_new(&file, &text).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => CommandError::new(format!("{} exists already", file.display()))
+            .advice("delete it first, or add to it what is missing"),
+        _ => format!("cannot write {}: {error}", file.display()).into(),
+    })?;
+    Ok(ignored)
 }
 
 /// A file of a folder that is not hidden, if there is one.

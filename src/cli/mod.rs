@@ -12,6 +12,7 @@ use config::settings::{self, Effective, NoLine};
 use error::CommandError;
 use exit::{Ended, Exit};
 
+mod adopt;
 mod alias;
 mod all_stacks;
 mod chat;
@@ -24,6 +25,7 @@ mod desired;
 mod dev;
 mod doctor;
 mod down;
+mod eject;
 mod endpoint;
 mod env;
 mod error;
@@ -78,6 +80,8 @@ enum Verb {
     Connections(connections::Args),
     Open(open::Args),
     Down(down::Args),
+    Adopt(adopt::Args),
+    Eject(eject::Args),
     Config(config::show::Args),
     Env(env::Args),
     Local(local::Args),
@@ -100,6 +104,8 @@ impl Verb {
             Self::List(args) => args.json,
             Self::Logs(args) => args.json,
             Self::Down(args) => args.json,
+            Self::Adopt(args) => args.json,
+            Self::Eject(args) => args.json,
             Self::Chat(args) => args.json,
             Self::Smoke(args) => args.json,
             Self::Invoke(args) => args.json,
@@ -135,6 +141,8 @@ impl Verb {
             Self::List(args) => args.run(ui).await,
             Self::Logs(args) => args.run(ui).await,
             Self::Down(args) => args.run(ui).await,
+            Self::Adopt(args) => args.run(ui).await,
+            Self::Eject(args) => args.run(ui).await,
             Self::Chat(args) => args.run(ui).await,
             Self::Smoke(args) => args.run(ui).await,
             Self::Invoke(args) => args.run(ui).await,

@@ -2,7 +2,7 @@
 
 use super::error::CommandError;
 use super::exit::{Ended, Exit};
-use super::{project, target};
+use super::{adopt, project, target};
 use crate::core::plan;
 use crate::core::policy;
 use crate::package::Source;
@@ -21,6 +21,9 @@ pub struct Args {
     /// Print what the next `down` needs instead (no template needed)
     #[arg(long)]
     down: bool,
+    /// Print what `wschat adopt` needs to take over the CloudFormation stack of this name instead
+    #[arg(long, conflicts_with = "down")]
+    adopt: bool,
     /// Ask for fewer permissions: without iam:GetAccountAuthorizationDetails, which shows every policy of the account;
     /// roles are then read by their names, which takes more calls
     #[arg(long)]
@@ -31,7 +34,12 @@ pub struct Args {
 }
 
 impl Args {
-    pub(super) async fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
+    pub(super) async fn run(mut self, ui: &Ui) -> Result<Ended, CommandError> {
+        let roles = if self.least { policy::Roles::ByName } else { policy::Roles::Account };
+        if self.adopt {
+            let (aws, adoption) = adopt::prepare(&mut self.project, &self.target, ui).await?;
+            return print(&policy::to_adopt(&adoption.tagging(), &adoption.stack, aws.scope(), roles), ui);
+        }
         let project = match self.down {
             true => None,
             false => {
@@ -58,11 +66,14 @@ impl Args {
                 plan::diff(stack, &live, &options).map_err(|errors| CommandError::of_plan(&errors))?
             }
         };
-        let roles = if self.least { policy::Roles::ByName } else { policy::Roles::Account };
-        let policy = serde_json::to_value(policy::needed(&plan, stack.as_ref(), aws.scope(), roles, &objects))?;
-        if !ui.is_json() {
-            ui.line(serde_json::to_string_pretty(&policy)?);
-        }
-        Ok(Exit::Ok.with(Event::Policy { policy }))
+        print(&policy::needed(&plan, stack.as_ref(), aws.scope(), roles, &objects), ui)
     }
+}
+
+fn print(policy: &policy::Policy, ui: &Ui) -> Result<Ended, CommandError> {
+    let policy = serde_json::to_value(policy)?;
+    if !ui.is_json() {
+        ui.line(serde_json::to_string_pretty(&policy)?);
+    }
+    Ok(Exit::Ok.with(Event::Policy { policy }))
 }

@@ -9,6 +9,7 @@ use super::config::settings::FILE_OPTION;
 use super::config::{self, Config, Environment};
 use super::error::CommandError;
 use super::exit::Exit;
+use super::init;
 use super::local::{self, DATA_FOLDER, DataFolder, Reach, exposure, missed_port};
 use super::project;
 use crate::aws::client::{Aws, Target};
@@ -19,7 +20,7 @@ use crate::core::words::Scope;
 use crate::core::words::naming::check_stack;
 use crate::deploy::project::Project;
 use crate::deploy::session::Session;
-use crate::deploy::{lookups, read};
+use crate::deploy::{lookups, names};
 use crate::local::context::ACCOUNT;
 use crate::local::daemon::process::{self, RunningServer};
 use crate::local::lambda;
@@ -87,7 +88,7 @@ impl Flags for Deployed {
 }
 
 /// A stack's name as it is typed.
-fn stack_name(name: &str) -> Result<String, String> {
+pub(super) fn stack_name(name: &str) -> Result<String, String> {
     match check_stack(name) {
         Ok(()) => Ok(name.to_owned()),
         Err(problem) => Err(problem.help.unwrap_or(problem.what)),
@@ -226,6 +227,34 @@ impl Args {
             Err(why) => ui.say(format_args!("warning: {why}")),
         }
         Ok(())
+    }
+
+    /// Where the project's file is SAM's, writes one of wschat's beside it, which is read from now on, and says so.
+    ///
+    /// # Errors
+    /// What is wrong with the file, or why none could be written.
+    pub fn leave_sam(&mut self, ui: &Ui) -> Result<(), CommandError> {
+        let path = self.config()?.path().to_owned();
+        if path.file_name().is_none_or(|name| name != config::sam::FILE) {
+            return Ok(());
+        }
+        let folder = path.parent().unwrap_or_else(|| Path::new("")).to_owned();
+        init::translate(&folder)?;
+        let file = folder.join(config::FILE);
+        ui.say(format_args!("{} is made of {}, which is not read any more.", file.display(), path.display()));
+        self.file = Some(file);
+        self.read_again();
+        Ok(())
+    }
+
+    /// The bucket that SAM puts code into, if its file names one.
+    ///
+    /// # Errors
+    /// What is wrong with the project's file.
+    pub fn bucket_of_sam(&self) -> Result<Option<String>, CommandError> {
+        let path = self.config()?.path().with_file_name(config::sam::FILE);
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        Ok(config::sam::bucket(&text, self.place.environment.name.as_deref()))
     }
 
     /// The option for the environment, for commands without a target.
@@ -430,8 +459,15 @@ impl Args {
         if let Some(project) = project {
             project.look_up(session.aws()).await;
         }
-        let mut stack = project.map(|project| project::stack(project, scope, false, ui)).transpose()?;
-        let live = session.read(stack.as_ref().map_or_else(Search::default, read::search)).await?;
+        let stack = project.map(|project| project::stack(project, scope, false, ui)).transpose()?;
+        let (mut stack, live) = match (project, stack) {
+            (Some(project), Some(stack)) => {
+                let named = names::read(&mut session, project, stack).await;
+                let (stack, live) = named?;
+                (Some(stack), live)
+            }
+            _ => (None, session.read(Search::default()).await?),
+        };
         if let Some(stack) = &mut stack {
             lookups::of_live(session.aws(), stack, &live).await.map_err(|error| error.to_string())?;
             ui.hide(&stack.secrets);

@@ -20,6 +20,8 @@ use super::execute::{self, BuildError, Code, Outcome, StepEvent, Zip, Zips};
 use super::exports::{self, Unpublished};
 use super::fetch::fetch;
 use super::lookups::{self, Unresolved};
+use super::names::{self, Unnamed};
+use super::project::Project;
 use super::read::{self, ReadError};
 use super::session::{Session, Task};
 use crate::aws::client::{Aws, CallError};
@@ -71,6 +73,11 @@ pub enum NoPlan {
     #[error(transparent)]
     Unread(#[from] ReadError),
     #[error(transparent)]
+    Unnamed(Unnamed),
+    /// What is there belongs to this CloudFormation stack, too.
+    #[error("the CloudFormation stack \"{0}\" still has these resources, too: taking it over is not finished")]
+    Unfinished(String),
+    #[error(transparent)]
     Unbuilt(#[from] BuildError),
     /// The errors of planning, and the secrets in them.
     #[error("{}", .errors.iter().map(PlanError::to_string).collect::<Vec<_>>().join("\nerror: "))]
@@ -92,9 +99,22 @@ impl NoPlan {
         match self {
             Self::Impossible { secrets, .. } => Some(secrets),
             Self::AndUnbuilt { why, .. } => why.secrets(),
-            Self::Unread(_) | Self::Unbuilt(_) | Self::NoLogRole(_) | Self::Unresolved(_) | Self::Unpublished(_) => {
-                None
-            }
+            Self::Unread(_)
+            | Self::Unnamed(_)
+            | Self::Unfinished(_)
+            | Self::Unbuilt(_)
+            | Self::NoLogRole(_)
+            | Self::Unresolved(_)
+            | Self::Unpublished(_) => None,
+        }
+    }
+}
+
+impl From<Unnamed> for NoPlan {
+    fn from(error: Unnamed) -> Self {
+        match error {
+            Unnamed::Unread(error) => Self::Unread(error),
+            error => Self::Unnamed(error),
         }
     }
 }
@@ -151,13 +171,14 @@ impl Deployment {
     /// What keeps the plan from being made.
     pub async fn plan(
         session: Session,
+        project: &Project,
         stack: Stack,
         build: BuildRequest,
         options: DeployOptions,
     ) -> Result<Self, NoPlan> {
         let (building, code) = start(build);
         let built = code.clone();
-        Self::with_code(session, stack, code, Some(building), options).await.map_err(|why| {
+        Self::with_code(session, project, stack, code, Some(building), options).await.map_err(|why| {
             match (why, built.failure()) {
                 (why @ NoPlan::Unbuilt(_), _) | (why, None) => why,
                 (why, Some(build)) => NoPlan::AndUnbuilt { why: Box::new(why), build },
@@ -171,23 +192,27 @@ impl Deployment {
     /// What keeps the plan from being made.
     pub async fn plan_built(
         session: Session,
+        project: &Project,
         stack: Stack,
         zips: Zips,
         options: DeployOptions,
     ) -> Result<Self, NoPlan> {
-        Self::with_code(session, stack, Code::ready(zips), None, options).await
+        Self::with_code(session, project, stack, Code::ready(zips), None, options).await
     }
 
     async fn with_code(
         mut session: Session,
+        project: &Project,
         stack: Stack,
         code: Code,
         building: Option<Task<()>>,
         options: DeployOptions,
     ) -> Result<Self, NoPlan> {
         let aws = Arc::clone(session.aws());
-        let settings = async { Ok(account::read(&aws, &stack).await) };
-        let (live, account) = tokio::try_join!(session.read(read::search(&stack)), settings)?;
+        let settings = async { Ok::<_, Unnamed>(account::read(&aws, &stack).await) };
+        let ((named, live), account) =
+            tokio::try_join!(names::read(&mut session, project, stack.clone()), settings)?;
+        let stack = named;
         let (account, account_unread) = match account {
             Ok(account) => (account, None),
             Err(error) => (None, Some(error)),
@@ -211,6 +236,11 @@ impl Deployment {
             carried_out: Vec::new(),
         };
         deployment.make_plan(wait).await?;
+        if !deployment.plan.is_empty()
+            && let Some(stack) = read::still_formed(&aws, &deployment.live).await
+        {
+            return Err(NoPlan::Unfinished(stack));
+        }
         account::check(&deployment.plan, account.as_ref(), &aws.scope().region)?;
         Ok(deployment)
     }
@@ -395,6 +425,15 @@ fn end(plan: &Plan, outcome: &Outcome) -> RoundEnd {
 /// Whether the last rounds all had the same plan: what one of them makes, the next one does not see.
 fn repeats_plan(plans: &[String]) -> bool {
     plans.len() >= SAME_PLANS && plans[plans.len() - SAME_PLANS..].windows(2).all(|two| two[0] == two[1])
+}
+
+/// Builds code, and waits for it.
+///
+/// # Errors
+/// Why there is none.
+pub async fn build(request: BuildRequest) -> Result<Arc<Zips>, BuildError> {
+    let (_building, code) = start(request);
+    code.all().await
 }
 
 /// Builds code; it is given up when the task is dropped.

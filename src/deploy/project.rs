@@ -14,7 +14,7 @@ use super::assembly::{Assembly, AssemblyStack};
 use super::lookups;
 use crate::aws::client::Aws;
 use crate::core::lint;
-use crate::core::stack::{self, Lookups, Secrets, Stack};
+use crate::core::stack::{self, Lookups, Names, Secrets, Stack};
 use crate::core::template::{self, Parameter, Template};
 use crate::core::types::S3Object;
 use crate::core::types::tags::Tags;
@@ -55,7 +55,7 @@ impl Project {
         Ok(Self::new(path, text, parameters))
     }
 
-    fn new(path: PathBuf, text: Vec<u8>, parameters: BTreeMap<String, String>) -> Self {
+    pub(super) fn new(path: PathBuf, text: Vec<u8>, parameters: BTreeMap<String, String>) -> Self {
         let mut template = template::parse(&text);
         if let Ok(template) = &mut template {
             read_files(&path, template);
@@ -87,6 +87,27 @@ impl Project {
         Ok(survey)
     }
 
+    /// The template as CloudFormation takes it: SAM's resources are expanded, and the code of the resources with these logical ids is at
+    /// these places in S3 (bucket, key).
+    ///
+    /// # Errors
+    /// What keeps it from being read as a template.
+    pub fn for_cloudformation(
+        &self,
+        scope: &Scope,
+        code: &BTreeMap<String, (String, String)>,
+    ) -> Result<Template, Vec<Problem>> {
+        let (partition, region) = (scope.partition.as_str(), scope.region.as_str());
+        let context = template::expand::Context { partition, region, parameters: &self.parameters };
+        Ok(template::expand::expand(self.template.clone()?.with_uploaded(code), context))
+    }
+
+    /// The values that were given to the template's parameters; others have their defaults.
+    pub fn given_parameters(&self) -> BTreeMap<String, String> {
+        let given = self.parameters().filter_map(|(name, _)| Some((name.to_owned(), self.parameters.get(name)?.clone())));
+        given.collect()
+    }
+
     /// Looks up what the template needs from outside of it, in the account that `aws` calls. What is not there is a problem of
     /// the template's: `stack` has it.
     pub async fn look_up(&self, aws: &Aws) {
@@ -106,6 +127,11 @@ impl Project {
             });
             self.lookups.write().unwrap_or_else(PoisonError::into_inner).extend(found);
         }
+    }
+
+    /// Takes these names of resources, which are in AWS, for those that the template does not name.
+    pub fn set_names(&self, names: Names) {
+        self.lookups.write().unwrap_or_else(PoisonError::into_inner).set_names(names);
     }
 
     /// The same project as one of a CDK app, whose template is that of `stack`.

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use futures_util::future::{BoxFuture, join_all, try_join_all};
 
 use crate::aws::client::{Aws, AwsCall};
+use crate::aws::cloudformation;
 use crate::aws::providers::{Discovery, PROVIDERS, Provider, ResourceError, Search, cloud_control, provider};
 use crate::core::stack::Stack;
 use crate::core::types::cloud_control::record as cloud_control_record;
@@ -135,6 +136,21 @@ async fn cloudformation_stack(aws: &Aws, physical_id: &str) -> Option<String> {
         aws.cloudformation.describe_stack_resources().physical_resource_id(physical_id).send()
     });
     answer.await.ok()?.stack_resources.unwrap_or_default().into_iter().find_map(|resource| resource.stack_name)
+}
+
+/// The CloudFormation stack that still has resources of the stack in `live`: taking it over is not finished. Who may not ask does
+/// without the answer.
+pub async fn still_formed(aws: &Aws, live: &[Live]) -> Option<String> {
+    let ours = live.iter().filter(|one| one.owner == Owner::Stack);
+    let formed_by: BTreeSet<&String> = ours.filter_map(|one| one.attributes.get(tags::FORMED_BY)).collect();
+    for id in formed_by {
+        if let Ok(Some(stack)) = cloudformation::stack(aws, id).await
+            && !stack.is_deleted()
+        {
+            return Some(stack.name);
+        }
+    }
+    None
 }
 
 fn read_below<'a>(

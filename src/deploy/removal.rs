@@ -49,6 +49,11 @@ impl Removal {
         self.session.aws()
     }
 
+    /// The CloudFormation stack that has the resources, too: taking it over is not finished.
+    pub async fn still_formed(&self) -> Option<String> {
+        if self.plan.is_empty() { None } else { read::still_formed(self.session.aws(), &self.live).await }
+    }
+
     /// Whether anything is the stack's.
     pub fn is_there(&self) -> bool {
         self.live.iter().any(|one| one.owner == Owner::Stack)

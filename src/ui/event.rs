@@ -88,6 +88,8 @@ pub enum Event {
     Validate(Validation),
     /// The answer of `status`.
     Status(Status),
+    /// The end of `adopt`.
+    Adopt(Adopted),
     /// The answer of `list`.
     List(List),
     /// Something that a function of the stack logged, or an error that a client got: of `logs`.
@@ -188,6 +190,21 @@ pub enum Event {
     },
     /// The end of every command that could not do its work.
     Failure(Failure),
+}
+
+/// What is taken over, or would be.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+pub struct Adopted {
+    pub stack: String,
+    pub account: String,
+    pub region: String,
+    /// Whether the stack is wschat's now.
+    pub done: bool,
+    /// The physical ids of its resources, by logical id.
+    pub resources: BTreeMap<String, String>,
+    /// Where clients connect.
+    pub uris: Vec<String>,
 }
 
 /// What went over a WebSocket connection.

@@ -6,6 +6,7 @@
 mod common;
 
 mod account;
+mod adopt;
 mod authorizer;
 mod bucket;
 mod chat;
@@ -14,6 +15,7 @@ mod cloudformation;
 mod conditions;
 mod domains;
 mod drift;
+mod eject;
 mod events;
 mod faults;
 mod hints;

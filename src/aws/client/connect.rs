@@ -1,7 +1,7 @@
 //! The AWS clients, and the identity that they call as.
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use aws_config::profile::ProfileFileCredentialsProvider;
@@ -23,6 +23,7 @@ use super::pace::Pace;
 use super::propagation::Propagation;
 use super::settings::Settings;
 use super::target::{ConnectError, Target};
+use crate::core::types::tags::{Claims, Tags};
 use crate::core::words::Scope;
 
 /// How much may travel ahead at once, in KiB: bodies lie in memory until they are answered.
@@ -33,6 +34,8 @@ pub struct Aws {
     /// Without account and partition, which are unknown until STS has answered.
     anonymous: Scope,
     identity: SetOnce<Identity>,
+    /// What this run is about to take over.
+    claims: RwLock<Arc<Claims>>,
     pub sts: aws_sdk_sts::Client,
     /// The source of credentials and endpoints; `None` for the local cloud.
     settings: Option<Settings>,
@@ -85,6 +88,7 @@ impl Aws {
             network,
             anonymous: Scope { stack: stack.to_owned(), account: String::new(), region, partition: "aws".to_owned() },
             identity: SetOnce::new(),
+            claims: RwLock::default(),
             sts: aws_sdk_sts::Client::new(&config),
             apigateway: aws_sdk_apigatewayv2::Client::new(&config),
             cloudcontrol: aws_sdk_cloudcontrol::Client::new(&config),
@@ -129,6 +133,21 @@ impl Aws {
     /// The stack and its location. The account is empty until `identify` has returned.
     pub fn scope(&self) -> &Scope {
         self.identity.get().map_or(&self.anonymous, |identity| &identity.scope)
+    }
+
+    /// Reads these resources as the stack's from now on: a run takes them over. With none, what is read is what AWS has.
+    pub fn claim(&self, claims: Claims) {
+        *self.claims.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(claims);
+    }
+
+    /// What this run is about to take over.
+    pub fn claims(&self) -> Arc<Claims> {
+        Arc::clone(&self.claims.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The tags of a resource; with the stack's, where this run is about to take it over.
+    pub fn claimed(&self, type_name: &str, physical_id: &str, tags: Tags) -> Tags {
+        self.claims().tags(self.scope(), type_name, physical_id, tags)
     }
 
     /// Whether the endpoint enforces AWS's quotas: a local cloud without conditions does not.
@@ -182,11 +201,11 @@ impl Aws {
 
     /// The requests sent so far.
     pub fn records(&self) -> Vec<Record> {
-        self.records.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.records.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn record(&self, record: Record) {
-        self.records.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(record);
+        self.records.lock().unwrap_or_else(PoisonError::into_inner).push(record);
     }
 }
 

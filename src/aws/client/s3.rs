@@ -1,4 +1,4 @@
-//! Reads objects of S3: the one call that wschat makes there, so it is signed here and needs no SDK of its own.
+//! Reads and writes single objects of S3: few calls, so they are signed here and need no SDK of its own.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html>
 
@@ -15,6 +15,7 @@ use aws_sigv4::sign::v4;
 use aws_smithy_runtime_api::client::http::HttpConnector;
 use aws_smithy_runtime_api::client::identity::Identity;
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_types::body::SdkBody;
 use aws_types::service_config::ServiceConfigKey;
 use bytes::{Bytes, BytesMut};
 use http::Uri;
@@ -32,6 +33,9 @@ const LONGEST: usize = 250 << 20;
 
 /// How long S3 may keep silent.
 const SILENCE: Duration = Duration::from_secs(30);
+
+/// The slowest upload that is waited for, in bytes a second.
+const SLOWEST: u64 = 50_000;
 
 /// How often a request is sent that S3 could not answer, or that did not reach it.
 const ATTEMPTS: u32 = 4;
@@ -53,6 +57,16 @@ pub struct S3 {
     /// An endpoint other than AWS's.
     endpoint: Option<String>,
     fips: bool,
+}
+
+/// A request for one object.
+struct Request<'a> {
+    method: &'static str,
+    url: &'a str,
+    region: &'a str,
+    /// The `ETag` of the object that need not be sent again.
+    etag: Option<&'a str>,
+    body: &'a Bytes,
 }
 
 /// What S3 answered to a request for an object.
@@ -122,7 +136,8 @@ impl S3 {
             attempts += 1;
             let last = attempts == ATTEMPTS;
             let url = self.url(object, &region, host.as_deref());
-            let answer = match self.send(&url, &region, etag).await {
+            let request = Request { method: "GET", url: &url, region: &region, etag, body: &Bytes::new() };
+            let answer = match self.send(request).await {
                 Ok(answer) => answer,
                 Err(why) if last => {
                     return Err(S3Error::new(why, "check the network, and the settings for proxies and endpoints"));
@@ -179,6 +194,56 @@ impl S3 {
         }
     }
 
+    /// Writes an object into a bucket of the stack's region, and gives its address.
+    ///
+    /// # Errors
+    /// Why it was not written, and what to do.
+    pub async fn put(&self, object: &S3Object, body: &Bytes) -> Result<String, S3Error> {
+        let help = format!("the caller needs s3:PutObject on arn:aws:s3:::{}/{}", object.bucket, object.key);
+        self.change("PUT", object, body).await.map_err(|why| S3Error::new(why, help))
+    }
+
+    /// Deletes an object of a bucket of the stack's region; one that is gone is no error.
+    ///
+    /// # Errors
+    /// Why it was not deleted, and what to do.
+    pub async fn delete(&self, object: &S3Object) -> Result<(), S3Error> {
+        let help = format!("the caller needs s3:DeleteObject on arn:aws:s3:::{}/{}", object.bucket, object.key);
+        self.change("DELETE", object, &Bytes::new()).await.map(drop).map_err(|why| S3Error::new(why, help))
+    }
+
+    /// Sends a request that may be sent again. (Both change one object, and to the same.)
+    async fn change(&self, method: &'static str, object: &S3Object, body: &Bytes) -> Result<String, String> {
+        let url = self.url(object, &self.region, None);
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let request = Request { method, url: &url, region: &self.region, etag: None, body };
+            let why = match self.send(request).await {
+                Ok(answer) if answer.status().is_success() => return Ok(url),
+                Ok(answer) => {
+                    let status = answer.status().as_u16();
+                    let text = read(answer, 64 << 10).await.ok().flatten().unwrap_or_default();
+                    let text = String::from_utf8_lossy(&text).into_owned();
+                    let tag = |name: &str| {
+                        let rest = text.split_once(&format!("<{name}>"))?.1;
+                        Some(rest.split_once('<')?.0.to_owned())
+                    };
+                    let why = said(&tag("Code").unwrap_or_else(|| format!("HTTP status {status}")), tag("Message"));
+                    if status < 500 && status != 429 {
+                        return Err(why);
+                    }
+                    why
+                }
+                Err(why) => why,
+            };
+            if attempts == ATTEMPTS {
+                return Err(why);
+            }
+            sleep(Duration::from_millis(200 << attempts)).await;
+        }
+    }
+
     /// Where an object is. AWS's certificates cover one label below S3's names, so a bucket with a dot is named in the path.
     fn url(&self, object: &S3Object, region: &str, host: Option<&str>) -> String {
         let key = utf8_percent_encode(&object.key, KEY);
@@ -203,8 +268,11 @@ impl S3 {
     }
 
     /// Sends one request, and waits for the beginning of its answer.
-    async fn send(&self, url: &str, region: &str, etag: Option<&str>) -> Result<HttpResponse, String> {
-        let mut request = HttpRequest::get(url).map_err(|error| error.to_string())?;
+    async fn send(&self, request: Request<'_>) -> Result<HttpResponse, String> {
+        let Request { method, url, region, etag, body } = request;
+        let mut request = HttpRequest::new(SdkBody::from(body.clone()));
+        request.set_uri(url.to_owned()).map_err(|error| error.to_string())?;
+        request.set_method(method).map_err(|error| error.to_string())?;
         if let Some(etag) = etag {
             request.headers_mut().insert("if-none-match", etag.to_owned());
         }
@@ -227,7 +295,7 @@ impl S3 {
             .map_err(|error| error.to_string())?
             .into();
         let instructions = {
-            let signable = SignableRequest::new("GET", url, request.headers().iter(), SignableBody::Bytes(b""));
+            let signable = SignableRequest::new(method, url, request.headers().iter(), SignableBody::Bytes(body));
             let signable = signable.map_err(|error| chain(&error))?;
             sign(signable, &params).map_err(|error| chain(&error))?.into_parts().0
         };
@@ -235,7 +303,8 @@ impl S3 {
             request.headers_mut().insert(name.to_owned(), value.to_owned());
         }
         let connector = self.network.connector(&uri);
-        let answer = timeout(SILENCE, connector.call(request)).await;
+        let silence = SILENCE + Duration::from_secs(body.len() as u64 / SLOWEST);
+        let answer = timeout(silence, connector.call(request)).await;
         answer.map_err(|_| format!("{url} does not answer"))?.map_err(|error| chain(&error))
     }
 }

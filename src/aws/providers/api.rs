@@ -251,8 +251,8 @@ pub(super) async fn set_tags(
 }
 
 fn live(aws: &Aws, api: sdk::Api) -> Live {
-    let tags: Tags = api.tags.unwrap_or_default().into_iter().collect();
     let id = api.api_id.unwrap_or_default();
+    let tags = aws.claimed(TYPE, &id, api.tags.unwrap_or_default().into_iter().collect());
     let props = Props {
         name: api.name.unwrap_or_default(),
         protocol_type: ProtocolType::WebSocket,
@@ -275,7 +275,7 @@ fn live(aws: &Aws, api: sdk::Api) -> Live {
         logical_id: tags.get(tags::LOGICAL_ID).cloned(),
         owner: tags::owner(&tags, aws.scope()),
         deletion_policy: tags::deletion_policy(&tags),
-        attributes: created(id.clone(), api.api_endpoint).attributes.into_iter().chain(tags::records(&tags)).collect(),
+        attributes: created(id.clone(), api.api_endpoint).attributes.into_iter().chain(tags::carried(&tags)).collect(),
         ..Live::new(TYPE, id, to_value(&props))
     }
 }

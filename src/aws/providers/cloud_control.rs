@@ -96,12 +96,34 @@ pub async fn list(aws: &Aws, discovery: &Discovery) -> Result<Reading, Unread> {
     let early = recorded::early(aws, discovery);
     let ((found, requested), (others, also), early) = tokio::try_join!(by_identifiers, by_tags, early)?;
     let under_way = if requested.is_empty() { also } else { requested };
-    let found: Vec<Live> = found.into_iter().chain(others).flatten().collect();
+    let mut found: Vec<Live> = found.into_iter().chain(others).flatten().collect();
+    found.extend(claimed(aws, &found).await?);
     let is_blind = discovery.wait().await.names.is_empty() && !aws.scope().stack.is_empty();
     let made = async { if is_blind { being_created(aws, &found, &under_way).await } else { Ok(Vec::new()) } };
     let (mut all, made) = tokio::try_join!(settled(aws, found.clone(), &under_way), made)?;
     all.extend(made);
     Ok(Reading { live: all, early, under_way })
+}
+
+/// What this run is about to take over and no name or tag has found, by the ids that it is known by.
+async fn claimed(aws: &Aws, found: &[Live]) -> Result<Vec<Live>, Unread> {
+    let claims = aws.claims();
+    let mut read = Vec::new();
+    for kind in claims.types().into_iter().filter_map(kind).filter(|kind| kind.is_tagged()) {
+        for id in claims.of(kind.schema.type_name) {
+            let is_it = |live: &Live| live.type_name == kind.schema.type_name && live.owner == Owner::Stack;
+            let called = |live: &Live| {
+                live.physical_id == id || ["Ref", IDENTIFIER].iter().any(|name| live.attributes.get(*name).is_some_and(|known| known == id))
+            };
+            if found.iter().chain(&read).any(|live| is_it(live) && called(live)) {
+                continue;
+            }
+            let one = Tagged { kind, arn: id.to_owned(), tags: Tags::new() };
+            let one = one.read(aws).await.map_err(|error| (kind.schema.type_name, error))?;
+            read.extend(one.filter(|live| live.owner == Owner::Stack));
+        }
+    }
+    Ok(read)
 }
 
 /// Whether a reading cannot do without the search by tags: it has no template, or that has such types.
@@ -342,6 +364,22 @@ impl Provider for CloudControlled {
         match self.is_tagged() {
             true => Ok(itself.provision(cx, desired).await?.into()),
             false => recorded::create(cx, itself, desired).await,
+        }
+    }
+
+    async fn release(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError> {
+        if !self.is_tagged() {
+            return recorded::forget(cx.aws, live).await;
+        }
+        let marks = live.marks();
+        if marks.is_empty() {
+            return Ok(());
+        }
+        let value = |attribute: Option<&str>| live.attributes.get(attribute.unwrap_or("Ref")).cloned();
+        match self.recorder_arn().and_then(|form| form.of(cx.aws.scope(), value)) {
+            // An update would lose what no reading gives back.
+            Some(arn) => recorded::set(cx.aws, &arn, Tags::new(), marks).await,
+            None => self.update(cx, &live.without_records(), &live.unmarked()).await,
         }
     }
 

@@ -125,8 +125,8 @@ async fn list(aws: &Aws) -> Result<Vec<Live>, CallError> {
 }
 
 fn live(aws: &Aws, domain: sdk::DomainName) -> Live {
-    let tags: Tags = domain.tags.unwrap_or_default().into_iter().collect();
     let name = domain.domain_name.unwrap_or_default();
+    let tags = aws.claimed(TYPE, &name, domain.tags.unwrap_or_default().into_iter().collect());
     let there = domain.domain_name_configurations.unwrap_or_default();
     let Created { physical_id, attributes } = created(&name, &there);
     let status = there.first().and_then(|one| one.domain_name_status.as_ref());

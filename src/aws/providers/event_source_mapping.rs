@@ -267,6 +267,7 @@ async fn tags_of(aws: &Aws, uuid: &str) -> Result<Option<Tags>, CallError> {
 
 fn described(aws: &Aws, one: sdk::EventSourceMappingConfiguration, all: Tags) -> Live {
     let id = uuid_of(&one);
+    let all = aws.claimed(TYPE, &id, all);
     let health = match one.state.as_deref() {
         Some("Deleting") => Health::Busy("DELETING".to_owned()),
         Some(state @ ("Creating" | "Enabling" | "Disabling" | "Updating")) => Health::Busy(state.to_owned()),

@@ -474,7 +474,7 @@ pub(super) async fn read(aws: &Aws, name: &str) -> Result<Option<Live>, Resource
     };
     let Some(configuration) = answer.configuration else { return Ok(None) };
     let image_uri = answer.code.and_then(|code| code.image_uri);
-    let tags: Tags = answer.tags.unwrap_or_default().into_iter().collect();
+    let tags = aws.claimed(TYPE, name, answer.tags.unwrap_or_default().into_iter().collect());
     let concurrency = answer.concurrency.and_then(|concurrency| concurrency.reserved_concurrent_executions);
     let health = health(&configuration);
     let mut props = properties(configuration, tags::settable(tags.clone()), concurrency);
@@ -486,7 +486,7 @@ pub(super) async fn read(aws: &Aws, name: &str) -> Result<Option<Live>, Resource
         logical_id: tags.get(tags::LOGICAL_ID).cloned(),
         owner: tags::owner(&tags, aws.scope()),
         deletion_policy: tags::deletion_policy(&tags),
-        attributes: created(aws.scope(), name).attributes.into_iter().chain(tags::records(&tags)).collect(),
+        attributes: created(aws.scope(), name).attributes.into_iter().chain(tags::carried(&tags)).collect(),
         ..Live::new(TYPE, name, to_value(&props)).health(health)
     }))
 }

@@ -165,6 +165,7 @@ async fn live(aws: &Aws, search: &Search, group: sdk::LogGroup) -> Result<Option
         Err(error) if error.is(Meaning::Denied) && !in_template && !likely => return Ok(None),
         Err(error) => return Err(error.into()),
     };
+    let tags = aws.claimed(TYPE, &name, tags);
     let owner = tags::owner(&tags, aws.scope());
     if owner != Owner::Stack && !in_template && (function.is_none() || owner != Owner::Other(tags::UNTAGGED.to_owned()))
     {
@@ -183,7 +184,7 @@ async fn live(aws: &Aws, search: &Search, group: sdk::LogGroup) -> Result<Option
         logical_id: tags.get(tags::LOGICAL_ID).cloned(),
         owner,
         deletion_policy: tags::deletion_policy(&tags),
-        attributes: created(aws.scope(), &name).attributes.into_iter().chain(tags::records(&tags)).collect(),
+        attributes: created(aws.scope(), &name).attributes.into_iter().chain(tags::carried(&tags)).collect(),
         ..Live::new(TYPE, &name, to_value(&props))
     }))
 }

@@ -177,8 +177,9 @@ async fn read(aws: &Aws, arn: &str, given: &BTreeSet<String>) -> Result<Option<L
     };
     let Some(policy) = policy else { return Ok(None) };
     let tags: Tags = policy.tags().iter().map(|tag| (tag.key.clone(), tag.value.clone())).collect();
-    let owner = tags::owner(&tags, aws.scope());
     let name = policy.policy_name.unwrap_or_default();
+    let tags = aws.claimed(TYPE, &name, tags);
+    let owner = tags::owner(&tags, aws.scope());
     let mut attributes = created(&name, arn, policy.policy_id).attributes;
     let (document, roles) = if owner == Owner::Stack {
         let version = policy.default_version_id.unwrap_or_default();

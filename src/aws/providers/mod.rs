@@ -25,7 +25,7 @@ pub mod limits;
 mod log_group;
 mod managed_policy;
 mod model;
-mod pages;
+pub(super) mod pages;
 mod permission;
 mod provisioning;
 mod recorded;
@@ -130,7 +130,7 @@ pub struct Context<'a> {
 }
 
 /// What to look for when a stack is read.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Search {
     /// Physical names that the template gives, by type: read even if others own them. Every type of the template is a key;
     /// without a template there is none.
@@ -257,6 +257,23 @@ pub trait Provider: Kind {
             "internal error: {} keeps no records (please report this)",
             self.type_name()
         )))
+    }
+
+    /// Takes off a resource what marks it as the stack's: its ownership tags and those that record others, or the marker in its
+    /// description. It stays as it is. One without such a mark is no error.
+    ///
+    /// # Errors
+    /// What AWS refused.
+    async fn release(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError> {
+        let unmarked = live.unmarked();
+        if unmarked.properties != live.properties {
+            self.update(cx, &live.without_records(), &unmarked).await?;
+        }
+        let records: Vec<String> = crate::core::types::tags::records(&live.attributes).map(|(key, _)| key).collect();
+        if self.keeps_records() && !records.is_empty() {
+            self.record(cx.aws, &live.physical_id, Tags::new(), records).await?;
+        }
+        Ok(())
     }
 
     /// Removes it and waits until it is gone; one that is gone already is no error.

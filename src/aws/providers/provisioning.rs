@@ -94,7 +94,25 @@ pub(super) async fn read(
     known_tags: Option<&Tags>,
 ) -> Result<Option<Live>, ResourceError> {
     let model = read_model(aws, kind, identifier).await?;
-    Ok(model.map(|model| live(aws.scope(), kind, identifier, &model, known_tags)))
+    Ok(model.map(|model| claimed(aws, live(aws.scope(), kind, identifier, &model, known_tags))))
+}
+
+/// The same resource; as the stack's, where this run is about to take it over.
+pub(super) fn claimed(aws: &Aws, mut live: Live) -> Live {
+    let none = String::new();
+    let called = ["Ref", IDENTIFIER].map(|name| live.attributes.get(name).unwrap_or(&none).clone());
+    for id in [live.physical_id.clone()].iter().chain(&called) {
+        let tags = aws.claimed(live.type_name, id, Tags::new());
+        if let Some(logical_id) = tags.get(tags::LOGICAL_ID).filter(|_| live.owner != Owner::Stack) {
+            live.owner = Owner::Stack;
+            live.logical_id = Some(logical_id.clone());
+            live.deletion_policy = tags::deletion_policy(&tags);
+            if let Some(known) = live.properties.get_mut(cloud_control::TAGS).and_then(Value::as_object_mut) {
+                known.extend(tags.into_iter().map(|(key, value)| (key, value.into())));
+            }
+        }
+    }
+    live
 }
 
 /// The properties of a resource as Cloud Control reads them; `None` where there is none.
@@ -143,7 +161,7 @@ pub(super) fn live(
         logical_id: tags.get(tags::LOGICAL_ID).cloned(),
         owner: tags::owner(&tags, scope),
         deletion_policy: tags::deletion_policy(&tags),
-        attributes: kind.attributes_of(model, identifier).into_iter().chain(tags::records(&tags)).collect(),
+        attributes: kind.attributes_of(model, identifier).into_iter().chain(tags::carried(&tags)).collect(),
         ..Live::new(kind.schema.type_name, name.unwrap_or(identifier), properties)
     }
 }

@@ -46,7 +46,8 @@ pub struct Early {
 /// Reads what the template names and what the search by tags says is recorded.
 pub(super) async fn early(aws: &Aws, discovery: &Discovery) -> Result<Early, Unread> {
     let wanted = async {
-        let wanted = wanted(discovery.wait().await, aws.scope());
+        let mut wanted = wanted(discovery.wait().await, aws.scope());
+        wanted.extend(claimed(aws));
         let models = models(aws, wanted.clone()).await?;
         Ok::<_, Unread>((wanted, models))
     };
@@ -89,6 +90,13 @@ fn wanted(search: &Search, scope: &Scope) -> BTreeSet<Identity> {
     let identified =
         search.identifiers.iter().flat_map(|(type_name, all)| all.iter().map(|one| (*type_name, one.clone())));
     named.chain(identified).collect()
+}
+
+/// What this run is about to take over of types that cannot be tagged.
+fn claimed(aws: &Aws) -> BTreeSet<Identity> {
+    let claims = aws.claims();
+    let kinds = claims.types().into_iter().filter_map(kind).filter(|kind| !kind.is_tagged());
+    kinds.flat_map(|kind| claims.of(kind.schema.type_name).map(|id| (kind.schema.type_name, id.to_owned()))).collect()
 }
 
 async fn models(aws: &Aws, wanted: BTreeSet<Identity>) -> Result<BTreeMap<Identity, Option<Value>>, Unread> {
@@ -192,7 +200,8 @@ pub(super) async fn list(
             && !kind.given_identifier(&model).is_some_and(|given| is_claimed(&(identity.0, given)))
         {
             let owner = Owner::Other(UNRECORDED.to_owned());
-            all.push(Live { owner, ..live(aws.scope(), kind, &identity.1, &model, None) });
+            let unrecorded = Live { owner, ..live(aws.scope(), kind, &identity.1, &model, None) };
+            all.push(super::provisioning::claimed(aws, unrecorded));
         }
     }
     Ok(all)
@@ -429,7 +438,7 @@ fn recorder(desired: &Desired) -> Result<&str, ResourceError> {
 static BUCKET: Mutex<()> = Mutex::const_new(());
 
 /// Sets and removes tags of the resource with an ARN, whatever its type.
-async fn set(aws: &Aws, arn: &str, set: Tags, removed: Vec<String>) -> Result<(), ResourceError> {
+pub(super) async fn set(aws: &Aws, arn: &str, set: Tags, removed: Vec<String>) -> Result<(), ResourceError> {
     if let Some((_, id)) = arn.split_once("::/apis/") {
         return Ok(api::set_tags(aws, id, arn, set, removed).await?);
     }

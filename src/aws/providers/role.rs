@@ -38,9 +38,10 @@ impl Provider for Role {
         };
         let search = discovery.wait().await;
         let reads = roles.iter().filter_map(|role| {
-            let tags = sdk_tags(role.tags());
+            let name = role.role_name.as_deref().unwrap_or_default();
+            let tags = aws.claimed(TYPE, name, sdk_tags(role.tags()));
             let owner = tags::owner(&tags, aws.scope());
-            let in_template = search.includes(TYPE, role.role_name.as_deref().unwrap_or_default());
+            let in_template = search.includes(TYPE, name);
             (owner == Owner::Stack || in_template).then(|| live(aws, search, role, tags, owner))
         });
         Ok(futures_util::future::try_join_all(reads).await?.into_iter().flatten().collect())
@@ -344,7 +345,7 @@ async fn one_by_name(aws: &Aws, search: &Search, name: &str, in_template: bool) 
         Err(error) if error.is(Meaning::Denied) && !in_template && !generated => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    let owner = tags::owner(&sdk_tags(role.tags()), aws.scope());
+    let owner = tags::owner(&aws.claimed(TYPE, name, sdk_tags(role.tags())), aws.scope());
     let policies = match (&owner, early) {
         (Owner::Stack, Some(early)) => early?,
         (Owner::Stack, None) => policies(aws, name, |_| true).await?,
@@ -362,7 +363,7 @@ fn as_read(
     policies: Policies,
     owner: Owner,
 ) -> Result<Live, ResourceError> {
-    let tags = sdk_tags(role.tags());
+    let tags = aws.claimed(TYPE, &role.role_name, sdk_tags(role.tags()));
     let detail = sdk::RoleDetail::builder()
         .role_name(role.role_name)
         .role_id(role.role_id)
@@ -443,6 +444,7 @@ fn properties(
 fn assemble(aws: &Aws, detail: &sdk::RoleDetail, tags: &Tags, owner: Owner, properties: &Props) -> Live {
     let name = detail.role_name.as_deref().unwrap_or_default();
     let mut attributes = created(aws.scope(), properties.path.as_deref(), name, detail.role_id.clone()).attributes;
+    attributes.extend(tags::carried(tags));
     for policy in detail.role_policy_list() {
         let document = policy.policy_document.clone().unwrap_or_default();
         attributes.insert(policy_attribute(policy.policy_name.as_deref().unwrap_or_default()), document);

@@ -124,12 +124,12 @@ async fn list(aws: &Aws, api: &str) -> Result<Vec<Live>, ResourceError> {
         Ok((page.items, page.next_token))
     })
     .await?;
-    Ok(items.into_iter().map(|stage| live(api, stage)).collect())
+    Ok(items.into_iter().map(|stage| live(aws, api, stage)).collect())
 }
 
-fn live(api: &str, stage: sdk::Stage) -> Live {
-    let tags: Tags = stage.tags.unwrap_or_default().into_iter().collect();
+fn live(aws: &Aws, api: &str, stage: sdk::Stage) -> Live {
     let name = stage.stage_name.unwrap_or_default();
+    let tags = aws.claimed(TYPE, &name, stage.tags.unwrap_or_default().into_iter().collect());
     let auto_deploy = stage.auto_deploy.unwrap_or(false);
     let props = Props {
         api_id: api.to_owned(),

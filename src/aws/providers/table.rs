@@ -285,6 +285,7 @@ async fn set_tags(aws: &Aws, arn: &str, set: Tags, removed: Vec<String>) -> Resu
 async fn read(aws: &Aws, name: &str) -> Result<Option<Live>, ResourceError> {
     let (table, tags, settings) = tokio::join!(read_table(aws, name), read_tags(aws, name), read_settings(aws, name));
     let (Some(table), Some(tags)) = (table?, tags?) else { return Ok(None) };
+    let tags = aws.claimed(TYPE, name, tags);
     let (time_to_live, recovery) = settings?;
     let status = table.table_status.clone();
     let props = properties(&table, time_to_live, recovery, tags::settable(tags.clone()));
@@ -300,7 +301,7 @@ async fn read(aws: &Aws, name: &str) -> Result<Option<Live>, ResourceError> {
         logical_id: tags.get(tags::LOGICAL_ID).cloned(),
         owner: tags::owner(&tags, aws.scope()),
         deletion_policy: tags::deletion_policy(&tags),
-        attributes: created.attributes.into_iter().chain(tags::records(&tags)).collect(),
+        attributes: created.attributes.into_iter().chain(tags::carried(&tags)).collect(),
         ..Live::new(TYPE, name, to_value(&props.canonical())).health(health)
     }))
 }

@@ -167,6 +167,24 @@ fn words(text: &str) -> Vec<String> {
     words
 }
 
+/// The bucket that an environment of a file names for SAM's uploads.
+pub fn bucket(text: &str, environment: Option<&str>) -> Option<String> {
+    fn find<'t, 'd>(table: &'t DeTable<'d>, name: &str) -> Option<&'t DeValue<'d>> {
+        table.iter().find(|(key, _)| key.get_ref().as_ref() == name).map(|(_, value)| value.get_ref())
+    }
+    fn below<'t, 'd>(table: &'t DeTable<'d>, name: &str) -> Option<&'t DeTable<'d>> {
+        if let DeValue::Table(found) = find(table, name)? { Some(found) } else { None }
+    }
+    let text = Text(text);
+    let document = text.document().ok()?;
+    let environment = below(document.get_ref(), environment.unwrap_or(DEFAULT))?;
+    // What a command says itself comes before what is said for all.
+    COMMANDS.iter().rev().find_map(|command| {
+        let parameters = below(below(environment, command)?, "parameters")?;
+        if let DeValue::String(bucket) = find(parameters, "s3_bucket")? { Some(bucket.to_string()) } else { None }
+    })
+}
+
 /// What is not used, with the reasons.
 fn sentence(ignored: &BTreeSet<String>) -> Option<String> {
     let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
@@ -256,6 +274,9 @@ signing_profiles = "x"
              counterpart here); capabilities (the plan shows which permissions widen)"
         );
         assert_eq!(parse("[default.deploy.parameters]\nstack_name = 3\n").unwrap_err().line, Some(2));
+        let with_bucket = SAM.replace("resolve_s3 = true", "s3_bucket = \"code\"");
+        assert_eq!(bucket(&with_bucket, None).as_deref(), Some("code"));
+        assert_eq!((bucket(&with_bucket, Some("prod")), bucket(SAM, None), bucket("", None)), (None, None, None));
     }
 
     #[test]

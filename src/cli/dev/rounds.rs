@@ -315,7 +315,10 @@ impl<'a> Rounds<'a> {
         if !self.is_sound || !has_news {
             return Ok(());
         }
-        let (Some(aws), Some(stack)) = (self.aws.clone(), self.stack.clone()) else { return Ok(()) };
+        let (Some(aws), Some(stack), Some(project)) = (self.aws.clone(), self.stack.clone(), self.project.clone())
+        else {
+            return Ok(());
+        };
         let zips = self.code.zips();
         let mut allowed = self.desired.options(When::Built);
         let mut deployment = loop {
@@ -323,7 +326,7 @@ impl<'a> Rounds<'a> {
                 self.shared.say_now("planning…");
             }
             let session = Session::begin(Arc::clone(&aws));
-            let planned = Deployment::plan_built(session, stack.clone(), zips.clone(), allowed.clone());
+            let planned = Deployment::plan_built(session, &project, stack.clone(), zips.clone(), allowed.clone());
             match unless_overtaken(&mut self.watch, later, stop, planned).await {
                 Err(broken) => {
                     // The plan is still to be made.

@@ -33,7 +33,7 @@ use sha2::{Digest, Sha256};
 
 pub use diff::{changes, parts};
 pub use former::secrets;
-pub use planner::{diff, in_use, teardown};
+pub use planner::{diff, in_use, outgrown, teardown};
 pub use replaced::{Replaced, replaced};
 pub use rollback::{Executed, Rollback, expected_live, rollback};
 

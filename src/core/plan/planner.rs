@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::order::{order, order_deletes};
 use super::{Action, Change, Plan, PlanError, PlanOptions, Step, changes};
-use crate::core::stack::{Resource, Stack};
+use crate::core::stack::{Names, Resource, Stack};
 use crate::core::types::{self, Desired, Health, Kind, Live, Owner, Part, Planning, ResourceView, StackView, tags};
 use crate::core::words::{DeletionPolicy, Token};
 
@@ -16,17 +16,7 @@ use crate::core::words::{DeletionPolicy, Token};
 /// # Errors
 /// What stands in the way; all of it.
 pub fn diff(stack: &Stack, live: &[Live], options: &PlanOptions) -> Result<Plan, Vec<PlanError>> {
-    let mut planner = Planner {
-        stack,
-        described: Described::new(stack),
-        live,
-        there: There::new(live),
-        options,
-        plan: Plan { steps: Vec::with_capacity(stack.resources.len()), ..Plan::default() },
-        taken: HashSet::new(),
-        replaced: BTreeSet::new(),
-        errors: Vec::new(),
-    };
+    let mut planner = Planner::new(stack, live, options);
     let mut step_of = BTreeMap::new();
     for resource in in_order(stack) {
         step_of.insert(resource.logical_id.clone(), planner.plan.steps.len());
@@ -41,6 +31,20 @@ pub fn diff(stack: &Stack, live: &[Live], options: &PlanOptions) -> Result<Plan,
     let mut plan = planner.plan;
     order(&mut plan, stack, &step_of);
     Ok(plan)
+}
+
+/// The resources that have names of AWS's side (`Lookups::name`) and cannot keep them: of what they are to be, something differs
+/// that cannot be changed in place, so that they get new names beside the old ones.
+pub fn outgrown(stack: &Stack, live: &[Live], names: &Names) -> Vec<(&'static str, String)> {
+    let options = PlanOptions::default();
+    let mut planner = Planner::new(stack, live, &options);
+    in_order(stack).into_iter().for_each(|resource| planner.plan_desired(resource));
+    let is_outgrown = |step: &&Step| {
+        step.action == Action::Replace
+            && step.changes.iter().any(|change| change.create_only)
+            && names.contains_key(&(step.type_name, step.name.clone()))
+    };
+    planner.plan.steps.iter().filter(is_outgrown).map(|step| (step.type_name, step.name.clone())).collect()
 }
 
 /// The plan that removes `live`.
@@ -141,11 +145,13 @@ impl<'a> There<'a> {
     /// Those that may be what is desired.
     fn like(&self, kind: &'static dyn Kind, desired: &Desired) -> Vec<usize> {
         let id = kind.known_id(desired);
-        let found = match &id {
-            Some(id) => self.by_id.get(&(kind.type_name(), id.as_str())),
-            None => self.by_properties.get(&(kind.type_name(), agreed(kind, &desired.properties))),
-        };
-        found.cloned().unwrap_or_default()
+        let by_id = id.as_ref().and_then(|id| self.by_id.get(&(kind.type_name(), id.as_str())));
+        // One that is known by its id alone is compared with no others.
+        let alike = id.is_none() || !kind.agrees_in().is_empty();
+        let alike = alike.then(|| self.by_properties.get(&(kind.type_name(), agreed(kind, &desired.properties))));
+        let mut found = by_id.cloned().unwrap_or_default();
+        found.extend(alike.flatten().into_iter().flatten().filter(|index| by_id.is_none_or(|ids| !ids.contains(index))));
+        found
     }
 }
 
@@ -173,6 +179,20 @@ struct Planner<'a> {
 }
 
 impl<'a> Planner<'a> {
+    fn new(stack: &'a Stack, live: &'a [Live], options: &'a PlanOptions) -> Self {
+        Self {
+            stack,
+            described: Described::new(stack),
+            live,
+            there: There::new(live),
+            options,
+            plan: Plan { steps: Vec::with_capacity(stack.resources.len()), ..Plan::default() },
+            taken: HashSet::new(),
+            replaced: BTreeSet::new(),
+            errors: Vec::new(),
+        }
+    }
+
     /// Plans one desired resource.
     fn plan_desired(&mut self, resource: &Resource) {
         let kind = resource.kind;

@@ -65,6 +65,23 @@ pub fn needed(plan: &Plan, stack: Option<&Stack>, scope: &Scope, roles: Roles, o
     Policy::from(permissions)
 }
 
+/// The policy with which a CloudFormation stack is taken over: `tagging` are the changes of tags, as a plan. A template that is too
+/// long for a request goes through a bucket, which is somebody's to name.
+pub fn to_adopt(tagging: &Plan, stack: &Stack, scope: &Scope, roles: Roles) -> Policy {
+    let mut policy = needed(tagging, Some(stack), scope, roles, &[]);
+    let mut permissions = Permissions::default();
+    let of_stack = [
+        ["DeleteStack", "DescribeStackEvents", "DescribeStacks", "GetStackPolicy"],
+        ["GetTemplate", "ListStackResources", "UpdateStack", "DescribeStackResources"],
+    ];
+    let arn = scope.arn("cloudformation", &format!("stack/{}/*", scope.stack));
+    permissions.allow("cloudformation", &of_stack.concat(), arn);
+    // It names an export, and no stack.
+    permissions.allow("cloudformation", &["ListImports"], "*");
+    policy.statement.extend(Policy::from(permissions).statement);
+    policy
+}
+
 impl From<Permissions> for Policy {
     /// Resources with the same actions share a statement: IAM limits a policy's size.
     fn from(permissions: Permissions) -> Self {

@@ -101,29 +101,47 @@ pub struct Missing {
 
 /// Values that were looked up, and those that are not there.
 #[derive(Clone, Default)]
-pub struct Lookups(BTreeMap<Lookup, Result<String, Missing>>);
+pub struct Lookups {
+    values: BTreeMap<Lookup, Result<String, Missing>>,
+    /// The names that resources of the stack have in AWS, by type and logical id, where the template gives none.
+    names: Names,
+}
+
+/// The physical names of resources, by type and logical id.
+pub type Names = BTreeMap<(&'static str, String), String>;
 
 impl fmt::Debug for Lookups {
     /// Without the values: some are secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.values.keys()).entries(self.names.keys()).finish()
     }
 }
 
 impl Lookups {
     /// Adds what came of a lookup.
     pub fn insert(&mut self, lookup: Lookup, found: Result<String, Missing>) {
-        self.0.insert(lookup, found);
+        self.values.insert(lookup, found);
     }
 
     /// Adds all of `others`.
     pub fn extend(&mut self, others: Self) {
-        self.0.extend(others.0);
+        self.values.extend(others.values);
+        self.names.extend(others.names);
+    }
+
+    /// Takes these names, and no others: what they name is there, and is called so whatever wschat would call it.
+    pub fn set_names(&mut self, names: Names) {
+        self.names = names;
+    }
+
+    /// The name that a resource has in AWS.
+    pub fn name(&self, type_name: &'static str, logical_id: &str) -> Option<&String> {
+        self.names.get(&(type_name, logical_id.to_owned()))
     }
 
     /// Says of exports that are not there what to do, where `help` knows it by their names.
     pub fn explain(&mut self, help: impl Fn(&str) -> Option<String>) {
-        for (lookup, found) in &mut self.0 {
+        for (lookup, found) in &mut self.values {
             if let (Lookup::Export { name }, Err(missing)) = (lookup, found)
                 && let Some(help) = help(name)
             {
@@ -134,7 +152,7 @@ impl Lookups {
 
     /// What came of a lookup; `None` where nobody has looked yet.
     pub fn get(&self, lookup: &Lookup) -> Option<&Result<String, Missing>> {
-        self.0.get(lookup)
+        self.values.get(lookup)
     }
 }
 

@@ -31,7 +31,7 @@ use crate::core::types::tags::Tags;
 use crate::core::types::{Kind, ResourceView, StackView};
 use crate::core::words::{DeletionPolicy, Path, Scope, Token};
 pub use build::{Build, Esbuild, Makefile};
-pub use lookups::{Lookup, Lookups};
+pub use lookups::{Lookup, Lookups, Names};
 pub use parameters::{looked_up, secrets};
 pub use resolve::{Survey, load, survey, survey_with};
 pub use secrets::{MASK, Secrets};

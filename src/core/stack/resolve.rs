@@ -580,6 +580,10 @@ impl<'a> Resolver<'a> {
                 // A name that is too long is reported with the other constraints.
                 given.as_str().map(|given| given.chars().take(naming.longest).collect())
             }
+            // What is there keeps its name, whoever gave it.
+            None if self.lookups.name(kind.type_name(), logical_id).is_some() => {
+                self.lookups.name(kind.type_name(), logical_id).cloned()
+            }
             None => {
                 let create_only = match self.settle(&Value::Object(evaluated.create_only.clone())) {
                     Value::Object(create_only) => create_only,

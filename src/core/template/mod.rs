@@ -14,6 +14,7 @@ pub mod locate;
 mod origins;
 mod parse;
 pub mod render;
+pub mod retain;
 mod syntax;
 mod tree;
 mod upload;

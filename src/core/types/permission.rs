@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::iam_permissions::{Permissions, Subject};
 use super::serving::{When, is_invoked};
 use super::{
-    Action, Attribute, Desired, Kind, Live, Names, Part, PlanView, PropertyError, StackView, StepEffects, StepView,
+    Action, Attribute, Desired, Doubled, Kind, Live, Names, Part, PlanView, Planning, PropertyError, StackView, StepEffects, StepView,
     Within, function, names, to_value,
 };
 use crate::core::words::{Problem, ProblemKind, Scope, Token, deserialize, shown};
@@ -133,6 +133,10 @@ impl Kind for Permission {
         Some(names::FOREIGN_PERMISSION)
     }
 
+    fn doubled(&self) -> Option<Doubled> {
+        Some(Doubled::Beside)
+    }
+
     fn attribute(&self, _: &Scope, _: Option<&str>, attribute: Option<&str>) -> Attribute {
         match attribute {
             None => Attribute::Minted,
@@ -149,9 +153,20 @@ impl Kind for Permission {
         statement_id(desired).ok()
     }
 
+    fn agrees_in(&self) -> &'static [&'static str] {
+        self.create_only()
+    }
+
+    /// A statement with another id than wschat gives may be CloudFormation's, of a stack that was taken over: what it says counts.
     fn is(&self, desired: &Desired, live: &Live) -> bool {
-        self.known_id(desired).is_some_and(|id| id == live.physical_id)
-            && self.parent_id(&desired.properties) == live.parent.as_deref()
+        let has_its_id = self.known_id(desired).is_some_and(|id| id == live.physical_id);
+        let says_the_same = live.logical_id.is_none() && desired.properties == live.properties;
+        (has_its_id || says_the_same) && self.parent_id(&desired.properties) == live.parent.as_deref()
+    }
+
+    fn choose(&self, desired: &Desired, fitting: &[&Live], _: &dyn Planning) -> usize {
+        let id = self.known_id(desired);
+        fitting.iter().position(|live| id.as_ref() == Some(&live.physical_id)).unwrap_or(0)
     }
 
     /// Permissions are told apart by the beginning of their logical id and by what they say.

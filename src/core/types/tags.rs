@@ -63,6 +63,39 @@ pub fn ownership(scope: &Scope, logical_id: &str, policy: DeletionPolicy) -> Tag
     .collect()
 }
 
+/// Resources that are read as if they carried the stack's tags, because they are about to: by type and physical id, the logical id
+/// and the deletion policy.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Claims(BTreeMap<(String, String), (String, DeletionPolicy)>);
+
+impl Claims {
+    /// Claims a resource.
+    pub fn add(&mut self, type_name: &str, physical_id: &str, logical_id: &str, policy: DeletionPolicy) {
+        self.0.insert((type_name.to_owned(), physical_id.to_owned()), (logical_id.to_owned(), policy));
+    }
+
+    /// The tags of a resource, with the stack's where it is claimed and has no owner among wschat's stacks.
+    pub fn tags(&self, scope: &Scope, type_name: &str, physical_id: &str, tags: Tags) -> Tags {
+        if self.0.is_empty() || tags.contains_key(STACK) {
+            return tags;
+        }
+        match self.0.get(&(type_name.to_owned(), physical_id.to_owned())) {
+            Some((logical_id, policy)) => tags.into_iter().chain(ownership(scope, logical_id, *policy)).collect(),
+            None => tags,
+        }
+    }
+
+    /// The physical ids that are claimed of a type.
+    pub fn of<'a>(&'a self, type_name: &'a str) -> impl Iterator<Item = &'a str> + 'a {
+        self.0.keys().filter(move |(of, _)| of == type_name).map(|(_, id)| id.as_str())
+    }
+
+    /// The types of what is claimed.
+    pub fn types(&self) -> std::collections::BTreeSet<&str> {
+        self.0.keys().map(|(type_name, _)| type_name.as_str()).collect()
+    }
+}
+
 /// How many tags a resource can have, of which wschat needs a few itself ("Tagging your AWS resources").
 const MAX_OF_PROJECT: usize = 40;
 
@@ -113,6 +146,15 @@ pub fn is_record(key: &str) -> bool {
 /// The tags that record other resources, and exports.
 pub fn records(tags: &Tags) -> impl Iterator<Item = (String, String)> + '_ {
     tags.iter().filter(|(key, _)| is_record(key)).map(|(key, value)| (key.clone(), value.clone()))
+}
+
+/// The tag that CloudFormation puts on what it makes, and that stays on it for ever: the id of the stack.
+pub const FORMED_BY: &str = "aws:cloudformation:stack-id";
+
+/// The tags that are no properties, and that a reading knows all the same: records, and who made the resource.
+pub fn carried(tags: &Tags) -> impl Iterator<Item = (String, String)> + '_ {
+    let formed_by = tags.get_key_value(FORMED_BY).map(|(key, value)| (key.clone(), value.clone()));
+    records(tags).chain(formed_by)
 }
 
 /// Whether the tag of this key records an export.

@@ -9,6 +9,7 @@ mod gateway;
 mod iam;
 mod lambda;
 mod logs;
+mod policies;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -64,7 +65,7 @@ pub struct Existing<'a> {
 
 /// All types that have calls of their own.
 fn types() -> impl Iterator<Item = &'static Type> {
-    dynamodb::TYPES.iter().chain(gateway::TYPES).chain(iam::TYPES).chain(lambda::TYPES).chain(logs::TYPES)
+    dynamodb::TYPES.iter().chain(gateway::TYPES).chain(iam::TYPES).chain(lambda::TYPES).chain(logs::TYPES).chain(policies::TYPES)
 }
 
 /// What is done with a type.

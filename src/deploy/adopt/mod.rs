@@ -1,0 +1,440 @@
+//! Takes resources over: those of a CloudFormation stack, or those that somebody made by hand.
+//!
+//! ```text
+//! Formed::read --> Adoption::compare --> release --> mark --> dissolve --> after
+//!   (reads)            (reads)        (UpdateStack)  (tags)  (DeleteStack)  (reads)
+//! ```
+//!
+//! There is no record of how far a run came: each step sees from AWS whether it is done. Until `dissolve`, CloudFormation has
+//! the stack as before, but for policies that keep its resources; from `mark` on, wschat has it, too. So at no moment a resource
+//! belongs to nobody.
+
+mod compare;
+mod obstacles;
+mod tag;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+
+use super::lookups::{self, Unresolved};
+use super::names::{self, Unnamed};
+use super::project::Project;
+use super::read::{self, ReadError};
+use crate::aws::client::{Aws, CallError, S3Error};
+use crate::aws::cloudformation::{
+    self, FormedResource, FormedStack, LONGEST_BODY, StackError, TemplateSource, UpdateAnswer,
+};
+use crate::aws::providers::{Discovery, ResourceError};
+use crate::core::plan::{self, Plan, PlanError, PlanOptions};
+use crate::core::stack::{Secrets, Stack};
+use crate::core::template::retain;
+use crate::core::types::{self, Live, Owner, S3Object};
+use crate::core::words::Problem;
+use compare::{Claimed, Comparison};
+pub use obstacles::Obstacle;
+pub use tag::Mark;
+
+/// How often, and after which pause, it is looked whether tags are found: AWS's index of tags lags behind by seconds.
+const LOOKS: usize = 20;
+const BETWEEN_LOOKS: Duration = Duration::from_secs(3);
+
+/// Types of CloudFormation that describe nothing in AWS.
+const IGNORED: &[&str] = &["AWS::CDK::Metadata"];
+
+/// What wschat has in the place of types of CloudFormation (`template::expand::same_as`).
+const SAME: &[(&str, &str)] = &[
+    ("AWS::IAM::RolePolicy", "AWS::IAM::Policy"),
+    ("AWS::SNS::TopicPolicy", "AWS::SNS::TopicInlinePolicy"),
+    ("AWS::SQS::QueuePolicy", "AWS::SQS::QueueInlinePolicy"),
+];
+
+fn is_ignored(type_name: &str) -> bool {
+    IGNORED.contains(&type_name)
+}
+
+fn type_here(type_name: &str) -> &str {
+    SAME.iter().find(|(theirs, _)| *theirs == type_name).map_or(type_name, |(_, ours)| ours)
+}
+
+/// A resource that was made by hand, and which of the template's it is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ByHand {
+    pub logical_id: String,
+    pub physical_id: String,
+}
+
+/// Why something could not be taken over.
+#[derive(Debug, thiserror::Error)]
+pub enum AdoptError {
+    #[error("cannot ask CloudFormation: {0}")]
+    Unasked(#[from] CallError),
+    #[error(transparent)]
+    Stack(#[from] StackError),
+    #[error(transparent)]
+    Unread(#[from] ReadError),
+    #[error(transparent)]
+    Unnamed(#[from] Unnamed),
+    #[error(transparent)]
+    Unresolved(#[from] Unresolved),
+    #[error("the template has no resource {0}")]
+    Undescribed(String),
+    #[error("{0} ({1}) carries no tags, and cannot be taken over by its id alone: take over what it belongs to")]
+    Untaggable(String, &'static str),
+    /// The plan of the template against what is live has errors.
+    #[error("{}", .0.iter().map(PlanError::to_string).collect::<Vec<_>>().join("\nerror: "))]
+    Impossible(Vec<PlanError>),
+    #[error("the stack's template, as CloudFormation gives it, cannot be read: {}", .0.first().map(|problem| problem.what.clone()).unwrap_or_default())]
+    Template(Vec<Problem>),
+    /// The template with its policies is too long for a request, and there is no bucket.
+    #[error("the stack's template has {0} bytes, and CloudFormation takes more than {LONGEST_BODY} from a bucket alone")]
+    NoBucket(usize),
+    #[error("the template could not be put into the bucket {bucket}: {error}")]
+    Bucket { bucket: String, error: S3Error },
+    #[error("CloudFormation has not taken over that these resources stay: {}", .0.join(", "))]
+    Unretained(Vec<String>),
+    #[error("{name} ({id}) could not be tagged: {error}")]
+    Unmarked { name: String, id: String, error: ResourceError },
+    /// AWS does not show these with the stack's tags.
+    #[error("these do not carry the stack's tags yet: {}", .0.join(", "))]
+    Untagged(Vec<String>),
+    /// AWS does not show these any more.
+    #[error("these are gone: {}", .0.join(", "))]
+    Gone(Vec<String>),
+}
+
+/// A CloudFormation stack, and what CloudFormation tells of it.
+#[derive(Debug, Clone)]
+pub struct Formed {
+    pub stack: FormedStack,
+    pub resources: Vec<FormedResource>,
+    /// Its template, with transforms applied.
+    pub processed: String,
+    /// What keeps it from being taken over.
+    pub obstacles: Vec<Obstacle>,
+}
+
+impl Formed {
+    /// Reads a stack by its name, when CloudFormation is not at work on it any more; `None` where there is none.
+    ///
+    /// # Errors
+    /// When CloudFormation cannot be asked, or does not come to an end.
+    pub async fn read(
+        aws: &Aws,
+        name: &str,
+        note: &(dyn Fn(String) + Send + Sync),
+    ) -> Result<Option<Self>, AdoptError> {
+        let Some(stack) = cloudformation::stack(aws, name).await? else { return Ok(None) };
+        // A change set that was never carried out is no end.
+        let stack = match stack.is_busy() && stack.status != "REVIEW_IN_PROGRESS" {
+            true => cloudformation::settled(aws, &stack.id, note).await?,
+            false => Some(stack),
+        };
+        let Some(stack) = stack else { return Ok(None) };
+        let exports = try_join_all(stack.exports.iter().map(|export| async move {
+            Ok::<_, CallError>((export.clone(), cloudformation::importers(aws, export).await?))
+        }));
+        let (resources, processed, policy, importers) = tokio::try_join!(
+            cloudformation::resources(aws, &stack.id),
+            cloudformation::template(aws, &stack.id, true),
+            cloudformation::stack_policy(aws, &stack.id),
+            exports
+        )?;
+        let resources: Vec<FormedResource> =
+            resources.into_iter().filter(|one| one.status != "DELETE_COMPLETE").collect();
+        let is_retained = retain::unretained(&processed).map_err(AdoptError::Template)?.is_empty();
+        let importers: BTreeMap<String, Vec<String>> = importers.into_iter().collect();
+        let obstacles = obstacles::find(&stack, &resources, policy.as_deref(), &importers, is_retained);
+        Ok(Some(Self { stack, resources, processed, obstacles }))
+    }
+
+    /// The values of the stack's parameters that may be read.
+    pub fn parameters(&self) -> BTreeMap<String, String> {
+        let shown = self.stack.parameters.iter().filter(|(_, value)| *value != "****");
+        shown.map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+
+    /// The stack's parameters whose values nobody may read (`NoEcho`).
+    pub fn hidden(&self) -> BTreeSet<String> {
+        self.stack.parameters.iter().filter(|(_, value)| *value == "****").map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Whether CloudFormation keeps all resources when the stack goes.
+    ///
+    /// # Errors
+    /// When its template cannot be read.
+    pub fn is_retained(&self) -> Result<bool, AdoptError> {
+        Ok(retain::unretained(&self.processed).map_err(AdoptError::Template)?.is_empty())
+    }
+
+    /// The logical ids of snapshots that do not have what CloudFormation has changed since they were taken: the stage serves something
+    /// else than the template describes.
+    fn stale(&self) -> Result<Vec<String>, AdoptError> {
+        // The times of a stack that an earlier run has changed say nothing any more.
+        if let Some(noted) = retain::notes(&self.processed).map_err(AdoptError::Template)? {
+            return Ok(noted);
+        }
+        let kind = |one: &FormedResource| types::kind(type_here(&one.type_name));
+        let frozen = self.resources.iter().filter(|one| kind(one).is_some_and(|kind| kind.is_frozen_by_deployments()));
+        let last = frozen.map(|one| one.since).max().unwrap_or(0);
+        let snapshots =
+            self.resources.iter().filter(|one| kind(one).is_some_and(|kind| kind.part() == types::Part::Snapshot));
+        Ok(snapshots.filter(|one| one.since < last).map(|one| one.logical_id.clone()).collect())
+    }
+}
+
+/// Resources that are about to be taken over, beside the template that describes them.
+#[derive(Debug)]
+pub struct Adoption {
+    aws: Arc<Aws>,
+    /// The CloudFormation stack that they are of; `None` for those that somebody made by hand.
+    formed: Option<Formed>,
+    claimed: Vec<Claimed>,
+    /// The template's stack with names of wschat's, and with those that its resources have.
+    derived: Stack,
+    pub stack: Stack,
+    pub secrets: Secrets,
+    comparison: Comparison,
+    live: Vec<Live>,
+}
+
+impl Adoption {
+    /// Reads what is to be taken over, and compares it with what `project` describes. Nothing is changed.
+    ///
+    /// # Errors
+    /// When AWS cannot be read, or the template has problems.
+    pub async fn compare(
+        aws: Arc<Aws>,
+        project: &Project,
+        stack: Stack,
+        formed: Option<Formed>,
+        by_hand: &[ByHand],
+    ) -> Result<Self, AdoptError> {
+        let claimed = match &formed {
+            Some(formed) => compare::claimed(&formed.resources),
+            None => compare::by_hand(&stack, by_hand)?,
+        };
+        project.set_names(compare::names(&stack, &claimed));
+        let tags = stack.tags.clone();
+        let named = project.stack(aws.scope()).map_err(|problems| AdoptError::Unnamed(Unnamed::Problems(problems)))?;
+        let derived = stack;
+        let mut stack = Stack { tags, ..named };
+        aws.claim(compare::claims(&stack, &claimed));
+        let mut live = read::read(&aws, &Discovery::from(read::search(&stack))).await?;
+        lookups::of_live(&aws, &mut stack, &live).await?;
+        let stale = formed.as_ref().map(Formed::stale).transpose()?.unwrap_or_default();
+        let is_stale = |id: &str| stale.iter().any(|stale| stale == id);
+        let mut comparison =
+            compare::compare(&stack, &mut live, &claimed, formed.is_some(), is_stale).map_err(AdoptError::Impossible)?;
+        if formed.is_none() {
+            let is_claimed = |one: &Live| {
+                claimed.iter().any(|of| of.type_name == one.type_name && of.physical_id == one.physical_id)
+            };
+            // All else is the stack's already, or nothing to this run.
+            live.retain(is_claimed);
+            comparison.plan.steps.retain(|step| step.live.as_ref().is_some_and(is_claimed));
+            if let Some(owner) = read::still_formed(&aws, &live).await {
+                comparison.obstacles.push(Obstacle::new(
+                    format!("these resources are of the CloudFormation stack {owner}"),
+                    format!("take all of it over: wschat adopt {owner}"),
+                ));
+            }
+        }
+        let secrets = plan::secrets(&stack, &live);
+        Ok(Self { aws, formed, claimed, derived, stack, secrets, comparison, live })
+    }
+
+    /// What makes the calls.
+    pub fn aws(&self) -> &Aws {
+        &self.aws
+    }
+
+    /// What is there of it.
+    pub fn live(&self) -> &[Live] {
+        &self.live
+    }
+
+    /// Whether `release` needs a bucket.
+    pub fn needs_bucket(&self) -> bool {
+        let Some(formed) = self.formed.as_ref().filter(|formed| !formed.is_retained().unwrap_or_default()) else {
+            return false;
+        };
+        retain::retained(&formed.processed, &[]).is_ok_and(|body| body.len() > LONGEST_BODY)
+    }
+
+    /// What the next `up` changes; nothing of it is done by taking over.
+    pub fn plan(&self) -> &Plan {
+        &self.comparison.plan
+    }
+
+    /// The changes of tags that taking over makes, as a plan: for the permissions that they need.
+    pub fn tagging(&self) -> Plan {
+        let marks = tag::marks(&self.comparison.plan, &self.comparison.snapshots);
+        let steps = marks.into_iter().map(|mark| {
+            let change = plan::Change { property: "Tags".to_owned(), old: None, new: None, create_only: false };
+            plan::Step {
+                changes: vec![change],
+                desired: Some(mark.desired),
+                ..plan::Step::on(&mark.live, plan::Action::Update)
+            }
+        });
+        Plan { steps: steps.collect(), ..Plan::default() }
+    }
+
+    /// What must not happen to what is taken over.
+    pub fn obstacles(&self) -> &[Obstacle] {
+        &self.comparison.obstacles
+    }
+
+    /// How many resources are taken over.
+    pub fn count(&self) -> usize {
+        self.claimed.len()
+    }
+
+    /// Lets CloudFormation keep all resources when the stack goes. `bucket` takes a template that is too long for a request.
+    ///
+    /// # Errors
+    /// What CloudFormation refused; a template without a bucket that it would need.
+    pub async fn release(
+        &self,
+        bucket: Option<&str>,
+        note: &(dyn Fn(String) + Send + Sync),
+    ) -> Result<(), AdoptError> {
+        let Some(formed) = self.formed.as_ref().filter(|formed| !formed.is_retained().unwrap_or_default()) else {
+            return Ok(());
+        };
+        let stale = formed.stale()?;
+        let stale: Vec<&str> = stale.iter().map(String::as_str).collect();
+        let body = retain::retained(&formed.processed, &stale).map_err(AdoptError::Template)?;
+        let uploaded = match body.len() > LONGEST_BODY {
+            true => Some(self.upload(&body, bucket).await?),
+            false => None,
+        };
+        let source = match &uploaded {
+            Some((_, url)) => TemplateSource::Url(url.clone()),
+            None => TemplateSource::Body(body),
+        };
+        let begun = cloudformation::update(&self.aws, &formed.stack, &source).await;
+        let ended = match begun {
+            Ok(UpdateAnswer::Begun) => cloudformation::settled(&self.aws, &formed.stack.id, note).await,
+            Ok(UpdateAnswer::NothingToDo) => Ok(Some(formed.stack.clone())),
+            Err(error) => Err(error.into()),
+        };
+        // CloudFormation has read it, or never will.
+        if let Some((object, _)) = &uploaded
+            && let Ok(s3) = self.aws.s3().await
+        {
+            let _ = s3.delete(object).await;
+        }
+        // What had nothing to do is as it was, and is looked at below.
+        let failed = |stack: &FormedStack| stack.status != "UPDATE_COMPLETE" && stack.status != formed.stack.status;
+        if let Some(stack) = ended?.filter(failed) {
+            let reasons = cloudformation::failures(&self.aws, &stack.id).await;
+            return Err(StackError::Ended { name: stack.name, status: stack.status, reasons }.into());
+        }
+        self.check_retained().await
+    }
+
+    /// Holds CloudFormation to it, by the template that it has now.
+    async fn check_retained(&self) -> Result<(), AdoptError> {
+        let Some(formed) = &self.formed else { return Ok(()) };
+        let now = cloudformation::template(&self.aws, &formed.stack.id, true).await?;
+        let going = retain::unretained(&now).map_err(AdoptError::Template)?;
+        if going.is_empty() { Ok(()) } else { Err(AdoptError::Unretained(going)) }
+    }
+
+    async fn upload(&self, body: &str, bucket: Option<&str>) -> Result<(S3Object, String), AdoptError> {
+        let bucket = bucket.ok_or(AdoptError::NoBucket(body.len()))?;
+        let key = format!("wschat/{}/retained.template.json", self.stack.scope.stack);
+        let object = S3Object { bucket: bucket.to_owned(), key, version: None };
+        let failed = |error| AdoptError::Bucket { bucket: bucket.to_owned(), error };
+        let url = self.aws.s3().await.map_err(failed)?.put(&object, &bytes::Bytes::copy_from_slice(body.as_bytes())).await.map_err(failed)?;
+        Ok((object, url))
+    }
+
+    /// Puts wschat's tags on everything, and reads whether they are there.
+    ///
+    /// # Errors
+    /// What was refused; what does not carry them then.
+    pub async fn mark(&self, told: &(dyn Fn(&Mark) + Send + Sync)) -> Result<(), AdoptError> {
+        let marks = tag::marks(&self.comparison.plan, &self.comparison.snapshots);
+        tag::apply(&self.aws, &marks, told).await?;
+        // From here on, the tags count; and later runs know the names by them alone.
+        self.aws.claim(types::tags::Claims::default());
+        let mut looks = 0;
+        loop {
+            let live = read::read(&self.aws, &Discovery::from(read::search(&self.derived))).await?;
+            let missing = self.not_among(&live);
+            looks += 1;
+            match missing.is_empty() {
+                true => return Ok(()),
+                false if looks == LOOKS => return Err(AdoptError::Untagged(missing)),
+                false => tokio::time::sleep(BETWEEN_LOOKS).await,
+            }
+        }
+    }
+
+    /// Takes wschat's tags off again: CloudFormation has the stack alone, as before.
+    ///
+    /// # Errors
+    /// What was refused.
+    pub async fn unmark(&self, told: &(dyn Fn(&Mark) + Send + Sync)) -> Result<(), AdoptError> {
+        let ours: Vec<Live> = self.live.iter().filter(|one| one.owner == Owner::Stack).cloned().collect();
+        tag::apply(&self.aws, &tag::unmarks(&ours), told).await
+    }
+
+    /// Deletes the CloudFormation stack, which keeps its resources, and reads whether they are all there.
+    ///
+    /// # Errors
+    /// What CloudFormation refused; what is gone.
+    pub async fn dissolve(&self, note: &(dyn Fn(String) + Send + Sync)) -> Result<(), AdoptError> {
+        if let Some(formed) = &self.formed {
+            // Once more: what is deleted now does not come back.
+            self.check_retained().await?;
+            cloudformation::delete(&self.aws, &formed.stack.id).await?;
+            if let Some(stack) = cloudformation::settled(&self.aws, &formed.stack.id, note).await? {
+                let reasons = cloudformation::failures(&self.aws, &stack.id).await;
+                return Err(StackError::Ended { name: stack.name, status: stack.status, reasons }.into());
+            }
+        }
+        let missing = self.not_among(&self.read().await?);
+        if missing.is_empty() { Ok(()) } else { Err(AdoptError::Gone(missing)) }
+    }
+
+    async fn read(&self) -> Result<Vec<Live>, AdoptError> {
+        Ok(read::read(&self.aws, &Discovery::from(read::search(&self.stack))).await?)
+    }
+
+    /// What was read of the stack before and is not among `now` as the stack's, in words.
+    fn not_among(&self, now: &[Live]) -> Vec<String> {
+        let is_there = |one: &&Live| {
+            now.iter().any(|other| {
+                (other.type_name, &other.physical_id, &other.parent) == (one.type_name, &one.physical_id, &one.parent)
+                    && other.owner == Owner::Stack
+            })
+        };
+        let before = self.live.iter().filter(|one| one.owner == Owner::Stack && !one.is_absent());
+        let missing = before.filter(|one| !is_there(one));
+        missing.map(|one| format!("{} ({})", one.physical_id, one.type_name)).collect()
+    }
+}
+
+/// What AWS has of a stack that carries wschat's tags, the plan of the project's template, without code, and what must not be shown of it.
+///
+/// # Errors
+/// When AWS cannot be read, or the template has problems.
+pub async fn after(aws: &Arc<Aws>, project: &Project) -> Result<(Vec<Live>, Plan, Secrets), AdoptError> {
+    let problems = |problems| AdoptError::Unnamed(Unnamed::Problems(problems));
+    let stack = project.stack(aws.scope()).map_err(problems)?;
+    let mut live = read::read(aws, &Discovery::from(read::search(&stack))).await?;
+    let mut named = names::settle(project, stack.clone(), &live)?;
+    if !names::is_read(&read::search(&stack), &read::search(&named), &live) {
+        live = read::read(aws, &Discovery::from(read::search(&named))).await?;
+    }
+    lookups::of_live(aws, &mut named, &live).await?;
+    let secrets = plan::secrets(&named, &live);
+    let plan = plan::diff(&named, &live, &PlanOptions::default()).map_err(AdoptError::Impossible)?;
+    Ok((live, plan, secrets))
+}

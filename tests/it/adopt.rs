@@ -1,0 +1,438 @@
+//! Stacks that CloudFormation made, and resources that somebody made by hand, are taken over.
+
+use std::fmt;
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use aws_sdk_cloudformation as cloudformation;
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde_json::{Value, json};
+
+use crate::common::call_name::Name;
+use crate::common::client::Client;
+use crate::common::inventory::{Inventory, same};
+use crate::common::pool::on_clouds;
+use crate::common::proxy::{Fault, FaultKind, When};
+use crate::common::template::{SWIFT, Template};
+use crate::common::{Cloud, STACK, eventually, sample};
+
+/// A function that answers, as SAM describes it: without the code.
+const TEMPLATE: &str = r#"
+Transform: AWS::Serverless-2016-10-31
+Parameters:
+  Greeting: { Type: String, Default: hello }
+Resources:
+  Rows:
+    Type: AWS::DynamoDB::Table
+    Properties:
+      BillingMode: PAY_PER_REQUEST
+      KeySchema: [{ AttributeName: id, KeyType: HASH }]
+      AttributeDefinitions: [{ AttributeName: id, AttributeType: S }]
+      Tags: [{ Key: team, Value: blue }]
+  Chat:
+    Type: AWS::ApiGatewayV2::Api
+    Properties:
+      Name: { Ref: AWS::StackName }
+      ProtocolType: WEBSOCKET
+      RouteSelectionExpression: $request.body.action
+  Talk:
+    Type: AWS::Serverless::Function
+    Properties:
+      Runtime: nodejs22.x
+      Handler: index.handler
+      Environment: { Variables: { greeting: { Ref: Greeting }, table: { Ref: Rows } } }
+      Policies:
+        - Statement:
+            - { Effect: Allow, Action: dynamodb:GetItem, Resource: { Fn::GetAtt: [Rows, Arn] } }
+  TalkLogs:
+    Type: AWS::Logs::LogGroup
+    Properties: { LogGroupName: { Fn::Sub: "/aws/lambda/${Talk}" }, RetentionInDays: 7 }
+  Integration:
+    Type: AWS::ApiGatewayV2::Integration
+    Properties:
+      ApiId: { Ref: Chat }
+      IntegrationType: AWS_PROXY
+      IntegrationUri:
+        Fn::Sub: "arn:aws:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${Talk.Arn}/invocations"
+  Route:
+    Type: AWS::ApiGatewayV2::Route
+    Properties:
+      ApiId: { Ref: Chat }
+      RouteKey: $default
+      RouteResponseSelectionExpression: $default
+      Target: { Fn::Sub: "integrations/${Integration}" }
+  Response:
+    Type: AWS::ApiGatewayV2::RouteResponse
+    Properties: { ApiId: { Ref: Chat }, RouteId: { Ref: Route }, RouteResponseKey: $default }
+  Permission:
+    Type: AWS::Lambda::Permission
+    Properties:
+      Action: lambda:InvokeFunction
+      FunctionName: { Ref: Talk }
+      Principal: apigateway.amazonaws.com
+      SourceArn: { Fn::Sub: "arn:aws:execute-api:${AWS::Region}:${AWS::AccountId}:${Chat}/*" }
+  Deployment:
+    Type: AWS::ApiGatewayV2::Deployment
+    DependsOn: [Route, Response]
+    Properties: { ApiId: { Ref: Chat } }
+  Stage:
+    Type: AWS::ApiGatewayV2::Stage
+    Properties: { ApiId: { Ref: Chat }, StageName: live, DeploymentId: { Ref: Deployment } }
+Outputs:
+  Uri: { Value: { Fn::Sub: "${Chat.ApiEndpoint}/${Stage}" } }
+"#;
+
+/// What the function says.
+fn code(word: &str) -> String {
+    format!("exports.handler = async (event) => ({{ statusCode: 200, body: `{word} ${{event.body}}` }});\n")
+}
+
+/// The template that the user has, and the code beside it.
+fn project(cloud: &Cloud, word: &str) -> Template {
+    let mut template = Template(serde_yaml::from_str(TEMPLATE).unwrap());
+    template.set("Talk.CodeUri", "talk".into());
+    template.save(cloud);
+    let folder = cloud.folder().join("talk");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("index.js"), code(word)).unwrap();
+    template
+}
+
+/// A stack of CloudFormation's with the same resources.
+async fn form(cloud: &Cloud, change: impl FnOnce(&mut Template)) -> cloudformation::types::Stack {
+    let mut template = Template(serde_yaml::from_str(TEMPLATE).unwrap());
+    template.set("Talk.InlineCode", code("old").into());
+    change(&mut template);
+    let client = cloudformation::Client::new(&cloud.sdk().await);
+    let parameter = cloudformation::types::Parameter::builder().parameter_key("Greeting").parameter_value("good day");
+    let capabilities = ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"].map(cloudformation::types::Capability::from);
+    client
+        .create_stack()
+        .stack_name(STACK)
+        .template_body(template.0.to_string())
+        .parameters(parameter.build())
+        .set_capabilities(Some(capabilities.to_vec()))
+        .send()
+        .await
+        .unwrap();
+    eventually("the stack is created", async || status(cloud).await.as_deref() == Some("CREATE_COMPLETE")).await;
+    client.describe_stacks().stack_name(STACK).send().await.unwrap().stacks.unwrap().remove(0)
+}
+
+/// The state of CloudFormation's stack; `None` where there is none.
+async fn status(cloud: &Cloud) -> Option<String> {
+    let client = cloudformation::Client::new(&cloud.sdk().await);
+    let answer = client.describe_stacks().stack_name(STACK).send().await.ok()?;
+    Some(answer.stacks?.first()?.stack_status.clone()?.as_str().to_owned())
+}
+
+/// The physical ids of CloudFormation's stack, by logical id.
+async fn ids(cloud: &Cloud) -> std::collections::BTreeMap<String, String> {
+    let client = cloudformation::Client::new(&cloud.sdk().await);
+    let answer = client.describe_stack_resources().stack_name(STACK).send().await.unwrap();
+    let resources = answer.stack_resources.unwrap().into_iter();
+    resources.map(|one| (one.logical_resource_id.unwrap(), one.physical_resource_id.unwrap())).collect()
+}
+
+fn now(future: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future);
+}
+
+/// A client that sends a message every few milliseconds, and hears each answer.
+struct Talker {
+    stop: Arc<AtomicBool>,
+    heard: Arc<AtomicUsize>,
+    talking: tokio::task::JoinHandle<Vec<String>>,
+}
+
+impl Talker {
+    async fn begin(uri: &str) -> Self {
+        let (stop, heard) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let mut client = Client::connect(uri).await;
+        let talking = tokio::spawn({
+            let (stop, heard) = (Arc::clone(&stop), Arc::clone(&heard));
+            async move {
+                let mut answers = Vec::new();
+                for number in 0.. {
+                    if stop.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    client.say(&format!("#{number}")).await;
+                    let answer = client.hear().await;
+                    assert!(answer.ends_with(&format!(" #{number}")), "{number} was answered: {answer}");
+                    answers.push(answer);
+                    heard.fetch_add(1, Ordering::Relaxed);
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                assert_eq!(client.leave().await, [""; 0]);
+                answers
+            }
+        });
+        Self { stop, heard, talking }
+    }
+
+    async fn goes_on(&self) {
+        let since = self.heard.load(Ordering::Relaxed);
+        eventually("the client is answered", async || self.heard.load(Ordering::Relaxed) > since + 2).await;
+    }
+
+    async fn end(self) -> Vec<String> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.talking.await.unwrap()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stack_is_taken_over_while_its_client_talks() {
+    let cloud = Cloud::start().go();
+    let stack = form(&cloud, |_| {}).await;
+    let uri = stack.outputs()[0].output_value().unwrap().to_owned();
+    let before = ids(&cloud).await;
+    let table = before["Rows"].clone();
+    let rows = aws_sdk_dynamodb::Client::new(&cloud.sdk().await);
+    rows.put_item().table_name(&table).item("id", AttributeValue::S("kept".to_owned())).send().await.unwrap();
+    let talker = Talker::begin(&uri).await;
+    talker.goes_on().await;
+
+    project(&cloud, "old");
+    let dry = cloud.wschat(&["adopt", STACK, "--local", "--dry-run"]).ok();
+    dry.changes_nothing();
+    assert!(dry.stderr.contains("They are as the template describes them"), "{}", dry.stderr);
+    let adopted = cloud.wschat(&["adopt", STACK, "--local", "--yes"]).ok();
+    assert_eq!(adopted.uri(), uri);
+    assert!(adopted.stderr.contains("nothing to change but code"), "{}", adopted.stderr);
+    assert_eq!(status(&cloud).await, None);
+    talker.goes_on().await;
+
+    // Only the zip differs: the same code in another archive.
+    let first = cloud.up();
+    assert_eq!(first.mutations(), ["lambda.UpdateFunctionCode"], "{}", first.stderr);
+    assert_eq!(first.uri(), uri);
+    cloud.up().changes_nothing();
+    let status = cloud.status().ok();
+    assert!(status.stdout.contains(&table) && status.stdout.contains("healthy"), "{}", status.stdout);
+
+    project(&cloud, "new");
+    assert_eq!(cloud.up().mutations(), ["lambda.UpdateFunctionCode"]);
+    talker.goes_on().await;
+    let answers = talker.end().await;
+    assert!(answers.first().unwrap().starts_with("old ") && answers.last().unwrap().starts_with("new "), "{answers:?}");
+    let kept = rows.get_item().table_name(&table).key("id", AttributeValue::S("kept".to_owned())).send().await.unwrap();
+    assert!(kept.item.is_some());
+    cloud.down();
+    same(&cloud.inventory().await, &Inventory::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_must_be_replaced_later_gets_a_name_of_its_own() {
+    let cloud = Cloud::start().go();
+    form(&cloud, |_| {}).await;
+    let before = ids(&cloud).await;
+    let mut template = project(&cloud, "old");
+    cloud.wschat(&["adopt", STACK, "--local", "--yes"]).ok();
+    cloud.up();
+    template.set("Rows.KeySchema", json!([{"AttributeName": "room", "KeyType": "HASH"}]));
+    template.set("Rows.AttributeDefinitions", json!([{"AttributeName": "room", "AttributeType": "S"}]));
+    template.save(&cloud);
+    let refused = cloud.wschat(&["up", "--local", "--yes"]).exits(1);
+    refused.changes_nothing();
+    assert!(refused.stderr.contains("--allow-data-loss Rows"), "{}", refused.stderr);
+    let run = cloud.wschat(&["up", "--local", "--yes", "--allow-data-loss", "Rows"]).ok();
+    assert_eq!((run.count("dynamodb.CreateTable"), run.count("dynamodb.DeleteTable")), (1, 1), "{}", run.stderr);
+    let status = cloud.status().ok().stdout;
+    assert!(!status.contains(&before["Rows"]) && status.contains(&before["Talk"]), "{status}");
+    cloud.up().changes_nothing();
+    cloud.down();
+    same(&cloud.inventory().await, &Inventory::new());
+}
+
+#[tokio::test]
+async fn what_cannot_be_taken_over_is_said_at_once_and_stays() {
+    let cloud = Cloud::start().go();
+    form(&cloud, |_| {}).await;
+    let client = cloudformation::Client::new(&cloud.sdk().await);
+    client.update_termination_protection().stack_name(STACK).enable_termination_protection(true).send().await.unwrap();
+    let whole = cloud.inventory().await;
+    project(&cloud, "old");
+    let refused = cloud.wschat(&["adopt", STACK, "--local", "--yes"]).exits(1);
+    refused.changes_nothing();
+    assert!(refused.stderr.contains("termination protection"), "{}", refused.stderr);
+    client.update_termination_protection().stack_name(STACK).enable_termination_protection(false).send().await.unwrap();
+
+    // A template that is not the one that is deployed: all that is wrong with it.
+    let mut template = project(&cloud, "old");
+    template.set("Rows.KeySchema", json!([{"AttributeName": "room", "KeyType": "HASH"}]));
+    template.set("Rows.AttributeDefinitions", json!([{"AttributeName": "room", "AttributeType": "S"}]));
+    template.0["Resources"]["More"] = json!({"Type": "AWS::Logs::LogGroup"});
+    template.save(&cloud);
+    let refused = cloud.wschat(&["adopt", STACK, "--local", "--yes"]).exits(1);
+    refused.changes_nothing();
+    for words in ["Rows (AWS::DynamoDB::Table) would be replaced", "More (AWS::Logs::LogGroup) is in the template, and not in"] {
+        assert!(refused.stderr.contains(words), "{}", refused.stderr);
+    }
+    same(&cloud.inventory().await, &whole);
+    let none = cloud.wschat(&["adopt", "other", "--local", "--yes"]).exits(3);
+    assert!(none.stderr.contains("there is no CloudFormation stack other"), "{}", none.stderr);
+}
+
+#[tokio::test]
+async fn what_differs_is_shown_and_left_for_the_next_up() {
+    let cloud = Cloud::start().go();
+    form(&cloud, |_| {}).await;
+    let mut template = project(&cloud, "old");
+    template.set("Talk.MemorySize", 256.into());
+    template.save(&cloud);
+    let run = cloud.wschat(&["adopt", STACK, "--local", "--yes"]).ok();
+    assert!(run.stderr.contains("The next `wschat up` makes these changes:"), "{}", run.stderr);
+    assert!(run.stderr.contains("MemorySize"), "{}", run.stderr);
+    assert_eq!(run.count("lambda.UpdateFunctionConfiguration"), 0, "{}", run.stderr);
+    // The parameters' values are those of the stack.
+    let file = fs::read_to_string(cloud.folder().join("wschat.toml")).unwrap();
+    assert!(file.contains("good day"), "{file}");
+    let up = cloud.up();
+    assert_eq!(up.count("lambda.UpdateFunctionConfiguration"), 1, "{}", up.stderr);
+    cloud.up().changes_nothing();
+}
+
+#[tokio::test]
+async fn a_half_adopted_stack_is_not_touched_and_can_be_given_back() {
+    let cloud = Cloud::start().go();
+    form(&cloud, |_| {}).await;
+    let mut template = project(&cloud, "old");
+    let whole = cloud.inventory().await;
+    let fault = Fault { when: When::Before, what: FaultKind::Kill, permanent: false };
+    let at = |operation: &str| Name {
+        service: "cloudformation".to_owned(),
+        operation: operation.to_owned(),
+        about: String::new(),
+        nth: 1,
+    };
+    let adopt: &[&str] = &["adopt", STACK, "--yes"];
+    let killed = cloud.through().fault(&at("DeleteStack"), &fault).run(adopt);
+    assert_eq!(killed.run.code, None, "{}", killed.run.stderr);
+    template.set("Talk.MemorySize", 256.into());
+    template.save(&cloud);
+    for command in ["up", "down"] {
+        let refused = cloud.wschat(&[command, "--local", "--yes"]).exits(1);
+        refused.changes_nothing();
+        assert!(refused.stderr.contains("taking it over is not finished"), "{}", refused.stderr);
+        assert!(refused.stderr.contains(&format!("wschat adopt {STACK}")), "{}", refused.stderr);
+    }
+    project(&cloud, "old");
+    cloud.wschat(&["adopt", STACK, "--local", "--undo"]).ok();
+    assert_eq!(status(&cloud).await.as_deref(), Some("UPDATE_COMPLETE"));
+    // But for the digest in the description of the deployment.
+    let described = |inventory: &Inventory| {
+        let kept = inventory.iter().filter(|(name, _)| !name.starts_with("API "));
+        kept.map(|(name, one)| (name.clone(), one.clone())).collect::<Inventory>()
+    };
+    same(&described(&cloud.inventory().await), &described(&whole));
+    cloud.wschat(&["adopt", STACK, "--local", "--yes"]).ok();
+    cloud.up();
+    cloud.up().changes_nothing();
+}
+
+#[tokio::test]
+async fn resources_made_by_hand_are_taken_over() {
+    let cloud = Cloud::start().go();
+    project(&cloud, "old");
+    let dynamodb = aws_sdk_dynamodb::Client::new(&cloud.sdk().await);
+    cloud.json_call(
+        "dynamodb",
+        "DynamoDB_20120810.CreateTable",
+        &json!({
+            "TableName": "by-hand",
+            "BillingMode": "PAY_PER_REQUEST",
+            "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+            "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
+        }),
+    );
+    eventually("the table is active", async || {
+        let table = dynamodb.describe_table().table_name("by-hand").send().await.unwrap().table.unwrap();
+        table.table_status.unwrap().as_str() == "ACTIVE"
+    })
+    .await;
+    dynamodb.put_item().table_name("by-hand").item("id", AttributeValue::S("kept".to_owned())).send().await.unwrap();
+    for (given, words) in [
+        ("Nothing=by-hand", "the template has no resource Nothing"),
+        ("Rows=missing", "Rows (AWS::DynamoDB::Table) is missing"),
+        ("Route=abc", "cannot be taken over by its id alone"),
+    ] {
+        let refused = cloud.wschat(&["adopt", "--resource", given, "--local", "--yes"]).exits(1);
+        refused.changes_nothing();
+        assert!(refused.stderr.contains(words), "{}", refused.stderr);
+    }
+    let run = cloud.wschat(&["adopt", "--resource", "Rows=by-hand", "--local", "--yes"]).ok();
+    assert_eq!(run.mutations(), ["dynamodb.TagResource"], "{}", run.stderr);
+    let up = cloud.up();
+    assert_eq!(up.count("dynamodb.CreateTable"), 0, "{}", up.stderr);
+    assert!(cloud.status().ok().stdout.contains("by-hand"));
+    cloud.up().changes_nothing();
+    let kept = dynamodb.get_item().table_name("by-hand").key("id", AttributeValue::S("kept".to_owned()));
+    assert!(kept.send().await.unwrap().item.is_some());
+    // What is another stack's stays there.
+    let other = cloud.wschat(&["adopt", "--resource", "Rows=by-hand", "--stack", "other", "--local", "--yes"]).exits(1);
+    assert!(other.stderr.contains(&format!("the wschat stack \"{STACK}\"")), "{}", other.stderr);
+    cloud.down();
+    same(&cloud.inventory().await, &Inventory::new());
+}
+
+/// Where a run is killed.
+struct Cut {
+    name: Name,
+    when: When,
+}
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "killed {:?} {}", self.when, self.name)
+    }
+}
+
+#[test]
+fn adopting_is_killed_at_every_call() {
+    let start = || {
+        let cloud = Cloud::start().conditions(SWIFT).go();
+        project(&cloud, "old");
+        now(async { drop(form(&cloud, |_| {}).await) });
+        cloud
+    };
+    const ADOPT: &[&str] = &["adopt", STACK, "--yes"];
+    let cloud = start();
+    let calls = cloud.through().run(ADOPT);
+    assert_eq!(calls.run.code, Some(0), "{}", calls.run.stderr);
+    let names = calls.names();
+    let whole = cloud.inventory_now();
+    let both = |name: Name| [When::Before, When::After].map(|when| Cut { name: name.clone(), when });
+    let cuts = sample::third("adopt points", names.into_iter().flat_map(both).collect());
+    on_clouds(3, start, &cuts, |cloud, Cut { name, when }| {
+        let fault = Fault { when: *when, what: FaultKind::Kill, permanent: false };
+        let killed = cloud.through().fault(name, &fault).run(ADOPT).run;
+        assert!(killed.code.is_none() || killed.code == Some(0), "{name}: {}", killed.stderr);
+        cloud.through().run(ADOPT).run.ok();
+        same(&cloud.inventory_now(), &whole);
+        let up = cloud.through().run(&["up", "--yes"]).run.ok();
+        assert!(up.mutations().iter().all(|call| call == "lambda.UpdateFunctionCode"), "{name}: {}", up.stderr);
+        cloud.through().run(&["down", "--yes"]).run.ok();
+        same(&cloud.inventory_now(), &Inventory::new());
+        now(async { drop(form(cloud, |_| {}).await) });
+    });
+}
+
+/// A value that nobody reads must be given again.
+#[tokio::test]
+async fn hidden_parameters_must_be_given() {
+    let cloud = Cloud::start().go();
+    let hide = |template: &mut Template| template.0["Parameters"]["Greeting"]["NoEcho"] = Value::from(true);
+    form(&cloud, hide).await;
+    let mut template = project(&cloud, "old");
+    hide(&mut template);
+    template.save(&cloud);
+    let refused = cloud.wschat(&["adopt", STACK, "--local", "--yes"]).exits(64);
+    refused.changes_nothing();
+    assert!(refused.stderr.contains("NoEcho") && refused.stderr.contains("--parameter Greeting=@FILE"), "{}", refused.stderr);
+    let run = cloud.wschat(&["adopt", STACK, "--local", "--yes", "--parameter", "Greeting=good day"]).ok();
+    assert!(run.stderr.contains("nothing to change but code"), "{}", run.stderr);
+}
