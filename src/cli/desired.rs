@@ -15,6 +15,8 @@ use crate::aws::client::{Aws, Meaning};
 use crate::core::stack::Stack;
 use crate::core::words::nearest;
 use crate::deploy::deployment::{BuildRequest, DeployOptions, Deployment, When};
+use crate::deploy::project::Project;
+use crate::deploy::session::Session;
 use crate::package;
 use crate::ui::Ui;
 
@@ -47,6 +49,20 @@ enum BuildWith {
     Zigbuild,
     /// cargo build for the musl target, linked statically
     Musl,
+}
+
+/// A stack that is about to be planned: its template is sound, and AWS is being read.
+pub struct Prepared {
+    pub session: Session,
+    pub project: Arc<Project>,
+    pub stack: Stack,
+    pub build: BuildRequest,
+    /// When the caller's identity was known.
+    pub connected: Instant,
+    /// The parameters whose values later runs are to have, too.
+    pub remembered: BTreeMap<String, String>,
+    /// How many warnings `validate` has.
+    warnings: JoinHandle<usize>,
 }
 
 /// A plan, before it is shown.
@@ -117,6 +133,25 @@ impl Args {
     /// # Errors
     /// What keeps the plan from being made.
     pub async fn plan(&self, options: DeployOptions, ui: &Ui) -> Result<PlannedDeployment, CommandError> {
+        let Prepared { session, project, stack, build, connected, remembered, warnings } = self.prepare(ui).await?;
+        let deployment = Deployment::plan(session, &project, stack, build, options).await.inspect_err(|error| {
+            if let Some(secrets) = error.secrets() {
+                ui.hide(secrets);
+            }
+        })?;
+        ui.hide(&deployment.secrets);
+        if let Some(error) = &deployment.account_unread {
+            let why = if error.is(Meaning::Denied) { "apigateway:GET on /account is denied" } else { &error.message };
+            ui.say(format_args!("Whether stages may log in this account could not be read: {why}"));
+        }
+        Ok(PlannedDeployment { deployment, connected, remembered, warnings })
+    }
+
+    /// Checks the template, finds out who calls, and says which stack that is about. What is to be planned is neither built nor read yet.
+    ///
+    /// # Errors
+    /// What is wrong with the template; nobody to call as.
+    pub async fn prepare(&self, ui: &Ui) -> Result<Prepared, CommandError> {
         let name = self.target.stack()?;
         self.project.synthesise()?;
         let project = Arc::new(self.project.read(self.target.named())?);
@@ -143,17 +178,7 @@ impl Args {
         self.note_foreign_layers(&stack, ui);
         let s3 = self.target.s3_reader(&code, session.aws(), ui).await?;
         let build = self.build(code, s3, ui);
-        let deployment = Deployment::plan(session, &project, stack, build, options).await.inspect_err(|error| {
-            if let Some(secrets) = error.secrets() {
-                ui.hide(secrets);
-            }
-        })?;
-        ui.hide(&deployment.secrets);
-        if let Some(error) = &deployment.account_unread {
-            let why = if error.is(Meaning::Denied) { "apigateway:GET on /account is denied" } else { &error.message };
-            ui.say(format_args!("Whether stages may log in this account could not be read: {why}"));
-        }
-        Ok(PlannedDeployment { deployment, connected, remembered, warnings })
+        Ok(Prepared { session, project, stack, build, connected, remembered, warnings })
     }
 
     /// What a plan may do and when it is made: `when`, unless that makes no difference here.

@@ -107,6 +107,13 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     (
+        "eject",
+        &[
+            ("wschat eject chat --dry-run", "what CloudFormation would import"),
+            ("wschat eject chat --bucket my-code", "hand it over, with its code in this bucket"),
+        ],
+    ),
+    (
         "logs",
         &[
             ("wschat logs --local -f", "follow all functions on this machine"),

@@ -25,6 +25,7 @@ mod desired;
 mod dev;
 mod doctor;
 mod down;
+mod eject;
 mod endpoint;
 mod env;
 mod error;
@@ -80,6 +81,7 @@ enum Verb {
     Open(open::Args),
     Down(down::Args),
     Adopt(adopt::Args),
+    Eject(eject::Args),
     Config(config::show::Args),
     Env(env::Args),
     Local(local::Args),
@@ -103,6 +105,7 @@ impl Verb {
             Self::Logs(args) => args.json,
             Self::Down(args) => args.json,
             Self::Adopt(args) => args.json,
+            Self::Eject(args) => args.json,
             Self::Chat(args) => args.json,
             Self::Smoke(args) => args.json,
             Self::Invoke(args) => args.json,
@@ -139,6 +142,7 @@ impl Verb {
             Self::Logs(args) => args.run(ui).await,
             Self::Down(args) => args.run(ui).await,
             Self::Adopt(args) => args.run(ui).await,
+            Self::Eject(args) => args.run(ui).await,
             Self::Chat(args) => args.run(ui).await,
             Self::Smoke(args) => args.run(ui).await,
             Self::Invoke(args) => args.run(ui).await,

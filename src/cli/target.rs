@@ -88,7 +88,7 @@ impl Flags for Deployed {
 }
 
 /// A stack's name as it is typed.
-fn stack_name(name: &str) -> Result<String, String> {
+pub(super) fn stack_name(name: &str) -> Result<String, String> {
     match check_stack(name) {
         Ok(()) => Ok(name.to_owned()),
         Err(problem) => Err(problem.help.unwrap_or(problem.what)),

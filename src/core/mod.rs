@@ -1,6 +1,7 @@
 //! Everything that can be worked out without I/O, without a clock and without AWS: from a template's text to a plan. Tested as
 //! tables, snapshots and properties. `.ci/walls` holds it to that.
 
+pub mod eject;
 pub mod events;
 pub mod iam;
 pub mod lint;

@@ -427,6 +427,15 @@ fn repeats_plan(plans: &[String]) -> bool {
     plans.len() >= SAME_PLANS && plans[plans.len() - SAME_PLANS..].windows(2).all(|two| two[0] == two[1])
 }
 
+/// Builds code, and waits for it.
+///
+/// # Errors
+/// Why there is none.
+pub async fn build(request: BuildRequest) -> Result<Arc<Zips>, BuildError> {
+    let (_building, code) = start(request);
+    code.all().await
+}
+
 /// Builds code; it is given up when the task is dropped.
 fn start(build: BuildRequest) -> (Task<()>, Code) {
     let (built, code) = Code::pending();

@@ -6,6 +6,7 @@ pub mod adopt;
 pub mod assembly;
 pub mod code;
 pub mod deployment;
+pub mod eject;
 pub mod execute;
 pub mod exports;
 pub mod fetch;

@@ -87,6 +87,27 @@ impl Project {
         Ok(survey)
     }
 
+    /// The template as CloudFormation takes it: SAM's resources are expanded, and the code of the resources with these logical ids is at
+    /// these places in S3 (bucket, key).
+    ///
+    /// # Errors
+    /// What keeps it from being read as a template.
+    pub fn for_cloudformation(
+        &self,
+        scope: &Scope,
+        code: &BTreeMap<String, (String, String)>,
+    ) -> Result<Template, Vec<Problem>> {
+        let (partition, region) = (scope.partition.as_str(), scope.region.as_str());
+        let context = template::expand::Context { partition, region, parameters: &self.parameters };
+        Ok(template::expand::expand(self.template.clone()?.with_uploaded(code), context))
+    }
+
+    /// The values that were given to the template's parameters; others have their defaults.
+    pub fn given_parameters(&self) -> BTreeMap<String, String> {
+        let given = self.parameters().filter_map(|(name, _)| Some((name.to_owned(), self.parameters.get(name)?.clone())));
+        given.collect()
+    }
+
     /// Looks up what the template needs from outside of it, in the account that `aws` calls. What is not there is a problem of
     /// the template's: `stack` has it.
     pub async fn look_up(&self, aws: &Aws) {

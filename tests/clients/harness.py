@@ -154,10 +154,12 @@ class Sam:
         assert done.returncode == expect, f"sam {' '.join(map(str, arguments))} ended with {done.returncode}\n{printed}"
         return printed
 
-    def deploy(self, stack: str, bucket: str, *arguments, expect: int = 0) -> str:
+    def deploy(self, stack: str, bucket: str, *arguments, template: str = "template.yaml", expect: int = 0) -> str:
+        """`sam deploy` as `--guided` configures it: code goes below the stack's name."""
         return self(
-            "deploy", "--template-file", "template.yaml", "--stack-name", stack, "--s3-bucket", bucket, "--region", REGION,
-            "--capabilities", "CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND", "--no-confirm-changeset", *arguments, expect=expect,
+            "deploy", "--template-file", template, "--stack-name", stack, "--s3-bucket", bucket, "--s3-prefix", stack,
+            "--region", REGION, "--capabilities", "CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND", "--no-confirm-changeset", *arguments,
+            expect=expect,
         )
 
 

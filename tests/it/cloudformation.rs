@@ -407,10 +407,23 @@ async fn what_aws_refuses_of_stacks_is_refused() {
     let (_, message) = refused(update);
     assert!(message.contains("does not play changes of properties: Topic (AWS::SNS::Topic: DisplayName)"), "{message}");
     let nested = json!({ "Resources": { "A": { "Type": "AWS::CloudFormation::Stack", "Properties": {} } } });
-    client.create_stack().stack_name("nested").template_body(nested.to_string()).send().await.unwrap();
-    let failed = until(&client, "nested", "ROLLBACK_COMPLETE").await;
-    let said = events(&client, failed.stack_id().unwrap()).await;
-    assert!(said.contains("does not play resources of the type AWS::CloudFormation::Stack"), "{said}");
+    let create = client.create_stack().stack_name("nested").template_body(nested.to_string()).send().await;
+    let (_, message) = refused(create);
+    assert!(message.contains("does not play resources of the type AWS::CloudFormation::Stack"), "{message}");
+
+    // A stack that cannot be made is undone.
+    let taken = json!({ "Resources": {
+        "First": topic("first", None),
+        "Second": { "Type": "AWS::SQS::Queue", "DependsOn": "First", "Properties": { "QueueName": "no name" } },
+    } });
+    client.create_stack().stack_name("half").template_body(taken.to_string()).send().await.unwrap();
+    let half = until(&client, "half", "ROLLBACK_COMPLETE").await;
+    let said = events(&client, half.stack_id().unwrap()).await;
+    assert!(said.contains("half ROLLBACK_IN_PROGRESS The following resource(s) failed to create: [Second]."), "{said}");
+    let calls = cloud.calls();
+    let changes = calls.iter().filter(|call| call.service == "cloudcontrolapi" && call.mutating);
+    let changes: Vec<&str> = changes.map(|call| call.operation.as_ref()).collect();
+    assert_eq!(changes, ["CreateResource", "CreateResource", "CreateResource", "DeleteResource"], "{said}");
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ mod cloudformation;
 mod conditions;
 mod domains;
 mod drift;
+mod eject;
 mod events;
 mod faults;
 mod hints;

@@ -34,6 +34,9 @@ const LONGEST: usize = 250 << 20;
 /// How long S3 may keep silent.
 const SILENCE: Duration = Duration::from_secs(30);
 
+/// The slowest upload that is waited for, in bytes a second.
+const SLOWEST: u64 = 50_000;
+
 /// How often a request is sent that S3 could not answer, or that did not reach it.
 const ATTEMPTS: u32 = 4;
 
@@ -63,7 +66,7 @@ struct Request<'a> {
     region: &'a str,
     /// The `ETag` of the object that need not be sent again.
     etag: Option<&'a str>,
-    body: &'a str,
+    body: &'a Bytes,
 }
 
 /// What S3 answered to a request for an object.
@@ -133,7 +136,7 @@ impl S3 {
             attempts += 1;
             let last = attempts == ATTEMPTS;
             let url = self.url(object, &region, host.as_deref());
-            let request = Request { method: "GET", url: &url, region: &region, etag, body: "" };
+            let request = Request { method: "GET", url: &url, region: &region, etag, body: &Bytes::new() };
             let answer = match self.send(request).await {
                 Ok(answer) => answer,
                 Err(why) if last => {
@@ -195,7 +198,7 @@ impl S3 {
     ///
     /// # Errors
     /// Why it was not written, and what to do.
-    pub async fn put(&self, object: &S3Object, body: &str) -> Result<String, S3Error> {
+    pub async fn put(&self, object: &S3Object, body: &Bytes) -> Result<String, S3Error> {
         let help = format!("the caller needs s3:PutObject on arn:aws:s3:::{}/{}", object.bucket, object.key);
         self.change("PUT", object, body).await.map_err(|why| S3Error::new(why, help))
     }
@@ -206,11 +209,11 @@ impl S3 {
     /// Why it was not deleted, and what to do.
     pub async fn delete(&self, object: &S3Object) -> Result<(), S3Error> {
         let help = format!("the caller needs s3:DeleteObject on arn:aws:s3:::{}/{}", object.bucket, object.key);
-        self.change("DELETE", object, "").await.map(drop).map_err(|why| S3Error::new(why, help))
+        self.change("DELETE", object, &Bytes::new()).await.map(drop).map_err(|why| S3Error::new(why, help))
     }
 
     /// Sends a request that may be sent again. (Both change one object, and to the same.)
-    async fn change(&self, method: &'static str, object: &S3Object, body: &str) -> Result<String, String> {
+    async fn change(&self, method: &'static str, object: &S3Object, body: &Bytes) -> Result<String, String> {
         let url = self.url(object, &self.region, None);
         let mut attempts = 0;
         loop {
@@ -267,7 +270,7 @@ impl S3 {
     /// Sends one request, and waits for the beginning of its answer.
     async fn send(&self, request: Request<'_>) -> Result<HttpResponse, String> {
         let Request { method, url, region, etag, body } = request;
-        let mut request = HttpRequest::new(SdkBody::from(body.to_owned()));
+        let mut request = HttpRequest::new(SdkBody::from(body.clone()));
         request.set_uri(url.to_owned()).map_err(|error| error.to_string())?;
         request.set_method(method).map_err(|error| error.to_string())?;
         if let Some(etag) = etag {
@@ -292,7 +295,7 @@ impl S3 {
             .map_err(|error| error.to_string())?
             .into();
         let instructions = {
-            let signable = SignableRequest::new(method, url, request.headers().iter(), SignableBody::Bytes(body.as_bytes()));
+            let signable = SignableRequest::new(method, url, request.headers().iter(), SignableBody::Bytes(body));
             let signable = signable.map_err(|error| chain(&error))?;
             sign(signable, &params).map_err(|error| chain(&error))?.into_parts().0
         };
@@ -300,7 +303,8 @@ impl S3 {
             request.headers_mut().insert(name.to_owned(), value.to_owned());
         }
         let connector = self.network.connector(&uri);
-        let answer = timeout(SILENCE, connector.call(request)).await;
+        let silence = SILENCE + Duration::from_secs(body.len() as u64 / SLOWEST);
+        let answer = timeout(silence, connector.call(request)).await;
         answer.map_err(|_| format!("{url} does not answer"))?.map_err(|error| chain(&error))
     }
 }

@@ -367,6 +367,22 @@ impl Provider for CloudControlled {
         }
     }
 
+    async fn release(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError> {
+        if !self.is_tagged() {
+            return recorded::forget(cx.aws, live).await;
+        }
+        let marks = live.marks();
+        if marks.is_empty() {
+            return Ok(());
+        }
+        let value = |attribute: Option<&str>| live.attributes.get(attribute.unwrap_or("Ref")).cloned();
+        match self.recorder_arn().and_then(|form| form.of(cx.aws.scope(), value)) {
+            // An update would lose what no reading gives back.
+            Some(arn) => recorded::set(cx.aws, &arn, Tags::new(), marks).await,
+            None => self.update(cx, &live.without_records(), &live.unmarked()).await,
+        }
+    }
+
     async fn update(&self, cx: Context<'_>, live: &Live, desired: &Desired) -> Result<(), ResourceError> {
         let (aws, type_name) = (cx.aws, self.schema.type_name);
         let (mut from, mut to) = (live.properties.clone(), desired.properties.clone());

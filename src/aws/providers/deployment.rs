@@ -40,17 +40,15 @@ impl Provider for Deployment {
     async fn update(&self, cx: Context<'_>, live: &Live, desired: &Desired) -> Result<(), ResourceError> {
         let aws = cx.aws;
         let props: Props = desired.read()?;
-        let description = description(&props, &digest(desired));
-        aws.call(AwsCall::new("apigatewayv2", "UpdateDeployment").repeatable().lane(&props.api_id), || {
-            aws.apigateway
-                .update_deployment()
-                .api_id(&props.api_id)
-                .deployment_id(&live.physical_id)
-                .description(&description)
-                .send()
-        })
-        .await?;
-        Ok(())
+        describe(aws, &props.api_id, &live.physical_id, &description(&props, &digest(desired))).await
+    }
+
+    async fn release(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError> {
+        let props: Props = live.read()?;
+        if live.properties.get(DIGEST).is_none() {
+            return Ok(());
+        }
+        describe(cx.aws, &props.api_id, &live.physical_id, &props.description).await
     }
 
     async fn delete(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError> {
@@ -64,6 +62,15 @@ impl Provider for Deployment {
         )?;
         Ok(())
     }
+}
+
+/// Gives a deployment another description, which may be empty.
+async fn describe(aws: &Aws, api: &str, id: &str, description: &str) -> Result<(), ResourceError> {
+    aws.call(AwsCall::new("apigatewayv2", "UpdateDeployment").repeatable().lane(api), || {
+        aws.apigateway.update_deployment().api_id(api).deployment_id(id).description(description).send()
+    })
+    .await?;
+    Ok(())
 }
 
 async fn wait_until_deployed(cx: Context<'_>, api: &str, id: &str) -> Result<(), ResourceError> {

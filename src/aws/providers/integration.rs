@@ -72,6 +72,25 @@ impl Provider for Integration {
         Err(ResourceError::Failed(format!("integration {} is never changed in place", live.physical_id)))
     }
 
+    async fn release(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError> {
+        let props: Props = live.read()?;
+        if props.ownership_marker.is_none() {
+            return Ok(());
+        }
+        let aws = cx.aws;
+        // Nothing else is in a description that has the marker; an empty text clears it.
+        aws.call(AwsCall::new("apigatewayv2", "UpdateIntegration").repeatable().lane(&props.api_id), || {
+            aws.apigateway
+                .update_integration()
+                .api_id(&props.api_id)
+                .integration_id(&live.physical_id)
+                .description(&props.description)
+                .send()
+        })
+        .await?;
+        Ok(())
+    }
+
     async fn delete(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError> {
         let aws = cx.aws;
         let api = live.parent.as_deref().unwrap_or_default();

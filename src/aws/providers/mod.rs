@@ -259,6 +259,23 @@ pub trait Provider: Kind {
         )))
     }
 
+    /// Takes off a resource what marks it as the stack's: its ownership tags and those that record others, or the marker in its
+    /// description. It stays as it is. One without such a mark is no error.
+    ///
+    /// # Errors
+    /// What AWS refused.
+    async fn release(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError> {
+        let unmarked = live.unmarked();
+        if unmarked.properties != live.properties {
+            self.update(cx, &live.without_records(), &unmarked).await?;
+        }
+        let records: Vec<String> = crate::core::types::tags::records(&live.attributes).map(|(key, _)| key).collect();
+        if self.keeps_records() && !records.is_empty() {
+            self.record(cx.aws, &live.physical_id, Tags::new(), records).await?;
+        }
+        Ok(())
+    }
+
     /// Removes it and waits until it is gone; one that is gone already is no error.
     ///
     /// # Errors

@@ -438,7 +438,7 @@ fn recorder(desired: &Desired) -> Result<&str, ResourceError> {
 static BUCKET: Mutex<()> = Mutex::const_new(());
 
 /// Sets and removes tags of the resource with an ARN, whatever its type.
-async fn set(aws: &Aws, arn: &str, set: Tags, removed: Vec<String>) -> Result<(), ResourceError> {
+pub(super) async fn set(aws: &Aws, arn: &str, set: Tags, removed: Vec<String>) -> Result<(), ResourceError> {
     if let Some((_, id)) = arn.split_once("::/apis/") {
         return Ok(api::set_tags(aws, id, arn, set, removed).await?);
     }

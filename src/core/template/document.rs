@@ -4,15 +4,25 @@ use serde_json::{Map, Value, json};
 
 use super::{Output, Resource, Template};
 
-/// The sections that the expansion leaves no need for.
-const EXPANDED: &[&str] = &["Globals", "Transform"];
+/// SAM's transform, which the expansion leaves no need for. Others change the language, and stay.
+const SAM: &str = "AWS::Serverless-2016-10-31";
 
 impl Template {
     /// The document that CloudFormation would be sent for these declarations, with every function in its long form. Of an
     /// expanded template it is what CloudFormation calls *processed*.
     pub fn document(&self) -> Value {
         let mut sections = self.tree.as_object().cloned().unwrap_or_default();
-        sections.retain(|name, _| !(self.sam && EXPANDED.contains(&name.as_str())));
+        sections.retain(|_, section| !section.is_null());
+        if self.sam {
+            sections.shift_remove("Globals");
+            let others = match sections.shift_remove("Transform") {
+                Some(Value::Array(all)) => all.into_iter().filter(|one| *one != SAM).collect(),
+                _ => Vec::new(),
+            };
+            if !others.is_empty() {
+                sections.insert("Transform".to_owned(), others.into());
+            }
+        }
         sections.insert("Resources".to_owned(), written(&self.resources, resource));
         for (name, section) in
             [("Conditions", Value::Object(self.conditions.clone())), ("Outputs", written(&self.outputs, output))]
@@ -89,6 +99,11 @@ Outputs:
         assert_eq!(document["Resources"]["WorkerRole"]["Type"], "AWS::IAM::Role");
         assert_eq!(document["Outputs"]["Name"]["Export"]["Name"], "worker");
         assert!(document["Transform"].is_null() && document["Globals"].is_null());
+        let transforms = text
+            .replace("Transform: AWS", "Transform: [AWS::LanguageExtensions, AWS")
+            .replace("2016-10-31", "2016-10-31]");
+        let extended = expand(parse(transforms.as_bytes()).unwrap(), context).document();
+        assert_eq!(extended["Transform"], serde_json::json!(["AWS::LanguageExtensions"]));
         let again = expand(parse(document.to_string().as_bytes()).unwrap(), context);
         assert!(again.problems.is_empty(), "{:?}", again.problems);
         assert_eq!(again.document(), document);

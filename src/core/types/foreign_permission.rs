@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::iam_permissions::{Permissions, Subject, tagging};
 use super::serving::LONGEST;
 use super::{
-    Action, Attribute, Desired, Kind, Live, Names, Part, PlanView, Planning, PropertyError, ResourceView, StepEffects,
+    Action, Attribute, Desired, Doubled, Kind, Live, Names, Part, PlanView, Planning, PropertyError, ResourceView, StepEffects,
     StepView, canonical, function, names, permission, tags, to_value,
 };
 use crate::core::words::{DeletionPolicy, Problem, Scope};
@@ -122,6 +122,10 @@ impl Kind for ForeignPermission {
 
     fn hard(&self) -> &'static [&'static str] {
         &["ApiId"]
+    }
+
+    fn doubled(&self) -> Option<Doubled> {
+        Some(Doubled::Beside)
     }
 
     fn attribute(&self, scope: &Scope, name: Option<&str>, attribute: Option<&str>) -> Attribute {

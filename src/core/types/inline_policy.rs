@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::iam_permissions::{Permissions, Subject};
 use super::{
-    Action, Attribute, Desired, Kind, Live, Part, PlanView, StackView, StepEffects, StepView, canonical, names, role,
+    Action, Attribute, Desired, Doubled, Kind, Live, Part, PlanView, StackView, StepEffects, StepView, canonical, names, role,
     texts, to_value,
 };
 use crate::core::iam::document::Document;
@@ -60,6 +60,10 @@ impl Kind for InlinePolicy {
 
     fn hard(&self) -> &'static [&'static str] {
         &["Roles"]
+    }
+
+    fn doubled(&self) -> Option<Doubled> {
+        Some(Doubled::WrittenOver)
     }
 
     fn attribute(&self, _: &Scope, _: Option<&str>, attribute: Option<&str>) -> Attribute {

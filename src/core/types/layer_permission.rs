@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::iam_permissions::{ANY, Permissions, Subject};
 use super::{
-    Attribute, Desired, Kind, Live, Names, PlanView, PropertyError, StepEffects, StepView, Within, layer_version,
+    Attribute, Desired, Doubled, Kind, Live, Names, PlanView, PropertyError, StepEffects, StepView, Within, layer_version,
     names, permission, to_value,
 };
 use crate::core::iam::document::account_id;
@@ -73,6 +73,10 @@ impl Kind for LayerPermission {
 
     fn hard(&self) -> &'static [&'static str] {
         &["LayerVersionArn"]
+    }
+
+    fn doubled(&self) -> Option<Doubled> {
+        Some(Doubled::Beside)
     }
 
     fn attribute(&self, _: &Scope, _: Option<&str>, attribute: Option<&str>) -> Attribute {

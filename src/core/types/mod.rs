@@ -38,6 +38,7 @@ pub mod serving;
 pub mod stage;
 pub mod table;
 pub mod tags;
+mod unmarked;
 pub mod version;
 mod view;
 
@@ -486,6 +487,12 @@ pub trait Kind: Send + Sync + 'static {
         None
     }
 
+    /// What becomes of it if CloudFormation, which cannot import it, creates the same once more where it is; `None` for what would be
+    /// refused, or would be two.
+    fn doubled(&self) -> Option<Doubled> {
+        None
+    }
+
     /// Whether it holds what cannot be made again: then it is not replaced unless the user says so.
     fn holds_data(&self) -> bool {
         false
@@ -544,6 +551,15 @@ pub trait Names {
 
     /// What a live resource is (`Kind::described`); `None` for one that is not known.
     fn described(&self, type_name: &str, physical_id: &str) -> Option<String>;
+}
+
+/// What a resource is after the same was created once more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doubled {
+    /// The same: it was written over, with what it had.
+    WrittenOver,
+    /// There are two under different ids, and either suffices: the older one can go.
+    Beside,
 }
 
 /// What keeps a live resource from being deleted.

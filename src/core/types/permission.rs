@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::iam_permissions::{Permissions, Subject};
 use super::serving::{When, is_invoked};
 use super::{
-    Action, Attribute, Desired, Kind, Live, Names, Part, PlanView, Planning, PropertyError, StackView, StepEffects, StepView,
+    Action, Attribute, Desired, Doubled, Kind, Live, Names, Part, PlanView, Planning, PropertyError, StackView, StepEffects, StepView,
     Within, function, names, to_value,
 };
 use crate::core::words::{Problem, ProblemKind, Scope, Token, deserialize, shown};
@@ -131,6 +131,10 @@ impl Kind for Permission {
 
     fn foreign_type(&self) -> Option<&'static str> {
         Some(names::FOREIGN_PERMISSION)
+    }
+
+    fn doubled(&self) -> Option<Doubled> {
+        Some(Doubled::Beside)
     }
 
     fn attribute(&self, _: &Scope, _: Option<&str>, attribute: Option<&str>) -> Attribute {

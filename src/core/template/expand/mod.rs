@@ -38,6 +38,7 @@ mod shape;
 mod state_machine;
 mod sub;
 mod table;
+mod uploaded;
 mod versions;
 mod websocket;
 

@@ -19,13 +19,16 @@ use self::name::Form;
 use super::constraints::Refusal;
 use super::iam_permissions::{Permissions, Subject};
 use super::tags::{self, Tags};
-use super::{Attribute, Desired, Kind, Live, Naming, Planning, RecorderArn, ResourceView};
+use super::{Attribute, Desired, Doubled, Kind, Live, Naming, Planning, RecorderArn, ResourceView};
 use crate::core::schemas::{self, Schema, Shape, project, value_at};
 use crate::core::words::{Path, Problem, Scope, Token};
 use record::{RECORD, RECORDED_ON};
 
 /// The attribute of a live resource that is Cloud Control's identifier of it.
 pub const IDENTIFIER: &str = "@Identifier";
+
+/// Types that are one attribute of another resource: creating one writes it.
+const WRITTEN_OVER: &[&str] = &["AWS::SQS::QueueInlinePolicy", "AWS::SNS::TopicInlinePolicy"];
 
 /// The property of canonical properties with the tags, whatever the type calls it.
 pub const TAGS: &str = "Tags";
@@ -554,6 +557,10 @@ impl Kind for CloudControlled {
 
     fn is_deleted_after_users(&self) -> bool {
         true
+    }
+
+    fn doubled(&self) -> Option<Doubled> {
+        WRITTEN_OVER.contains(&self.schema.type_name).then_some(Doubled::WrittenOver)
     }
 
     fn is_record_locally(&self) -> bool {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{Declared, Existing, Identifier, LOOKS, PAUSE, Type, document, not_stabilized, present};
-use crate::core::schemas::schema;
+use crate::core::schemas::{Schema, Shape, schema};
 use crate::local::cloudformation::calls::Calls;
 use crate::local::cloudformation::model::invalid;
 use crate::local::protocol::wire::ApiError;
@@ -58,6 +58,13 @@ async fn create(calls: &Calls, declared: &Declared<'_>) -> Result<Identifier, Ap
         state = json!({});
     }
     let schema = schema(type_name);
+    if let (Some(schema), Value::Object(properties)) = (schema, &mut state) {
+        for (name, value) in properties {
+            if let Some(shape) = schema.properties.get(name) {
+                convert(schema, shape, value);
+            }
+        }
+    }
     if let Some(property) = schema.and_then(|schema| schema.name.as_ref())
         && state[property.as_str()].is_null()
     {
@@ -67,6 +74,36 @@ async fn create(calls: &Calls, declared: &Declared<'_>) -> Result<Identifier, Ap
     let identifier = ended(calls, calls.json(SERVICE, "CreateResource", &input).await?).await?;
     let names = super::identifier_of(type_name);
     Ok(names.into_iter().zip(identifier.split('|').map(str::to_owned)).collect())
+}
+
+/// Gives a value the type that its schema says: templates may write `"true"` and `"5"`, and texts without quotes.
+fn convert(schema: &Schema, shape: &Shape, value: &mut Value) {
+    let converted = match (schema.resolved(shape), &mut *value) {
+        (Shape::Boolean, Value::String(text)) => text.parse::<bool>().ok().map(Value::from),
+        (Shape::Integer, Value::String(text)) => text.parse::<i64>().ok().map(Value::from),
+        (Shape::Number, Value::String(text)) => text.parse::<f64>().ok().map(Value::from),
+        (Shape::Text(_), Value::Bool(_) | Value::Number(_)) => Some(value.to_string().into()),
+        (Shape::List(inner) | Shape::Set(inner), Value::Array(items)) => {
+            items.iter_mut().for_each(|item| convert(schema, inner, item));
+            None
+        }
+        (Shape::Map(inner), Value::Object(members)) => {
+            members.values_mut().for_each(|member| convert(schema, inner, member));
+            None
+        }
+        (Shape::Object(object), Value::Object(members)) => {
+            for (name, member) in members {
+                if let Some(shape) = object.members.get(name) {
+                    convert(schema, shape, member);
+                }
+            }
+            None
+        }
+        _ => None,
+    };
+    if let Some(converted) = converted {
+        *value = converted;
+    }
 }
 
 /// A name in the form that the type's names have.
@@ -113,4 +150,25 @@ async fn delete(calls: &Calls, existing: &Existing<'_>) -> Result<(), ApiError> 
     let input =
         json!({ "TypeName": existing.type_name, "Identifier": joined(existing.type_name, existing.identifier) });
     ended(calls, calls.json(SERVICE, "DeleteResource", &input).await?).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_get_the_types_of_their_schema() {
+        let schema = schema("AWS::SQS::Queue").unwrap();
+        for (property, written, expected) in [
+            ("DelaySeconds", json!("5"), json!(5)),
+            ("FifoQueue", json!("true"), json!(true)),
+            ("QueueName", json!(7), json!("7")),
+            ("DelaySeconds", json!("soon"), json!("soon")),
+            ("Tags", json!([{ "Key": "a", "Value": 1 }]), json!([{ "Key": "a", "Value": "1" }])),
+        ] {
+            let mut value = written.clone();
+            convert(schema, &schema.properties[property], &mut value);
+            assert_eq!(value, expected, "{written}");
+        }
+    }
 }

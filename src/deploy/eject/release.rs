@@ -1,0 +1,135 @@
+//! The last step: what marks the stack's resources as wschat's comes off.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::future::join_all;
+use serde_json::Value;
+
+use super::EjectError;
+use crate::aws::client::Aws;
+use crate::aws::cloudformation::{self, FormedResource};
+use crate::aws::providers::{Context, Discovery, Search, provider};
+use crate::core::types::cloud_control::record::RECORDED_ON;
+use crate::core::types::{self, Doubled, Kind, Live, Owner, Part, TYPES};
+use crate::deploy::read;
+
+/// What came of it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Released {
+    /// What had a mark of wschat's and has none any more, by logical id or name.
+    pub released: Vec<String>,
+    /// What still has one, which cannot be taken off, a sentence each.
+    pub marked: Vec<String>,
+    /// What is wschat's still, because it is not in the template and was kept when it left that, a sentence each.
+    pub kept: Vec<String>,
+}
+
+/// How early a resource is released: what others are found by goes last, so that a run that begins again finds the rest.
+fn turn(kind: &dyn Kind, live: &Live) -> usize {
+    let is_parent = TYPES.iter().any(|other| other.parent() == Some(kind.type_name()));
+    match kind.part() {
+        _ if live.attributes.contains_key(RECORDED_ON) => 0,
+        Part::Api => 3,
+        _ if is_parent => 2,
+        _ => 1,
+    }
+}
+
+/// Takes wschat's marks off all that CloudFormation's stack `name` has, whose template is `whole`.
+///
+/// # Errors
+/// What AWS refused; what CloudFormation does not have.
+pub async fn release(
+    aws: &Aws,
+    name: &str,
+    whole: &Value,
+    logical_ids: &BTreeSet<String>,
+    note: &(dyn Fn(String) + Send + Sync),
+) -> Result<Released, EjectError> {
+    let formed = cloudformation::resources(aws, name).await?;
+    let there: BTreeMap<&str, &FormedResource> = formed
+        .iter()
+        .filter(|one| one.status.ends_with("_COMPLETE"))
+        .map(|one| (one.logical_id.as_str(), one))
+        .collect();
+    let declared = whole["Resources"].as_object().into_iter().flatten();
+    let missing = declared.filter(|(id, one)| one.get("Condition").is_none() && !there.contains_key(id.as_str()));
+    let missing: Vec<String> = missing.map(|(id, _)| format!("{id} is not in CloudFormation's stack")).collect();
+    if !missing.is_empty() {
+        return Err(EjectError::Differs(missing));
+    }
+    let mut outcome = Released::default();
+    let mut turns: BTreeMap<usize, Vec<Live>> = BTreeMap::new();
+    for live in marked(aws).await? {
+        let Some(kind) = types::kind(live.type_name) else { continue };
+        let is_of_stack =
+            live.logical_id.as_ref().is_none_or(|id| logical_ids.contains(id) || there.contains_key(id.as_str()));
+        match is_of_stack || kind.owned_by(&live).is_some() {
+            true => turns.entry(turn(kind, &live)).or_default().push(live),
+            false => outcome.kept.push(format!(
+                "{} ({}) is not in the template: it stays, with wschat's tags",
+                live.physical_id, live.type_name
+            )),
+        }
+    }
+    let context = Context { aws, note };
+    for one in turns.into_values() {
+        let released = join_all(one.into_iter().map(|live| {
+            let doubled = live.logical_id.as_deref().and_then(|id| there.get(id)).copied();
+            release_one(context, live, doubled)
+        }));
+        for result in released.await {
+            outcome.released.extend(result?);
+        }
+    }
+    outcome.released.sort();
+    for live in marked(aws).await? {
+        let is_told = outcome.kept.iter().any(|told| told.starts_with(&format!("{} (", live.physical_id)));
+        if !is_told && !is_unmarked(&live) {
+            outcome.marked.push(format!(
+                "{} ({}) keeps the mark in its description, which cannot be changed",
+                live.physical_id, live.type_name
+            ));
+        }
+    }
+    Ok(outcome)
+}
+
+/// What the stack has with a mark of its own.
+async fn marked(aws: &Aws) -> Result<Vec<Live>, EjectError> {
+    let search = Search { route_responses: true, integration_responses: true, versions: true, ..Search::default() };
+    let live = read::read(aws, &Discovery::from(search)).await?;
+    Ok(live.into_iter().filter(|one| one.owner == Owner::Stack && !one.is_absent()).collect())
+}
+
+fn is_unmarked(live: &Live) -> bool {
+    live.marks().is_empty() && live.unmarked().properties == live.properties
+}
+
+/// Releases one resource, or deletes it where CloudFormation has made `formed` of the same beside it. Gives its name if something was done.
+async fn release_one(
+    context: Context<'_>,
+    live: Live,
+    formed: Option<&FormedResource>,
+) -> Result<Option<String>, EjectError> {
+    let Some(provider) = provider(live.type_name) else { return Ok(None) };
+    let id = live.logical_id.clone().unwrap_or_else(|| live.physical_id.clone());
+    let is_double = provider.doubled() == Some(Doubled::Beside)
+        && formed.is_some_and(|formed| formed.type_name == live.type_name && !is_same(formed, &live));
+    let done = match is_double {
+        true => provider.delete(context, &live).await,
+        false if is_unmarked(&live) && !live.attributes.contains_key(RECORDED_ON) => return Ok(None),
+        false => provider.release(context, &live).await,
+    };
+    done.map_err(|error| EjectError::Resource { id: id.clone(), error })?;
+    Ok(Some(id))
+}
+
+/// Whether CloudFormation's resource is this one: its physical id may be the longer or the shorter name of it.
+fn is_same(formed: &FormedResource, live: &Live) -> bool {
+    let id = formed.physical_id.as_str();
+    let own = live.attributes.get("Ref").map_or(live.physical_id.as_str(), String::as_str);
+    [live.physical_id.as_str(), own]
+        .iter()
+        .any(|known| *known == id || id.ends_with(&format!("|{known}")) || id.starts_with(&format!("{known}|")))
+}

@@ -1,0 +1,236 @@
+//! `wschat eject`: CloudFormation takes the stack over, and nothing of it changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::common::call_name::Name;
+use crate::common::client::Client;
+use crate::common::inventory::{Inventory, same};
+use crate::common::pool::on_clouds;
+use crate::common::proxy::{Fault, FaultKind, When};
+use crate::common::template::{SWIFT, Template};
+use crate::common::{Cloud, Run, STACK, eventually, sample};
+
+const EJECT: &[&str] = &["eject", "--yes"];
+
+/// How many cases run in parallel.
+const CLOUDS: usize = 2;
+
+fn cloud() -> Cloud {
+    let cloud = Cloud::start().conditions(SWIFT).go();
+    Template::of("tests/fixtures/eject/template.yaml").save(&cloud);
+    cloud
+}
+
+fn up() -> Cloud {
+    let cloud = cloud();
+    cloud.up();
+    cloud
+}
+
+fn eject(cloud: &Cloud) -> Run {
+    cloud.wschat(&["eject", "--local", "--yes"])
+}
+
+/// The inventory without what tells whose a resource is.
+fn unmarked(cloud: &Cloud) -> Inventory {
+    let inventory = cloud.inventory_now();
+    inventory
+        .into_iter()
+        .map(|(name, mut one)| {
+            (strip_text(&name), {
+                strip(&mut one);
+                one
+            })
+        })
+        .collect()
+}
+
+fn strip(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            members.retain(|key, _| !is_mark(key));
+            members.retain(|key, value| {
+                key != "Description"
+                    || value.as_str().is_none_or(|text| !text.is_empty() && !text.starts_with("wschat:"))
+            });
+            members.values_mut().for_each(strip);
+        }
+        Value::Array(items) => {
+            items.retain(|item| !["Key", "key", "TagKey"].iter().any(|name| item[*name].as_str().is_some_and(is_mark)));
+            items.iter_mut().for_each(strip);
+        }
+        _ => {}
+    }
+}
+
+fn strip_text(name: &str) -> String {
+    name.split("wschat:").next().unwrap_or(name).trim_end().to_owned()
+}
+
+fn is_mark(key: &str) -> bool {
+    key.starts_with("wschat:") || key.starts_with("aws:cloudformation:")
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// CloudFormation's stack: its status, its resources by logical id, its exports.
+fn formed(cloud: &Cloud) -> Option<(String, BTreeMap<String, (String, String)>, BTreeSet<String>)> {
+    runtime().block_on(async {
+        let formation = aws_sdk_cloudformation::Client::new(&cloud.sdk().await);
+        let found = formation.describe_stacks().stack_name(STACK).send().await.ok()?;
+        let stack = found.stacks().first()?.clone();
+        let listed = formation.describe_stack_resources().stack_name(STACK).send().await.ok()?;
+        let resources = listed.stack_resources().iter().map(|one| {
+            let physical_id = one.physical_resource_id().unwrap_or_default().to_owned();
+            (one.logical_resource_id().unwrap().to_owned(), (one.resource_type().unwrap().to_owned(), physical_id))
+        });
+        let exports = stack.outputs().iter().filter_map(|output| output.export_name().map(str::to_owned));
+        Some((stack.stack_status().unwrap().as_str().to_owned(), resources.collect(), exports.collect()))
+    })
+}
+
+/// Everything is in CloudFormation's stack, and nothing is wschat's.
+fn is_handed_over(cloud: &Cloud) {
+    let (status, resources, exports) = formed(cloud).expect("CloudFormation has no stack");
+    assert_eq!(status, "UPDATE_COMPLETE");
+    let template = fs::read_to_string(cloud.folder().join("template.cloudformation.json")).unwrap();
+    let template: Value = serde_json::from_str(&template).unwrap();
+    let declared: BTreeSet<&String> = template["Resources"].as_object().unwrap().keys().collect();
+    assert_eq!(resources.keys().collect::<BTreeSet<_>>(), declared);
+    assert!(resources.values().all(|(_, id)| !id.is_empty()), "{resources:?}");
+    assert_eq!(exports, BTreeSet::from([format!("{STACK}-rows")]));
+    let marks = serde_json::to_string(&cloud.inventory_now()).unwrap();
+    assert!(!marks.contains("wschat:"), "{}", &marks[marks.find("wschat:").unwrap_or(0)..][..200]);
+    let status = cloud.status().exits(3);
+    assert!(status.stderr.contains("does not exist"), "{}", status.stderr);
+}
+
+#[test]
+fn a_stack_is_cloudformations_and_nothing_else_has_changed() {
+    let cloud = up();
+    let before = unmarked(&cloud);
+    let dry = cloud.wschat(&["eject", STACK, "--local", "--dry-run"]).ok();
+    dry.changes_nothing();
+    for (id, how) in [("Rows", "import"), ("MayQueue", "create"), ("JobsPolicy", "create"), ("Jobs", "import")] {
+        let line = dry.stderr.lines().find(|line| line.split_whitespace().nth(1) == Some(id));
+        assert!(line.is_some_and(|line| line.trim_start().starts_with(how)), "{id}: {}", dry.stderr);
+    }
+    assert!(formed(&cloud).is_none());
+    assert!(!cloud.folder().join("template.cloudformation.json").exists());
+
+    let run = eject(&cloud).ok();
+    assert!(run.stderr.contains(&format!("Stack {STACK} is CloudFormation's.")), "{}", run.stderr);
+    is_handed_over(&cloud);
+    same(&unmarked(&cloud), &before);
+
+    // Again, there is nothing to do.
+    let again = eject(&cloud).ok();
+    again.changes_nothing();
+    // And nothing is wschat's to change.
+    let refused = cloud.wschat(&["up", "--local", "--yes"]).exits(1);
+    refused.changes_nothing();
+    assert!(refused.stderr.contains("CloudFormation stack"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_stack_is_handed_over_only_as_its_template_describes_it() {
+    let cloud = cloud();
+    let nothing = eject(&cloud).exits(1);
+    nothing.changes_nothing();
+    assert!(nothing.stderr.contains("is not as the template describes it"), "{}", nothing.stderr);
+    assert!(nothing.stderr.contains("wschat up"), "{}", nothing.stderr);
+    cloud.up();
+    let mut template = Template::of("tests/fixtures/eject/template.yaml");
+    template.set("Jobs.VisibilityTimeout", 90.into());
+    template.save(&cloud);
+    let changed = eject(&cloud).exits(1);
+    changed.changes_nothing();
+    assert!(formed(&cloud).is_none());
+}
+
+#[test]
+fn code_on_this_machine_needs_a_bucket() {
+    let cloud = Cloud::start().go();
+    crate::common::template::echo(&cloud);
+    cloud.up();
+    let refused = eject(&cloud).exits(1);
+    refused.changes_nothing();
+    assert!(refused.stderr.contains("in a bucket, and none is known"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("--bucket NAME"), "{}", refused.stderr);
+}
+
+/// The call at which a run is killed.
+struct Cut {
+    name: Name,
+    when: When,
+}
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "killed {:?} {}", self.when, self.name)
+    }
+}
+
+#[test]
+fn it_is_killed_at_every_call_and_run_again() {
+    let first = up();
+    let before = unmarked(&first);
+    let trial = first.through().run(EJECT);
+    let names = trial.names();
+    trial.run.ok();
+    is_handed_over(&first);
+    let both = |name: Name| [When::Before, When::After].map(|when| Cut { name: name.clone(), when });
+    let cuts = sample::third("points", names.into_iter().flat_map(both).collect());
+    on_clouds(CLOUDS, cloud, &cuts, |_, cut| {
+        let cloud = up();
+        let fault = Fault { when: cut.when, what: FaultKind::Kill, permanent: false };
+        let run = cloud.through().fault(&cut.name, &fault).run(EJECT).run;
+        // At no moment is anything without an owner: what CloudFormation does not have is wschat's.
+        let held =
+            formed(&cloud).filter(|(status, resources, _)| status.ends_with("_COMPLETE") && !resources.is_empty());
+        assert!(held.is_some() || cloud.status().code != Some(3), "let go too early\n{}", run.stderr);
+        let again = eject(&cloud);
+        assert_eq!(again.code, Some(0), "{}\nand then\n{}", run.stderr, again.stderr);
+        is_handed_over(&cloud);
+        same(&unmarked(&cloud), &before);
+    });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_notices_nothing() {
+    let cloud = tokio::task::block_in_place(cloud);
+    let uri = tokio::task::block_in_place(|| cloud.up()).uri();
+    let (stop, heard) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let mut client = Client::connect(&uri).await;
+    let talker = tokio::spawn({
+        let (stop, heard) = (Arc::clone(&stop), Arc::clone(&heard));
+        async move {
+            while !stop.load(Ordering::Relaxed) {
+                let said = format!("message {}", heard.load(Ordering::Relaxed));
+                client.say(&said).await;
+                assert_eq!(client.hear().await, format!("heard {said}"));
+                heard.fetch_add(1, Ordering::Relaxed);
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            client.leave().await
+        }
+    });
+    let answered = async |more: usize| {
+        let since = heard.load(Ordering::Relaxed);
+        eventually("the client is answered", async || heard.load(Ordering::Relaxed) >= since + more).await;
+    };
+    answered(2).await;
+    tokio::task::block_in_place(|| eject(&cloud).ok());
+    answered(2).await;
+    stop.store(true, Ordering::Relaxed);
+    assert_eq!(talker.await.unwrap(), [""; 0]);
+}
