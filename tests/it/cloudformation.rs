@@ -100,7 +100,7 @@ async fn identifiers(client: &Client, stack: &str, template: &Value) -> Vec<Reso
             for property in &properties {
                 import = import.resource_identifier(*property, value(logical_id, property));
             }
-            all.push(import.build().unwrap());
+            all.push(import.build());
         }
     }
     all
@@ -238,7 +238,7 @@ async fn an_import_that_aws_refuses_is_refused() {
     let arn = |name: &str| format!("arn:aws:sns:us-east-1:000000000000:{name}");
     let import = |id: &str, type_name: &str, key: &str, value: &str| {
         let import = ResourceToImport::builder().logical_resource_id(id).resource_type(type_name);
-        import.resource_identifier(key, value).build().unwrap()
+        import.resource_identifier(key, value).build()
     };
     let topic_import = |id: &str, name: &str| import(id, "AWS::SNS::Topic", "TopicArn", &arn(name));
     let with = |resources: Value| {
@@ -407,10 +407,23 @@ async fn what_aws_refuses_of_stacks_is_refused() {
     let (_, message) = refused(update);
     assert!(message.contains("does not play changes of properties: Topic (AWS::SNS::Topic: DisplayName)"), "{message}");
     let nested = json!({ "Resources": { "A": { "Type": "AWS::CloudFormation::Stack", "Properties": {} } } });
-    client.create_stack().stack_name("nested").template_body(nested.to_string()).send().await.unwrap();
-    let failed = until(&client, "nested", "ROLLBACK_COMPLETE").await;
-    let said = events(&client, failed.stack_id().unwrap()).await;
-    assert!(said.contains("does not play resources of the type AWS::CloudFormation::Stack"), "{said}");
+    let create = client.create_stack().stack_name("nested").template_body(nested.to_string()).send().await;
+    let (_, message) = refused(create);
+    assert!(message.contains("does not play resources of the type AWS::CloudFormation::Stack"), "{message}");
+
+    // A stack that cannot be made is undone.
+    let taken = json!({ "Resources": {
+        "First": topic("first", None),
+        "Second": { "Type": "AWS::SQS::Queue", "DependsOn": "First", "Properties": { "QueueName": "no name" } },
+    } });
+    client.create_stack().stack_name("half").template_body(taken.to_string()).send().await.unwrap();
+    let half = until(&client, "half", "ROLLBACK_COMPLETE").await;
+    let said = events(&client, half.stack_id().unwrap()).await;
+    assert!(said.contains("half ROLLBACK_IN_PROGRESS The following resource(s) failed to create: [Second]."), "{said}");
+    let calls = cloud.calls();
+    let changes = calls.iter().filter(|call| call.service == "cloudcontrolapi" && call.mutating);
+    let changes: Vec<&str> = changes.map(|call| call.operation.as_ref()).collect();
+    assert_eq!(changes, ["CreateResource", "CreateResource", "CreateResource", "DeleteResource"], "{said}");
 }
 
 #[tokio::test]

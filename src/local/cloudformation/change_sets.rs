@@ -16,7 +16,7 @@ use super::stacks::{Preview, begin, preview, refuse_update, wanted};
 use super::work::{Wanted, Worker, not_found, not_played};
 use super::{Answer, CloudFormation};
 use crate::local::context::CloudContext;
-use crate::local::context::clock::{iso8601, now_millis};
+use crate::local::context::clock::{iso8601_millis, now_millis};
 use crate::local::protocol::query::{Query, Xml, constraint};
 use crate::local::protocol::wire::ApiError;
 
@@ -316,7 +316,7 @@ fn summary(stack: &Stack, one: &ChangeSet) -> Xml {
         .text("StackId", &stack.id)
         .text("StackName", &stack.name)
         .optional("Description", one.description.as_ref())
-        .text("CreationTime", iso8601(one.created))
+        .text("CreationTime", iso8601_millis(one.created))
         .text("ExecutionStatus", &one.execution)
         .text("Status", &one.status)
         .optional("StatusReason", one.reason.as_ref())

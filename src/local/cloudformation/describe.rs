@@ -10,7 +10,7 @@ use super::model::{Event, IN_REVIEW, Resource, Stack, invalid};
 use super::request::{body, needed_capabilities};
 use super::{Answer, CloudFormation, resources};
 use crate::core::schemas::schema;
-use crate::local::context::clock::iso8601;
+use crate::local::context::clock::iso8601_millis;
 use crate::local::protocol::query::{Query, Xml};
 use crate::local::protocol::wire::ApiError;
 
@@ -51,9 +51,9 @@ fn described(stack: &Stack) -> Xml {
         .optional("ChangeSetId", stack.executed.as_ref())
         .optional("Description", stack.processed["Description"].as_str())
         .list("Parameters", parameters(&stack.processed, &settings.parameters))
-        .text("CreationTime", iso8601(stack.created))
-        .optional("LastUpdatedTime", stack.updated.map(iso8601))
-        .optional("DeletionTime", stack.deleted.map(iso8601))
+        .text("CreationTime", iso8601_millis(stack.created))
+        .optional("LastUpdatedTime", stack.updated.map(iso8601_millis))
+        .optional("DeletionTime", stack.deleted.map(iso8601_millis))
         .element("RollbackConfiguration", Xml::new())
         .text("StackStatus", &stack.status)
         .optional("StackStatusReason", stack.reason.as_ref())
@@ -91,9 +91,9 @@ pub async fn list_stacks(service: &Arc<CloudFormation>, calls: Calls, query: &Qu
             .text("StackId", &stack.id)
             .text("StackName", &stack.name)
             .optional("TemplateDescription", stack.processed["Description"].as_str())
-            .text("CreationTime", iso8601(stack.created))
-            .optional("LastUpdatedTime", stack.updated.map(iso8601))
-            .optional("DeletionTime", stack.deleted.map(iso8601))
+            .text("CreationTime", iso8601_millis(stack.created))
+            .optional("LastUpdatedTime", stack.updated.map(iso8601_millis))
+            .optional("DeletionTime", stack.deleted.map(iso8601_millis))
             .text("StackStatus", &stack.status)
             .optional("StackStatusReason", stack.reason.as_ref())
             .element("DriftInformation", Xml::new().text("StackDriftStatus", "NOT_CHECKED"))
@@ -124,7 +124,7 @@ pub async fn describe_stack_resources(service: &Arc<CloudFormation>, calls: Call
     // A hundred at most, without a further page (API reference).
     let all = stack.resources.iter().filter(|(id, _)| wanted.is_none_or(|wanted| wanted == id.as_str())).take(PAGE);
     let shown = all.map(|(id, resource)| {
-        of_stack(stack, resource_xml(id, resource).text("Timestamp", iso8601(resource.at)))
+        of_stack(stack, resource_xml(id, resource).text("Timestamp", iso8601_millis(resource.at)))
             .optional("Description", stack.processed["Resources"][id.as_str()]["Description"].as_str())
     });
     Ok(Xml::new().list("StackResources", shown))
@@ -136,7 +136,7 @@ pub async fn describe_stack_resource(service: &Arc<CloudFormation>, calls: Calls
     let id = query.required("LogicalResourceId")?;
     let resource = stack.resources.get(id).ok_or_else(|| no_resource(id, stack))?;
     let metadata = &stack.processed["Resources"][id]["Metadata"];
-    let detail = of_stack(stack, resource_xml(id, resource).text("LastUpdatedTimestamp", iso8601(resource.at)))
+    let detail = of_stack(stack, resource_xml(id, resource).text("LastUpdatedTimestamp", iso8601_millis(resource.at)))
         .optional("Metadata", (!metadata.is_null()).then(|| metadata.to_string()));
     Ok(Xml::new().element("StackResourceDetail", detail))
 }
@@ -166,7 +166,7 @@ pub async fn list_stack_resources(service: &Arc<CloudFormation>, calls: Calls, q
     let (page, next) = page(query, stack.resources.iter().collect())?;
     let shown = page
         .into_iter()
-        .map(|(id, resource)| resource_xml(id, resource).text("LastUpdatedTimestamp", iso8601(resource.at)));
+        .map(|(id, resource)| resource_xml(id, resource).text("LastUpdatedTimestamp", iso8601_millis(resource.at)));
     Ok(Xml::new().list("StackResourceSummaries", shown).optional("NextToken", next))
 }
 
@@ -180,7 +180,7 @@ pub async fn describe_stack_events(service: &Arc<CloudFormation>, calls: Calls, 
             .text("LogicalResourceId", &event.logical_id)
             .text("PhysicalResourceId", &event.physical_id)
             .text("ResourceType", &event.type_name)
-            .text("Timestamp", iso8601(event.at))
+            .text("Timestamp", iso8601_millis(event.at))
             .text("ResourceStatus", &event.status)
             .optional("ResourceStatusReason", event.reason.as_ref());
         of_stack(stack, xml)

@@ -149,10 +149,6 @@ pub const DELETED: &str = "DELETE_COMPLETE";
 pub const STACK_TYPE: &str = "AWS::CloudFormation::Stack";
 
 impl State {
-    pub fn region(&self, region: &str) -> Option<&Region> {
-        self.regions.get(region)
-    }
-
     pub fn region_mut(&mut self, region: &str) -> &mut Region {
         self.regions.entry(region.to_owned()).or_default()
     }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::CloudFormation;
 use super::calls::{Calls, segment};
 use super::model::{Settings, Stack, invalid};
+use super::resources;
 use crate::local::context::ports::ReadTemplate;
 use crate::local::protocol::query::{Query, constraint};
 use crate::local::protocol::wire::ApiError;
@@ -69,6 +70,7 @@ pub async fn proposal(
         }
     }
     let template = service.read_template(&body, calls.region(), &given)?;
+    refuse_unplayed(&template.processed)?;
     let parameters = with_defaults(&template.processed, given)?;
     let capabilities: Vec<String> = query.list("Capabilities").into_iter().map(str::to_owned).collect();
     check_capabilities(&template, &capabilities, is_change_set)?;
@@ -84,6 +86,13 @@ pub async fn proposal(
         disable_rollback: query.get("DisableRollback") == Some("true") || query.get("OnFailure") == Some("DO_NOTHING"),
     };
     Ok(Proposal { body, template, settings })
+}
+
+/// Refuses a template with resources of types that the local cloud has not, before any of it is made.
+fn refuse_unplayed(processed: &Value) -> Result<(), ApiError> {
+    let resources = processed["Resources"].as_object().into_iter().flatten();
+    let types: BTreeSet<&str> = resources.map(|(_, resource)| resource["Type"].as_str().unwrap_or_default()).collect();
+    types.into_iter().try_for_each(|name| resources::of(name).map(drop))
 }
 
 /// The text of the template that a request gives.

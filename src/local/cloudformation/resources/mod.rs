@@ -74,7 +74,9 @@ fn types() -> impl Iterator<Item = &'static Type> {
 /// A type that the local cloud has not, by name.
 pub fn of(type_name: &str) -> Result<&'static Type, ApiError> {
     let own = types().find(|one| one.name == type_name);
-    let found = own.or_else(|| schema(type_name).map(|_| &controlled::TYPE));
+    // CloudFormation's own types are about other stacks, or wait for signals.
+    let is_controlled = !type_name.starts_with("AWS::CloudFormation::") && schema(type_name).is_some();
+    let found = own.or_else(|| is_controlled.then_some(&controlled::TYPE));
     found.ok_or_else(|| {
         let message = format!("The local cloud's CloudFormation does not play resources of the type {type_name}");
         super::model::invalid(message)
