@@ -29,7 +29,7 @@ use crate::ui::{Ui, printable};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The stack: as --stack
-    #[arg(value_name = "STACK", value_parser = super::target::stack_name, id = "ejected", conflicts_with = "stack")]
+    #[arg(value_name = "STACK", value_parser = super::target::stack_name, id = "ejected")]
     name: Option<String>,
     #[command(flatten)]
     desired: desired::Args,
