@@ -132,7 +132,9 @@ impl Args {
                 let set = ejection.prepare_import().await.map_err(|error| self.failed(error))?;
                 tell_change_set(&set, ui);
                 ejection.import(&note).await.map_err(|error| self.failed(error))?;
-                ui.say("CloudFormation has imported the resources. Until the next step, deleting its stack undoes that, and loses nothing.");
+                ui.say(
+                    "CloudFormation has imported the resources. Until the next step, deleting its stack undoes that.",
+                );
             }
         }
         if let Some(set) = ejection.prepare_rest().await.map_err(|error| self.failed(error))? {
