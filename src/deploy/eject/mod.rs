@@ -18,7 +18,7 @@ use std::time::Duration;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-pub use self::code::{CodeUpload, SAM_BUCKET_STACK, sam_bucket, uploads};
+pub use self::code::{CodeUpload, uploads};
 pub use self::release::{Released, release};
 use super::deployment::Deployment;
 use super::read::{self, ReadError};
