@@ -16,6 +16,10 @@ const SERVICE: &str = "cloudformation";
 /// ("CloudFormation quotas", template body size in a request).
 pub const LONGEST_BODY: usize = 51_200;
 
+/// The stack with the bucket that SAM's CLI makes for code (`sam deploy --resolve-s3`), and the output with the bucket's name.
+pub const SAM_BUCKET_STACK: &str = "aws-sam-cli-managed-default";
+const SAM_BUCKET: &str = "SourceBucket";
+
 /// How long a stack may take for one change. (A table's deletion, or a function's in a VPC, take minutes; all of a stack is seldom
 /// more than half an hour.)
 const PATIENCE: Duration = Duration::from_secs(60 * 60);
@@ -114,6 +118,14 @@ pub async fn stack(aws: &Aws, name: &str) -> Result<Option<FormedStack>, CallErr
         Err(error) if is_missing(&error) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// The bucket that SAM's CLI has made in this account and region; `None` where there is none.
+///
+/// # Errors
+/// When CloudFormation cannot be asked.
+pub async fn sam_bucket(aws: &Aws) -> Result<Option<String>, CallError> {
+    Ok(stack(aws, SAM_BUCKET_STACK).await?.and_then(|mut stack| stack.outputs.remove(SAM_BUCKET)))
 }
 
 /// All resources of a stack that is there.

@@ -19,9 +19,6 @@ use crate::ui::Ui;
 use crate::ui::event::{Adopted, Event};
 use crate::ui::plan::View;
 
-/// SAM's own stack, which has the bucket that it uploads to.
-const SAM_STACK: &str = "aws-sam-cli-managed-default";
-
 /// Take over a stack that SAM or CloudFormation made, without touching what it serves
 ///
 /// Its resources stay as they are: the API's id and URL, the table and its rows, the functions, their logs, the open connections.
@@ -226,8 +223,7 @@ impl Args {
         if let Some(named) = self.target.bucket_of_sam()? {
             return Ok(Some(named));
         }
-        let of_sam = cloudformation::stack(aws, SAM_STACK).await.ok().flatten();
-        let found = of_sam.and_then(|stack| stack.outputs.get("SourceBucket").cloned());
+        let found = cloudformation::sam_bucket(aws).await.ok().flatten();
         match found {
             Some(bucket) => Ok(Some(bucket)),
             None => Err(CommandError::new(

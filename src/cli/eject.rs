@@ -12,11 +12,12 @@ use super::exit::{Ended, Exit};
 
 use crate::aws::change_sets::ChangeSet;
 use crate::aws::client::Aws;
+use crate::aws::cloudformation::{self, SAM_BUCKET_STACK};
 use crate::core::eject::{Handover, How};
 use crate::core::stack::{Code, Stack};
 use crate::core::types::Doubled;
 use crate::deploy::deployment::{Deployment, When, build};
-use crate::deploy::eject::{self, CodeUpload, EjectError, Ejection, Released, SAM_BUCKET_STACK, Standing};
+use crate::deploy::eject::{self, CodeUpload, EjectError, Ejection, Released, Standing};
 use crate::deploy::execute::Zips;
 use crate::deploy::project::Project;
 use crate::ui::event::{Event, RunResult};
@@ -29,7 +30,7 @@ use crate::ui::{Ui, printable};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The stack: as --stack
-    #[arg(value_name = "STACK", value_parser = super::target::stack_name, id = "ejected", conflicts_with = "stack")]
+    #[arg(value_name = "STACK", value_parser = super::target::stack_name, id = "ejected")]
     name: Option<String>,
     #[command(flatten)]
     desired: desired::Args,
@@ -132,7 +133,9 @@ impl Args {
                 let set = ejection.prepare_import().await.map_err(|error| self.failed(error))?;
                 tell_change_set(&set, ui);
                 ejection.import(&note).await.map_err(|error| self.failed(error))?;
-                ui.say("CloudFormation has imported the resources. Until the next step, deleting its stack undoes that, and loses nothing.");
+                ui.say(
+                    "CloudFormation has imported the resources. Until the next step, deleting its stack undoes that.",
+                );
             }
         }
         if let Some(set) = ejection.prepare_rest().await.map_err(|error| self.failed(error))? {
@@ -151,7 +154,7 @@ impl Args {
         }
         let found = match self.desired.target.bucket_of_sam()? {
             Some(named) => Some(named),
-            None => eject::sam_bucket(aws).await.map_err(|error| error.to_string())?,
+            None => cloudformation::sam_bucket(aws).await.map_err(|error| error.to_string())?,
         };
         let local = stack.resources.values().filter(|resource| matches!(resource.code, Some(Code::Local(_))));
         let local: Vec<&str> = local.map(|resource| resource.declared_as.as_str()).collect();

@@ -52,19 +52,24 @@ fn unmarked(cloud: &Cloud) -> Inventory {
         .collect()
 }
 
+/// Also without what says the same in other words: CloudFormation writes policies as the template does.
 fn strip(value: &mut Value) {
     match value {
         Value::Object(members) => {
             members.retain(|key, _| !is_mark(key));
-            members.retain(|key, value| {
-                key != "Description"
-                    || value.as_str().is_none_or(|text| !text.is_empty() && !text.starts_with("wschat:"))
-            });
             members.values_mut().for_each(strip);
+            members.retain(|key, value| {
+                let is_empty = value.is_null() || value.as_array().is_some_and(Vec::is_empty);
+                let is_of_mark = |text: &str| text.is_empty() || text.starts_with("wschat:");
+                !is_empty && !(key == "description" && value.as_str().is_some_and(is_of_mark))
+            });
         }
         Value::Array(items) => {
             items.retain(|item| !["Key", "key", "TagKey"].iter().any(|name| item[*name].as_str().is_some_and(is_mark)));
             items.iter_mut().for_each(strip);
+            if let [one @ Value::String(_)] = items.as_slice() {
+                *value = one.clone();
+            }
         }
         _ => {}
     }
@@ -233,4 +238,40 @@ async fn a_client_notices_nothing() {
     answered(2).await;
     stop.store(true, Ordering::Relaxed);
     assert_eq!(talker.await.unwrap(), [""; 0]);
+}
+
+#[test]
+fn it_comes_back() {
+    let cloud = Cloud::start().conditions(SWIFT).go();
+    let mut template = Template::of("tests/fixtures/eject/template.yaml");
+    for other in ["Jobs", "JobsPolicy", "MayQueue"] {
+        template.remove(other);
+    }
+    template.remove("Talk.Environment.Variables.QUEUE");
+    template.save(&cloud);
+    cloud.up();
+    let before = unmarked(&cloud);
+    eject(&cloud).ok();
+    cloud.wschat(&["adopt", STACK, "--local", "--yes"]).ok();
+    assert!(formed(&cloud).is_none());
+    same(&unmarked(&cloud), &before);
+    cloud.up().changes_nothing();
+}
+
+#[test]
+fn another_stack_of_that_name_is_left_alone() {
+    let cloud = up();
+    let body = r#"{"Resources": {"Other": {"Type": "AWS::Logs::LogGroup"}}}"#;
+    runtime().block_on(async {
+        let formation = aws_sdk_cloudformation::Client::new(&cloud.sdk().await);
+        formation.create_stack().stack_name(STACK).template_body(body).send().await.unwrap();
+    });
+    runtime().block_on(eventually("the other stack is there", async || {
+        let formation = aws_sdk_cloudformation::Client::new(&cloud.sdk().await);
+        let found = formation.describe_stacks().stack_name(STACK).send().await.unwrap();
+        found.stacks()[0].stack_status().unwrap().as_str() == "CREATE_COMPLETE"
+    }));
+    let refused = eject(&cloud).exits(1);
+    refused.changes_nothing();
+    assert!(refused.stderr.contains("which is not this one"), "{}", refused.stderr);
 }

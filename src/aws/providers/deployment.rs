@@ -44,10 +44,11 @@ impl Provider for Deployment {
     }
 
     async fn release(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError> {
-        let props: Props = live.read()?;
         if live.properties.get(DIGEST).is_none() {
             return Ok(());
         }
+        // The digest is no property of the type's own.
+        let props: Props = live.unmarked().read()?;
         describe(cx.aws, &props.api_id, &live.physical_id, &props.description).await
     }
 

@@ -141,7 +141,9 @@ Resources:
   Role:
     Type: AWS::IAM::Role
     Properties:
-      AssumeRolePolicyDocument: {Version: "2012-10-17", Statement: [{Effect: Allow, Principal: {Service: lambda.amazonaws.com}, Action: "sts:AssumeRole"}]}
+      AssumeRolePolicyDocument:
+        Version: "2012-10-17"
+        Statement: [{Effect: Allow, Principal: {Service: lambda.amazonaws.com}, Action: "sts:AssumeRole"}]
   Policy:
     Type: AWS::IAM::Policy
     Properties:
@@ -153,7 +155,9 @@ Resources:
     Type: AWS::SQS::QueuePolicy
     Properties:
       Queues: [!Ref Queue]
-      PolicyDocument: {Version: "2012-10-17", Statement: [{Effect: Allow, Principal: "*", Action: "sqs:SendMessage", Resource: !GetAtt Queue.Arn}]}
+      PolicyDocument:
+        Version: "2012-10-17"
+        Statement: [{Effect: Allow, Principal: "*", Action: "sqs:SendMessage", Resource: !GetAtt Queue.Arn}]
   Tools:
     Type: AWS::Serverless::LayerVersion
     Properties: {ContentUri: tools, CompatibleRuntimes: [nodejs22.x]}

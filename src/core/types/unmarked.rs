@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Desired, Live, ownership_marker, tags};
+use super::{Desired, Live, deployment, ownership_marker, tags};
 
 /// The prefix of the keys of all tags that wschat sets.
 const PREFIX: &str = "wschat:";
@@ -14,6 +14,9 @@ impl Live {
         let mut properties = self.properties.clone();
         if let Some(members) = properties.as_object_mut() {
             members.shift_remove(ownership_marker::PROPERTY);
+            if self.type_name == deployment::TYPE {
+                members.shift_remove(deployment::DIGEST);
+            }
             if let Some(Value::Object(tags)) = members.get_mut("Tags") {
                 tags.retain(|key, _| !key.starts_with(PREFIX));
             }

@@ -57,20 +57,7 @@ fn mark(kind: &dyn types::Kind, live: &Live, desired: &Desired) -> Mark {
 /// The same resources without wschat's tags, to give them back.
 pub fn unmarks(live: &[Live]) -> Vec<Mark> {
     let tagged = live.iter().filter(|one| types::kind(one.type_name).is_some_and(|kind| kind.taggable()));
-    let unmark = |one: &Live| {
-        let mut properties = one.properties.clone();
-        if let Some(there) = properties["Tags"].as_object_mut() {
-            there.retain(|key, _| !key.starts_with("wschat:"));
-        }
-        let desired = Desired {
-            logical_id: one.logical_id.clone().unwrap_or_default(),
-            name: Some(one.physical_id.clone()),
-            properties,
-            code: None,
-        };
-        Mark { live: one.clone(), desired }
-    };
-    tagged.map(unmark).collect()
+    tagged.map(|one| Mark { live: one.without_records(), desired: one.unmarked() }).collect()
 }
 
 /// Makes the calls; `told` hears of each resource that is done.

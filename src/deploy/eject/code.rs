@@ -7,16 +7,11 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
 use super::{EjectError, sam_key};
-use crate::aws::client::{Aws, CallError};
-use crate::aws::cloudformation;
+use crate::aws::client::Aws;
 use crate::core::stack::{Code, Stack};
 use crate::core::types::S3Object;
 use crate::deploy::execute::Zips;
 use crate::package::{self, Source};
-
-/// The stack with the bucket that SAM's CLI makes for code (`sam deploy --resolve-s3`), and the output with the bucket's name.
-pub const SAM_BUCKET_STACK: &str = "aws-sam-cli-managed-default";
-const SAM_BUCKET: &str = "SourceBucket";
 
 /// The code of one function or layer.
 #[derive(Debug, Clone)]
@@ -25,15 +20,6 @@ pub struct CodeUpload {
     pub declared_as: String,
     pub object: S3Object,
     bytes: Bytes,
-}
-
-/// The bucket that SAM's CLI has made here; `None` where there is none.
-///
-/// # Errors
-/// When CloudFormation cannot be asked.
-pub async fn sam_bucket(aws: &Aws) -> Result<Option<String>, CallError> {
-    let stack = cloudformation::stack(aws, SAM_BUCKET_STACK).await?;
-    Ok(stack.and_then(|mut stack| stack.outputs.remove(SAM_BUCKET)))
 }
 
 /// The code of `stack` that lies on this machine, which is what AWS runs, and where it goes in the bucket. A key tells the content: it is

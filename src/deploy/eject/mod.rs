@@ -18,7 +18,7 @@ use std::time::Duration;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-pub use self::code::{CodeUpload, SAM_BUCKET_STACK, sam_bucket, uploads};
+pub use self::code::{CodeUpload, uploads};
 pub use self::release::{Released, release};
 use super::deployment::Deployment;
 use super::read::{self, ReadError};
@@ -28,7 +28,7 @@ use crate::aws::cloudformation::{self, LONGEST_BODY, StackError, TemplateSource}
 use crate::aws::providers::{Discovery, ResourceError};
 use crate::core::eject::{self, Handover};
 use crate::core::plan::Action;
-use crate::core::template::{self, Template};
+use crate::core::template::Template;
 use crate::core::types::{Live, S3Object};
 
 /// How far a stack is.
@@ -105,7 +105,8 @@ pub async fn standing(
     }
     let Some(stack) = cloudformation::settled(aws, &stack.id, note).await? else { return Ok(Standing::Nothing) };
     let text = cloudformation::template(aws, name, false).await?;
-    let template = template::parse(text.as_bytes()).map(|template| template.tree).unwrap_or_default();
+    // What wschat sends is JSON. Another one is a stack of others'.
+    let template: Value = serde_json::from_str(&text).unwrap_or_default();
     let is_ours = is_part_of(&template, whole);
     Ok(match stack.status.as_str() {
         "IMPORT_ROLLBACK_COMPLETE" | "IMPORT_ROLLBACK_FAILED" | "ROLLBACK_COMPLETE" if is_ours => {
