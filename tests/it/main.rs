@@ -10,6 +10,7 @@ mod authorizer;
 mod chat;
 mod client;
 mod conditions;
+mod custom_resources;
 mod domains;
 mod drift;
 mod events;

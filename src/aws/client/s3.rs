@@ -41,6 +41,9 @@ const ATTEMPTS: u32 = 4;
 /// How often a request follows a bucket to another place.
 const REDIRECTS: u32 = 3;
 
+/// The local cloud's S3, as functions reach it.
+const LOCAL_HOST: &str = "s3.localhost";
+
 /// The characters of a key that need no escape in a path (RFC 3986, unreserved; a slash stays a slash).
 const KEY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 /// The same for the value of a query's parameter.
@@ -188,9 +191,10 @@ impl S3 {
     /// # Errors
     /// When it cannot be signed.
     pub fn presigned_put(&self, object: &S3Object, valid: Duration) -> Result<String, S3Error> {
-        // Functions that answer CloudFormation connect to port 443 of S3's host, and the local cloud leads them to itself.
+        // Most of what answers CloudFormation connects to port 443 of this host, whatever stands behind it. The local cloud leads
+        // functions from there to itself.
         let url = match self.is_local {
-            true => format!("https://s3.{}.amazonaws.com/{}/{}", self.region, object.bucket, key(object)),
+            true => format!("https://{LOCAL_HOST}/{}/{}", object.bucket, key(object)),
             false => self.url(object, &self.region, None),
         };
         let failed = |why: String| S3Error::new(format!("an address for an answer cannot be signed: {why}"), "try again");
@@ -494,9 +498,9 @@ mod tests {
         ] {
             assert!(query.contains(part), "{part}: {query}");
         }
-        // Functions reach the local cloud by the name that S3 has on AWS, whatever its endpoint is.
+        // Functions reach the local cloud by a name, whatever its port is.
         let local = S3 { is_local: true, ..s3(Some("http://127.0.0.1:4579")) };
         let url = local.presigned_put(&answer, Duration::from_secs(60)).unwrap();
-        assert!(url.starts_with("https://s3.eu-west-1.amazonaws.com/b/stack/a%20b.json?"), "{url}");
+        assert!(url.starts_with("https://s3.localhost/b/stack/a%20b.json?"), "{url}");
     }
 }

@@ -93,9 +93,10 @@ pub static TYPES: &[&dyn Kind] = &[
     &log_group::LogGroup,
 ];
 
-/// The types that templates have.
+/// The types that templates have by one name each, of which CloudFormation says what properties they have.
 pub fn kinds() -> Vec<&'static dyn Kind> {
-    TYPES.iter().copied().filter(|kind| kind.type_name() != foreign_permission::TYPE).collect()
+    let others = [foreign_permission::TYPE, custom_resource::TYPE];
+    TYPES.iter().copied().filter(|kind| !others.contains(&kind.type_name())).collect()
 }
 
 /// The type of this name: one of `TYPES`, a custom resource's, or one that AWS Cloud Control provisions.

@@ -17,6 +17,9 @@ use crate::local::context::ports::Credentials;
 use crate::machine::interpreter::{Language, release};
 use crate::machine::program;
 
+/// The name by which functions reach S3 where they connect to the usual port: presigned addresses that they are given have it.
+const S3_NAME: &str = "s3.localhost";
+
 /// The environment variable that marks the processes of functions and their children; its value is Lambda's folder.
 pub const OWNER_VARIABLE: &str = "_WSCHAT_LAMBDA";
 
@@ -221,7 +224,8 @@ pub fn variables(
 
     if Language::of(&settings.runtime).is_some() {
         // The host names that our clients of the Runtime API redirect here, and the port. They remove the variable.
-        let names: Vec<&str> = addresses.iter().map(|(name, _)| name.as_str()).collect();
+        let apis = addresses.iter().map(|(name, _)| name.as_str());
+        let names: Vec<&str> = std::iter::once(S3_NAME).chain(apis).collect();
         set("_WSCHAT_APIS", &format!("{} {}", context.port, names.join(" ")));
     }
 

@@ -13,10 +13,12 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 
 use serde_json::{Map, Value};
 
-use super::cloud_control::record::{self, Kept, RECORD, RECORDED_ON};
-use super::iam_permissions::{Permissions, Subject};
-use super::{Attribute, Desired, Kind, Live, Planning, ResourceView};
+pub use self::state::SERVICE_TOKEN;
 use self::state::State;
+use super::cloud_control::record::{self, Kept, RECORD, RECORDED_ON};
+use super::constraints::Refusal;
+use super::iam_permissions::{ANY, Permissions, Subject};
+use super::{Attribute, Desired, Kind, Live, Planning, ResourceView};
 use crate::core::words::{Path, Problem, ProblemKind, Scope, Token};
 
 /// The type's name where a template gives it none of its own.
@@ -25,9 +27,6 @@ pub const TYPE: &str = "AWS::CloudFormation::CustomResource";
 /// What the name of every other one begins with, and how long the rest may be (template reference, `AWS::CloudFormation::CustomResource`).
 pub const PREFIX: &str = "Custom::";
 const LONGEST_NAME: usize = 60;
-
-/// The property that names what is invoked.
-pub const SERVICE_TOKEN: &str = "ServiceToken";
 
 /// The property with the longest time that an answer may take, in seconds.
 pub const SERVICE_TIMEOUT: &str = "ServiceTimeout";
@@ -144,7 +143,7 @@ impl Kind for CustomResource {
         if problems.is_empty() { Ok(as_texts(properties)) } else { Err(problems) }
     }
 
-    fn refuses(&self, _: &Value) -> Vec<super::constraints::Refusal> {
+    fn refuses(&self, _: &Value) -> Vec<Refusal> {
         Vec::new()
     }
 
@@ -233,7 +232,7 @@ impl Kind for CustomResource {
         if it.acts() {
             record::permissions(it, permissions);
             for function in it.texts(SERVICE_TOKEN) {
-                let function = if Token::is_in(&function) { super::iam_permissions::ANY.to_owned() } else { function };
+                let function = if Token::is_in(&function) { ANY.to_owned() } else { function };
                 permissions.allow("lambda", &["InvokeFunction"], function);
             }
         }

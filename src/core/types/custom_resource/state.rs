@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::SERVICE_TOKEN;
 use crate::core::words::Scope;
+
+/// The property that names what is invoked.
+pub const SERVICE_TOKEN: &str = "ServiceToken";
 
 /// The longest answer, in bytes.
 const LONGEST_ANSWER: usize = 4096;
