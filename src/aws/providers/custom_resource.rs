@@ -4,6 +4,7 @@
 //! it is sent, the state in the same bucket says so: a run that was killed is continued with the same request, for which a
 //! function must be prepared anyway, since Lambda may deliver an event twice.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
@@ -13,7 +14,7 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use super::provisioning::Unread;
+use super::cloud_control::Unread;
 use super::recorded;
 use super::{Context, Discovery, Provider, ResourceError};
 use crate::aws::client::{Aws, CallError, Meaning, S3, S3Error};
@@ -143,7 +144,7 @@ fn lives(pointer: &Pointer, kept: &[Kept], state: Option<Bytes>) -> Result<Vec<L
 }
 
 /// What `Ref` and `GetAtt` give.
-fn attributes(state: &State, data: &std::collections::BTreeMap<String, String>) -> std::collections::BTreeMap<String, String> {
+fn attributes(state: &State, data: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let id = state.physical_id.iter().map(|id| ("Ref".to_owned(), id.clone()));
     data.clone().into_iter().chain(id).collect()
 }
@@ -263,7 +264,7 @@ fn request(request_type: RequestType, old: Option<Value>) -> Request {
     Request { id: Uuid::new_v4().to_string(), request_type, old }
 }
 
-fn made(state: &State, data: &std::collections::BTreeMap<String, String>) -> Created {
+fn made(state: &State, data: &BTreeMap<String, String>) -> Created {
     Created { physical_id: state.logical_id.clone(), attributes: attributes(state, data) }
 }
 
@@ -326,7 +327,7 @@ impl<'a> Work<'a> {
         self.s3().await?.put(&self.pointer.state(), text.into()).await.map_err(failure)
     }
 
-    /// Removes the state, and an answer that may have come twice.
+    /// Removes the state, and answers that may have come twice.
     async fn forget_state(&self, state: &State) -> Result<(), ResourceError> {
         let s3 = self.s3().await?;
         for id in state.answered.iter().chain(state.request.as_ref().map(|request| &request.id)) {
@@ -355,7 +356,8 @@ impl<'a> Work<'a> {
         let event = state.event(&request, self.kind.type_name(), self.cx.aws.scope(), &url);
         match self.cx.aws.invoke_later(state.function(), event.to_string().into()).await {
             Ok(()) => {}
-            Err(error) if error.is(Meaning::Unknown) => return Err(error.into()),
+            // It may be under way: the next run looks for its answer.
+            Err(error) if error.is(Meaning::Unknown) => return Err(ResourceError::Failed(error.to_string())),
             Err(error) => return Ok(Asked::NotSent(error)),
         }
         self.wait(&answer, state, request.request_type, limit).await
@@ -397,8 +399,7 @@ impl<'a> Work<'a> {
     /// Writes down what came of a request. An error says why it failed.
     async fn conclude(&self, state: &mut State, asked: Asked) -> Result<Created, ResourceError> {
         let Some(request) = state.request.take() else { return Ok(made(state, &state.data)) };
-        state.ended = now();
-        state.answered = Some(request.id.clone());
+        state.end(&request, now());
         let answer = match asked {
             Asked::Answered(answer) => answer,
             Asked::Silent(seconds) => Answer {

@@ -15,6 +15,9 @@ pub const SERVICE_TOKEN: &str = "ServiceToken";
 /// The longest answer, in bytes.
 const LONGEST_ANSWER: usize = 4096;
 
+/// Of how many requests that are over an answer may come twice.
+const MOST_ANSWERED: usize = 8;
+
 /// What a function is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RequestType {
@@ -74,11 +77,13 @@ pub struct State {
     pub failed: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub replaced: Vec<Replaced>,
-    /// The last request that was written down to be sent, and the last that is over: an answer to that may come twice.
+    /// The last request that was written down to be sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub answered: Option<String>,
+    /// The last requests that are over: Lambda runs a function again that fails after it has answered, and so an answer may
+    /// come twice.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub answered: Vec<String>,
     /// When the last request was begun and answered, in milliseconds since the epoch: what was there before that began may
     /// be needed by it.
     #[serde(default)]
@@ -100,10 +105,18 @@ impl State {
             failed: None,
             replaced: Vec::new(),
             asked: None,
-            answered: None,
+            answered: Vec::new(),
             begun: 0,
             ended: 0,
         }
+    }
+
+    /// Notes that a request is over.
+    pub fn end(&mut self, request: &Request, now: u64) {
+        self.ended = now;
+        self.answered.push(request.id.clone());
+        let too_many = self.answered.len().saturating_sub(MOST_ANSWERED);
+        self.answered.drain(..too_many);
     }
 
     /// The function to invoke.
