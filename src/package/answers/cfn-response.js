@@ -2,6 +2,7 @@
 // name and interface beside it. (AWS CloudFormation user guide, "cfn-response module")
 "use strict";
 
+const http = require("http");
 const https = require("https");
 
 exports.SUCCESS = "SUCCESS";
@@ -24,8 +25,9 @@ exports.send = (event, context, status, data, physicalResourceId, noEcho, reason
   const done = () => {
     if (typeof context.done === "function") context.done();
   };
+  const client = event.ResponseURL.startsWith("http:") ? http : https;
   return new Promise((resolve) => {
-    const request = https.request(event.ResponseURL, { method: "PUT", headers }, (response) => {
+    const request = client.request(event.ResponseURL, { method: "PUT", headers }, (response) => {
       console.log(`The answer to CloudFormation was taken with HTTP status ${response.statusCode}`);
       response.resume();
       resolve();
