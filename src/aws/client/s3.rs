@@ -103,8 +103,16 @@ impl S3Error {
 struct ObjectRequest<'a> {
     method: &'static str,
     object: &'a S3Object,
+    /// What is asked of a bucket, where the key is empty.
+    query: &'static str,
     etag: Option<&'a str>,
     body: Bytes,
+}
+
+impl<'a> ObjectRequest<'a> {
+    fn new(method: &'static str, object: &'a S3Object) -> Self {
+        Self { method, object, query: "", etag: None, body: Bytes::new() }
+    }
 }
 
 /// What S3 answered to a request that it did not refuse.
@@ -150,7 +158,7 @@ impl S3 {
     /// Why it cannot be had, and what to do.
     pub async fn get(&self, object: &S3Object, etag: Option<&str>) -> Result<Fetched, S3Error> {
         let ObjectAnswer { status, bytes, etag, region } =
-            self.exchange(ObjectRequest { method: "GET", object, etag, body: Bytes::new() }).await?;
+            self.exchange(ObjectRequest { etag, ..ObjectRequest::new("GET", object) }).await?;
         Ok(if status == 304 { Fetched::Unchanged { region } } else { Fetched::New { bytes, etag, region } })
     }
 
@@ -172,7 +180,7 @@ impl S3 {
     /// # Errors
     /// Why it cannot be written, and what to do.
     pub async fn put(&self, object: &S3Object, body: Bytes) -> Result<(), S3Error> {
-        self.exchange(ObjectRequest { method: "PUT", object, etag: None, body }).await.map(drop)
+        self.exchange(ObjectRequest { body, ..ObjectRequest::new("PUT", object) }).await.map(drop)
     }
 
     /// Deletes an object; one that is gone already is no error.
@@ -180,9 +188,37 @@ impl S3 {
     /// # Errors
     /// Why it cannot be deleted, and what to do.
     pub async fn delete(&self, object: &S3Object) -> Result<(), S3Error> {
-        match self.exchange(ObjectRequest { method: "DELETE", object, etag: None, body: Bytes::new() }).await {
+        match self.exchange(ObjectRequest::new("DELETE", object)).await {
             Err(error) if !error.is_missing() => Err(error),
             _ => Ok(()),
+        }
+    }
+
+    /// Deletes all objects of a bucket whose keys have these characters alone: those of `-_./`, letters and digits. One that is
+    /// gone already is no error.
+    ///
+    /// # Errors
+    /// Why they cannot be deleted, and what to do.
+    pub async fn empty(&self, bucket: &str) -> Result<(), S3Error> {
+        let of = |key: &str| S3Object { bucket: bucket.to_owned(), key: key.to_owned(), version: None };
+        let whole = of("");
+        loop {
+            let list = ObjectRequest { query: "?list-type=2", ..ObjectRequest::new("GET", &whole) };
+            let answer = match self.exchange(list).await {
+                Err(error) if error.is_missing() => return Ok(()),
+                answer => answer?,
+            };
+            let text = String::from_utf8_lossy(&answer.bytes).into_owned();
+            let keys: Vec<&str> =
+                text.split("<Key>").skip(1).filter_map(|rest| Some(rest.split_once("</Key>")?.0)).collect();
+            let is_plain = |key: &&&str| key.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c));
+            let plain: Vec<&&str> = keys.iter().filter(is_plain).collect();
+            if plain.is_empty() {
+                return Ok(());
+            }
+            for key in plain {
+                self.delete(&of(key)).await?;
+            }
         }
     }
 
@@ -197,7 +233,8 @@ impl S3 {
             true => format!("https://{LOCAL_HOST}/{}/{}", object.bucket, key(object)),
             false => self.url(object, &self.region, None),
         };
-        let failed = |why: String| S3Error::new(format!("an address for an answer cannot be signed: {why}"), "try again");
+        let failed =
+            |why: String| S3Error::new(format!("an address for an answer cannot be signed: {why}"), "try again");
         let uri: Uri = url.parse().map_err(|error| failed(format!("{url}: {error}")))?;
         let authority = uri.authority().map(ToString::to_string).unwrap_or_default();
         let mut settings = settings();
@@ -208,9 +245,8 @@ impl S3 {
         let signable = SignableRequest::new("PUT", url.as_str(), headers.into_iter(), SignableBody::UnsignedPayload)
             .map_err(|error| failed(chain(&error)))?;
         let instructions = self.sign(signable, &self.region, settings).map_err(failed)?;
-        let query = instructions.params().iter().map(|(name, value)| {
-            format!("{name}={}", utf8_percent_encode(value, QUERY))
-        });
+        let query =
+            instructions.params().iter().map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, QUERY)));
         Ok(format!("{url}?{}", query.collect::<Vec<_>>().join("&")))
     }
 
@@ -222,7 +258,7 @@ impl S3 {
         loop {
             attempts += 1;
             let last = attempts == ATTEMPTS;
-            let url = self.url(object, &region, host.as_deref());
+            let url = self.url(object, &region, host.as_deref()) + request.query;
             let answer = match self.send(&url, &region, &request).await {
                 Ok(answer) => answer,
                 Err(why) if last => {
@@ -469,7 +505,7 @@ mod tests {
     fn a_refusal_says_what_to_do() {
         let told = |status, code: Option<&str>, message: Option<&str>| {
             let object = object("b", "k", None);
-            let request = ObjectRequest { method: "GET", object: &object, etag: None, body: Bytes::new() };
+            let request = ObjectRequest::new("GET", &object);
             let error = refused(&request, status, code.map(str::to_owned), message.map(str::to_owned));
             (error.why, error.help)
         };

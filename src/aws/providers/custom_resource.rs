@@ -41,6 +41,19 @@ const LONGEST_PAUSE_LOCALLY: Duration = Duration::from_millis(200);
 /// After how long the user is told what is waited for, and how often.
 const WORTH_TELLING: Duration = Duration::from_secs(5);
 
+/// Why a resource was not created.
+struct NotMade {
+    why: ResourceError,
+    /// Whether its function was asked for it.
+    is_asked: bool,
+}
+
+impl From<ResourceError> for NotMade {
+    fn from(why: ResourceError) -> Self {
+        Self { why, is_asked: true }
+    }
+}
+
 /// What became of a request.
 enum Asked {
     Answered(Answer),
@@ -106,10 +119,7 @@ fn lives(pointer: &Pointer, kept: &[Kept], state: Option<Bytes>) -> Result<Vec<L
         let logical_id = Some(pointer.logical_id().to_owned());
         return Ok(vec![Live { logical_id, deletion_policy: DeletionPolicy::Delete, ..absent }]);
     };
-    let state: State = serde_json::from_slice(&bytes).map_err(|error| {
-        let S3Object { bucket, key, .. } = pointer.state();
-        ResourceError::Failed(format!("s3://{bucket}/{key} cannot be read, which only wschat writes: {error}"))
-    })?;
+    let state: State = serde_json::from_slice(&bytes).map_err(|error| unreadable(pointer, &error))?;
     let text = serde_json::to_string(&state).unwrap_or_default();
     let properties = |told: &Value| {
         let mut properties = told.clone();
@@ -166,16 +176,18 @@ impl Provider for CustomResource {
         // Whatever happens from here on, it is found again.
         let tag = Tags::from([(work.pointer.key(), work.pointer.value())]);
         recorded::set(cx.aws, arn, tag, Vec::new()).await?;
-        let mut state = State::new(&desired.logical_id, told(&desired.properties));
-        state.request = Some(request(RequestType::Create, None));
-        match work.ask(&mut state).await? {
-            Asked::NotSent(error) => {
-                work.forget_state(&state).await?;
-                recorded::set(cx.aws, arn, Tags::new(), vec![work.pointer.key()]).await?;
-                Err(error.into())
+        // What pointed to it may have been deleted by other means; or another run is about to create the same.
+        if let Some(bytes) = work.s3().await?.find(&work.pointer.state()).await.map_err(failure)? {
+            let state: State = serde_json::from_slice(&bytes).map_err(|error| unreadable(&work.pointer, &error))?;
+            if state.is_made || state.request.is_some() {
+                return work.change(state, told(&desired.properties), false).await;
             }
-            asked => work.conclude(&mut state, asked).await,
         }
+        let created = work.create(State::new(&desired.logical_id, told(&desired.properties))).await;
+        if let Err(NotMade { is_asked: false, .. }) = &created {
+            recorded::set(cx.aws, arn, Tags::new(), vec![work.pointer.key()]).await?;
+        }
+        created.map_err(|not_made| not_made.why)
     }
 
     async fn update(&self, cx: Context<'_>, live: &Live, desired: &Desired) -> Result<(), ResourceError> {
@@ -184,38 +196,10 @@ impl Provider for CustomResource {
 
     async fn updated(&self, cx: Context<'_>, live: &Live, desired: &Desired) -> Result<Created, ResourceError> {
         let work = Work::on(cx, self, desired)?;
-        let mut state = state_of(live)?;
         work.point(live, desired).await?;
-        let mut created = None;
-        if let Some(open) = state.request.clone() {
-            let asked = work.ask(&mut state).await?;
-            if let Asked::NotSent(error) = asked {
-                return Err(error.into());
-            }
-            let ended = work.conclude(&mut state, asked).await?;
-            if open.request_type == RequestType::Delete {
-                return self.create(cx, desired).await;
-            }
-            created = Some(ended);
-        }
-        let wanted = told(&desired.properties);
-        let is_told = wanted == state.properties && state.failed.is_none();
         // Only where it is recorded has changed.
         let is_moved = live.health == Health::Ready && live.properties != desired.properties;
-        if is_told && (is_moved || created.is_some()) {
-            return Ok(created.unwrap_or_else(|| made(&state, &state.data)));
-        }
-        let before = state.clone();
-        state.request = Some(request(RequestType::Update, Some(before.properties.clone())));
-        state.properties = wanted;
-        state.failed = None;
-        match work.ask(&mut state).await? {
-            Asked::NotSent(error) => {
-                work.save(&before).await?;
-                Err(error.into())
-            }
-            asked => work.conclude(&mut state, asked).await,
-        }
+        work.change(state_of(live)?, told(&desired.properties), is_moved).await
     }
 
     async fn delete(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError> {
@@ -276,6 +260,11 @@ fn state_of(live: &Live) -> Result<State, ResourceError> {
     })
 }
 
+fn unreadable(pointer: &Pointer, error: &serde_json::Error) -> ResourceError {
+    let S3Object { bucket, key, .. } = pointer.state();
+    ResourceError::Failed(format!("s3://{bucket}/{key} cannot be read, which only wschat writes: {error}"))
+}
+
 fn unrecorded(desired: &Desired) -> ResourceError {
     let id = &desired.logical_id;
     ResourceError::Failed(format!("internal error: nothing records {id} (please report this)"))
@@ -307,6 +296,50 @@ impl<'a> Work<'a> {
 
     async fn s3(&self) -> Result<S3, ResourceError> {
         self.cx.aws.s3().await.map_err(failure)
+    }
+
+    /// Asks for what has this state.
+    async fn create(&self, mut state: State) -> Result<Created, NotMade> {
+        state.request = Some(request(RequestType::Create, None));
+        match self.ask(&mut state).await? {
+            Asked::NotSent(error) => {
+                self.forget_state(&state).await?;
+                Err(NotMade { why: error.into(), is_asked: false })
+            }
+            asked => Ok(self.conclude(&mut state, asked).await?),
+        }
+    }
+
+    /// Makes of what has a state what the function is to be told; `is_moved` where that is not asked for.
+    async fn change(&self, mut state: State, wanted: Value, is_moved: bool) -> Result<Created, ResourceError> {
+        let mut created = None;
+        if let Some(open) = state.request.clone() {
+            let asked = self.ask(&mut state).await?;
+            if let Asked::NotSent(error) = asked {
+                return Err(error.into());
+            }
+            let ended = self.conclude(&mut state, asked).await?;
+            if open.request_type == RequestType::Delete {
+                let again = self.create(State::new(&state.logical_id, wanted)).await;
+                return again.map_err(|not_made| not_made.why);
+            }
+            created = Some(ended);
+        }
+        let is_told = wanted == state.properties && state.failed.is_none();
+        if is_told && (is_moved || created.is_some()) {
+            return Ok(created.unwrap_or_else(|| made(&state, &state.data)));
+        }
+        let before = state.clone();
+        state.request = Some(request(RequestType::Update, Some(before.properties.clone())));
+        state.properties = wanted;
+        state.failed = None;
+        match self.ask(&mut state).await? {
+            Asked::NotSent(error) => {
+                self.save(&before).await?;
+                Err(error.into())
+            }
+            asked => self.conclude(&mut state, asked).await,
+        }
     }
 
     /// Points to the state where the plan wants that, and nowhere else.

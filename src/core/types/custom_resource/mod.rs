@@ -66,8 +66,7 @@ pub fn kind(type_name: &str) -> Option<&'static CustomResource> {
     if let Some(known) = made.get(type_name) {
         return Some(known);
     }
-    let kind: &'static CustomResource =
-        Box::leak(Box::new(CustomResource { type_name: type_name.to_owned().leak() }));
+    let kind: &'static CustomResource = Box::leak(Box::new(CustomResource { type_name: type_name.to_owned().leak() }));
     made.insert(type_name.to_owned(), kind);
     Some(kind)
 }
@@ -226,7 +225,10 @@ impl Kind for CustomResource {
             permissions.allow("s3", &["ListBucket"], format!("arn:{partition}:s3:::{bucket}"));
             if it.acts() {
                 // The function writes with an address that the caller signs.
-                permissions.allow("s3", &["PutObject", "DeleteObject"], objects);
+                permissions.allow("s3", &["PutObject"], objects.as_str());
+            }
+            if !it.keeps {
+                permissions.allow("s3", &["DeleteObject"], objects);
             }
         }
         if it.acts() {
@@ -287,7 +289,8 @@ mod tests {
         assert_eq!(said(json!({"ServiceToken": "f"})), "ServiceToken must be the ARN of a function");
         let topic = said(json!({"ServiceToken": "arn:aws:sns:eu-west-1:123456789012:t"}));
         assert_eq!(topic, "a custom resource behind an SNS topic is not supported");
-        for (timeout, is_right) in [(json!(1), true), (json!("3600"), true), (json!(0), false), (json!("soon"), false)] {
+        for (timeout, is_right) in [(json!(1), true), (json!("3600"), true), (json!(0), false), (json!("soon"), false)]
+        {
             let said = said(json!({"ServiceToken": function, "ServiceTimeout": timeout}));
             assert_eq!(said.is_empty(), is_right, "{timeout}: {said}");
         }

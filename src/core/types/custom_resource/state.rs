@@ -176,12 +176,8 @@ pub struct Answer {
 impl Answer {
     /// Reads an answer. One that CloudFormation would not take says why that is, as a failure.
     pub fn read(bytes: &[u8], request: RequestType) -> Self {
-        let failed = |why: &str| Self {
-            physical_id: None,
-            data: BTreeMap::new(),
-            no_echo: false,
-            failed: Some(why.to_owned()),
-        };
+        let failed =
+            |why: &str| Self { physical_id: None, data: BTreeMap::new(), no_echo: false, failed: Some(why.to_owned()) };
         if bytes.len() > LONGEST_ANSWER {
             return failed(&format!("its answer has {} bytes, and at most {LONGEST_ANSWER} are read", bytes.len()));
         }
@@ -275,13 +271,18 @@ mod tests {
         assert_eq!(event["ResourceType"], "Custom::Rooms");
         assert_eq!(event["LogicalResourceId"], "Seed");
         assert_eq!(event["ResourceProperties"]["Rooms"], json!(["lobby"]));
-        assert!(event["StackId"].as_str().unwrap().starts_with("arn:aws:cloudformation:eu-west-1:123456789012:stack/chat/"));
+        assert!(
+            event["StackId"].as_str().unwrap().starts_with("arn:aws:cloudformation:eu-west-1:123456789012:stack/chat/")
+        );
         assert!(event.get("PhysicalResourceId").is_none() && event.get("OldResourceProperties").is_none());
         state.physical_id = Some("rooms-1".to_owned());
         let request =
             Request { id: "r2".to_owned(), request_type: RequestType::Update, old: Some(json!({"Rooms": []})) };
         let event = state.event(&request, "Custom::Rooms", &scope(), "https://there");
-        assert_eq!((&event["PhysicalResourceId"], &event["OldResourceProperties"]), (&json!("rooms-1"), &json!({"Rooms": []})));
+        assert_eq!(
+            (&event["PhysicalResourceId"], &event["OldResourceProperties"]),
+            (&json!("rooms-1"), &json!({"Rooms": []}))
+        );
         // One that never got an id is deleted under one that is made up, and always the same.
         state.physical_id = None;
         assert!(state.id(&scope()).starts_with("chat-Seed-") && state.id(&scope()) == state.id(&scope()));
