@@ -61,6 +61,12 @@ pub struct PlannedDeployment {
 }
 
 impl Args {
+    /// The same for a stack of the app that is meant as a whole.
+    #[must_use]
+    pub fn of_app(&self, stack: &str) -> Self {
+        Self { target: self.target.of_app(stack), ..self.clone() }
+    }
+
     /// A misspelt name in `--allow-data-loss` would be noticed only when its resource is not replaced. It is no error:
     /// scripts keep the option when the resource has gone.
     fn note_unknown_names(&self, stack: &Stack, ui: &Ui) {

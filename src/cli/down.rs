@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal};
 use tokio::time::Instant;
 
+use super::all_stacks::{self, Order};
 use super::command::Command;
 use super::error::CommandError;
 use super::exit::{Ended, Exit};
@@ -20,10 +21,12 @@ use crate::ui::plan::View;
 use crate::ui::progress;
 
 /// Delete the stack with all its data; needs no template
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     target: target::Deployed,
+    #[command(flatten)]
+    all_stacks: all_stacks::Args,
     /// Do not ask
     #[arg(long, short)]
     yes: bool,
@@ -36,6 +39,14 @@ pub struct Args {
 
 impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
+        let Some(names) = self.all_stacks.names(self.target.template(), Order::Needing)? else {
+            return self.run_one(ui).await;
+        };
+        let one = async |name: &str| Self { target: self.target.of_app(name), ..self.clone() }.run_one(ui).await;
+        all_stacks::each(&names, ui, one).await
+    }
+
+    async fn run_one(self, ui: &Ui) -> Result<Ended, CommandError> {
         let begun = Instant::now();
         let stack = self.target.stack()?;
         if let Some(what) = self.target.no_local_cloud() {
@@ -53,6 +64,7 @@ impl Args {
         {
             return Err(why);
         }
+        removal.guard_exports().await.map_err(|error| error.to_string())?;
         let mut stop: Option<Stop> = None;
         loop {
             let in_use = removal.in_use();

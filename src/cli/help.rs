@@ -6,7 +6,7 @@ use clap::{Arg, Command};
 /// The groups of options, and what is in them. Options of one command alone that are in no group stand first.
 const GROUPS: &[(&str, &[&str])] = &[
     ("Template", &["template", "app", "parameter", "parameter-file", "parameter-default", "tag"]),
-    ("Target", &["stack", "region", "profile", "endpoint-url", "local", "data", "env", "host", "origin"]),
+    ("Target", &["stack", "all-stacks", "region", "profile", "endpoint-url", "local", "data", "env", "host", "origin"]),
     ("Build", &["build-with", "ignore-scripts"]),
     (
         "Safety",

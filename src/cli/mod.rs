@@ -13,6 +13,7 @@ use error::CommandError;
 use exit::{Ended, Exit};
 
 mod alias;
+mod all_stacks;
 mod chat;
 mod command;
 mod completions;

@@ -1,5 +1,6 @@
 //! `wschat plan`: what `up` would do, and why.
 
+use super::all_stacks::{self, Order};
 use super::command::Command;
 use super::error::CommandError;
 use super::exit::{Ended, Exit};
@@ -15,6 +16,8 @@ use crate::ui::{self, Ui};
 pub struct Args {
     #[command(flatten)]
     desired: desired::Args,
+    #[command(flatten)]
+    all_stacks: all_stacks::Args,
     /// Print JSON, one event per line (docs/json.md)
     #[arg(long)]
     pub(super) json: bool,
@@ -28,7 +31,12 @@ pub struct Args {
 
 impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
-        show(&self.desired, self.all, self.no_interruption, ui).await
+        self.desired.project.synthesise()?;
+        let Some(names) = self.all_stacks.names(self.desired.project.named(), Order::Needed)? else {
+            return show(&self.desired, self.all, self.no_interruption, ui).await;
+        };
+        let plan = async |name: &str| show(&self.desired.of_app(name), self.all, self.no_interruption, ui).await;
+        all_stacks::each(&names, ui, plan).await
     }
 }
 

@@ -142,6 +142,11 @@ impl Args {
         self.parameters.paths()
     }
 
+    /// The template that was named.
+    pub fn named(&self) -> Option<&Path> {
+        self.template.as_deref()
+    }
+
     /// The template's path, unless none was named and none can be found.
     pub fn path(&self) -> Option<PathBuf> {
         self.template.clone().or_else(|| find().ok())
@@ -182,6 +187,22 @@ fn app_in(folder: &Path) -> Result<Assembly, CommandError> {
         return Err(CommandError::new(what).advice("name a template's file, or the folder that `cdk synth` writes"));
     }
     Assembly::read(folder).map_err(no_stack)
+}
+
+/// The names of the stacks of a CDK app, each after those that it depends on.
+///
+/// # Errors
+/// When there is no app at `template`, or here.
+pub fn names_in_app(template: Option<&Path>) -> Result<Vec<String>, CommandError> {
+    let folder = match template {
+        Some(folder) => folder.to_owned(),
+        None => find()?,
+    };
+    if !folder.is_dir() {
+        let what = format!("{} is the template of one stack, and --all-stacks is for a CDK app", folder.display());
+        return Err(CommandError::new(what).advice("name the folder that `cdk synth` writes: --template cdk.out"));
+    }
+    Ok(app_in(&folder)?.stacks.into_iter().map(|stack| stack.name).collect())
 }
 
 fn no_stack(NoStack { what, help }: NoStack) -> CommandError {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::all_stacks::{self, Order};
 use super::command::Command;
 use super::error::CommandError;
 use super::exit::{Ended, Exit};
@@ -19,12 +20,14 @@ use crate::ui::row::Row;
 ///
 /// The exit code is 0 when the stack is healthy, 2 when something is missing, changed, still changing or broken, and 3
 /// when the stack does not exist.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     project: project::Args,
     #[command(flatten)]
     target: target::Args,
+    #[command(flatten)]
+    all_stacks: all_stacks::Args,
     /// Print JSON, one event per line (docs/json.md)
     #[arg(long)]
     pub(super) json: bool,
@@ -32,6 +35,14 @@ pub struct Args {
 
 impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
+        let Some(names) = self.all_stacks.names(self.project.named(), Order::Needed)? else {
+            return self.run_one(ui).await;
+        };
+        let one = async |name: &str| Self { target: self.target.of_app(name), ..self.clone() }.run_one(ui).await;
+        all_stacks::each(&names, ui, one).await
+    }
+
+    async fn run_one(self, ui: &Ui) -> Result<Ended, CommandError> {
         let project = if self.project.exists() { Some(self.project.read(self.target.named())?) } else { None };
         self.target.stack()?;
         self.target.require_local_cloud()?;

@@ -33,6 +33,9 @@ pub struct Args {
     /// The stack's name [default: what wschat.toml says, else the current folder's name]
     #[arg(long, value_name = "NAME", value_parser = stack_name)]
     stack: Option<String>,
+    /// Whether it is one of the stacks of an app: the project's file is not told its name.
+    #[arg(skip)]
+    is_of_app: bool,
     #[command(flatten)]
     place: Place,
     /// The project's file, which may not exist.
@@ -52,6 +55,19 @@ pub struct Deployed {
     /// Look for wschat.toml beside this template [default: in the current folder]
     #[arg(long, short, value_name = "FILE")]
     template: Option<PathBuf>,
+}
+
+impl Deployed {
+    /// The template that was named.
+    pub fn template(&self) -> Option<&Path> {
+        self.template.as_deref()
+    }
+
+    /// The same for a stack of the app that is meant as a whole.
+    #[must_use]
+    pub fn of_app(&self, stack: &str) -> Self {
+        Self { target: self.target.of_app(stack), template: self.template.clone() }
+    }
 }
 
 impl std::ops::Deref for Deployed {
@@ -118,7 +134,13 @@ pub const EVERY: &str = "";
 impl Args {
     /// A target that is no one stack's.
     pub fn anywhere(place: Place) -> Self {
-        Self { stack: None, place, file: None, config: OnceLock::new() }
+        Self { stack: None, is_of_app: false, place, file: None, config: OnceLock::new() }
+    }
+
+    /// The same for a stack of the app that is meant as a whole.
+    #[must_use]
+    pub fn of_app(&self, stack: &str) -> Self {
+        Self { stack: Some(stack.to_owned()), is_of_app: true, ..self.clone() }
     }
 
     /// The project's file.
@@ -165,6 +187,9 @@ impl Args {
     /// # Errors
     /// When it cannot be told which stack this is.
     pub fn remember(&self, ui: &Ui) -> Result<bool, CommandError> {
+        if self.is_of_app {
+            return Ok(false);
+        }
         let Some(config) = self.config_now(ui)? else { return Ok(false) };
         match config.remember(&self.stack()?, self.place.region.as_deref()) {
             Ok(Some(written)) => {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use super::all_stacks::{self, Order};
 use super::command::Command;
 use super::error::CommandError;
 use super::exit::{Ended, Exit};
@@ -26,12 +27,14 @@ use crate::ui::progress;
 ///
 /// When a step fails, the run is rolled back: what it created is deleted, what it changed is set back. After Ctrl-C,
 /// what it has done is kept: `wschat up` continues from there, `wschat down` deletes the stack.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     desired: desired::Args,
+    #[command(flatten)]
+    all_stacks: all_stacks::Args,
     /// Ask for the stack's name, the region, the parameters and whether to confirm changes, and save the answers in wschat.toml
-    #[arg(long, conflicts_with = "json")]
+    #[arg(long, conflicts_with_all = ["all_stacks", "json"])]
     guided: bool,
     /// Show what would be done, and do nothing: `wschat plan`
     #[arg(long)]
@@ -79,7 +82,19 @@ impl Args {
         &self.desired
     }
 
-    pub(super) async fn run(mut self, ui: &Ui) -> Result<Ended, CommandError> {
+    pub(super) async fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
+        self.desired.project.synthesise()?;
+        let Some(names) = self.all_stacks.names(self.desired.project.named(), Order::Needed)? else {
+            return self.run_one(ui).await;
+        };
+        all_stacks::each(&names, ui, async |name| {
+            let desired = self.desired.of_app(name);
+            Self { desired, ..self.clone() }.run_one(ui).await
+        })
+        .await
+    }
+
+    async fn run_one(mut self, ui: &Ui) -> Result<Ended, CommandError> {
         if self.guided {
             self.confirm = guided::ask(&mut self.desired, ui)?;
         }

@@ -379,6 +379,7 @@ impl Deployment {
         let drains = self.options.drain && self.session.aws().has_quotas();
         self.plan = if drains { plan } else { plan.without_drain() };
         self.exports = exports::planned(&self.stack, &self.plan, &self.live)?;
+        exports::guard(&aws, &self.stack, &self.plan, &self.live).await?;
         Ok(())
     }
 }

@@ -1,4 +1,5 @@
-//! Publishes a stack's exports: each is a tag of one of the stack's resources, where other stacks find it.
+//! Publishes a stack's exports: each is a tag of one of the stack's resources, where other stacks find it. So are its imports: what
+//! others import is neither changed nor taken back.
 //!
 //! They are written when the stack is up, as CloudFormation exports what it has deployed, and compared with what was read: a
 //! stack whose exports are as they should be takes no call.
@@ -6,12 +7,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::execute::Outcome;
-use crate::aws::client::Aws;
+use crate::aws::client::{Aws, CallError};
+use crate::aws::providers::exports::importers;
 use crate::aws::providers::{ResourceError, provider};
 use crate::core::plan::{Action, Plan};
-use crate::core::stack::Stack;
+use crate::core::stack::{Lookup, Stack};
 use crate::core::types::tags::{self, Tags};
-use crate::core::types::{Kind, Live, api, rank};
+use crate::core::types::{Kind, Live, Owner, api, rank};
 use crate::core::words::Token;
 
 /// Why exports could not be published.
@@ -25,9 +27,19 @@ pub enum Unpublished {
     NoAnchor,
     #[error("the tags of {logical_id} cannot record {count} exports: a resource has 50 tags at most")]
     TooMany { logical_id: String, count: usize },
+    #[error(
+        "the export {name} would {how}, and {} it: change or delete that first (if it was deleted a moment ago, try again)",
+        .importers.join(" and ") + if .importers.len() == 1 { " imports" } else { " import" }
+    )]
+    Imported { name: String, how: &'static str, importers: Vec<String> },
+    #[error("it cannot be told whether others import what the stack exports: {0}")]
+    Unguarded(#[from] CallError),
     #[error("the exports of the stack could not be recorded in the tags of {logical_id}: {error}")]
     Refused { logical_id: String, error: ResourceError },
 }
+
+/// The value of a tag that records an import: its key says all.
+const IMPORTED: &str = "yes";
 
 /// How many tags a resource can have ("Tagging your AWS resources").
 const MOST_TAGS: usize = 50;
@@ -77,10 +89,46 @@ pub fn planned(stack: &Stack, plan: &Plan, live: &[Live]) -> Result<Vec<String>,
     let mut shown = BTreeSet::new();
     for Change { set, removed, old, .. } in changes(stack, plan, live, &plan.known)? {
         let name = |key: &str| tags::export_name(key).unwrap_or(key).to_owned();
-        shown.extend(set.keys().map(|key| (name(key), if old.contains_key(key) { '~' } else { '+' })));
-        shown.extend(removed.iter().map(|key| (name(key), '-')));
+        let (set, removed) = (set.keys().filter(|key| tags::is_export(key)), removed.iter().filter(|key| tags::is_export(key)));
+        shown.extend(set.map(|key| (name(key), if old.contains_key(key) { '~' } else { '+' })));
+        shown.extend(removed.map(|key| (name(key), '-')));
     }
     Ok(shown.into_iter().map(|(name, glyph)| format!("{glyph} {name}")).collect())
+}
+
+/// Holds what is going to be done with the stack's exports against what others import.
+///
+/// # Errors
+/// An export that would change or go while another stack imports it.
+pub async fn guard(aws: &Aws, stack: &Stack, plan: &Plan, live: &[Live]) -> Result<(), Unpublished> {
+    let changes = changes(stack, plan, live, &plan.known)?;
+    let set: BTreeMap<&String, &String> = changes.iter().flat_map(|change| &change.set).collect();
+    // One that moves to another resource stays the same.
+    let lost = changes.iter().flat_map(|change| &change.old).filter(|(key, _)| tags::is_export(key));
+    let lost = lost.filter(|(key, value)| {
+        let is_removed = changes.iter().any(|change| change.removed.contains(key));
+        set.get(key).map_or(is_removed, |new| *new != *value)
+    });
+    let lost = lost.map(|(key, _)| (key.clone(), if set.contains_key(key) { "change" } else { "go" }));
+    refuse_imported(aws, lost.collect()).await
+}
+
+/// The same for a stack that goes as a whole.
+///
+/// # Errors
+/// An export that another stack imports.
+pub async fn guard_all(aws: &Aws, live: &[Live]) -> Result<(), Unpublished> {
+    let own = live.iter().filter(|one| one.owner == Owner::Stack).flat_map(|one| one.attributes.keys());
+    refuse_imported(aws, own.filter(|key| tags::is_export(key)).map(|key| (key.clone(), "go")).collect()).await
+}
+
+async fn refuse_imported(aws: &Aws, lost: BTreeMap<String, &'static str>) -> Result<(), Unpublished> {
+    let found = importers(aws, lost.keys()).await?;
+    let first = found.into_iter().find(|(_, importers)| !importers.is_empty());
+    let Some((key, importers)) = first else { return Ok(()) };
+    let name = tags::export_name(&key).unwrap_or(&key).to_owned();
+    let importers = importers.into_iter().map(|stack| format!("the wschat stack \"{stack}\"")).collect();
+    Err(Unpublished::Imported { name, how: lost.get(&key).copied().unwrap_or("go"), importers })
 }
 
 /// Publishes what `stack` exports, and takes back what it does not export any more. `live` is what was there before the run that
@@ -122,12 +170,17 @@ async fn carry_out(aws: &Aws, changes: Vec<Change>) -> Result<(), Unpublished> {
     Ok(())
 }
 
+/// Whether a tag is one of those that are written here.
+fn is_published(key: &str) -> bool {
+    tags::is_export(key) || tags::is_import(key)
+}
+
 /// What is recorded on resources that the plan retains.
 fn left_behind(plan: &Plan) -> Vec<Change> {
     let retained = plan.steps.iter().filter(|step| step.action == Action::Retain);
     let recorded = retained.filter_map(|step| {
         let (live, kind) = (step.live.as_ref()?, step.kind()?);
-        let old: Tags = live.attributes.clone().into_iter().filter(|(key, _)| tags::is_export(key)).collect();
+        let old: Tags = live.attributes.clone().into_iter().filter(|(key, _)| is_published(key)).collect();
         let removed: Vec<String> = old.keys().cloned().collect();
         let (logical_id, physical_id) = (step.name.clone(), live.physical_id.clone());
         (!removed.is_empty()).then(|| Change { logical_id, kind, physical_id, old, set: Tags::new(), removed })
@@ -157,6 +210,11 @@ fn changes(
     if keepers.is_empty() && !wanted.is_empty() {
         return Err(Unpublished::NoAnchor);
     }
+    // Where nothing can record an import, its export is not guarded.
+    wanted.extend(stack.lookups.iter().filter_map(|lookup| match lookup {
+        Lookup::Export { name } => Some((tags::import_key(&tags::export_key(name)), IMPORTED.to_owned())),
+        _ => None,
+    }));
     let (mut changes, none) = (left_behind(plan), Tags::new());
     for (position, resource) in keepers.into_iter().enumerate() {
         let logical_id = &resource.logical_id;
@@ -169,7 +227,7 @@ fn changes(
             plan.steps.iter().find(|step| step.name == *logical_id && step.type_name == resource.kind.type_name());
         let is_new = step.is_some_and(|step| matches!(step.action, Action::Create | Action::Replace));
         let recorded = there.filter(|_| !is_new).map(|live| live.attributes.clone()).unwrap_or_default();
-        let (recorded, others): (Tags, Tags) = tags::records(&recorded).partition(|(key, _)| tags::is_export(key));
+        let (recorded, others): (Tags, Tags) = tags::records(&recorded).partition(|(key, _)| is_published(key));
         let here = if position == 0 { &wanted } else { &none };
         let stated = resource.properties["Tags"].as_object().map_or(0, serde_json::Map::len);
         let own = stated + stack.tags.len() + 4 + others.len();

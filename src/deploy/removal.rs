@@ -59,6 +59,14 @@ impl Removal {
         plan::in_use(&self.plan)
     }
 
+    /// Asks whether others import what the stack exports.
+    ///
+    /// # Errors
+    /// They do, or it cannot be told.
+    pub async fn guard_exports(&self) -> Result<(), Unpublished> {
+        exports::guard_all(self.session.aws(), &self.live).await
+    }
+
     /// The resources that look like the stack's and are kept, a sentence each.
     pub fn left(&self) -> Vec<String> {
         read::left(&self.live, self.session.aws().scope())

@@ -27,6 +27,7 @@ pub mod lambda;
 pub mod lock;
 pub mod logs;
 pub mod protocol;
+pub mod s3;
 pub mod scheduler;
 pub mod secretsmanager;
 pub mod server;

@@ -4,7 +4,9 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::common::{Cloud, Run};
+use crate::common::client::Client;
+use crate::common::inventory::{Inventory, same};
+use crate::common::{Cloud, Run, repository};
 
 const DATA: &str = "
 Resources:
@@ -80,6 +82,7 @@ fn a_stack_imports_what_another_exports() {
     up(&cloud, "socket").ok().changes_nothing();
 
     // What is not exported any more is taken back.
+    cloud.wschat(&["down", "--local", "--yes", "--stack", "socket"]).ok();
     write("data", &DATA.replace("platform-table", "platform-tables"));
     let plan = cloud.wschat(&["plan", "--local", "--stack", "data", "--template", "data.yaml"]).exits(2);
     assert!(plan.stderr.contains("Exports: - platform-table, + platform-tables"), "{}", plan.stderr);
@@ -90,6 +93,35 @@ fn a_stack_imports_what_another_exports() {
 }
 
 #[test]
+fn an_export_that_another_stack_imports_is_guarded() {
+    let cloud = Cloud::start().go();
+    let write = |stack: &str, text: &str| fs::write(cloud.folder().join(format!("{stack}.yaml")), text).unwrap();
+    write("data", DATA);
+    write("socket", SOCKET);
+    up(&cloud, "data").ok();
+    up(&cloud, "socket").ok();
+    let guarded = |run: Run, how: &str| {
+        let expected = format!("the export platform-{how}, and the wschat stack \"socket\" imports it");
+        assert!(run.mutations().is_empty(), "{:?}", run.mutations());
+        assert!(run.stderr.contains(&expected), "{}", run.stderr);
+    };
+    write("data", &DATA.replace("platform-table", "platform-tables"));
+    guarded(up(&cloud, "data").exits(1), "table would go");
+    guarded(cloud.wschat(&["plan", "--local", "--stack", "data", "--template", "data.yaml"]).exits(1), "table would go");
+    write("data", &DATA.replace("a, b*", "other"));
+    guarded(up(&cloud, "data").exits(1), "words would change");
+    let down = |stack: &str| cloud.wschat(&["down", "--local", "--yes", "--stack", stack]);
+    guarded(down("data").exits(1), "table would go");
+    // What nobody imports any more may change.
+    let own = "Resources:\n  Log: {Type: AWS::Logs::LogGroup, Properties: {LogGroupName: /own}}\n";
+    write("socket", own);
+    cloud.wschat(&["up", "--local", "--yes", "--stack", "socket", "--template", "socket.yaml", "--replace-stack"]).ok();
+    up(&cloud, "data").ok();
+    down("data").ok();
+    down("socket").ok();
+}
+
+#[test]
 fn what_is_retained_exports_nothing_any_more() {
     let cloud = Cloud::start().go();
     let retained = DATA.replace("Type: AWS::DynamoDB::Table", "Type: AWS::DynamoDB::Table\n    DeletionPolicy: Retain");
@@ -97,6 +129,7 @@ fn what_is_retained_exports_nothing_any_more() {
     fs::write(cloud.folder().join("socket.yaml"), SOCKET).unwrap();
     up(&cloud, "data").ok();
     up(&cloud, "socket").ok();
+    cloud.wschat(&["down", "--local", "--yes", "--stack", "socket"]).ok();
     let down = cloud.wschat(&["down", "--local", "--yes", "--stack", "data"]).ok();
     assert!(down.stderr.contains("stays: its deletion policy is Retain"), "{}", down.stderr);
     let gone = up(&cloud, "socket").exits(1).stderr;
@@ -357,4 +390,47 @@ fn an_app_is_synthesised_first() {
     assert!(failed.contains("--app: `echo broken >&2; exit 3` failed") && failed.contains("broken"), "{failed}");
     let run = cloud.wschat(&[&up[..], &["echo '{}'; cp -r synthesised cdk.out"]].concat()).ok();
     assert!(!run.stdout.contains("{}"), "{}", run.stdout);
+}
+
+/// The app of two stacks in `tests/fixtures/cdk`, as the CDK synthesised it.
+#[tokio::test]
+async fn all_stacks_of_an_app_go_up_and_down_together() {
+    let cloud = Cloud::start().go();
+    let run = std::process::Command::new("cp")
+        .arg("-r")
+        .args([repository().join("tests/fixtures/cdk/cdk.out"), cloud.folder().join("cdk.out")])
+        .status();
+    assert!(run.unwrap().success());
+    let wschat = |arguments: &[&str]| {
+        let mut command = cloud.command(arguments);
+        cloud.begin_command(command.env_remove("WSCHAT_STACK")).end()
+    };
+    let all = |verb: &str| wschat(&[verb, "--local", "--all-stacks"]);
+    all("status").exits(3);
+    let early = all("plan").exits(1).stderr;
+    assert!(early.contains("the stack Data of this app exports it: deploy that first"), "{early}");
+    assert!(early.contains("this was Socket; done before: Data; not begun: none"), "{early}");
+    wschat(&["up", "--local", "--all-stacks", "--stack", "Data"]).exits(64);
+
+    let up = wschat(&["up", "--local", "--yes", "--all-stacks"]).ok();
+    let (data, socket) = (up.stderr.find("Stack Data in account"), up.stderr.find("Stack Socket in account"));
+    assert!(data.is_some() && data < socket, "{}", up.stderr);
+    assert!(!cloud.folder().join("wschat.toml").exists(), "no stack is the project's only one");
+    let (mut one, mut other) = (Client::connect(&up.uri()).await, Client::connect(&up.uri()).await);
+    one.say("hello").await;
+    assert_eq!((one.hear().await, other.hear().await), ("hello".to_owned(), "hello".to_owned()));
+    other.close().await;
+
+    wschat(&["up", "--local", "--yes", "--all-stacks"]).ok().changes_nothing();
+    all("plan").ok();
+    all("status").ok();
+    let both = wschat(&["status", "--local", "--all-stacks", "--json"]).ok().stdout;
+    let stacks: Vec<Value> = both.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["stack"].clone()).collect();
+    assert_eq!(stacks, ["Data", "Socket"]);
+
+    let down = wschat(&["down", "--local", "--yes", "--all-stacks"]).ok();
+    let gone = |stack: &str| down.stderr.find(&format!("Stack {stack} is gone.")).unwrap_or_else(|| panic!("{}", down.stderr));
+    assert!(gone("Socket") < gone("Data"));
+    one.closed().await;
+    same(&cloud.inventory().await, &Inventory::new());
 }

@@ -7,6 +7,7 @@ mod common;
 
 mod account;
 mod authorizer;
+mod bucket;
 mod chat;
 mod client;
 mod conditions;

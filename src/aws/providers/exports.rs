@@ -26,7 +26,7 @@ struct Export {
 
 /// Looks for exports by their names, in the region and account that `aws` calls.
 pub async fn find(aws: &Aws, names: &BTreeSet<String>) -> BTreeMap<String, Result<String, Missing>> {
-    let tagged = join_all(names.iter().map(|name| of_tagged(aws, name)));
+    let tagged = join_all(names.iter().map(|name| of_export(aws, name)));
     let (tagged, apis, formed) = tokio::join!(tagged, super::api::tags(aws), of_cloudformation(aws));
     let mut denied: Vec<String> = Vec::new();
     let mut note = |error: &CallError| match error.is(Meaning::Denied) {
@@ -50,7 +50,7 @@ pub async fn find(aws: &Aws, names: &BTreeSet<String>) -> BTreeMap<String, Resul
         }
         tokio::time::sleep(BETWEEN_LOOKS).await;
         join_all(missing.into_iter().map(|(name, found)| async move {
-            *found = of_tagged(aws, name).await.unwrap_or_default();
+            *found = of_export(aws, name).await.unwrap_or_default();
         }))
         .await;
     }
@@ -69,6 +69,38 @@ pub async fn find(aws: &Aws, names: &BTreeSet<String>) -> BTreeMap<String, Resul
         answers.insert(name.clone(), answer);
     }
     answers
+}
+
+/// Which other stacks of the region import what is exported under these keys (`tags::export_key`). Where one does it is asked
+/// again: what was deleted is found by its tags for some seconds.
+///
+/// # Errors
+/// Tags that cannot be searched.
+pub async fn importers(
+    aws: &Aws,
+    export_keys: impl Iterator<Item = &String>,
+) -> Result<BTreeMap<String, BTreeSet<String>>, CallError> {
+    let mut found: BTreeMap<String, BTreeSet<String>> = export_keys.map(|key| (key.clone(), BTreeSet::new())).collect();
+    if found.is_empty() {
+        return Ok(found);
+    }
+    for look in 0..=if aws.has_quotas() { LOOKS } else { 0 } {
+        if look > 0 {
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
+        let apis = super::api::tags(aws).await?;
+        for (export_key, stacks) in &mut found {
+            let key = tags::import_key(export_key);
+            let tagged = of_tagged(aws, &key).await?;
+            let carriers = tagged.iter().chain(&apis).filter(|tags| is_here(aws, tags, &key));
+            let stacks_now = carriers.filter_map(|tags| tags.get(tags::STACK)).filter(|stack| **stack != aws.scope().stack);
+            *stacks = stacks_now.cloned().collect();
+        }
+        if found.values().all(BTreeSet::is_empty) {
+            break;
+        }
+    }
+    Ok(found)
 }
 
 /// The one value that is exported under a name; `None` where nobody exports it. `carriers` are the tags of what records an export
@@ -120,9 +152,14 @@ fn is_here(aws: &Aws, tags: &Tags, key: &str) -> bool {
     tags.contains_key(key) && tags.contains_key(tags::STACK) && tags.get(tags::REGION) == Some(&aws.scope().region)
 }
 
-/// The tags of what records an export of this name. (APIs are listed, tags and all: not every service is found by its tags.)
-async fn of_tagged(aws: &Aws, name: &str) -> Result<Vec<Tags>, CallError> {
-    let found = tagged::search(aws, &[(&tags::export_key(name), "")]).await?;
+/// The tags of what records an export of this name.
+async fn of_export(aws: &Aws, name: &str) -> Result<Vec<Tags>, CallError> {
+    of_tagged(aws, &tags::export_key(name)).await
+}
+
+/// The tags of what has a tag with this key. (APIs are listed, tags and all: not every service is found by its tags.)
+async fn of_tagged(aws: &Aws, key: &str) -> Result<Vec<Tags>, CallError> {
+    let found = tagged::search(aws, &[(key, "")]).await?;
     let is_api = |arn: &str| arn.split(':').nth(2) == Some("apigateway");
     Ok(found.into_iter().filter(|(arn, _)| !is_api(arn)).map(|(_, tags)| tags).collect())
 }

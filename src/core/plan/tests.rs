@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::core::stack::{Stack, load};
+use crate::core::types::custom_resource::{self, state::State};
 use crate::core::types::deployment::{self, FREEZES};
 use crate::core::types::{Health, Owner, function, integration, log_group, permission, role, route, stage, table};
 use crate::core::words::{DeletionPolicy, Scope};

@@ -1,10 +1,10 @@
-//! The permissions to look up what a template needs from outside of it, and to publish what it exports.
+//! The permissions to look up what a template needs from outside of it, and to record that and what it exports.
 
 use crate::core::plan::{Action, Plan};
 use crate::core::stack::lookups::is_dynamic;
 use crate::core::stack::{Lookup, Stack};
 use crate::core::types::iam_permissions::{Permissions, apis};
-use crate::core::types::tags::is_export;
+use crate::core::types::tags::{is_export, is_import};
 use crate::core::words::Scope;
 
 /// Adds the permissions to read what `stack` was made with.
@@ -31,9 +31,10 @@ pub fn permissions(stack: &Stack, permissions: &mut Permissions) {
     }
 }
 
-/// Adds the permissions to write the stack's exports into tags.
+/// Adds the permissions to write the stack's exports and imports into tags.
 pub fn permissions_to_export(stack: &Stack, plan: &Plan, permissions: &mut Permissions) {
-    if stack.outputs.values().all(|output| output.export.is_none()) {
+    let imports = stack.lookups.iter().any(|lookup| matches!(lookup, Lookup::Export { .. }));
+    if !imports && stack.outputs.values().all(|output| output.export.is_none()) {
         return;
     }
     for resource in stack.resources.values().filter(|resource| resource.kind.keeps_records()) {
@@ -47,7 +48,7 @@ pub fn permissions_to_export(stack: &Stack, plan: &Plan, permissions: &mut Permi
 pub fn permissions_to_withdraw(plan: &Plan, scope: &Scope, permissions: &mut Permissions) {
     for step in plan.steps.iter().filter(|step| step.action == Action::Retain) {
         let Some((live, kind)) = step.live.as_ref().zip(step.kind()) else { continue };
-        if live.attributes.keys().any(|key| is_export(key)) {
+        if live.attributes.keys().any(|key| is_export(key) || is_import(key)) {
             kind.permissions_to_record(scope, Some(&live.physical_id), permissions);
         }
     }

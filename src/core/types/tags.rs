@@ -43,6 +43,9 @@ pub const CUSTOM: &str = "wschat:custom:";
 /// The prefix of tags of one of the stack's resources, one for each value that the stack exports: `export_key`.
 const EXPORT: &str = "wschat:export:";
 
+/// The same for each value that the stack imports: `import_key`. An export that others import is guarded.
+const IMPORT: &str = "wschat:import:";
+
 /// The longest key of a tag, and the longest value.
 const LONGEST_KEY: usize = 128;
 const LONGEST_VALUE: usize = 256;
@@ -105,9 +108,9 @@ pub fn settable(tags: impl IntoIterator<Item = (String, String)>) -> Tags {
     tags.into_iter().filter(|(key, _)| !key.starts_with("aws:") && !is_record(key)).collect()
 }
 
-/// Whether a tag records another resource, or an export.
+/// Whether a tag records another resource, an export or an import.
 pub fn is_record(key: &str) -> bool {
-    [RESOURCE, CUSTOM, PERMISSION, DOMAIN, EXPORT].iter().any(|prefix| key.starts_with(prefix))
+    [RESOURCE, CUSTOM, PERMISSION, DOMAIN, EXPORT, IMPORT].iter().any(|prefix| key.starts_with(prefix))
 }
 
 /// The tags that record other resources, and exports.
@@ -120,10 +123,24 @@ pub fn is_export(key: &str) -> bool {
     key.starts_with(EXPORT)
 }
 
-/// The key of the tag that records the export of this name. Names have letters, digits, colons and hyphens; of one that is too
-/// long the end is a digest, behind what no name contains.
+/// Whether the tag of this key records an import.
+pub fn is_import(key: &str) -> bool {
+    key.starts_with(IMPORT)
+}
+
+/// The key of the tag that records the export of this name.
 pub fn export_key(name: &str) -> String {
-    let whole = format!("{EXPORT}{name}");
+    key(EXPORT, name)
+}
+
+/// The key of the tag that records the import of what is exported under the key of [`export_key`].
+pub fn import_key(export_key: &str) -> String {
+    export_key.replacen(EXPORT, IMPORT, 1)
+}
+
+/// Names have letters, digits, colons and hyphens; of one that is too long the end is a digest, behind what no name contains.
+fn key(prefix: &str, name: &str) -> String {
+    let whole = format!("{prefix}{name}");
     if whole.len() <= LONGEST_KEY {
         return whole;
     }

@@ -99,7 +99,8 @@ impl AccessRecord {
         };
         // AWS's stream names are 32 hexadecimal digits without a documented meaning.
         let stream = hex::encode(&Sha256::digest(format!("{}/{}", origin.api_id, origin.stage))[..16]);
-        logs.append(region, group, &stream, vec![event]);
+        // The group may have been deleted meanwhile, and API Gateway creates none.
+        logs.append_if(region, group, &stream, vec![event], &|| false);
     }
 
     /// The value of a `$context` variable.

@@ -7,9 +7,9 @@ use time::OffsetDateTime;
 
 use super::authorizer::Refused;
 use super::cause::Cause;
-use super::signature::{Signed, Wrong};
 use crate::core::iam::need::Need;
 use crate::local::context::ports::{Callers, Records};
+use crate::local::protocol::signature::{Signed, Wrong};
 use crate::local::protocol::wire::{Caller, Request};
 
 /// Checks the signature of a handshake, and that the policies of its caller allow `execute-api:Invoke` on `route_arn`.
@@ -50,6 +50,7 @@ pub fn by_signature(callers: &dyn Callers, signed: &Signed<'_>, region: &str, ro
         query: signed.query.clone(),
         headers: HeaderMap::new(),
         body: Default::default(),
+        file: None,
         caller: Caller { access_key: Some(signature.access_key), region: region.to_owned() },
     };
     callers.authorize(&request, &[Need::new("execute-api:Invoke", route_arn)]).or_else(|error| {

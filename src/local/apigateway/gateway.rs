@@ -27,7 +27,6 @@ use super::integration::{ProxyResponse, RouteCall};
 use super::model::{FrozenRoute, Snapshot, Stage, State};
 use super::rules::Members;
 use super::selection;
-use super::signature::Signed;
 use super::{ApiGateway, connection::MAX_MESSAGE};
 use crate::local::context::ACCOUNT;
 use crate::local::context::recorder::{Text, What};
@@ -83,7 +82,7 @@ impl ApiGateway {
         let headers = forwarded_headers(request.headers(), header_case, peer, self.context.port);
         let query = query(request.uri().query().unwrap_or_default());
         let path = request.uri().path().to_owned();
-        let signed = Signed { path: &path, query: &query, headers: &headers };
+        let signed = Signed { service: "execute-api", method: "GET", path: &path, query: &query, headers: &headers };
         let sub_protocol = match self.connect(&state, &mut origin, signed).await {
             Ok(returned) => chosen_protocol(&returned.headers),
             Err(refused) => return refused,

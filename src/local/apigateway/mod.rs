@@ -43,7 +43,6 @@ mod routes;
 mod rules;
 mod schema;
 mod service_call;
-mod signature;
 mod stages;
 mod tags;
 mod vtl;

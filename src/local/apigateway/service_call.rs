@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::cause::Cause;
 use super::mapping::{Backend, IntegrationRequest};
 use crate::local::context::ports::Services;
+use crate::local::protocol::operation::MAX_BODY;
 use crate::local::protocol::wire::{Caller, Protocol, Request};
 
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -101,6 +102,7 @@ pub async fn send(
             set(&mut headers, "content-type", FORM);
             query.clear();
         }
+        Protocol::RestXml => {}
         Protocol::RestJson { .. } => {
             headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
         }
@@ -114,7 +116,8 @@ pub async fn send(
     );
     let method = method.filter(|_| !target.is_action).and_then(|method| method.parse().ok()).unwrap_or(Method::POST);
     let caller = Caller { access_key: Some(access_key.to_owned()), region: target.region.to_owned() };
-    let answer = services.answer(Request { method, path, query, headers, body, caller }).await;
+    let answer = services.answer(Request { method, path, query, headers, body, file: None, caller }).await;
+    let answer = answer.in_memory(MAX_BODY).await;
     let status = answer.status.as_u16();
     let body = match (protocol, wrapped) {
         (Protocol::Query(_), _) => {

@@ -75,6 +75,7 @@ impl Cloud {
             query: query.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             headers: http::HeaderMap::new(),
             body: if body.is_null() { Bytes::new() } else { body.to_string().into() },
+            file: None,
             caller: Caller { access_key: None, region: "us-east-1".to_owned() },
         };
         let answer = match self.gateway.prepare(request) {
@@ -460,6 +461,7 @@ async fn an_api_is_visible_only_in_its_region_and_mutations_name_it() {
         query: Vec::new(),
         headers: http::HeaderMap::new(),
         body: Bytes::new(),
+        file: None,
         caller: Caller { access_key: None, region: region.to_owned() },
     };
     let call = cloud.gateway.prepare(request("GET", format!("/v2/apis/{api}"), "eu-west-1")).unwrap();

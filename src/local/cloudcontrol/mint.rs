@@ -33,10 +33,6 @@ const DEFAULTS: &[(&str, &str)] = &[
         r#"{"Enabled": true, "EnableKeyRotation": false, "KeySpec": "SYMMETRIC_DEFAULT", "KeyUsage": "ENCRYPT_DECRYPT", "MultiRegion": false, "Origin": "AWS_KMS", "Description": ""}"#,
     ),
     (
-        "AWS::S3::Bucket",
-        r#"{"BucketEncryption": {"ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}, "BucketKeyEnabled": false}]}, "OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}, "PublicAccessBlockConfiguration": {"BlockPublicAcls": true, "BlockPublicPolicy": true, "IgnorePublicAcls": true, "RestrictPublicBuckets": true}}"#,
-    ),
-    (
         "AWS::SQS::Queue",
         r#"{"DelaySeconds": 0, "MaximumMessageSize": 1048576, "MessageRetentionPeriod": 345600, "ReceiveMessageWaitTimeSeconds": 0, "SqsManagedSseEnabled": true, "VisibilityTimeout": 30}"#,
     ),
@@ -89,9 +85,6 @@ pub fn arn(schema: &Schema, region: &str, model: &Value, identifier: &str) -> St
 
 fn made_arn(schema: &Schema, region: &str, model: &Value, id: &str) -> String {
     let name = schema.name.as_ref().and_then(|property| model[property.as_str()].as_str()).unwrap_or(id);
-    if schema.type_name == "AWS::S3::Bucket" {
-        return format!("arn:aws:s3:::{name}");
-    }
     if schema.type_name.ends_with("::RestApi") {
         return format!("arn:aws:apigateway:{region}::/restapis/{id}");
     }
@@ -122,14 +115,6 @@ fn attribute(schema: &Schema, region: &str, model: &Value, path: &str, id: &str)
         // (SNS API reference, `Subscribe`.)
         ("AWS::SNS::Subscription", "Arn") => return Some(format!("{}:{id}", model["TopicArn"].as_str()?).into()),
         ("AWS::SecretsManager::Secret", "Id") => return Some(made_arn(schema, region, model, id).into()),
-        ("AWS::S3::Bucket", "DomainName") => return Some(format!("{name}.s3.amazonaws.com").into()),
-        ("AWS::S3::Bucket", "RegionalDomainName") => return Some(format!("{name}.s3.{region}.amazonaws.com").into()),
-        ("AWS::S3::Bucket", "DualStackDomainName") => {
-            return Some(format!("{name}.s3.dualstack.{region}.amazonaws.com").into());
-        }
-        ("AWS::S3::Bucket", "WebsiteURL") => {
-            return Some(format!("http://{name}.s3-website-{region}.amazonaws.com").into());
-        }
         ("AWS::Cognito::UserPool", "ProviderName") => {
             return Some(format!("cognito-idp.{region}.amazonaws.com/{id}").into());
         }

@@ -169,8 +169,6 @@ async fn attributes_have_the_form_of_aws() {
     let fixture = Fixture::new();
     for (type_name, properties, attribute, form) in [
         ("AWS::SNS::Topic", json!({"TopicName": "t"}), "TopicArn", "^arn:aws:sns:eu-west-1:000000000000:t$"),
-        ("AWS::S3::Bucket", json!({"BucketName": "b"}), "Arn", "^arn:aws:s3:::b$"),
-        ("AWS::S3::Bucket", json!({"BucketName": "c"}), "RegionalDomainName", "^c.s3.eu-west-1.amazonaws.com$"),
         ("AWS::Events::Rule", json!({"Name": "r"}), "Arn", "^arn:aws:events:eu-west-1:000000000000:rule/r$"),
         ("AWS::Cognito::UserPool", json!({}), "UserPoolId", "^eu-west-1_[0-9a-f]{9}$"),
         (

@@ -359,6 +359,7 @@ fn throttled(service: &str) -> ApiError {
         "apigatewayv2" => ApiError::new(429, "TooManyRequestsException", "Too Many Requests"),
         "execute-api" => ApiError::new(429, "LimitExceededException", "Too Many Requests"),
         "iam" | "sts" | "cloudformation" => ApiError::new(400, "Throttling", "Rate exceeded"),
+        "s3" => ApiError::new(503, "SlowDown", "Please reduce your request rate."),
         _ => ApiError::new(400, "ThrottlingException", "Rate exceeded"),
     }
 }

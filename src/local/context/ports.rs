@@ -97,7 +97,19 @@ pub trait Records: Send + Sync {
 /// CloudWatch Logs, as Lambda delivers to it.
 pub trait LogSink: Send + Sync {
     /// Appends to a stream, and creates the group and the stream where they are missing (as Lambda's own delivery does).
-    fn append(&self, region: &str, group: &str, stream: &str, events: Vec<LogEvent>);
+    fn append(&self, region: &str, group: &str, stream: &str, events: Vec<LogEvent>) {
+        self.append_if(region, group, stream, events, &|| true);
+    }
+
+    /// The same, where a group that is missing is created only if `may_create`, which is asked while no group can come or go.
+    fn append_if(
+        &self,
+        region: &str,
+        group: &str,
+        stream: &str,
+        events: Vec<LogEvent>,
+        may_create: &dyn Fn() -> bool,
+    );
 
     /// Appends a line to the log of the gateway, which is no group of the account's.
     fn log_gateway(&self, _region: &str, _stream: &str, _line: String) {}
@@ -360,6 +372,24 @@ impl fmt::Debug for KeptValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeptValue").field("id", &self.id).field("at", &self.at).finish_non_exhaustive()
     }
+}
+
+/// EventBridge, as services use it that publish events of their own.
+pub trait EventBus: Send + Sync {
+    /// Publishes an event, which is whole, on a region's default bus.
+    fn publish_event(&self, region: &str, event: &Value);
+}
+
+/// S3, as Lambda uses it.
+pub trait ObjectStore: Send + Sync {
+    /// The content of an object that has at most `most` bytes. May block on the disk.
+    ///
+    /// # Errors
+    /// S3's refusal.
+    fn read(&self, bucket: &str, key: &str, most: u64) -> Result<Vec<u8>, ApiError>;
+
+    /// The host names that the buckets have on AWS.
+    fn hosts(&self) -> Vec<String>;
 }
 
 /// API Gateway, as Lambda uses it.

@@ -16,6 +16,7 @@ pub enum DataPart {
     Iam,
     Lambda,
     Logs,
+    S3,
     Scheduler,
     Sns,
     Sqs,
@@ -24,7 +25,7 @@ pub enum DataPart {
 }
 
 impl DataPart {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::ApiGateway,
         Self::CloudControl,
         Self::DynamoDb,
@@ -32,6 +33,7 @@ impl DataPart {
         Self::Iam,
         Self::Lambda,
         Self::Logs,
+        Self::S3,
         Self::Scheduler,
         Self::Sns,
         Self::Sqs,
@@ -48,6 +50,7 @@ impl DataPart {
             Self::Iam => "iam",
             Self::Lambda => "lambda",
             Self::Logs => "logs",
+            Self::S3 => "s3",
             Self::Scheduler => "scheduler",
             Self::Sns => "sns",
             Self::Sqs => "sqs",
@@ -65,11 +68,13 @@ impl DataPart {
             "iam.json" | "iam-sessions.json" => Some(Self::Iam),
             "lambda.json" | "lambda" => Some(Self::Lambda),
             "logs.json" | "logs" => Some(Self::Logs),
+            "s3.json" | "s3-incoming" | "s3-objects" => Some(Self::S3),
             "scheduler.json" => Some(Self::Scheduler),
             "sns.json" => Some(Self::Sns),
             "sqs.json" | "sqs-messages" => Some(Self::Sqs),
             "access-key.json" | "console-key.json" => Some(Self::Keys),
             _ if name.starts_with("dynamodb-") => Some(Self::DynamoDb),
+            _ if name.starts_with("s3-objects.sqlite") => Some(Self::S3),
             _ if name.ends_with(".pem") => Some(Self::Keys),
             _ => None,
         }

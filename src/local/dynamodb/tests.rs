@@ -40,6 +40,7 @@ fn request(region: &str, target: &str, body: &str) -> Request {
         query: Vec::new(),
         headers,
         body: Bytes::from(body.to_owned()),
+        file: None,
         caller: Caller { access_key: None, region: region.into() },
     }
 }

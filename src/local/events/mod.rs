@@ -31,7 +31,7 @@ use self::targets::Targets;
 use super::context::CloudContext;
 use crate::core::events::schedule::Schedule;
 use crate::local::context::alarms::{self, Alarm, Scheduled};
-use crate::local::context::ports::{Delivery, DeliveryTarget, Tagged, TaggedResources};
+use crate::local::context::ports::{Delivery, DeliveryTarget, EventBus, Tagged, TaggedResources};
 use crate::local::context::store::PersistedState;
 use crate::local::protocol::wire::ApiError;
 
@@ -89,6 +89,12 @@ impl Scheduled for Events {
             "detail": {},
         });
         self.invoke(region, bus, name, &event, 0);
+    }
+}
+
+impl EventBus for Events {
+    fn publish_event(&self, region: &str, event: &Value) {
+        self.publish(region, bus_name(None), event, 0);
     }
 }
 

@@ -98,7 +98,7 @@ impl Targets {
             return Err(ApiError::new(400, "ResourceNotFoundException", "The specified log group does not exist."));
         }
         let event = LogEvent { timestamp: now_millis(), message: payload.to_owned() };
-        self.logs.append(region, group, &uuid::Uuid::new_v4().to_string(), vec![event]);
+        self.logs.append_if(region, group, &uuid::Uuid::new_v4().to_string(), vec![event], &|| false);
         Ok(())
     }
 }

@@ -81,7 +81,7 @@ fn refusal(service: &str, who: &str, need: &Need, why: &str) -> ApiError {
     let (action, resource) = (&need.action, &need.resource);
     let message = format!("User: {who} is not authorized to perform: {action} on resource: {resource} {why}");
     match service {
-        "iam" | "sts" | "cloudformation" => ApiError::new(403, "AccessDenied", message),
+        "iam" | "s3" | "sts" | "cloudformation" => ApiError::new(403, "AccessDenied", message),
         "dynamodb" => ApiError::new(400, "com.amazon.coral.service#AccessDeniedException", message),
         "logs" => ApiError::new(400, "AccessDeniedException", message),
         "sns" => ApiError::new(403, "AuthorizationError", message),
@@ -135,6 +135,7 @@ pub mod tests {
             query: Vec::new(),
             headers: HeaderMap::new(),
             body: Default::default(),
+            file: None,
             caller: Caller { access_key: Some(key.to_owned()), region: "eu-west-1".into() },
         };
         iam.authorize(service, &request, &[need])

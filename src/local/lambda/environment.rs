@@ -39,7 +39,7 @@ pub struct Environment {
 impl Environment {
     /// A cold environment: its first invocation starts it.
     pub fn new(host: Arc<LambdaHost>, spec: Arc<EnvironmentSpec>, permits: Permits) -> Self {
-        let log = Arc::new(FunctionLog::new(host.logs.clone(), host.context.recorder.clone(), spec.clone()));
+        let log = Arc::new(FunctionLog::new(&host, spec.clone()));
         host.live.send_modify(|live| {
             spec.deployment.files().into_iter().for_each(|name| *live.entry(name).or_default() += 1);
         });

@@ -17,7 +17,7 @@ use super::spec::{EnvironmentSpec, InvokeRequest, LambdaHost, LiveEnvironments, 
 use super::state::Registry;
 use super::write_protection::WriteProtection;
 use crate::local::context::CloudContext;
-use crate::local::context::ports::{Apis, Invoked, LogSink, Roles, SdkInstaller};
+use crate::local::context::ports::{Apis, Invoked, LogSink, ObjectStore, Roles, SdkInstaller};
 use crate::local::lock::lock;
 use crate::local::protocol::wire::ApiError;
 
@@ -105,8 +105,10 @@ impl Executor {
             context,
             roles,
             logs,
+            registry: Arc::clone(&registry),
             interpreters,
             apis: OnceLock::new(),
+            store: OnceLock::new(),
             sdk: OnceLock::new(),
             sdk_installs: Mutex::default(),
             isolates: OnceCell::new(),
@@ -136,6 +138,16 @@ impl Executor {
     /// Sets the source of the APIs' addresses.
     pub fn set_apis(&self, apis: Weak<dyn Apis>) {
         let _ = self.host.apis.set(apis);
+    }
+
+    /// Sets S3.
+    pub fn set_store(&self, store: Weak<dyn ObjectStore>) {
+        let _ = self.host.store.set(store);
+    }
+
+    /// What environments share.
+    pub fn host(&self) -> &LambdaHost {
+        &self.host
     }
 
     /// Whether functions have their own file systems.

@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 use super::failure::{InvocationFailure, Status};
 use super::settings::{LogFormat, runtime_version_arn};
-use super::spec::EnvironmentSpec;
-use super::state::now;
+use super::spec::{EnvironmentSpec, LambdaHost};
+use super::state::{Registry, now};
 use crate::local::context::clock::log_time;
 use crate::local::context::ports::{LogEvent, LogSink};
 use crate::local::context::recorder::{Recorder, Text, What};
@@ -26,6 +26,7 @@ const TAIL_BYTES: usize = 4096;
 pub struct FunctionLog {
     sink: Arc<dyn LogSink>,
     recorder: Arc<Recorder>,
+    registry: Arc<Registry>,
     spec: Arc<EnvironmentSpec>,
     stream: String,
     tail: Mutex<String>,
@@ -57,11 +58,13 @@ impl Metrics {
 
 impl FunctionLog {
     /// A new stream for an environment of `spec`.
-    pub fn new(sink: Arc<dyn LogSink>, recorder: Arc<Recorder>, spec: Arc<EnvironmentSpec>) -> Self {
+    pub fn new(host: &LambdaHost, spec: Arc<EnvironmentSpec>) -> Self {
+        let (sink, recorder) = (Arc::clone(&host.logs), Arc::clone(&host.context.recorder));
+        let registry = Arc::clone(&host.registry);
         let format = format_description!("[year]/[month]/[day]");
         let date = OffsetDateTime::now_utc().format(format).unwrap_or_default();
         let stream = format!("{date}/[{}]{}", spec.version, Uuid::new_v4().simple());
-        Self { sink, recorder, spec, stream, tail: Mutex::default(), invocation: Mutex::default() }
+        Self { sink, recorder, registry, spec, stream, tail: Mutex::default(), invocation: Mutex::default() }
     }
 
     pub fn stream(&self) -> &str {
@@ -120,7 +123,10 @@ impl FunctionLog {
             tail.drain(..excess);
         }
         let logging = &self.spec.deployment.settings.logging;
-        self.sink.append(&self.spec.id.region, &logging.log_group, &self.stream, events);
+        let (region, group) = (&self.spec.id.region, &logging.log_group);
+        // The last lines of a function that is deleted must not bring back a group that was deleted after it.
+        let may_create = || self.registry.read(|state| state.function(&self.spec.id).is_ok());
+        self.sink.append_if(region, group, &self.stream, events, &may_create);
     }
 
     /// The end of this invocation's log.

@@ -17,6 +17,7 @@ use super::name::{FunctionId, LATEST, Reference};
 use super::packages::{CodeArchive, Packages};
 use super::settings::{Settings, architecture};
 use super::spec::EnvironmentSpec;
+use super::spec::LambdaHost;
 use super::state::{Deployment, Function, State, Version};
 use super::tags;
 use crate::local::protocol::service::ServiceCall;
@@ -71,18 +72,16 @@ struct UpdateConfiguration {
 struct Source {
     zip_file: Option<String>,
     s3_bucket: Option<String>,
+    s3_key: Option<String>,
     image_uri: Option<String>,
 }
 
 impl Source {
-    /// The archive that the request carries.
-    fn archive(self) -> Result<Vec<u8>, ApiError> {
-        if self.s3_bucket.is_some() {
-            // AWS's message for an unknown bucket, with the reason why there are none here.
-            return Err(error::invalid(
-                "Error occurred while GetObject. S3 Error Code: NoSuchBucket. S3 Error Message: The specified bucket does \
-                 not exist (the local cloud has no S3: provide the function's code as ZipFile)",
-            ));
+    /// The archive that the request carries, or names in S3.
+    async fn archive(self, host: &LambdaHost) -> Result<Vec<u8>, ApiError> {
+        if let Some(bucket) = &self.s3_bucket {
+            let key = self.s3_key.as_deref().ok_or_else(|| error::invalid("Please provide a source for function code."))?;
+            return host.read_object(bucket, key).await;
         }
         if self.image_uri.is_some() {
             return Err(error::invalid("Please don't provide ImageUri when updating a function with packageType Zip."));
@@ -126,7 +125,7 @@ impl Lambda {
         let code = match &settings.image_uri {
             // Nothing of it is here: it does not run.
             Some(uri) => CodeArchive::of_image(uri),
-            None => self.store_code(create.code.archive()?).await?,
+            None => self.store_code(create.code.archive(self.executor.host()).await?).await?,
         };
         // Unpacking is part of what AWS does while a function is pending; but the answer always says that it is pending.
         let pending = self.context.conditions.eventual.function_pending;
@@ -253,7 +252,7 @@ impl Lambda {
         };
         let archive = match is_image {
             true => None,
-            false => Some(update.code.archive()?),
+            false => Some(update.code.archive(self.executor.host()).await?),
         };
         if update.dry_run {
             let of_image = || CodeArchive::of_image(image_uri.as_deref().unwrap_or_default());

@@ -42,6 +42,7 @@ struct Publish {
 struct Content {
     zip_file: Option<String>,
     s3_bucket: Option<String>,
+    s3_key: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -99,17 +100,16 @@ impl Lambda {
         let (region, layer) = layer_of(call, call.id(0))?;
         let publish: Publish = call.request.json()?;
         check_lists(&publish)?;
-        if publish.content.s3_bucket.is_some() {
-            return Err(error::invalid(
-                "Error occurred while GetObject. S3 Error Code: NoSuchBucket. S3 Error Message: The specified bucket does \
-                 not exist (the local cloud's Lambda reads no S3: provide the layer's content as ZipFile)",
-            ));
-        }
-        let text =
-            publish.content.zip_file.ok_or_else(|| error::invalid("Please provide a source for layer content."))?;
-        let archive = BASE64_STANDARD
-            .decode(text)
-            .map_err(|reason| ApiError::new(400, "SerializationException", format!("ZipFile: {reason}")))?;
+        let missing = || error::invalid("Please provide a source for layer content.");
+        let archive = match publish.content.s3_bucket {
+            Some(bucket) => {
+                let key = publish.content.s3_key.ok_or_else(missing)?;
+                self.executor.host().read_object(&bucket, &key).await?
+            }
+            None => BASE64_STANDARD
+                .decode(publish.content.zip_file.ok_or_else(missing)?)
+                .map_err(|reason| ApiError::new(400, "SerializationException", format!("ZipFile: {reason}")))?,
+        };
         let code = self.store_code(archive).await?;
         let shown = self.registry.change(|state| {
             let layers = state.layers.entry(region.clone()).or_default();

@@ -78,7 +78,9 @@ use self::poller::Pollers;
 use self::spec::LiveEnvironments;
 use self::state::Registry;
 use super::context::CloudContext;
-use crate::local::context::ports::{Apis, Functions, Invoked, LogSink, Roles, SdkInstaller, Tagged, TaggedResources};
+use crate::local::context::ports::{
+    Apis, Functions, Invoked, LogSink, ObjectStore, Roles, SdkInstaller, Tagged, TaggedResources,
+};
 use crate::local::protocol::wire::ApiError;
 
 /// How often unused code is removed.
@@ -139,6 +141,11 @@ impl Lambda {
     /// Sets the installer of the SDKs that runtimes include on AWS.
     pub fn set_sdk_installer(&self, sdk: Arc<dyn SdkInstaller>) {
         self.executor.set_sdk_installer(sdk);
+    }
+
+    /// Sets S3, from which code comes, and whose buckets functions reach by their AWS host names.
+    pub fn set_store(&self, store: Weak<dyn ObjectStore>) {
+        self.executor.set_store(store);
     }
 
     /// Sets the source of API addresses, with which functions reach APIs by their AWS host names.

@@ -209,7 +209,7 @@ impl FunctionFiles {
         needed.extend(interpreter(spec, Path::new(std.get_program())));
         needed.extend(spec.inspect.iter().filter_map(|inspect| inspect.modules.clone()));
         needed.extend([data, std::path::absolute(&context.ca_bundle)?]);
-        let names = host.addresses().into_iter().map(|(name, _)| name).collect();
+        let names = host.names();
         let (code, lambda) = (spec.folder.canonicalize()?, host.folder());
         let storage = spec.deployment.settings.ephemeral_storage;
         let merged = spec.layers.as_ref().filter(|_| opt == Some(Path::new(OPT)));

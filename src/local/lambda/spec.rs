@@ -11,16 +11,18 @@ use bytes::Bytes;
 use tempfile::TempDir;
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, watch};
 
+use super::error;
 use super::inspect::Inspect;
 use super::interpreters::Interpreters;
 use super::name::FunctionId;
 use super::packages::Packages;
 use super::sandbox::{self, OPT};
-use super::state::Deployment;
+use super::state::{Deployment, Registry};
 use super::write_protection::WriteProtection;
 use crate::local::context::CloudContext;
-use crate::local::context::ports::{Apis, LogSink, Roles, SdkInstaller};
+use crate::local::context::ports::{Apis, LogSink, ObjectStore, Roles, SdkInstaller};
 use crate::local::lock::lock;
+use crate::local::protocol::wire::ApiError;
 use crate::machine::program;
 
 /// The folder for the environments' files, below Lambda's folder.
@@ -34,9 +36,12 @@ pub struct LambdaHost {
     pub context: CloudContext,
     pub roles: Arc<dyn Roles>,
     pub logs: Arc<dyn LogSink>,
+    pub registry: Arc<Registry>,
     pub interpreters: Interpreters,
     /// Set once API Gateway is open, which depends on Lambda.
     pub apis: OnceLock<Weak<dyn Apis>>,
+    /// Set once S3 is open, which depends on Lambda.
+    pub store: OnceLock<Weak<dyn ObjectStore>>,
     /// Without it, as in tests, no SDK is installed.
     pub sdk: OnceLock<Arc<dyn SdkInstaller>>,
     /// Attempted installations by runtime and code folder: `None` after a success, else the time of the failure.
@@ -124,7 +129,36 @@ impl LambdaHost {
             })
             .collect()
     }
+
+    /// The AWS host names of this cloud's APIs and buckets, which lead here.
+    pub fn names(&self) -> Vec<String> {
+        let store = self.store.get().and_then(Weak::upgrade);
+        let buckets = store.map(|store| store.hosts()).unwrap_or_default();
+        self.addresses().into_iter().map(|(name, _)| name).chain(buckets).collect()
+    }
+
+    /// S3's content of an object.
+    ///
+    /// # Errors
+    /// The refusal of a function whose code cannot be had.
+    pub async fn read_object(&self, bucket: &str, key: &str) -> Result<Vec<u8>, ApiError> {
+        let Some(store) = self.store.get().and_then(Weak::upgrade) else {
+            return Err(error::invalid("Error occurred while GetObject. S3 Error Code: NoSuchBucket."));
+        };
+        let (bucket, key) = (bucket.to_owned(), key.to_owned());
+        let read = tokio::task::spawn_blocking(move || store.read(&bucket, &key, MAX_ARCHIVE)).await;
+        let read = read.map_err(|failed| error::service(failed.to_string()))?;
+        read.map_err(|refusal| {
+            error::invalid(format!(
+                "Error occurred while GetObject. S3 Error Code: {}. S3 Error Message: {}",
+                refusal.code, refusal.message
+            ))
+        })
+    }
 }
+
+/// The largest archive that is unpacked: what Lambda accepts unpacked, for it cannot be larger packed (Lambda quotas).
+const MAX_ARCHIVE: u64 = 250 << 20;
 
 /// What an environment runs.
 #[derive(Debug, Clone)]

@@ -136,8 +136,15 @@ impl Logs {
 }
 
 impl LogSink for Logs {
-    fn append(&self, region: &str, group: &str, stream: &str, events: Vec<LogEvent>) {
-        if let Err(error) = self.store.deliver(region, group, stream, events) {
+    fn append_if(
+        &self,
+        region: &str,
+        group: &str,
+        stream: &str,
+        events: Vec<LogEvent>,
+        may_create: &dyn Fn() -> bool,
+    ) {
+        if let Err(error) = self.store.deliver(region, group, stream, events, may_create) {
             tracing::warn!(group, stream, "log events are lost: {}", error.message);
         }
     }
@@ -163,11 +170,21 @@ impl TaggedResources for Logs {
 }
 
 impl LogStore {
-    fn deliver(&self, region: &str, name: &str, stream: &str, events: Vec<LogEvent>) -> Result<(), ApiError> {
+    fn deliver(
+        &self,
+        region: &str,
+        name: &str,
+        stream: &str,
+        events: Vec<LogEvent>,
+        may_create: &dyn Fn() -> bool,
+    ) -> Result<(), ApiError> {
         let group = match self.group(region, name) {
             Ok(group) => group,
-            Err(_) => self.regions.change(|regions| {
+            Err(missing) => self.regions.change(|regions| {
                 let groups = regions.entry(region.to_owned()).or_default();
+                if !groups.contains_key(name) && !may_create() {
+                    return Err(missing);
+                }
                 Ok(groups.entry(name.to_owned()).or_insert_with(Group::new).clone())
             })?,
         };

@@ -27,6 +27,7 @@ async fn call_in(logs: &Logs, region: &str, operation: &str, input: Value) -> An
         query: Vec::new(),
         headers,
         body: Bytes::from(input.to_string()),
+        file: None,
         caller: Caller { access_key: None, region: region.into() },
     };
     let response = logs.call(logs.prepare(request)?).await?;
@@ -371,6 +372,7 @@ async fn an_answer_waits_for_other_events_than_are_known() {
             query: Vec::new(),
             headers,
             body: Bytes::from(json!({ "logGroupName": "/late" }).to_string()),
+            file: None,
             caller: Caller { access_key: None, region: "eu-west-1".into() },
         };
         let logs = logs.clone();

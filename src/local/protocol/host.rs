@@ -13,6 +13,32 @@ fn address(host: &str) -> Option<IpAddr> {
     host.trim_start_matches('[').trim_end_matches(']').parse().ok()
 }
 
+/// The bucket that a `Host` header of S3's names; empty where the header is S3's own and the path names the bucket.
+/// `None` for other hosts. On AWS `BUCKET.s3.REGION.amazonaws.com` and its older forms (S3 user guide, "Virtual hosting of general
+/// purpose buckets"); here `BUCKET.s3.localhost`.
+pub fn s3_host(header: &str) -> Option<&str> {
+    let host = header.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit())).map_or(header, |(host, _)| host);
+    let before = match host.strip_suffix(".localhost") {
+        Some(before) => before,
+        None => host.strip_suffix(".amazonaws.com").or_else(|| host.strip_suffix(".amazonaws.com.cn"))?,
+    };
+    let is_aws = !host.ends_with(".localhost");
+    let of_service = |label: &str| label == "s3" || (is_aws && label.starts_with("s3-"));
+    // From the right: a region, `dualstack`, the service, the bucket, which may have dots itself.
+    let mut rest = before;
+    for _ in 0..=2 {
+        let (front, label) = rest.rsplit_once('.').unwrap_or(("", rest));
+        if of_service(label) {
+            return Some(front);
+        }
+        if !is_aws || front.is_empty() {
+            return None;
+        }
+        rest = front;
+    }
+    None
+}
+
 /// The names of this machine that containers on it have: those of Docker and Podman. `internal` is a top-level domain that is
 /// reserved for private use (ICANN, 2024), so nobody else's web page has such a name.
 const OF_CONTAINERS: &[&str] = &["host.docker.internal", "host.containers.internal"];
@@ -71,6 +97,31 @@ impl Beyond {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bucket_is_in_the_host() {
+        for (host, bucket) in [
+            ("files.s3.localhost:4579", Some("files")),
+            ("a.b.s3.localhost", Some("a.b")),
+            ("s3.localhost", Some("")),
+            ("files.s3.eu-west-1.amazonaws.com", Some("files")),
+            ("a.b.s3.eu-west-1.amazonaws.com:443", Some("a.b")),
+            ("files.s3.amazonaws.com", Some("files")),
+            ("files.s3-us-west-2.amazonaws.com", Some("files")),
+            ("files.s3.dualstack.us-east-1.amazonaws.com", Some("files")),
+            ("files.s3.cn-north-1.amazonaws.com.cn", Some("files")),
+            ("s3.us-east-1.amazonaws.com", Some("")),
+            ("sqs.us-east-1.amazonaws.com", None),
+            ("a1.execute-api.us-east-1.amazonaws.com", None),
+            ("a1.execute-api.localhost:4579", None),
+            ("localhost:4579", None),
+            ("127.0.0.1:4579", None),
+            ("s3.example.com", None),
+            ("amazonaws.com", None),
+        ] {
+            assert_eq!(s3_host(host), bucket, "{host}");
+        }
+    }
 
     #[test]
     fn names_that_others_can_own_are_never_admitted() {

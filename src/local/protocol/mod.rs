@@ -5,4 +5,5 @@ pub mod host;
 pub mod operation;
 pub mod query;
 pub mod service;
+pub mod signature;
 pub mod wire;

@@ -26,6 +26,8 @@ pub struct Operation {
     pub effect: OperationEffect,
     /// Whether its URL is the secret, so that a request needs no signature.
     pub presigned: bool,
+    /// Whether the body of a request is written to disk as it comes, because it may be larger than memory.
+    pub on_disk: bool,
 }
 
 impl Operation {
@@ -68,6 +70,7 @@ impl Operation {
             body_limit: MAX_BODY,
             effect: OperationEffect::Reads,
             presigned: false,
+            on_disk: false,
         }
     }
 }

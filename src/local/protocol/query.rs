@@ -213,6 +213,7 @@ pub mod testing {
             query: Vec::new(),
             headers: HeaderMap::new(),
             body: Bytes::from(form.finish()),
+            file: None,
             caller: Caller { access_key: access_key.map(str::to_owned), region: "us-east-1".into() },
         };
         let response = service.call(service.prepare(request)?).await?;
@@ -240,6 +241,7 @@ mod tests {
             query: vec![("Action".into(), "FromTheUrl".into())],
             headers: HeaderMap::new(),
             body: Bytes::from_static(form.as_bytes()),
+            file: None,
             caller: Caller::default(),
         })
     }

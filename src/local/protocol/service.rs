@@ -1,6 +1,8 @@
 //! A service of the local cloud: its name, its protocol and its table of operations. What calls one sees
 //! [`AnyService`].
 
+use std::path::PathBuf;
+
 use async_trait::async_trait;
 
 use super::operation::{MAX_BODY, Operation, OperationEffect};
@@ -37,7 +39,7 @@ impl<S: Service> Row<S> {
         run: S::Run,
     ) -> Self {
         let service = S::NAME;
-        let operation = Operation { service, name, method, path, body_limit: MAX_BODY, effect, presigned: false };
+        let operation = Operation { service, name, method, path, body_limit: MAX_BODY, effect, presigned: false, on_disk: false };
         Self { operation, permissions, run }
     }
 
@@ -49,6 +51,13 @@ impl<S: Service> Row<S> {
     /// The same operation with another limit of a request's body.
     pub const fn with_body_limit(mut self, bytes: usize) -> Self {
         self.operation.body_limit = bytes;
+        self
+    }
+
+    /// The same operation, whose body comes on disk (`Service::incoming`) and may have `bytes`.
+    pub const fn on_disk(mut self, bytes: usize) -> Self {
+        self.operation.body_limit = bytes;
+        self.operation.on_disk = true;
         self
     }
 
@@ -90,6 +99,11 @@ pub trait Service: Send + Sync + Sized + 'static {
         ApiError::new(413, "RequestEntityTooLargeException", message)
     }
 
+    /// The folder for bodies that come on disk.
+    fn incoming(&self) -> Option<PathBuf> {
+        None
+    }
+
     /// The operation that a request asks for.
     ///
     /// # Errors
@@ -97,7 +111,7 @@ pub trait Service: Send + Sync + Sized + 'static {
     fn find(request: &Request) -> Result<Found, ApiError> {
         let named = |name: &str| Self::OPERATIONS.iter().position(|row| row.operation.name == name);
         let found = match Self::PROTOCOL {
-            Protocol::RestJson { .. } => by_path::<Self>(request.method.as_str(), &request.segments()),
+            Protocol::RestJson { .. } | Protocol::RestXml => by_path::<Self>(request.method.as_str(), &request.segments()),
             Protocol::AwsJson10 | Protocol::AwsJson10Query(_) | Protocol::AwsJson11 => {
                 let target = request.headers.get("x-amz-target").and_then(|value| value.to_str().ok());
                 let name = Self::TARGETS.iter().find_map(|prefix| target?.strip_prefix(prefix));
@@ -189,6 +203,9 @@ pub trait AnyService: Send + Sync {
     /// AWS's errors for an unknown operation, and for a body over the operation's limit.
     fn prepare(&self, request: Request) -> Result<ServiceCall, ApiError>;
 
+    /// The folder for bodies that come on disk.
+    fn incoming(&self) -> Option<PathBuf>;
+
     /// The refusal of a request whose body is over the operation's limit.
     fn refuse_large(&self, operation: &Operation) -> ApiError;
 
@@ -223,6 +240,10 @@ impl<S: Service> AnyService for S {
 
     fn prepare(&self, request: Request) -> Result<ServiceCall, ApiError> {
         ServiceCall::of::<S>(request)
+    }
+
+    fn incoming(&self) -> Option<PathBuf> {
+        Service::incoming(self)
     }
 
     fn refuse_large(&self, operation: &Operation) -> ApiError {

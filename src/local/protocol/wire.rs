@@ -1,12 +1,16 @@
 //! Requests, answers and errors in the four protocols that the served AWS services speak.
 
 use std::borrow::Cow;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
+use tempfile::TempPath;
 
 /// One AWS API call as it was received.
 #[derive(Debug, Clone)]
@@ -18,7 +22,17 @@ pub struct Request {
     pub query: Vec<(String, String)>,
     pub headers: HeaderMap,
     pub body: Bytes,
+    /// The body of an operation that takes it on disk (`Row::on_disk`); `body` is empty then.
+    pub file: Option<Arc<BodyFile>>,
     pub caller: Caller,
+}
+
+/// The body of a request that was written to disk as it came. The file goes with it, unless it was moved away.
+#[derive(Debug)]
+pub struct BodyFile {
+    pub path: TempPath,
+    /// In bytes.
+    pub size: u64,
 }
 
 /// The caller of a request, by its SigV4 credential scope. Signatures are not verified (`access`).
@@ -39,6 +53,7 @@ impl Request {
             query: Vec::new(),
             headers: HeaderMap::new(),
             body: body.as_bytes().to_vec().into(),
+            file: None,
             caller: Caller { access_key: None, region: "eu-west-1".to_owned() },
         }
     }
@@ -73,6 +88,29 @@ pub struct Response {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: Bytes,
+    /// A part of a file that is sent in place of `body`.
+    pub file: Option<FilePart>,
+}
+
+/// A part of an open file.
+#[derive(Debug, Clone)]
+pub struct FilePart {
+    pub file: Arc<File>,
+    /// Where it begins, in bytes.
+    pub start: u64,
+    /// In bytes.
+    pub length: u64,
+}
+
+/// Up to `length` bytes of a file from `start` on.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn read_at(mut file: &File, start: u64, length: usize) -> io::Result<Bytes> {
+    let mut bytes = Vec::with_capacity(length);
+    file.seek(SeekFrom::Start(start))?;
+    file.take(length as u64).read_to_end(&mut bytes)?;
+    Ok(bytes.into())
 }
 
 impl Response {
@@ -97,7 +135,21 @@ impl Response {
         let mut headers = HeaderMap::new();
         headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Self { status, headers, body }
+        Self { status, headers, body, file: None }
+    }
+
+    /// An answer that sends a part of a file.
+    pub fn of_file(status: u16, part: FilePart) -> Self {
+        Self { file: Some(part), ..Self::empty(status) }
+    }
+
+    /// The same answer with a file's content, up to `most` bytes, as its body.
+    pub async fn in_memory(mut self, most: usize) -> Self {
+        let Some(FilePart { file, start, length }) = self.file.take() else { return self };
+        let length = usize::try_from(length).unwrap_or(usize::MAX).min(most);
+        let read = tokio::task::spawn_blocking(move || read_at(&file, start, length)).await;
+        self.body = read.ok().and_then(Result::ok).unwrap_or_default();
+        self
     }
 
     /// The same answer with one more header.
@@ -146,6 +198,8 @@ pub enum Protocol {
     RestJson { capital_message: bool },
     /// Form in, XML out (IAM, STS, CloudFormation); the string is the XML namespace.
     Query(&'static str),
+    /// Paths, verbs and headers, with XML in bodies (S3).
+    RestXml,
 }
 
 impl Protocol {
@@ -163,6 +217,20 @@ impl Protocol {
                         xml_escape(&error.message)
                     ),
                 )
+            }
+            Self::RestXml => {
+                let more: String = error
+                    .fields
+                    .iter()
+                    .map(|(name, value)| format!("<{name}>{}</{name}>", xml_escape(value.as_str().unwrap_or_default())))
+                    .collect();
+                let body = format!(
+                    "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{}</Code><Message>{}</Message>{more}\
+                     <RequestId>{request_id}</RequestId></Error>",
+                    xml_escape(&error.code),
+                    xml_escape(&error.message)
+                );
+                Response::new(error.status, "application/xml", body.into())
             }
             Self::RestJson { capital_message } => {
                 let mut body = error.fields.clone();
@@ -199,6 +267,7 @@ impl Protocol {
             Self::AwsJson11 => "application/x-amz-json-1.1",
             Self::RestJson { .. } => "application/json",
             Self::Query(_) => "text/xml",
+            Self::RestXml => "application/xml",
         }
     }
 }

@@ -122,6 +122,10 @@ impl Guard {
         match &request.caller.access_key {
             Some(_) if self.knows(&request.caller) => Ok(()),
             Some(_) => {
+                if service == "s3" {
+                    let message = format!("The AWS Access Key Id you provided does not exist in our records.{help}");
+                    return Err(ApiError::new(403, "InvalidAccessKeyId", message));
+                }
                 let (status, code) = match service {
                     "iam" | "sts" | "cloudformation" => (403, "InvalidClientTokenId"),
                     "dynamodb" | "logs" => (400, "UnrecognizedClientException"),
@@ -131,8 +135,8 @@ impl Guard {
                 Err(ApiError::new(status, code, message))
             }
             None if presigned => Ok(()),
-            // API Gateway has its own refusal for unsigned calls.
-            None if service == "execute-api" => Ok(()),
+            // API Gateway has its own refusal for unsigned calls, and a bucket's policy may admit them.
+            None if service == "execute-api" || service == "s3" => Ok(()),
             None => {
                 let code = match service {
                     "iam" | "sts" | "cloudformation" => "MissingAuthenticationToken",

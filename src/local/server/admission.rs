@@ -5,7 +5,7 @@
 use http::{HeaderMap, header};
 
 use super::tls::is_api_on_aws;
-use crate::local::protocol::host::{Hosts, is_loopback};
+use crate::local::protocol::host::{Hosts, is_loopback, s3_host};
 
 /// Checks the `Host`, `Origin` and `Sec-Fetch-Site` headers of a request; those about its page only where the page is not
 /// `allowed` by its origin. A caller that `is_remote`, on another machine, gets no advice for this one.
@@ -18,6 +18,7 @@ pub fn check(headers: &HeaderMap, hosts: &Hosts, allowed: bool, is_remote: bool)
     if let Some(host) = text(header::HOST)
         && !hosts.admit(host)
         && !is_of_api(host)
+        && s3_host(host).is_none()
     {
         let help = if is_remote { "" } else { "; to admit all callers: wschat local start --open" };
         return Err(format!("The local cloud does not serve the host name \"{host}\"{help}"));

@@ -23,7 +23,7 @@ use crate::local::cloudcontrol::CloudControl;
 use crate::local::cloudformation::CloudFormation;
 use crate::local::console::{self, Console};
 use crate::local::context::CloudContext;
-use crate::local::context::ports::{Apis, Authorizer, DeliveryTarget, EventSource, Roles, SdkInstaller};
+use crate::local::context::ports::{Apis, Authorizer, DeliveryTarget, EventSource, ObjectStore, Roles, SdkInstaller};
 use crate::local::dynamodb::DynamoDb;
 use crate::local::events::Events;
 use crate::local::events::targets::Targets;
@@ -33,6 +33,7 @@ use crate::local::logs::Logs;
 use crate::local::protocol::operation::Operation;
 use crate::local::protocol::service::{AnyService, Service};
 use crate::local::protocol::wire::{Request, Response};
+use crate::local::s3::{Receivers, S3};
 use crate::local::scheduler::Scheduler;
 use crate::local::secretsmanager::SecretsManager;
 use crate::local::sns::Sns;
@@ -61,6 +62,7 @@ pub fn operations() -> Vec<&'static Operation> {
         .chain(of::<Iam>())
         .chain(of::<Lambda>())
         .chain(of::<Logs>())
+        .chain(of::<Arc<S3>>())
         .chain(of::<Scheduler>())
         .chain(of::<Sns>())
         .chain(of::<Sqs>())
@@ -77,6 +79,7 @@ pub struct Cloud {
     lambda: Arc<Lambda>,
     gateway: Arc<ApiGateway>,
     sqs: Arc<Sqs>,
+    s3: Arc<S3>,
     console: Arc<Console>,
     records: Arc<CloudControl>,
     roles: Arc<dyn Roles>,
@@ -113,6 +116,14 @@ impl Cloud {
         let targets =
             Arc::new(Targets { functions: lambda.clone(), logs: logs.clone(), others: vec![sqs.clone(), sns.clone()] });
         let events = Events::open(context, Arc::clone(&targets))?;
+        let receivers = Receivers {
+            functions: lambda.clone(),
+            others: vec![sqs.clone(), sns.clone()],
+            bus: events.clone(),
+        };
+        let s3 = S3::open(context, receivers)?;
+        let store: Weak<dyn ObjectStore> = Arc::downgrade(&s3) as _;
+        lambda.set_store(store);
         let scheduler = Scheduler::open(context, iam.clone(), targets, events.clone())?;
         lambda.connect(
             vec![Arc::downgrade(&dynamodb) as Weak<dyn EventSource>, Arc::downgrade(&sqs) as Weak<dyn EventSource>],
@@ -123,7 +134,7 @@ impl Cloud {
             ],
         );
         let cloudcontrol =
-            CloudControl::open(context, vec![events.clone(), scheduler.clone(), sqs.clone(), sns.clone()])?;
+            CloudControl::open(context, vec![events.clone(), s3.clone(), scheduler.clone(), sqs.clone(), sns.clone()])?;
         let tagging = Tagging::new(vec![
             cloudcontrol.clone(),
             dynamodb.clone(),
@@ -131,6 +142,7 @@ impl Cloud {
             gateway.clone(),
             lambda.clone(),
             logs.clone(),
+            s3.clone(),
             scheduler.clone(),
             sns.clone(),
             sqs.clone(),
@@ -147,13 +159,14 @@ impl Cloud {
             iam.clone(),
             lambda.clone(),
             logs,
+            Arc::new(s3.clone()),
             scheduler,
             sns,
             sqs.clone(),
             Sts::open(context, iam.clone())?,
             Arc::new(Arc::new(tagging)),
         ];
-        Ok(Self { services, lambda, gateway, sqs, console, records: cloudcontrol, roles: iam, authorizer })
+        Ok(Self { services, lambda, gateway, sqs, s3, console, records: cloudcontrol, roles: iam, authorizer })
     }
 
     /// All services, for the router.
@@ -165,7 +178,9 @@ impl Cloud {
     pub fn connect(&self, router: &Arc<Router>, authority: String, key: AccessKey, open: bool) {
         let services = Arc::new(RoutedServices::new(router, authority));
         let callers = KnownCallers { key, open, roles: self.roles(), authorizer: self.authorizer() };
-        self.gateway.set_backends(Backends::new(self.roles(), services, Arc::new(callers), self.records.clone()));
+        let callers = Arc::new(callers);
+        self.s3.set_callers(callers.clone());
+        self.gateway.set_backends(Backends::new(self.roles(), services, callers, self.records.clone()));
     }
 
     /// The console.
@@ -244,15 +259,15 @@ mod tests {
                 let same = other.method == method && shape(other.path) == shape(path);
                 assert!(path == "/" || !same, "{service}: {name} is hidden by {}", other.name);
             }
-            assert!(["DELETE", "GET", "PATCH", "POST", "PUT"].contains(&method) && path.starts_with('/'), "{name}");
+            assert!(["DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"].contains(&method) && path.starts_with('/'), "{name}");
             assert!(body_limit > 0, "{name}");
         }
     }
 
     #[test]
     fn operations_that_change_something_are_marked_and_not_sent_by_get() {
-        const READING: [&str; 10] =
-            ["BatchGet", "Describe", "Filter", "Get", "List", "Query", "Scan", "Search", "Test", "TransactGet"];
+        const READING: [&str; 11] =
+            ["BatchGet", "Describe", "Filter", "Get", "Head", "List", "Query", "Scan", "Search", "Test", "TransactGet"];
         for operation in operations() {
             let Operation { service, name, method, .. } = *operation;
             let reads = READING.iter().any(|verb| name.starts_with(verb));
@@ -283,6 +298,7 @@ mod tests {
         check::<Iam>(&[]);
         check::<Lambda>(&["DownloadFunctionCode"]);
         check::<Logs>(&[]);
+        check::<Arc<S3>>(&[]);
         check::<Scheduler>(&[]);
         check::<Sns>(&[]);
         check::<Sqs>(&[]);

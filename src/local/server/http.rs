@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::admission;
+use super::body::{Unread, into_hyper, read, receive};
 use super::control::{Control, FUNCTIONS, SOCKETS};
 use super::listeners::Listeners;
 use super::origins::{self, Origin};
@@ -39,9 +40,6 @@ const TLS_HANDSHAKE: u8 = 0x16;
 /// the pause between two requests, so it is longer than most clients keep idle connections.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 60 });
 
-/// How long the body of a request from another machine may stand still.
-const REMOTE_BODY_TIMEOUT: Duration = HEAD_TIMEOUT;
-
 /// How long answers in progress may take after the server was told to stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -54,6 +52,7 @@ const HANDSHAKE: Operation = Operation {
     body_limit: 0,
     effect: OperationEffect::Changes,
     presigned: true,
+    on_disk: false,
 };
 
 /// The header that carries the process's token to `/_wschat/stop`, [`CONNECTIONS`] and [`TICKET`].
@@ -213,7 +212,8 @@ impl Server {
             if is_remote(peer) && !console.knows(&request) {
                 return unread(console.answer(request, self.stop.subscribe()).await);
             }
-            return match read(body, console::MAX_BODY, &Link::default(), peer).await {
+            let link = Link::default();
+            return match read(body, console::MAX_BODY, &link, idle_timeout(&link, peer)).await {
                 Ok(Some(body)) => {
                     request.body = body;
                     console.answer(request, self.stop.subscribe()).await
@@ -252,12 +252,32 @@ impl Server {
         if !link.buffers_bodies {
             link.carry(head).await;
         }
-        match read(body, self.router.body_limit(&request), link, peer).await {
-            Ok(Some(body)) => {
+        let limit = self.router.body_limit(&request);
+        let idle_timeout = idle_timeout(link, peer);
+        let received = match self.router.incoming(&request) {
+            None => read(body, limit, link, idle_timeout).await.map(|body| {
+                body.map(|body| {
+                    request.body = body;
+                    request.body.len()
+                })
+            }),
+            // What is refused whatever its body is not taken to the disk.
+            Some(_) if !self.router.knows(&request.caller) => {
+                return unread(into_hyper(self.router.answer(request).await));
+            }
+            Some(folder) => receive(body, limit, link, idle_timeout, &folder).await.map(|file| {
+                file.map(|file| {
+                    let size = usize::try_from(file.size).unwrap_or(usize::MAX);
+                    request.file = Some(Arc::new(file));
+                    size
+                })
+            }),
+        };
+        match received {
+            Ok(Some(size)) => {
                 if link.buffers_bodies {
-                    link.carry(head + body.len()).await;
+                    link.carry(head + size).await;
                 }
-                request.body = body;
                 into_hyper(self.router.answer(request).await)
             }
             Ok(None) => into_hyper(self.router.too_large(&request)),
@@ -324,6 +344,7 @@ fn without_body(parts: &http::request::Parts) -> Request {
         path: parts.uri.path().to_owned(),
         headers: parts.headers.clone(),
         body: Bytes::new(),
+        file: None,
         caller: Caller {
             region: scope.as_ref().map_or_else(|| "us-east-1".to_owned(), |scope| scope.region.clone()),
             access_key: scope.map(|scope| scope.access_key),
@@ -332,46 +353,15 @@ fn without_body(parts: &http::request::Parts) -> Request {
     }
 }
 
-/// Why a body could not be read to its end.
-#[derive(Debug, thiserror::Error)]
-enum Unread {
-    #[error(transparent)]
-    Broken(#[from] hyper::Error),
-    #[error("its body stood still for too long")]
-    Idle,
-}
-
-/// Reads a body as fast as the link carries it; `None` where it is over `limit` bytes. The rest of a body that is too long
-/// is read and discarded: a client that is still sending would not see the answer. A body from another machine may not stand still
-/// for long, whatever the link.
-async fn read(mut body: Incoming, limit: usize, link: &Link, peer: SocketAddr) -> Result<Option<Bytes>, Unread> {
-    let idle_timeout = link.idle_body_timeout.or(is_remote(peer).then_some(REMOTE_BODY_TIMEOUT));
-    let mut read = BytesMut::new();
-    let mut fits = true;
-    loop {
-        let frame = match idle_timeout {
-            Some(timeout) => tokio::time::timeout(timeout, body.frame()).await.map_err(|_| Unread::Idle)?,
-            None => body.frame().await,
-        };
-        let Some(frame) = frame else { break };
-        let Ok(data) = frame?.into_data() else { continue };
-        if !link.buffers_bodies {
-            link.carry(data.len()).await;
-        }
-        fits &= read.len() + data.len() <= limit;
-        if fits {
-            read.extend_from_slice(&data);
-        } else {
-            read.clear();
-        }
-    }
-    Ok(fits.then(|| read.freeze()))
-}
-
 /// An answer to a request whose body is not read: the connection ends with it.
 fn unread(mut answer: Answer) -> Answer {
     answer.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
     answer
+}
+
+/// How long a body may stand still: one from another machine not for long, whatever the link.
+fn idle_timeout(link: &Link, peer: SocketAddr) -> Option<Duration> {
+    link.idle_body_timeout.or(is_remote(peer).then_some(HEAD_TIMEOUT))
 }
 
 /// Whether a peer is another machine.
@@ -383,13 +373,6 @@ fn is_remote(peer: SocketAddr) -> bool {
 fn head_size(request: &Request) -> usize {
     let headers: usize = request.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
     request.path.len() + headers
-}
-
-fn into_hyper(response: Response) -> Answer {
-    let mut answer = Answer::new(Full::new(response.body).boxed_unsync());
-    *answer.status_mut() = response.status;
-    *answer.headers_mut() = response.headers;
-    answer
 }
 
 /// Whether the request asks to become a WebSocket (RFC 6455, 4.1).

@@ -6,6 +6,7 @@
 
 pub mod access;
 mod admission;
+mod body;
 pub mod call_log;
 pub mod cloud;
 pub mod control;

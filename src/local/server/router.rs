@@ -1,5 +1,6 @@
 //! Routes a request to its service, applies the conditions, and writes the call log.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
@@ -13,6 +14,7 @@ use super::call_log::{CallLog, LoggedCall, timestamp};
 use crate::local::context::conditions::Conditions;
 use crate::local::context::link::Link;
 use crate::local::context::ports::{Authorizer, Services};
+use crate::local::protocol::host::s3_host;
 use crate::local::protocol::operation::{MAX_BODY, Operation};
 use crate::local::protocol::service::{AnyService, ServiceCall};
 use crate::local::protocol::wire::{ApiError, Caller, Protocol, Request, Response};
@@ -55,6 +57,12 @@ impl Router {
     pub fn body_limit(&self, head: &Request) -> usize {
         let operation = self.service_of(head).and_then(|service| service.operation(head).ok());
         operation.map_or(MAX_BODY, |operation| operation.body_limit)
+    }
+
+    /// The folder for a request's body, by its head; `None` where it comes into memory.
+    pub fn incoming(&self, head: &Request) -> Option<PathBuf> {
+        let service = self.service_of(head)?;
+        service.operation(head).ok().filter(|operation| operation.on_disk).and_then(|_| service.incoming())
     }
 
     /// The uplink that requests arrive over.
@@ -177,7 +185,12 @@ impl Router {
             let content_type = HeaderValue::from_static(protocol.content_type());
             response.headers.insert(http::header::CONTENT_TYPE, content_type);
         }
-        let response = entry.set_request_id(response);
+        let mut response = entry.set_request_id(response);
+        if protocol == Protocol::RestXml
+            && let Some(id) = response.headers.get(REQUEST_ID).cloned()
+        {
+            response.headers.insert("x-amz-request-id", id);
+        }
         self.calls.record(&entry.call(service.name(), operation, response.status.as_u16(), code));
         response
     }
@@ -317,7 +330,7 @@ pub fn scope(headers: &HeaderMap, query: &[(String, String)]) -> Option<Scope> {
         credential.split([',', ' ']).next()
     });
     let presigned = || query.iter().find(|(name, _)| name == "X-Amz-Credential").map(|(_, value)| value.as_str());
-    let credential = header.or_else(presigned)?;
+    let Some(credential) = header.or_else(presigned) else { return presigned_v2(query) };
     let mut parts = credential.rsplitn(5, '/');
     let (Some("aws4_request"), Some(service), Some(region), Some(_date), Some(access_key)) =
         (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
@@ -327,13 +340,24 @@ pub fn scope(headers: &HeaderMap, query: &[(String, String)]) -> Option<Scope> {
     Some(Scope { access_key: access_key.to_owned(), region: region.to_owned(), service: service.to_owned() })
 }
 
+/// The scope of a URL of S3 that is signed with version 2 of the signature, which has none: boto3 still makes such URLs in the
+/// regions that take them.
+fn presigned_v2(query: &[(String, String)]) -> Option<Scope> {
+    let value = |name: &str| query.iter().find(|(known, _)| known == name).map(|(_, value)| value);
+    let access_key = value("AWSAccessKeyId").filter(|_| value("Signature").is_some() && value("Expires").is_some())?;
+    Some(Scope { access_key: access_key.clone(), region: "us-east-1".to_owned(), service: "s3".to_owned() })
+}
+
 /// Decodes a query string or a form, in the order sent.
 pub fn decode_query(text: &[u8]) -> Vec<(String, String)> {
     form_urlencoded::parse(text).into_owned().collect()
 }
 
-/// The service of an unsigned request, by its target header, its path, or the API version of its action.
+/// The service of an unsigned request, by its target header, its host, its path, or the API version of its action.
 fn service_by_form(request: &Request) -> Option<&'static str> {
+    if is_s3(request) {
+        return Some("s3");
+    }
     if let Some(target) = request.headers.get("x-amz-target").and_then(|target| target.to_str().ok()) {
         return match target.split_once(['_', '.'])?.0 {
             "AmazonSQS" => Some("sqs"),
@@ -364,6 +388,12 @@ fn service_by_form(request: &Request) -> Option<&'static str> {
         "2010-03-31" => Some("sns"),
         _ => None,
     }
+}
+
+/// Whether a request has one of S3's host names.
+fn is_s3(request: &Request) -> bool {
+    let host = request.headers.get(http::header::HOST).and_then(|host| host.to_str().ok());
+    host.is_some_and(|host| s3_host(host).is_some())
 }
 
 fn is_form(headers: &HeaderMap) -> bool {

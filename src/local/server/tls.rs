@@ -27,13 +27,14 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::local::context::store::{Store, write_atomically, write_private};
 use crate::local::lock::lock;
+use crate::local::protocol::host::s3_host;
 
 /// The file with the CA and the machine's own root certificates, in the data folder.
 pub const CA_BUNDLE: &str = "ca-bundle.pem";
 
 /// The names of the server itself. No `*.localhost`: OpenSSL and rustls reject wildcards right below a top-level name, and
 /// rustls rejects the whole certificate.
-const OWN_NAMES: &[&str] = &["localhost", "*.execute-api.localhost", "127.0.0.1", "::1"];
+const OWN_NAMES: &[&str] = &["localhost", "*.execute-api.localhost", "*.s3.localhost", "s3.localhost", "127.0.0.1", "::1"];
 
 /// For how many AWS host names certificates are cached.
 const MAX_CACHED_NAMES: usize = 1000;
@@ -85,7 +86,7 @@ impl std::fmt::Debug for Certificates {
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let of_api = hello.server_name().filter(|name| is_api_on_aws(name)).and_then(|name| {
+        let of_api = hello.server_name().filter(|name| is_api_on_aws(name) || is_s3_on_aws(name)).and_then(|name| {
             let mut made = lock(&self.made);
             if let Some(certificate) = made.get(name) {
                 return Some(Arc::clone(certificate));
@@ -106,6 +107,11 @@ pub fn is_api_on_aws(host: &str) -> bool {
     let Some((id, rest)) = host.split_once(".execute-api.") else { return false };
     let region = rest.strip_suffix(".amazonaws.com").or_else(|| rest.strip_suffix(".amazonaws.com.cn"));
     !id.is_empty() && !id.contains('.') && region.is_some_and(|region| !region.is_empty() && !region.contains('.'))
+}
+
+/// Whether a host is one of S3's on AWS.
+fn is_s3_on_aws(host: &str) -> bool {
+    !host.ends_with(".localhost") && s3_host(host).is_some()
 }
 
 fn provider() -> Arc<CryptoProvider> {

@@ -34,7 +34,7 @@ pub const STACK: &str = "app";
 
 /// The access keys of wschat in a local cloud, and of the tests' own clients.
 pub const DEPLOYER: &str = "local";
-const TESTER: &str = "tester";
+pub const TESTER: &str = "tester";
 
 /// The time between two polls.
 const POLL_INTERVAL: Duration = Duration::from_millis(1);
@@ -64,12 +64,13 @@ pub struct Cloud {
 pub struct Start {
     folder: tempfile::TempDir,
     conditions: Option<String>,
+    is_locked: bool,
 }
 
 impl Cloud {
     /// A cloud without conditions: `Cloud::start().go()`.
     pub fn start() -> Start {
-        Start { folder: tempfile::tempdir().unwrap(), conditions: None }
+        Start { folder: tempfile::tempdir().unwrap(), conditions: None, is_locked: false }
     }
 
     /// The folder in which commands run.
@@ -196,11 +197,19 @@ impl Start {
         Self { conditions: Some(text.to_owned()), ..self }
     }
 
+    /// The same cloud, which admits only callers with its own access key.
+    pub fn locked(self) -> Self {
+        Self { is_locked: true, ..self }
+    }
+
     /// Starts it.
     pub fn go(self) -> Cloud {
         let mut cloud = Cloud { folder: self.folder, port: 0 };
         fs::create_dir(cloud.folder()).unwrap();
-        let mut command = cloud.command(&["local", "start", "--port", "0", "--open"]);
+        let mut command = cloud.command(&["local", "start", "--port", "0"]);
+        if !self.is_locked {
+            command.arg("--open");
+        }
         if let Some(text) = self.conditions {
             let file = cloud.folder.path().join("conditions.toml");
             fs::write(&file, text).unwrap();

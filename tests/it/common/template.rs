@@ -206,6 +206,12 @@ impl App {
         Self { name: "queue".to_owned(), template: folder.join("template.yaml"), code: Some(folder) }
     }
 
+    /// A chat with a bucket (`tests/fixtures/bucket`).
+    pub fn bucket() -> Self {
+        let folder = repository().join("tests/fixtures/bucket");
+        Self { name: "bucket".to_owned(), template: folder.join("template.yaml"), code: Some(folder) }
+    }
+
     /// One whose function has layers (`tests/fixtures/layers`).
     pub fn layers() -> Self {
         let folder = repository().join("tests/fixtures/layers");

@@ -59,6 +59,8 @@ const WITH_DATA: &[&str] = &[
 const RUN_LOCALLY: &[&str] = &[
     "AWS::Events::EventBus",
     "AWS::Events::Rule",
+    "AWS::S3::Bucket",
+    "AWS::S3::BucketPolicy",
     "AWS::SNS::Subscription",
     "AWS::SNS::Topic",
     "AWS::SNS::TopicInlinePolicy",

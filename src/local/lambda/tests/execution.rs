@@ -728,3 +728,25 @@ fn without_numbers(text: &str) -> String {
     }
     out
 }
+
+#[tokio::test]
+async fn the_last_lines_of_a_deleted_function_bring_no_log_group_back() {
+    let cloud = Cloud::new();
+    cloud.create(json!({})).await.unwrap();
+    let invocation = async { cloud.invoke(json!({ "do": "sleep", "seconds": 1 })).await };
+    let deletion = async {
+        while !cloud.logged().iter().any(|line| line.starts_with("START")) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        cloud.call(Method::DELETE, "/2015-03-31/functions/chat", Value::Null).await.unwrap();
+        *lock(&cloud.logs.1) = true;
+        cloud.logged().len()
+    };
+    let (ended, before) = tokio::join!(invocation, deletion);
+    ended.unwrap();
+    assert_eq!(cloud.logged()[before..], [String::new(); 0]);
+    // One of that name that exists again has a group again.
+    cloud.create(json!({})).await.unwrap();
+    cloud.result(json!({ "do": "sleep", "seconds": 0 })).await;
+    assert!(cloud.logged().len() > before);
+}

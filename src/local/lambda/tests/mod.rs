@@ -60,12 +60,22 @@ impl Roles for OneRole {
     }
 }
 
-/// Group, stream and message of all log events.
+/// Group, stream and message of all log events; and whether the groups were deleted.
 #[derive(Default)]
-struct Logs(Mutex<Vec<(String, String, String)>>);
+struct Logs(Mutex<Vec<(String, String, String)>>, Mutex<bool>);
 
 impl LogSink for Logs {
-    fn append(&self, region: &str, group: &str, stream: &str, events: Vec<LogEvent>) {
+    fn append_if(
+        &self,
+        region: &str,
+        group: &str,
+        stream: &str,
+        events: Vec<LogEvent>,
+        may_create: &dyn Fn() -> bool,
+    ) {
+        if *lock(&self.1) && !may_create() {
+            return;
+        }
         assert_eq!(region, "us-east-1");
         let entries = events.into_iter().map(|event| (group.to_owned(), stream.to_owned(), event.message));
         lock(&self.0).extend(entries);
@@ -125,6 +135,7 @@ impl Cloud {
             query: pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             headers: headers.collect::<HeaderMap>(),
             body: body.into(),
+            file: None,
             caller: Caller { access_key: None, region: "us-east-1".to_owned() },
         };
         self.lambda.call(self.lambda.prepare(request)?).await

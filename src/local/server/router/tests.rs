@@ -58,6 +58,10 @@ impl AnyService for Fake {
         Ok(testing::call(self.operation(&request)?, vec!["api".to_owned()], request))
     }
 
+    fn incoming(&self) -> Option<std::path::PathBuf> {
+        None
+    }
+
     fn refuse_large(&self, operation: &Operation) -> ApiError {
         ApiError::new(413, "RequestEntityTooLargeException", format!("{} is too large.", operation.name))
     }
@@ -130,6 +134,7 @@ fn request(method: Method, uri: &str, headers: &[(&'static str, &str)], body: &'
         method,
         path: path.to_owned(),
         body: Bytes::from_static(body.as_bytes()),
+        file: None,
         caller: Caller {
             region: scope.as_ref().map_or("us-east-1", |scope| &scope.region).to_owned(),
             access_key: scope.map(|scope| scope.access_key),

@@ -1,4 +1,4 @@
-//! AWS Signature Version 4 of a handshake, in its headers or in its query string (IAM user guide, "Create a signed AWS API request").
+//! AWS Signature Version 4 of a request, in its headers or in its query string (IAM user guide, "Create a signed AWS API request").
 
 use std::fmt::Write;
 
@@ -9,7 +9,8 @@ use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 use time::{Duration, OffsetDateTime, PrimitiveDateTime};
 
-use super::event::Pairs;
+/// Names and values, in the order sent.
+type Pairs = Vec<(String, String)>;
 
 /// What stays as it is in a canonical request.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -19,7 +20,10 @@ const SKEW: Duration = Duration::minutes(15);
 /// How long a signature in a query string may be valid: a week.
 const MAX_EXPIRES: i64 = 7 * 24 * 60 * 60;
 
-/// The signature of a handshake.
+/// What stands for the hash of a body that is not signed.
+const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
+
+/// The signature of a request.
 #[derive(Debug)]
 pub struct Signature {
     pub access_key: String,
@@ -43,9 +47,12 @@ pub enum Wrong {
     Different,
 }
 
-/// A handshake as it was sent.
+/// A request as it was sent.
 #[derive(Debug, Clone, Copy)]
 pub struct Signed<'a> {
+    /// The service that it must be signed for.
+    pub service: &'static str,
+    pub method: &'a str,
     /// The path, still percent-encoded.
     pub path: &'a str,
     pub query: &'a Pairs,
@@ -110,11 +117,14 @@ impl Signed<'_> {
         }
         let parts: Vec<&str> = signature.scope.split('/').collect();
         let [date, region, service, "aws4_request"] = parts[..] else { return Err(Wrong::Different) };
-        if service != "execute-api" {
+        if service != self.service {
             return Err(Wrong::Service);
         }
-        // A client may leave the hash of the empty body out, or say that it is not signed.
-        let hash = self.header("x-amz-content-sha256").unwrap_or_else(|| hex::encode(Sha256::digest(b"")));
+        // A client may leave the hash of the empty body out, or say that it is not signed. S3 does without in a query string.
+        let hash = self.header("x-amz-content-sha256").unwrap_or_else(|| match self.service {
+            "s3" if signature.expires.is_some() => UNSIGNED.to_owned(),
+            _ => hex::encode(Sha256::digest(b"")),
+        });
         let canonical = self.canonical(signature, &hash);
         let text = format!(
             "AWS4-HMAC-SHA256\n{}\n{}\n{}",
@@ -139,8 +149,12 @@ impl Signed<'_> {
             .collect();
         query.sort();
         let query: Vec<String> = query.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let path: Vec<String> = self.path.split('/').map(encode).collect();
-        let mut canonical = format!("GET\n{}\n{}\n", path.join("/"), query.join("&"));
+        // S3 alone takes paths as they are.
+        let path = match self.service {
+            "s3" => self.path.to_owned(),
+            _ => self.path.split('/').map(encode).collect::<Vec<_>>().join("/"),
+        };
+        let mut canonical = format!("{}\n{path}\n{}\n", self.method, query.join("&"));
         for name in signature.signed_headers.split(';') {
             let values = self.headers.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name));
             let values: Vec<String> =
@@ -163,7 +177,7 @@ fn keyed(key: &[u8], text: &str) -> Hmac<Sha256> {
 mod tests {
     use super::*;
 
-    fn pairs(pairs: &[(&str, &str)]) -> Pairs {
+    fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 
@@ -188,7 +202,7 @@ mod tests {
             ("X-Amz-Signature", "e9124ecd82f779029b658b6d4b5c93777ac6d481cdae195ab6214b7c33735da9"),
         ]);
         let headers = pairs(&host);
-        let presigned = Signed { path: "/abc/prod", query: &query, headers: &headers };
+        let presigned = Signed { service: "execute-api", method: "GET", path: "/abc/prod", query: &query, headers: &headers };
         let signature = presigned.signature().unwrap();
         assert_eq!(signature.access_key, "AKIDEXAMPLE");
         let check = |signed: &Signed<'_>, secret: &str, now: &str| signed.check(&signature, secret, at(now));
@@ -210,11 +224,11 @@ mod tests {
             ),
         ]);
         let query = pairs(&[("room", "a b")]);
-        let signed = Signed { path: "/abc/prod", query: &query, headers: &headers };
+        let signed = Signed { service: "execute-api", method: "GET", path: "/abc/prod", query: &query, headers: &headers };
         let signature = signed.signature().unwrap();
         assert_eq!(signed.check(&signature, SECRET, at("20260102T031900Z")), Ok(()));
         assert_eq!(signed.check(&signature, SECRET, at("20260102T032000Z")), Err(Wrong::Expired));
-        let query = Pairs::new();
+        let query = pairs(&[]);
         assert_eq!(
             Signed { query: &query, ..signed }.check(&signature, SECRET, at("20260102T031900Z")),
             Err(Wrong::Different)
@@ -226,8 +240,8 @@ mod tests {
         for headers in
             [&[][..], &[("Authorization", "Bearer x")], &[("Authorization", "AWS4-HMAC-SHA256 Credential=a")]]
         {
-            let (headers, query) = (pairs(headers), Pairs::new());
-            assert!(Signed { path: "/", query: &query, headers: &headers }.signature().is_none());
+            let (headers, query) = (pairs(headers), pairs(&[]));
+            assert!(Signed { service: "execute-api", method: "GET", path: "/", query: &query, headers: &headers }.signature().is_none());
         }
     }
 }
