@@ -147,7 +147,7 @@ impl Hashes {
 
     fn end(self) -> (Content, Option<String>) {
         let checksum = self.sum.map(|(algorithm, sum)| (algorithm, sum.end()));
-        let content = Content { size: self.size, md5: self.md5.finalize().0, checksum };
+        let content = Content { size: self.size, md5: self.md5.compute().0, checksum };
         (content, self.sha256.map(|sha256| hex::encode(sha256.finalize())))
     }
 }

@@ -45,7 +45,7 @@ pub fn not_here(what: &str) -> ApiError {
 }
 
 /// A disk or a database that fails.
-pub fn broken(error: impl Display) -> ApiError {
+pub fn broken<E: Display>(error: E) -> ApiError {
     tracing::error!("S3 could not read or save its state: {error}");
     ApiError::new(500, "InternalError", "The local cloud could not read or save its state; see `wschat local logs`.")
 }
