@@ -180,6 +180,22 @@ fn a_function_that_does_not_answer_is_not_waited_for_without_end() {
 }
 
 #[test]
+fn what_an_answer_does_not_want_shown_is_asked_for_again() {
+    let cloud = App::custom().fast();
+    let mut template = Template::of(FIXTURE);
+    template.set("Rooms.Hidden", true.into());
+    template.save_as(&cloud, "template.yaml");
+    cloud.up();
+    assert_eq!(parameter(&cloud), "rooms://lobby+help (2): key of rooms-1");
+    // What depends on it is the same, and is left alone.
+    assert_eq!(cloud.up().mutations().len(), 4, "the state twice, the invocation, the answer that is read");
+    assert_eq!(shown(&cloud, "RoomMaker"), ["Create Rooms", "Update Rooms rooms-1"]);
+    assert_eq!(shown(&cloud, "DoorMaker"), ["Create Doors"]);
+    cloud.down();
+    same(&cloud.inventory_now(), &Inventory::new());
+}
+
+#[test]
 fn a_changed_service_token_is_refused_before_anything_changes() {
     let cloud = App::custom().fast();
     cloud.up();

@@ -544,6 +544,13 @@ async fn types_of_other_services_are_deployed_with_their_policy() {
 async fn custom_resources_are_deployed_with_their_policy() {
     let cloud = cloud().await;
     let mut template = Template::of("tests/fixtures/custom/template.yaml");
+    for function in ["RoomMaker", "DoorMaker"] {
+        let name = json!({"Fn::Sub": format!("/aws/lambda/${{{function}}}")});
+        template.set(
+            &format!("{function}Logs"),
+            json!({"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": name}}),
+        );
+    }
     template.save(&cloud);
     let making = policy(&cloud, &[]);
     let function = "lambda:InvokeFunction";
