@@ -203,10 +203,8 @@ impl<'a> Planner<'a> {
         let changes = changes(kind, &live.properties, &desired.properties);
         let fixed = changes.iter().find(|change| kind.fixed().contains(&change.property.as_str()));
         if let Some(change) = fixed {
-            self.errors.push(PlanError::Fixed {
-                logical_id: resource.logical_id.clone(),
-                property: change.property.clone(),
-            });
+            self.errors
+                .push(PlanError::Fixed { logical_id: resource.logical_id.clone(), property: change.property.clone() });
         }
         let (mut action, mut reason) = decide(&changes, &live.health);
         if action == Action::Keep && kind.changes_attributes() && self.asks_for_more(resource, live) {
@@ -234,9 +232,8 @@ impl<'a> Planner<'a> {
 
     /// Whether the template has the value of an attribute of a resource that is not known of the live one.
     fn asks_for_more(&self, resource: &Resource, live: &Live) -> bool {
-        let is_lacking = |token: &Token| {
-            token.logical_id == resource.logical_id && !live.attributes.contains_key(&token.attribute)
-        };
+        let is_lacking =
+            |token: &Token| token.logical_id == resource.logical_id && !live.attributes.contains_key(&token.attribute);
         let outputs = self.stack.outputs.values().flat_map(|output| Token::find(&output.value));
         let properties = self.stack.resources.values().flat_map(|other| Token::find_all(&other.properties));
         outputs.chain(properties).any(|token| is_lacking(&token))
