@@ -736,7 +736,7 @@ Resources:
 fn custom_resources_may_have_a_version() {
     let version = |type_name: &str| problems(&format!("Resources:\n  R:\n    Type: {type_name}\n    Version: '1.0'\n"));
     for custom in ["Custom::Thing", "AWS::CloudFormation::CustomResource"] {
-        assert_eq!(version(custom), format!("3:5 missing property \"ServiceToken\" of {custom}"));
+        assert_eq!(version(custom), format!("2:3 missing property \"ServiceToken\" of {custom}"));
     }
     assert!(
         version("AWS::Logs::LogGroup").contains("unknown attribute \"Version\" of R"),
