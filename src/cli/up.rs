@@ -119,10 +119,11 @@ impl Args {
                 self.carry_out(&deployment.plan, ui, |events, stop| deployment.carry_out(events, stop)).await;
             run.rounds.push(Round::new(&deployment.plan, &outcome, planned));
             let end = deployment.conclude(&outcome, stopped);
-            if end != RoundEnd::ConcurrentRun {
-                break (outcome, end, stopped);
+            match end {
+                RoundEnd::ConcurrentRun => ui.say("Another run is changing this stack; planning again."),
+                RoundEnd::Replaced => ui.say("Updates have replaced something; planning again to delete the old."),
+                _ => break (outcome, end, stopped),
             }
-            ui.say("Another run is changing this stack; planning again.");
             if let Err(error) = deployment.plan_again().await {
                 result::failures(&deployment.plan, &outcome, ui);
                 self.timings.tell("up", &run, deployment.aws(), ui);

@@ -138,6 +138,8 @@ pub struct Deployment {
     options: DeployOptions,
     /// The digests of the plans that were carried out so far.
     carried_out: Vec<String>,
+    /// Whether a round has deleted what updates have replaced.
+    has_cleaned_up: bool,
 }
 
 /// The result of a plan that was carried out.
@@ -145,6 +147,8 @@ pub struct Deployment {
 pub enum RoundEnd {
     /// The stack is as the template describes it.
     Up,
+    /// The same, and something was replaced by what was updated: the next plan deletes the old one.
+    Replaced,
     /// Something that was to be created exists: another run changes the stack. The next plan continues from here.
     ConcurrentRun,
     /// The same, and planning again does not help: a round does not find what the one before created.
@@ -234,6 +238,7 @@ impl Deployment {
             _building: building,
             options,
             carried_out: Vec::new(),
+            has_cleaned_up: false,
         };
         deployment.make_plan(wait).await?;
         if !deployment.plan.is_empty()
@@ -312,7 +317,25 @@ impl Deployment {
         if stopped && self.code.error().is_some() && outcome.failed.keys().all(has_code) {
             return RoundEnd::Stopped;
         }
-        end(&self.plan, outcome)
+        let end = end(&self.plan, outcome);
+        let may_go_on = self.options.may_plan_again && !stopped && !self.has_cleaned_up;
+        if end == RoundEnd::Up && may_go_on && self.has_replaced(outcome) {
+            self.has_cleaned_up = true;
+            self.carried_out.clear();
+            return RoundEnd::Replaced;
+        }
+        end
+    }
+
+    /// Whether an update has put something else in the place of what was there.
+    fn has_replaced(&self, outcome: &Outcome) -> bool {
+        let updates = self.plan.steps.iter().filter(|step| step.action == Action::Update);
+        let mut changed = updates.filter(|step| step.kind().is_some_and(|kind| kind.changes_attributes()));
+        changed.any(|step| {
+            let token = Token { logical_id: step.name.clone(), attribute: "Ref".to_owned() };
+            let before = step.live.as_ref().and_then(|live| live.attributes.get("Ref"));
+            before.is_some_and(|before| outcome.known.get(&token) != Some(before))
+        })
     }
 
     /// Reads AWS again, and plans again.

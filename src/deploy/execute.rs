@@ -18,7 +18,7 @@ use crate::aws::providers::{Context, Provider, ResourceError, provider};
 use crate::core::plan::cycles::cycle;
 use crate::core::plan::{Action, Executed, Plan, Step};
 use crate::core::stack::Secrets;
-use crate::core::types::{Created, Desired, Owner, S3Object, Upload};
+use crate::core::types::{Created, Desired, Health, Live, Owner, S3Object, Upload};
 use crate::core::words::Token;
 use crate::package::{Artifact, PackageError};
 
@@ -503,7 +503,12 @@ async fn carry_out(
         desired.code = Some(zip.upload());
         desired.properties["CodeSha256"] = zip.sha256.into();
     }
-    match (step.action, &step.live, &desired) {
+    let action = match (&step.live, &desired) {
+        (Some(live), Some(desired)) => action_now(step, live, desired),
+        _ => step.action,
+    };
+    match (action, &step.live, &desired) {
+        (Action::Keep, Some(live), _) => Ok(Done { created: Created::from(live.clone()), adopted: false }),
         (Action::Create, absent, Some(desired)) => {
             // What is left of one that is recorded and not there.
             if let Some(absent) = absent {
@@ -517,8 +522,7 @@ async fn carry_out(
                 let zip = Zip { bytes, sha256, object: None };
                 backups.lock().unwrap_or_else(PoisonError::into_inner).insert(step.name.clone(), zip);
             }
-            provider.update(cx, live, desired).await?;
-            Ok(Done { created: Created::from(live.clone()), adopted: false })
+            Ok(Done { created: provider.updated(cx, live, desired).await?, adopted: false })
         }
         (Action::Replace, Some(live), Some(desired)) => {
             provider.delete(cx, live).await?;
@@ -532,6 +536,19 @@ async fn carry_out(
             })
         }
         _ => Ok(Done::default()),
+    }
+}
+
+/// What is to be done now that everything is known: a value that the plan did not know may be what it was.
+fn action_now(step: &Step, live: &Live, desired: &Desired) -> Action {
+    let was_unknown = step.desired.as_ref().is_some_and(|planned| !Token::find_all(&planned.properties).is_empty());
+    let is_planned_by_changes = step.reason.is_none() && live.health == Health::Ready;
+    let (true, true, Some(kind)) = (was_unknown, is_planned_by_changes, step.kind()) else { return step.action };
+    let changes = crate::core::plan::changes(kind, &live.properties, &desired.properties);
+    match step.action {
+        Action::Update | Action::Replace if changes.is_empty() => Action::Keep,
+        Action::Replace if !changes.iter().any(|change| change.create_only) => Action::Update,
+        planned => planned,
     }
 }
 
@@ -576,7 +593,7 @@ async fn adopt(
     cx: Context<'_>,
     provider: &'static dyn Provider,
     desired: &Desired,
-    live: crate::core::types::Live,
+    live: Live,
 ) -> Result<Created, ResourceError> {
     if let Owner::Other(owner) = &live.owner {
         return Err(ResourceError::Failed(format!(

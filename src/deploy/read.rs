@@ -10,7 +10,9 @@ use futures_util::future::{BoxFuture, join_all, try_join_all};
 
 use crate::aws::client::{Aws, AwsCall};
 use crate::aws::cloudformation;
-use crate::aws::providers::{Discovery, PROVIDERS, Provider, ResourceError, Search, cloud_control, provider};
+use crate::aws::providers::{
+    Discovery, PROVIDERS, Provider, ResourceError, Search, cloud_control, custom_resource, provider,
+};
 use crate::core::stack::Stack;
 use crate::core::types::cloud_control::record as cloud_control_record;
 use crate::core::types::{self, Kind, Live, Owner, Part, TYPES, tags};
@@ -46,7 +48,10 @@ pub async fn read(aws: &Aws, discovery: &Discovery) -> Result<Vec<Live>, ReadErr
     for provider in PROVIDERS {
         provider.settle_reading(&mut found, aws.scope(), search);
     }
-    found.extend(others.recorded(aws, &found).await?);
+    let custom = async { Ok(custom_resource::list(aws, &found).await?) };
+    let (recorded, custom) =
+        tokio::try_join!(async { Ok::<_, ReadError>(others.recorded(aws, &found).await?) }, custom)?;
+    found.extend(recorded.into_iter().chain(custom));
     let unexplained = [tags::UNTAGGED, cloud_control_record::UNRECORDED];
     let is_unexplained =
         |live: &&mut Live| unexplained.iter().any(|owner| live.owner == Owner::Other((*owner).to_owned()));

@@ -441,8 +441,24 @@ fn inline(code: &Code, language: Language, target: Target, text: &str) -> Result
     check_handler(code, language, &BTreeSet::from([name]), &Files::new(), "inline code")?;
     let content = text.as_bytes().to_vec();
     let (sdk, notes) = sdk::imported(language, &code.runtime, &BTreeSet::from([name]), [content.clone()].into_iter());
-    let artifact = zip::pack(vec![Entry { name: name.to_owned(), executable: false, content }], target)?;
+    let mut entries = vec![Entry { name: name.to_owned(), executable: false, content }];
+    let (module, answers, path) = answers(language);
+    if text.contains(module) {
+        entries.push(Entry { name: path.to_owned(), executable: false, content: answers.as_bytes().to_vec() });
+    }
+    let artifact = zip::pack(entries, target)?;
     Ok(Packed { artifact, sdk, notes })
+}
+
+/// The module that CloudFormation puts beside inline code for the answers of custom resources: its name, its text and its file.
+/// (CloudFormation user guide, "cfn-response module")
+fn answers(language: Language) -> (&'static str, &'static str, &'static str) {
+    match language {
+        Language::Node => {
+            ("cfn-response", include_str!("answers/cfn-response.js"), "node_modules/cfn-response/index.js")
+        }
+        Language::Python => ("cfnresponse", include_str!("answers/cfnresponse.py"), "cfnresponse.py"),
+    }
 }
 
 fn check_handler(

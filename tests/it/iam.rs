@@ -538,3 +538,31 @@ async fn types_of_other_services_are_deployed_with_their_policy() {
     suffices(&cloud, "down", &policy(&cloud, &["--down"])).await;
     same(&inventory(&cloud).await, &Inventory::new());
 }
+
+/// Functions write their answers with addresses that the caller has signed, so with the caller's permissions.
+#[tokio::test]
+async fn custom_resources_are_deployed_with_their_policy() {
+    let cloud = cloud().await;
+    let mut template = Template::of("tests/fixtures/custom/template.yaml");
+    for function in ["RoomMaker", "DoorMaker"] {
+        let name = json!({"Fn::Sub": format!("/aws/lambda/${{{function}}}")});
+        template.set(
+            &format!("{function}Logs"),
+            json!({"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": name}}),
+        );
+    }
+    template.save(&cloud);
+    let making = policy(&cloud, &[]);
+    let function = "lambda:InvokeFunction";
+    assert!(making.to_string().contains(function), "{making:#}");
+    suffices(&cloud, "up", &making).await;
+    let keeping = policy(&cloud, &[]);
+    assert!(!keeping.to_string().contains(function), "{keeping:#}");
+    suffices(&cloud, "up", &keeping).await;
+    template.set("Rooms.Names", json!(["cellar"]));
+    template.save(&cloud);
+    let changing = policy(&cloud, &[]);
+    suffices(&cloud, "up", &changing).await;
+    suffices(&cloud, "down", &policy(&cloud, &["--down"])).await;
+    same(&inventory(&cloud).await, &Inventory::new());
+}

@@ -13,6 +13,7 @@ mod chat;
 mod client;
 mod cloudformation;
 mod conditions;
+mod custom_resources;
 mod domains;
 mod drift;
 mod eject;

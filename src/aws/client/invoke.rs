@@ -1,9 +1,9 @@
-//! Calls that are no part of a deployment: a function is invoked, a client's connection is looked at or closed.
+//! Calls that change no resource: a function is invoked, a client's connection is looked at or closed.
 
 use std::time::Duration;
 
 use aws_sdk_lambda::primitives::Blob;
-use aws_sdk_lambda::types::LogType;
+use aws_sdk_lambda::types::{InvocationType, LogType};
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use aws_smithy_types::timeout::TimeoutConfig;
@@ -64,6 +64,20 @@ impl Aws {
             function_error: answer.function_error,
             version: answer.executed_version,
         })
+    }
+
+    /// Hands an event to a function and does not wait for what it does with it. An event may arrive more than once, as all
+    /// asynchronous ones may (Lambda developer guide, "Invoking a function asynchronously").
+    ///
+    /// # Errors
+    /// Why Lambda did not take it.
+    pub async fn invoke_later(&self, function: &str, event: Bytes) -> Result<(), CallError> {
+        self.call(AwsCall::new("lambda", "Invoke").repeatable(), || {
+            let invoke = self.lambda.invoke().function_name(function).invocation_type(InvocationType::Event);
+            invoke.payload(Blob::new(event.to_vec())).send()
+        })
+        .await?;
+        Ok(())
     }
 
     /// Tells about the connection of a client, by the address of its stage (`ws://` or `wss://`).

@@ -1,6 +1,7 @@
-//! Reads and writes single objects of S3: few calls, so they are signed here and need no SDK of its own.
+//! Objects of S3: the few calls that wschat makes there, so they are signed here and need no SDK of their own.
 //!
-//! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html>
+//! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html>, `PutObject`, `DeleteObject`; a presigned address:
+//! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html>
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -8,8 +9,8 @@ use std::time::{Duration, SystemTime};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_sigv4::http_request::{
-    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings, UriPathNormalizationMode,
-    sign,
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SignatureLocation, SigningInstructions,
+    SigningSettings, UriPathNormalizationMode, sign,
 };
 use aws_sigv4::sign::v4;
 use aws_smithy_runtime_api::client::http::HttpConnector;
@@ -20,7 +21,7 @@ use aws_types::service_config::ServiceConfigKey;
 use bytes::{Bytes, BytesMut};
 use http::Uri;
 use http_body_util::BodyExt;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use tokio::time::{sleep, timeout};
 
 use super::chain::chain;
@@ -43,6 +44,9 @@ const ATTEMPTS: u32 = 4;
 /// How often a request follows a bucket to another place.
 const REDIRECTS: u32 = 3;
 
+/// The local cloud's S3, as functions reach it.
+const LOCAL_HOST: &str = "s3.localhost";
+
 /// The characters of a key that need no escape in a path (RFC 3986, unreserved; a slash stays a slash).
 const KEY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 /// The same for the value of a query's parameter.
@@ -57,16 +61,8 @@ pub struct S3 {
     /// An endpoint other than AWS's.
     endpoint: Option<String>,
     fips: bool,
-}
-
-/// A request for one object.
-struct Request<'a> {
-    method: &'static str,
-    url: &'a str,
-    region: &'a str,
-    /// The `ETag` of the object that need not be sent again.
-    etag: Option<&'a str>,
-    body: &'a Bytes,
+    /// Whether it is the local cloud's.
+    is_local: bool,
 }
 
 /// What S3 answered to a request for an object.
@@ -89,12 +85,45 @@ pub enum Fetched {
 pub struct S3Error {
     pub why: String,
     pub help: String,
+    /// S3's code, where it answered.
+    pub code: Option<String>,
 }
 
 impl S3Error {
     fn new(why: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { why: why.into(), help: help.into() }
+        Self { why: why.into(), help: help.into(), code: None }
     }
+}
+
+impl S3Error {
+    /// Whether there is no such object.
+    fn is_missing(&self) -> bool {
+        matches!(self.code.as_deref(), Some("NoSuchKey" | "NoSuchBucket"))
+    }
+}
+
+/// A request for an object.
+struct ObjectRequest<'a> {
+    method: &'static str,
+    object: &'a S3Object,
+    /// What is asked of a bucket, where the key is empty.
+    query: &'static str,
+    etag: Option<&'a str>,
+    body: Bytes,
+}
+
+impl<'a> ObjectRequest<'a> {
+    fn new(method: &'static str, object: &'a S3Object) -> Self {
+        Self { method, object, query: "", etag: None, body: Bytes::new() }
+    }
+}
+
+/// What S3 answered to a request that it did not refuse.
+struct ObjectAnswer {
+    status: u16,
+    bytes: Bytes,
+    etag: String,
+    region: String,
 }
 
 impl Aws {
@@ -120,6 +149,7 @@ impl Aws {
             region: self.scope().region.clone(),
             endpoint,
             fips: self.config.use_fips().unwrap_or_default(),
+            is_local: self.is_local(),
         })
     }
 }
@@ -130,14 +160,110 @@ impl S3 {
     /// # Errors
     /// Why it cannot be had, and what to do.
     pub async fn get(&self, object: &S3Object, etag: Option<&str>) -> Result<Fetched, S3Error> {
+        let ObjectAnswer { status, bytes, etag, region } =
+            self.exchange(ObjectRequest { etag, ..ObjectRequest::new("GET", object) }).await?;
+        Ok(if status == 304 { Fetched::Unchanged { region } } else { Fetched::New { bytes, etag, region } })
+    }
+
+    /// The content of an object; `None` where there is no such object, or no such bucket.
+    ///
+    /// # Errors
+    /// Why it cannot be had, and what to do.
+    pub async fn find(&self, object: &S3Object) -> Result<Option<Bytes>, S3Error> {
+        match self.get(object, None).await {
+            Ok(Fetched::New { bytes, .. }) => Ok(Some(bytes)),
+            Ok(Fetched::Unchanged { .. }) => Ok(None),
+            Err(error) if error.is_missing() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes an object, and gives its address.
+    ///
+    /// # Errors
+    /// Why it cannot be written, and what to do.
+    pub async fn put(&self, object: &S3Object, body: Bytes) -> Result<String, S3Error> {
+        let answer = self.exchange(ObjectRequest { body, ..ObjectRequest::new("PUT", object) }).await?;
+        Ok(self.url(object, &answer.region, None))
+    }
+
+    /// Deletes an object; one that is gone already is no error.
+    ///
+    /// # Errors
+    /// Why it cannot be deleted, and what to do.
+    pub async fn delete(&self, object: &S3Object) -> Result<(), S3Error> {
+        match self.exchange(ObjectRequest::new("DELETE", object)).await {
+            Err(error) if !error.is_missing() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Deletes all objects of a bucket whose keys have these characters alone: those of `-_./`, letters and digits. One that is
+    /// gone already is no error.
+    ///
+    /// # Errors
+    /// Why they cannot be deleted, and what to do.
+    pub async fn empty(&self, bucket: &str) -> Result<(), S3Error> {
+        let of = |key: &str| S3Object { bucket: bucket.to_owned(), key: key.to_owned(), version: None };
+        let whole = of("");
+        loop {
+            let list = ObjectRequest { query: "?list-type=2", ..ObjectRequest::new("GET", &whole) };
+            let answer = match self.exchange(list).await {
+                Err(error) if error.is_missing() => return Ok(()),
+                answer => answer?,
+            };
+            let text = String::from_utf8_lossy(&answer.bytes).into_owned();
+            let keys: Vec<&str> =
+                text.split("<Key>").skip(1).filter_map(|rest| Some(rest.split_once("</Key>")?.0)).collect();
+            let is_plain = |key: &&&str| key.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c));
+            let plain: Vec<&&str> = keys.iter().filter(is_plain).collect();
+            if plain.is_empty() {
+                return Ok(());
+            }
+            for key in plain {
+                self.delete(&of(key)).await?;
+            }
+        }
+    }
+
+    /// An address to which whoever has it can write the object once or more, for so long (seven days at most).
+    ///
+    /// # Errors
+    /// When it cannot be signed.
+    pub fn presigned_put(&self, object: &S3Object, valid: Duration) -> Result<String, S3Error> {
+        // Most of what answers CloudFormation connects to port 443 of this host, whatever stands behind it. The local cloud leads
+        // functions from there to itself.
+        let url = match self.is_local {
+            true => format!("https://{LOCAL_HOST}/{}/{}", object.bucket, key(object)),
+            false => self.url(object, &self.region, None),
+        };
+        let failed =
+            |why: String| S3Error::new(format!("an address for an answer cannot be signed: {why}"), "try again");
+        let uri: Uri = url.parse().map_err(|error| failed(format!("{url}: {error}")))?;
+        let authority = uri.authority().map(ToString::to_string).unwrap_or_default();
+        let mut settings = settings();
+        settings.payload_checksum_kind = PayloadChecksumKind::NoHeader;
+        settings.signature_location = SignatureLocation::QueryParams;
+        settings.expires_in = Some(valid);
+        let headers = [("host", authority.as_str())];
+        let signable = SignableRequest::new("PUT", url.as_str(), headers.into_iter(), SignableBody::UnsignedPayload)
+            .map_err(|error| failed(chain(&error)))?;
+        let instructions = self.sign(signable, &self.region, settings).map_err(failed)?;
+        let query =
+            instructions.params().iter().map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, QUERY)));
+        Ok(format!("{url}?{}", query.collect::<Vec<_>>().join("&")))
+    }
+
+    /// Sends a request until it is answered, to where the bucket is.
+    async fn exchange(&self, request: ObjectRequest<'_>) -> Result<ObjectAnswer, S3Error> {
+        let object = request.object;
         let (mut region, mut host) = (self.region.clone(), None);
         let (mut attempts, mut redirects) = (0, 0);
         loop {
             attempts += 1;
             let last = attempts == ATTEMPTS;
-            let url = self.url(object, &region, host.as_deref());
-            let request = Request { method: "GET", url: &url, region: &region, etag, body: &Bytes::new() };
-            let answer = match self.send(request).await {
+            let url = self.url(object, &region, host.as_deref()) + request.query;
+            let answer = match self.send(&url, &region, &request).await {
                 Ok(answer) => answer,
                 Err(why) if last => {
                     return Err(S3Error::new(why, "check the network, and the settings for proxies and endpoints"));
@@ -151,10 +277,11 @@ impl S3 {
             let header = |name: &str| answer.headers().get(name).map(str::to_owned);
             let (etag, place, location) = (header("etag"), header("x-amz-bucket-region"), header("location"));
             let at = place.clone().unwrap_or_else(|| region.clone());
+            let answered = |bytes| ObjectAnswer { status, bytes, etag: etag.unwrap_or_default(), region: at };
             match status {
-                304 => return Ok(Fetched::Unchanged { region: at }),
-                200 => match read(answer, LONGEST).await {
-                    Ok(Some(bytes)) => return Ok(Fetched::New { bytes, etag: etag.unwrap_or_default(), region: at }),
+                304 => return Ok(answered(Bytes::new())),
+                200..=299 => match read(answer, LONGEST).await {
+                    Ok(Some(bytes)) => return Ok(answered(bytes)),
                     Ok(None) => {
                         let why = format!("it is larger than {} MB, the most that Lambda accepts", LONGEST >> 20);
                         return Err(S3Error::new(why, "make it smaller"));
@@ -190,63 +317,13 @@ impl S3 {
                 sleep(Duration::from_millis(200 << attempts)).await;
                 continue;
             }
-            return Err(refused(object, status, tag("Code"), tag("Message")));
-        }
-    }
-
-    /// Writes an object into a bucket of the stack's region, and gives its address.
-    ///
-    /// # Errors
-    /// Why it was not written, and what to do.
-    pub async fn put(&self, object: &S3Object, body: &Bytes) -> Result<String, S3Error> {
-        let help = format!("the caller needs s3:PutObject on arn:aws:s3:::{}/{}", object.bucket, object.key);
-        self.change("PUT", object, body).await.map_err(|why| S3Error::new(why, help))
-    }
-
-    /// Deletes an object of a bucket of the stack's region; one that is gone is no error.
-    ///
-    /// # Errors
-    /// Why it was not deleted, and what to do.
-    pub async fn delete(&self, object: &S3Object) -> Result<(), S3Error> {
-        let help = format!("the caller needs s3:DeleteObject on arn:aws:s3:::{}/{}", object.bucket, object.key);
-        self.change("DELETE", object, &Bytes::new()).await.map(drop).map_err(|why| S3Error::new(why, help))
-    }
-
-    /// Sends a request that may be sent again. (Both change one object, and to the same.)
-    async fn change(&self, method: &'static str, object: &S3Object, body: &Bytes) -> Result<String, String> {
-        let url = self.url(object, &self.region, None);
-        let mut attempts = 0;
-        loop {
-            attempts += 1;
-            let request = Request { method, url: &url, region: &self.region, etag: None, body };
-            let why = match self.send(request).await {
-                Ok(answer) if answer.status().is_success() => return Ok(url),
-                Ok(answer) => {
-                    let status = answer.status().as_u16();
-                    let text = read(answer, 64 << 10).await.ok().flatten().unwrap_or_default();
-                    let text = String::from_utf8_lossy(&text).into_owned();
-                    let tag = |name: &str| {
-                        let rest = text.split_once(&format!("<{name}>"))?.1;
-                        Some(rest.split_once('<')?.0.to_owned())
-                    };
-                    let why = said(&tag("Code").unwrap_or_else(|| format!("HTTP status {status}")), tag("Message"));
-                    if status < 500 && status != 429 {
-                        return Err(why);
-                    }
-                    why
-                }
-                Err(why) => why,
-            };
-            if attempts == ATTEMPTS {
-                return Err(why);
-            }
-            sleep(Duration::from_millis(200 << attempts)).await;
+            return Err(refused(&request, status, tag("Code"), tag("Message")));
         }
     }
 
     /// Where an object is. AWS's certificates cover one label below S3's names, so a bucket with a dot is named in the path.
     fn url(&self, object: &S3Object, region: &str, host: Option<&str>) -> String {
-        let key = utf8_percent_encode(&object.key, KEY);
+        let key = key(object);
         let version = object.version.as_deref().map(|version| utf8_percent_encode(version, QUERY));
         let query = version.map(|version| format!("?versionId={version}")).unwrap_or_default();
         if let Some(endpoint) = &self.endpoint {
@@ -268,22 +345,37 @@ impl S3 {
     }
 
     /// Sends one request, and waits for the beginning of its answer.
-    async fn send(&self, request: Request<'_>) -> Result<HttpResponse, String> {
-        let Request { method, url, region, etag, body } = request;
-        let mut request = HttpRequest::new(SdkBody::from(body.clone()));
-        request.set_uri(url.to_owned()).map_err(|error| error.to_string())?;
-        request.set_method(method).map_err(|error| error.to_string())?;
-        if let Some(etag) = etag {
+    async fn send(&self, url: &str, region: &str, of: &ObjectRequest<'_>) -> Result<HttpResponse, String> {
+        let mut request = HttpRequest::new(SdkBody::from(of.body.clone()));
+        request.set_method(of.method).map_err(|error| error.to_string())?;
+        request.set_uri(url).map_err(|error| error.to_string())?;
+        if let Some(etag) = of.etag {
             request.headers_mut().insert("if-none-match", etag.to_owned());
         }
         let uri: Uri = url.parse().map_err(|error| format!("{url}: {error}"))?;
         let authority = uri.authority().map(ToString::to_string).unwrap_or_default();
         request.headers_mut().insert("host", authority);
-        let mut settings = SigningSettings::default();
-        // S3 takes paths as they are (AWS SDKs' signing of S3).
-        settings.percent_encoding_mode = PercentEncodingMode::Single;
-        settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
-        settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+        let instructions = {
+            let body = SignableBody::Bytes(&of.body);
+            let signable = SignableRequest::new(of.method, url, request.headers().iter(), body);
+            self.sign(signable.map_err(|error| chain(&error))?, region, settings())?
+        };
+        for (name, value) in instructions.headers() {
+            request.headers_mut().insert(name.to_owned(), value.to_owned());
+        }
+        let connector = self.network.connector(&uri);
+        let silence = SILENCE + Duration::from_secs(of.body.len() as u64 / SLOWEST);
+        let answer = timeout(silence, connector.call(request)).await;
+        answer.map_err(|_| format!("{url} does not answer"))?.map_err(|error| chain(&error))
+    }
+
+    /// What signs a request.
+    fn sign(
+        &self,
+        signable: SignableRequest<'_>,
+        region: &str,
+        settings: SigningSettings,
+    ) -> Result<SigningInstructions, String> {
         let identity = Identity::from(self.credentials.clone());
         let params = v4::SigningParams::builder()
             .identity(&identity)
@@ -294,19 +386,22 @@ impl S3 {
             .build()
             .map_err(|error| error.to_string())?
             .into();
-        let instructions = {
-            let signable = SignableRequest::new(method, url, request.headers().iter(), SignableBody::Bytes(body));
-            let signable = signable.map_err(|error| chain(&error))?;
-            sign(signable, &params).map_err(|error| chain(&error))?.into_parts().0
-        };
-        for (name, value) in instructions.headers() {
-            request.headers_mut().insert(name.to_owned(), value.to_owned());
-        }
-        let connector = self.network.connector(&uri);
-        let silence = SILENCE + Duration::from_secs(body.len() as u64 / SLOWEST);
-        let answer = timeout(silence, connector.call(request)).await;
-        answer.map_err(|_| format!("{url} does not answer"))?.map_err(|error| chain(&error))
+        Ok(sign(signable, &params).map_err(|error| chain(&error))?.into_parts().0)
     }
+}
+
+/// How S3's requests are signed: it takes paths as they are (AWS SDKs' signing of S3).
+fn settings() -> SigningSettings {
+    let mut settings = SigningSettings::default();
+    settings.percent_encoding_mode = PercentEncodingMode::Single;
+    settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+    settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+    settings
+}
+
+/// The key of an object as part of a path.
+fn key(object: &S3Object) -> PercentEncode<'_> {
+    utf8_percent_encode(&object.key, KEY)
 }
 
 /// The body of an answer; `None` if it is longer than `most`.
@@ -324,11 +419,16 @@ async fn read(answer: HttpResponse, most: usize) -> Result<Option<Bytes>, String
     }
 }
 
-/// Why S3 does not give an object (API reference, "Error responses").
-fn refused(object: &S3Object, status: u16, code: Option<String>, message: Option<String>) -> S3Error {
-    let S3Object { bucket, key, .. } = object;
+/// Why S3 does not do what it was asked for (API reference, "Error responses").
+fn refused(request: &ObjectRequest<'_>, status: u16, code: Option<String>, message: Option<String>) -> S3Error {
+    let S3Object { bucket, key, version } = request.object;
     let code = code.unwrap_or_else(|| format!("HTTP status {status}"));
-    let action = if object.version.is_some() { "s3:GetObjectVersion" } else { "s3:GetObject" };
+    let action = match request.method {
+        "PUT" => "s3:PutObject",
+        "DELETE" => "s3:DeleteObject",
+        _ if version.is_some() => "s3:GetObjectVersion",
+        _ => "s3:GetObject",
+    };
     let (why, help) = match code.as_str() {
         "NoSuchBucket" => {
             (format!("there is no bucket {bucket}"), "check the bucket's name, and that it is still there")
@@ -349,11 +449,11 @@ fn refused(object: &S3Object, status: u16, code: Option<String>, message: Option
                 "the caller needs {action} on arn:aws:s3:::{bucket}/{key}, and kms:Decrypt if it is encrypted with a key; \
                  without s3:ListBucket a missing object is refused in these words, too"
             );
-            return S3Error::new(said(&code, message), help);
+            return S3Error { code: Some(code.clone()), ..S3Error::new(said(&code, message), help) };
         }
         _ => (said(&code, message), "try again later"),
     };
-    S3Error::new(why, help)
+    S3Error { code: Some(code.clone()), ..S3Error::new(why, help) }
 }
 
 fn said(code: &str, message: Option<String>) -> String {
@@ -371,6 +471,7 @@ mod tests {
             region: "eu-west-1".to_owned(),
             endpoint: endpoint.map(str::to_owned),
             fips: false,
+            is_local: false,
         }
     }
 
@@ -408,7 +509,9 @@ mod tests {
     #[test]
     fn a_refusal_says_what_to_do() {
         let told = |status, code: Option<&str>, message: Option<&str>| {
-            let error = refused(&object("b", "k", None), status, code.map(str::to_owned), message.map(str::to_owned));
+            let object = object("b", "k", None);
+            let request = ObjectRequest::new("GET", &object);
+            let error = refused(&request, status, code.map(str::to_owned), message.map(str::to_owned));
             (error.why, error.help)
         };
         assert_eq!(
@@ -419,5 +522,26 @@ mod tests {
         assert_eq!(why, "S3 answers AccessDenied: Access Denied");
         assert!(help.contains("s3:GetObject on arn:aws:s3:::b/k"), "{help}");
         assert_eq!(told(503, None, None).0, "S3 answers HTTP status 503");
+    }
+
+    #[test]
+    fn whoever_has_a_presigned_address_may_write() {
+        let answer = object("b", "stack/a b.json", None);
+        let url = s3(None).presigned_put(&answer, Duration::from_secs(3600)).unwrap();
+        let (address, query) = url.split_once('?').unwrap();
+        assert_eq!(address, "https://b.s3.eu-west-1.amazonaws.com/stack/a%20b.json");
+        for part in [
+            "X-Amz-Algorithm=AWS4-HMAC-SHA256",
+            "X-Amz-Credential=AKID%2F",
+            "X-Amz-Expires=3600",
+            "X-Amz-SignedHeaders=host",
+            "X-Amz-Signature=",
+        ] {
+            assert!(query.contains(part), "{part}: {query}");
+        }
+        // Functions reach the local cloud by a name, whatever its port is.
+        let local = S3 { is_local: true, ..s3(Some("http://127.0.0.1:4579")) };
+        let url = local.presigned_put(&answer, Duration::from_secs(60)).unwrap();
+        assert!(url.starts_with("https://s3.localhost/b/stack/a%20b.json?"), "{url}");
     }
 }

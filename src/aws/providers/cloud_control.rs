@@ -18,6 +18,7 @@ use super::recorded::{self, Early};
 use super::{Context, Discovery, Provider, ResourceError, Search, tagged};
 use crate::aws::client::{Aws, AwsCall, CallError, Meaning};
 use crate::core::types::cloud_control::{self, CloudControlled, IDENTIFIER, kind};
+use crate::core::types::custom_resource;
 use crate::core::types::tags::{self, Tags};
 use crate::core::types::{Created, Desired, Kind, Live, Naming, Owner, ResourceView};
 use crate::core::words::Scope;
@@ -422,6 +423,16 @@ impl Provider for CloudControlled {
             _ => None,
         };
         let named = named.filter(|named| named.owner == Owner::Stack);
+        if self.schema.type_name == "AWS::S3::Bucket" && live.logical_id.as_deref() == Some(custom_resource::BUCKET_ID)
+        {
+            // An answer may have come when nothing waited for it any more; what stays by its deletion policy is forgotten.
+            let s3 = cx.aws.s3().await;
+            let emptied = match &s3 {
+                Ok(s3) => s3.empty(&live.physical_id).await,
+                Err(error) => Err(error.clone()),
+            };
+            emptied.map_err(|error| ResourceError::Failed(format!("{error} ({})", error.help)))?;
+        }
         if !live.is_absent() {
             self.delete_by_identifier(cx, identifier(named.as_ref().unwrap_or(live))).await?;
         }

@@ -9,6 +9,7 @@ mod api_mapping;
 mod assumable;
 mod authorizer;
 pub mod cloud_control;
+pub mod custom_resource;
 mod deployment;
 mod domain_name;
 mod event_source_mapping;
@@ -58,6 +59,7 @@ pub static PROVIDERS: &[&dyn Provider] = &[
     &crate::core::types::api::Api,
     &crate::core::types::api_mapping::ApiMapping,
     &crate::core::types::authorizer::Authorizer,
+    &crate::core::types::custom_resource::UNNAMED,
     &crate::core::types::deployment::Deployment,
     &crate::core::types::domain_name::DomainName,
     &crate::core::types::event_source_mapping::EventSourceMapping,
@@ -81,9 +83,12 @@ pub static PROVIDERS: &[&dyn Provider] = &[
     &crate::core::types::version::Version,
 ];
 
-/// The provider of a type, by its name: one of `PROVIDERS`, or that of the types that AWS Cloud Control provisions.
+/// The provider of a type, by its name: one of `PROVIDERS`, or that of custom resources or of the types that AWS Cloud Control
+/// provisions.
 pub fn provider(type_name: &str) -> Option<&'static dyn Provider> {
     let own = PROVIDERS.iter().find(|provider| provider.type_name() == type_name).copied();
+    let custom = || crate::core::types::custom_resource::kind(type_name).map(|kind| kind as &dyn Provider);
+    let own = own.or_else(custom);
     own.or_else(|| crate::core::types::cloud_control::kind(type_name).map(|kind| kind as &dyn Provider))
 }
 
@@ -247,6 +252,16 @@ pub trait Provider: Kind {
     /// # Errors
     /// What AWS refused.
     async fn update(&self, cx: Context<'_>, live: &Live, desired: &Desired) -> Result<(), ResourceError>;
+
+    /// The same, and what `Ref` and `GetAtt` give after it: of types of which an update may change that
+    /// (`Kind::changes_attributes`).
+    ///
+    /// # Errors
+    /// What AWS refused.
+    async fn updated(&self, cx: Context<'_>, live: &Live, desired: &Desired) -> Result<Created, ResourceError> {
+        self.update(cx, live, desired).await?;
+        Ok(Created::from(live.clone()))
+    }
 
     /// Sets and removes tags of a resource that record what belongs to the stack and has no tags itself (`Kind::keeps_records`).
     ///

@@ -211,11 +211,15 @@ fn unread(error: CallError) -> Unread {
     ("AWS Cloud Control requests", error.into())
 }
 
+/// The ARN of a resource whose tags can record others.
+pub(super) fn arn_of(live: &Live, scope: &Scope) -> Option<String> {
+    let form = types::kind(live.type_name)?.recorder_arn()?;
+    form.of(scope, |attribute| live.attributes.get(attribute.unwrap_or("Ref")).cloned())
+}
+
 /// The records in the tags of a resource of the stack.
 fn records_of(live: &Live, scope: &Scope) -> Vec<(Kept, Record)> {
-    let arn = types::kind(live.type_name).filter(|_| live.owner == Owner::Stack && !scope.stack.is_empty());
-    let arn = arn.and_then(|kind| kind.recorder_arn());
-    let arn = arn.and_then(|form| form.of(scope, |attribute| live.attributes.get(attribute.unwrap_or("Ref")).cloned()));
+    let arn = arn_of(live, scope).filter(|_| live.owner == Owner::Stack && !scope.stack.is_empty());
     let Some(arn) = arn else { return Vec::new() };
     let kept = |keys| Kept {
         type_name: live.type_name.to_owned(),
@@ -416,7 +420,7 @@ fn kept(live: &Live) -> Vec<Kept> {
     live.attributes.get(RECORDED_ON).map(|text| Kept::read(text)).unwrap_or_default()
 }
 
-async fn forget_all(aws: &Aws, kept: Vec<Kept>) -> Result<(), ResourceError> {
+pub(super) async fn forget_all(aws: &Aws, kept: Vec<Kept>) -> Result<(), ResourceError> {
     for Kept { arn, keys, .. } in kept.into_iter().filter(|kept| !kept.keys.is_empty()) {
         match set(aws, &arn, Tags::new(), keys).await {
             // The recorder is gone, and the record with it.

@@ -513,6 +513,10 @@ impl<'a> Rounds<'a> {
                     ui.say("Another run is changing this stack; planning again.");
                     deployment.plan_again().await?;
                 }
+                RoundEnd::Replaced => {
+                    ui.say("Updates have replaced something; planning again to delete the old.");
+                    deployment.plan_again().await?;
+                }
                 RoundEnd::Up => break (outcome, steps),
                 RoundEnd::Stopped => return Err(Broken::Stopped),
                 RoundEnd::NotRemoved => {

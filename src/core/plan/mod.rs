@@ -205,6 +205,7 @@ pub enum PlanError {
     DataLoss { logical_id: String, name: String, properties: String },
     InUse { noun: &'static str, name: String, held: Held },
     Permitted { name: String, function: String },
+    Fixed { logical_id: String, property: String },
 }
 
 /// What sort of error there is no plan for.
@@ -220,6 +221,8 @@ pub enum PlanErrorKind {
     InUse,
     /// A permission that stays is on a function that goes.
     Permitted,
+    /// A property differs that AWS refuses to change.
+    Fixed,
 }
 
 impl PlanError {
@@ -230,6 +233,7 @@ impl PlanError {
             Self::DataLoss { .. } => PlanErrorKind::DataLoss,
             Self::InUse { .. } => PlanErrorKind::InUse,
             Self::Permitted { .. } => PlanErrorKind::Permitted,
+            Self::Fixed { .. } => PlanErrorKind::Fixed,
         }
     }
 
@@ -250,6 +254,9 @@ impl PlanError {
             Self::Permitted { name, function } => format!(
                 "{name} permits to invoke the function {function}, which the template no longer describes and this plan deletes"
             ),
+            Self::Fixed { logical_id, property } => {
+                format!("{property} of {logical_id} has changed, which CloudFormation does not allow")
+            }
         }
     }
 
@@ -262,6 +269,9 @@ impl PlanError {
             Self::DataLoss { logical_id, .. } => format!("to replace it anyway: --allow-data-loss {logical_id}"),
             Self::InUse { held, .. } => format!("detach it there first, for example: {}", held.release),
             Self::Permitted { name, .. } => format!("remove {name}, too, or keep the function in the template"),
+            Self::Fixed { logical_id, .. } => {
+                format!("give {logical_id} another logical id: then a new one is made, and the old one deleted")
+            }
         }
     }
 }

@@ -121,6 +121,37 @@ pub(super) fn order_deletes(plan: &mut Plan) {
         }
     }
     users_first(plan, &deletes);
+    with_the_rest_there(plan, &deletes);
+}
+
+/// Lets everything else go after what needs it to be deleted (`Kind::is_deleted_first`).
+fn with_the_rest_there(plan: &mut Plan, deletes: &[(usize, &'static str)]) {
+    let (first, rest): (Vec<usize>, Vec<usize>) =
+        deletes.iter().map(|(index, _)| *index).partition(|index| is_deleted_first(plan, *index));
+    for index in &first {
+        for other in first.iter().filter(|other| *other != index) {
+            let steps = (&plan.steps[*index], &plan.steps[*other]);
+            let is_before = match (steps.0.kind(), &steps.0.live, &steps.1.live) {
+                (Some(kind), Some(live), Some(other)) => kind.is_deleted_before(live, other),
+                _ => false,
+            };
+            let after = |step: usize| plan.steps[step].after.iter().copied();
+            if is_before && !reaches(*index, *other, after) {
+                plan.steps[*other].after.insert(*index);
+            }
+        }
+    }
+    for (index, first) in rest.iter().flat_map(|index| first.iter().map(move |first| (*index, *first))) {
+        let after = |step: usize| plan.steps[step].after.iter().copied();
+        if !reaches(first, index, after) {
+            plan.steps[index].after.insert(first);
+        }
+    }
+}
+
+/// Whether what a step deletes may need all the rest for that.
+pub(super) fn is_deleted_first(plan: &Plan, step: usize) -> bool {
+    plan.steps[step].kind().is_some_and(|kind| kind.is_deleted_first())
 }
 
 /// The deletions of what records others (`Kind::recorded_on`), each with one of what it records: the records go with it.

@@ -221,7 +221,15 @@ impl<'a> Planner<'a> {
     /// Keeps, updates or replaces the live resource of a desired one.
     fn change(&mut self, resource: &Resource, kind: &'static dyn Kind, desired: Desired, live: &Live) {
         let changes = changes(kind, &live.properties, &desired.properties);
+        let fixed = changes.iter().find(|change| kind.fixed().contains(&change.property.as_str()));
+        if let Some(change) = fixed {
+            self.errors
+                .push(PlanError::Fixed { logical_id: resource.logical_id.clone(), property: change.property.clone() });
+        }
         let (mut action, mut reason) = decide(&changes, &live.health);
+        if action == Action::Keep && kind.changes_attributes() && self.asks_for_more(resource, live) {
+            (action, reason) = (Action::Update, Some("its function is asked again for what is not kept".to_owned()));
+        }
         let mut recorders = kind.recorded_on(live).into_iter();
         if recorders.any(|(type_name, id)| self.replaced.iter().any(|(of, gone)| *of == type_name && *gone == id)) {
             (action, reason) = (Action::Replace, Some("what records it is replaced".to_owned()));
@@ -232,7 +240,7 @@ impl<'a> Planner<'a> {
             let properties = if changed.is_empty() { "it has failed, and".to_owned() } else { changed.join(", ") };
             self.guard_data(resource, kind, live, || properties);
             self.replaced.insert((kind.type_name(), live.physical_id.clone()));
-        } else {
+        } else if action == Action::Keep || !kind.changes_attributes() {
             let token =
                 |attribute: &String| Token { logical_id: resource.logical_id.clone(), attribute: attribute.clone() };
             let known = live.attributes.iter().map(|(attribute, value)| (token(attribute), value.clone()));
@@ -240,6 +248,15 @@ impl<'a> Planner<'a> {
         }
         let name = resource.logical_id.clone();
         self.plan.steps.push(Step { name, changes, reason, desired: Some(desired), ..Step::on(live, action) });
+    }
+
+    /// Whether the template has the value of an attribute of a resource that is not known of the live one.
+    fn asks_for_more(&self, resource: &Resource, live: &Live) -> bool {
+        let is_lacking =
+            |token: &Token| token.logical_id == resource.logical_id && !live.attributes.contains_key(&token.attribute);
+        let outputs = self.stack.outputs.values().flat_map(|output| Token::find(&output.value));
+        let properties = self.stack.resources.values().flat_map(|other| Token::find_all(&other.properties));
+        outputs.chain(properties).any(|token| is_lacking(&token))
     }
 
     /// Refuses to lose what `live` holds, unless the user allows it. `properties`: those that cannot be changed.

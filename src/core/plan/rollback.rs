@@ -258,10 +258,16 @@ fn byproducts(steps: &[Step], before: &[Live], now: &[Live]) -> Vec<Step> {
         .filter(|step| step.action == Action::Delete)
         .filter_map(|step| step.kind()?.byproduct(step.physical_id.as_ref()?))
         .collect();
-    now.iter()
-        .filter(|live| made.contains(&(live.type_name, live.physical_id.clone())) && !is_known(live))
-        .map(gone)
-        .collect()
+    let there = now.iter().filter(|live| made.contains(&(live.type_name, live.physical_id.clone())) && !is_known(live));
+    let mut found: Vec<Step> = there.map(gone).collect();
+    // The deletion of these runs code, which may be the first that it does.
+    let is_run = |step: &Step| step.action == Action::Delete && step.kind().is_some_and(|kind| kind.is_deleted_first());
+    if steps.iter().any(is_run) {
+        let to_come = made.iter().map(|(type_name, name)| Live::new(type_name, name.as_str(), Value::Null));
+        let is_there = |one: &Live| now.iter().chain(before).any(|live| same(one, live));
+        found.extend(to_come.filter(|one| !is_there(one)).map(|one| gone(&one)));
+    }
+    found
 }
 
 /// What comes again gets a new id: whatever comes again with it and names the old one must name the new one.

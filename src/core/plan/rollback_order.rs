@@ -13,7 +13,7 @@
 use std::cmp::Reverse;
 
 use super::cycles::{places, reached};
-use super::order::{recorders, types_deleted_before};
+use super::order::{is_deleted_first, recorders, types_deleted_before};
 use super::{Action, Plan};
 use crate::core::types::{self, Part};
 
@@ -66,6 +66,11 @@ pub(super) fn order_rollback(back: &mut Plan, origins: &[usize], run: &Plan) {
         let first = types_deleted_before(back.steps[index].type_name);
         let others = (0..back.steps.len()).filter(|other| goes(*other));
         edges.extend(others.filter(|other| first.contains(back.steps[*other].type_name)).map(|other| (index, other)));
+    }
+    let first: Vec<usize> =
+        (0..back.steps.len()).filter(|index| goes(*index) && is_deleted_first(back, *index)).collect();
+    for index in (0..back.steps.len()).filter(|index| goes(*index) && !first.contains(index)) {
+        edges.extend(first.iter().map(|first| (index, *first)));
     }
     // The records go with it.
     edges.extend(&recorders);

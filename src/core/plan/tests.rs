@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::core::stack::{Stack, load};
+use crate::core::types::custom_resource::{self, state::State};
 use crate::core::types::deployment::{self, FREEZES};
 use crate::core::types::{Health, Owner, function, integration, log_group, permission, role, route, stage, table};
 use crate::core::words::{DeletionPolicy, Scope};
@@ -310,6 +311,36 @@ fn a_teardown_takes_roots_alone_and_functions_before_their_logs() {
     assert!(!gone.iter().any(|act| act.contains("Route") || act.contains("Permission")), "{gone:?}");
     assert!(waits(&plan, index(&plan, "- /aws/lambda/chat-Send-01234567"), index(&plan, "- Send")));
     assert!(waits(&plan, index(&plan, "- Send"), index(&plan, "- Api")));
+}
+
+/// A custom resource that AWS has, of which a function was asked at these times.
+fn custom(logical_id: &str, physical_id: &str, (begun, ended): (u64, u64)) -> Live {
+    let mut state = State::new(logical_id, json!({}));
+    (state.begun, state.ended) = (begun, ended);
+    let state = serde_json::to_string(&state).unwrap();
+    let live = Live::new(custom_resource::TYPE, physical_id, json!({})).attribute(custom_resource::STATE, state);
+    Live { logical_id: Some(logical_id.to_owned()), ..live }
+}
+
+#[test]
+fn custom_resources_go_before_all_that_their_functions_may_need() {
+    let mut live = up(&stack(CHAT));
+    live.push(custom("First", "First", (1, 2)));
+    live.push(custom("Second", "Second", (3, 4)));
+    live.push(custom("Second", "Second (old)", (3, 4)));
+    live.push(custom("Beside", "Beside", (1, 5)));
+    let plan = teardown(&live);
+    let of = |id: &str| plan.steps.iter().position(|step| step.physical_id.as_deref() == Some(id)).unwrap();
+    for other in ["- Send", "- Role", "- Table", "- Api"] {
+        assert!(["First", "Second", "Second (old)", "Beside"].iter().all(|id| waits(
+            &plan,
+            index(&plan, other),
+            of(id)
+        )));
+    }
+    // What came later may need what was there; what an update has left goes before what took its place.
+    assert!(waits(&plan, of("First"), of("Second")) && waits(&plan, of("Second"), of("Second (old)")));
+    assert!(!waits(&plan, of("Beside"), of("Second")) && !waits(&plan, of("First"), of("Beside")));
 }
 
 /// The way back of a run of which all steps were begun that `begun` picks, with `now` there.

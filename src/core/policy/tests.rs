@@ -235,7 +235,7 @@ fn every_type_has_permissions() {
         step.type_name = kind.type_name();
         let desired = step.desired.as_mut().unwrap();
         desired.properties = json!({
-            "ApiId": "abc", "FunctionName": "f", "Roles": ["r"], "LayerName": "l",
+            "ApiId": "abc", "FunctionName": "f", "Roles": ["r"], "LayerName": "l", "@Bucket": "b",
             "LayerVersionArn": "arn:aws:lambda:eu-west-1:123456789012:layer:l:1",
         });
         let mut permissions = Permissions::default();

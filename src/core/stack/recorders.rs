@@ -60,6 +60,8 @@ fn choose(
     let rank = |other: &Resource| {
         let is_named = resource.hard.contains(&other.logical_id) || resource.soft.contains(&other.logical_id);
         match other.kind.part() {
+            // What does the work of one that is deleted first is there before it, and goes after it.
+            _ if other.kind.has_code() && resource.kind.is_deleted_first() && is_named => 0,
             // Without another one: it is not deleted last.
             _ if other.kind.has_code() => 4,
             Part::Api => 2,

@@ -23,7 +23,7 @@ use crate::core::schemas::value_at;
 use crate::core::template::{self, Template, expand};
 use crate::core::types::constraints::Refusal;
 use crate::core::types::tags::Tags;
-use crate::core::types::{self, Attribute, Kind, Naming, cloud_control, function};
+use crate::core::types::{self, Attribute, Kind, Naming, cloud_control, custom_resource, function};
 use crate::core::words::deserialize::subject;
 use crate::core::words::naming::{Identity, check_stack};
 use crate::core::words::{Path, Problem, ProblemKind, Step};
@@ -70,7 +70,7 @@ pub(super) fn survey_kinds(
     kinds: &[&'static dyn Kind],
 ) -> Survey {
     let context = expand::Context { partition: &scope.partition, region: &scope.region, parameters: given };
-    let template = template.without_upload().with_chores();
+    let template = template.without_upload().with_chores().with_answers();
     let mut template = expand::expand(template, context).with_single_policies();
     expand::split_record_sets(&mut template);
     let Resolved { stack, problems, lacking, undecided } = resolve(&template, given, scope, lookups, kinds);
@@ -229,15 +229,9 @@ fn unsupported(type_name: &str, kinds: &[&'static dyn Kind]) -> Problem {
         let what = format!("resource type \"{type_name}\" is not supported: {why}");
         return Problem::new(path, what).kind(ProblemKind::Unsupported).help(help);
     }
-    if type_name.starts_with("Custom::") || type_name == "AWS::CloudFormation::CustomResource" {
-        let what = format!(
-            "resource type \"{type_name}\" is not supported: CloudFormation calls its function while it deploys, and waits for the answer"
-        );
-        return Problem::new(path, what).kind(ProblemKind::Unsupported).help(match type_name {
-            "Custom::S3AutoDeleteObjects" => "leave autoDeleteObjects out, and empty the bucket before `wschat down`",
-            "Custom::S3BucketNotifications" => "state NotificationConfiguration of the bucket itself",
-            _ => "leave it out, and do by a command after `wschat up` what its function does: wschat invoke FUNCTION",
-        });
+    if type_name.starts_with(custom_resource::PREFIX) {
+        let what = format!("\"{type_name}\" cannot be the type of a custom resource");
+        return Problem::new(path, what).help("Custom:: and up to 60 letters, digits, _, @ and -");
     }
     if aws_types::contains(type_name) {
         return Problem::new(path, format!("resource type \"{type_name}\" is not supported yet"))
@@ -289,7 +283,7 @@ impl<'a> Resolver<'a> {
             let path = path_of(logical_id);
             let type_name = resource.type_name.as_str();
             let own = kinds.iter().copied().find(|kind| kind.type_name() == type_name);
-            let Some(kind) = own.or_else(|| cloud_control::kind(type_name).map(|kind| kind as &dyn Kind)) else {
+            let Some(kind) = own.or_else(|| types::others(type_name)) else {
                 // It tells AWS which tool wrote the template, and creates nothing.
                 if type_name != "AWS::CDK::Metadata" {
                     self.problems.push(unsupported(type_name, kinds).below(&path));
@@ -680,7 +674,7 @@ impl<'a> Resolver<'a> {
             });
             let declared = property.is_some_and(|property| kind.hard().contains(&property));
             if declared { &mut by_rule } else { &mut by_value }.insert(target.clone());
-            let waits = *minted || declared;
+            let waits = *minted || declared || kind.waits_for_all();
             if waits { &mut hard } else { &mut soft }.insert(target.clone());
             edges.push(Edge { from: logical_id.to_owned(), to: target.clone(), path: path.clone() });
         }

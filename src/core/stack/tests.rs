@@ -735,10 +735,8 @@ Resources:
 #[test]
 fn custom_resources_may_have_a_version() {
     let version = |type_name: &str| problems(&format!("Resources:\n  R:\n    Type: {type_name}\n    Version: '1.0'\n"));
-    // Of those, only the type is refused.
     for custom in ["Custom::Thing", "AWS::CloudFormation::CustomResource"] {
-        assert_eq!(version(custom).lines().count(), 1, "{}", version(custom));
-        assert!(version(custom).contains("is not supported: CloudFormation calls"), "{}", version(custom));
+        assert_eq!(version(custom), format!("2:3 missing property \"ServiceToken\" of {custom}"));
     }
     assert!(
         version("AWS::Logs::LogGroup").contains("unknown attribute \"Version\" of R"),

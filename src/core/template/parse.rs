@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::{LANGUAGE_EXTENSIONS, Template, tree};
+use crate::core::types::custom_resource;
 use crate::core::words::{Path, Problem, ProblemKind, Step, deserialize, nearest};
 
 /// The sections of a template, including SAM's `Globals`.
@@ -287,8 +288,7 @@ impl Template {
                 ("UpdatePolicy", &resource.update_policy),
                 ("Connectors", &resource.connectors),
             ];
-            let is_custom = |name: &str| name.starts_with("Custom::") || name == "AWS::CloudFormation::CustomResource";
-            if resource.version.is_some() && !is_custom(&resource.type_name) {
+            if resource.version.is_some() && custom_resource::kind(&resource.type_name).is_none() {
                 let what = format!("unknown attribute \"Version\" of {logical_id}");
                 self.problems.push(Problem::of_key(path.key("Version"), what).kind(ProblemKind::Unknown));
             }

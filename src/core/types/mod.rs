@@ -9,6 +9,7 @@ pub mod authorizer;
 pub mod cloud_control;
 pub mod constraints;
 pub mod cost;
+pub mod custom_resource;
 pub mod deployment;
 pub mod domain_name;
 mod effects;
@@ -65,6 +66,7 @@ use crate::core::words::{DeletionPolicy, Path, Problem, Scope, deserialize};
 /// What is preferred: an API before what its calls need, functions before their roles.
 #[rustfmt::skip]
 pub static TYPES: &[&dyn Kind] = &[
+    &custom_resource::UNNAMED,
     &api_mapping::ApiMapping,
     &domain_name::DomainName,
     &stage::Stage,
@@ -92,20 +94,29 @@ pub static TYPES: &[&dyn Kind] = &[
     &log_group::LogGroup,
 ];
 
-/// The types that templates have.
+/// The types that templates have by one name each, of which CloudFormation says what properties they have.
 pub fn kinds() -> Vec<&'static dyn Kind> {
-    TYPES.iter().copied().filter(|kind| kind.type_name() != foreign_permission::TYPE).collect()
+    let others = [foreign_permission::TYPE, custom_resource::TYPE];
+    TYPES.iter().copied().filter(|kind| !others.contains(&kind.type_name())).collect()
 }
 
-/// The type of this name: one of `TYPES`, or one that AWS Cloud Control provisions.
+/// The type of this name: one of `TYPES`, a custom resource's, or one that AWS Cloud Control provisions.
 pub fn kind(type_name: &str) -> Option<&'static dyn Kind> {
     let own = TYPES.iter().copied().find(|kind| kind.type_name() == type_name);
-    own.or_else(|| cloud_control::kind(type_name).map(|kind| kind as &dyn Kind))
+    own.or_else(|| others(type_name))
+}
+
+/// The type of this name that is not in `TYPES`.
+pub fn others(type_name: &str) -> Option<&'static dyn Kind> {
+    let custom = custom_resource::kind(type_name).map(|kind| kind as &dyn Kind);
+    custom.or_else(|| cloud_control::kind(type_name).map(|kind| kind as &dyn Kind))
 }
 
 /// Where a type stands in `TYPES`; after all others for one that is not registered.
 pub fn rank(type_name: &str) -> usize {
-    TYPES.iter().position(|kind| kind.type_name() == type_name).unwrap_or(TYPES.len())
+    // All custom resources are of one type there.
+    let listed = if custom_resource::kind(type_name).is_some() { custom_resource::TYPE } else { type_name };
+    TYPES.iter().position(|kind| kind.type_name() == listed).unwrap_or(TYPES.len())
 }
 
 /// One AWS resource type, as far as it is known without asking AWS: all that the rest of wschat asks about it.
@@ -196,6 +207,11 @@ pub trait Kind: Send + Sync + 'static {
     /// Properties (`A` or `A.B`) that AWS cannot change on an existing resource.
     fn create_only(&self) -> &'static [&'static str];
 
+    /// Properties that AWS refuses to change, also by a replacement under the same logical id.
+    fn fixed(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Properties (`A` or `A.B`) that AWS cannot take back: where the template leaves them out, any value will do.
     fn any_if_absent(&self) -> &'static [&'static str] {
         &[]
@@ -216,8 +232,18 @@ pub trait Kind: Send + Sync + 'static {
     /// Properties whose references must exist first (edges are *hard*); all other references need only a name.
     fn hard(&self) -> &'static [&'static str];
 
+    /// Whether it waits for all that it refers to, in whatever property.
+    fn waits_for_all(&self) -> bool {
+        false
+    }
+
     /// What `Ref` (`attribute` is `None`) or `GetAtt` gives for a resource whose physical name is `name`.
     fn attribute(&self, scope: &Scope, name: Option<&str>, attribute: Option<&str>) -> Attribute;
+
+    /// Whether an update may change what `Ref` and `GetAtt` give: then that is not known before.
+    fn changes_attributes(&self) -> bool {
+        false
+    }
 
     // Where it belongs.
 
@@ -435,6 +461,16 @@ pub trait Kind: Send + Sync + 'static {
 
     /// Whether one is deleted only when everything is gone that has its id among its properties, of whatever type.
     fn is_deleted_after_users(&self) -> bool {
+        false
+    }
+
+    /// Whether its deletion uses what else is in the stack, so that all of that goes after it.
+    fn is_deleted_first(&self) -> bool {
+        false
+    }
+
+    /// Whether the deletion of `live` may need what `other`, of a type that is deleted first, too, has made.
+    fn is_deleted_before(&self, _live: &Live, _other: &Live) -> bool {
         false
     }
 

@@ -37,6 +37,9 @@ pub const DOMAIN: &str = "wschat:domain:";
 /// The prefix of tags that record a resource of the stack which cannot be tagged itself (`cloud_control::record`).
 pub const RESOURCE: &str = "wschat:resource:";
 
+/// The prefix of tags that say where the state of a custom resource is (`custom_resource::pointer`).
+pub const CUSTOM: &str = "wschat:custom:";
+
 /// The prefix of tags of one of the stack's resources, one for each value that the stack exports: `export_key`.
 const EXPORT: &str = "wschat:export:";
 
@@ -140,7 +143,7 @@ pub fn settable(tags: impl IntoIterator<Item = (String, String)>) -> Tags {
 
 /// Whether a tag records another resource, an export or an import.
 pub fn is_record(key: &str) -> bool {
-    [RESOURCE, PERMISSION, DOMAIN, EXPORT, IMPORT].iter().any(|prefix| key.starts_with(prefix))
+    [RESOURCE, CUSTOM, PERMISSION, DOMAIN, EXPORT, IMPORT].iter().any(|prefix| key.starts_with(prefix))
 }
 
 /// The tags that record other resources, and exports.

@@ -58,7 +58,7 @@ impl CodeUpload {
     /// # Errors
     /// Why S3 does not take it.
     pub async fn put(&self, aws: &Aws) -> Result<(), EjectError> {
-        let put = async { aws.s3().await?.put(&self.object, &self.bytes).await };
+        let put = async { aws.s3().await?.put(&self.object, self.bytes.clone()).await };
         let what = || format!("the code of {} cannot be put into {}", self.declared_as, self.object);
         put.await.map(drop).map_err(|error| EjectError::S3 { what: what(), error })
     }

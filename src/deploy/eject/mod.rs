@@ -275,7 +275,7 @@ impl Ejection {
         let bucket = self.bucket.clone().ok_or(EjectError::NeedsBucket(text.len()))?;
         let digest = hex::encode(&Sha256::digest(&text)[..16]);
         let object = S3Object { bucket, key: format!("{}/{digest}.template", self.name), version: None };
-        let put = async { self.aws.s3().await?.put(&object, &text.into()).await };
+        let put = async { self.aws.s3().await?.put(&object, text.into()).await };
         let address = put
             .await
             .map_err(|error| EjectError::S3 { what: format!("the template cannot be put into {object}"), error })?;

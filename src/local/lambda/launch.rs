@@ -17,6 +17,9 @@ use crate::local::context::ports::Credentials;
 use crate::machine::interpreter::{Language, release};
 use crate::machine::program;
 
+/// The name by which functions always reach S3 at the usual port: addresses for answers that they are given have it.
+const S3_NAME: &str = "s3.localhost";
+
 /// The environment variable that marks the processes of functions and their children; its value is Lambda's folder.
 pub const OWNER_VARIABLE: &str = "_WSCHAT_LAMBDA";
 
@@ -221,7 +224,7 @@ pub fn variables(
 
     if Language::of(&settings.runtime).is_some() {
         // The host names that our clients of the Runtime API redirect here, and the port. They remove the variable.
-        set("_WSCHAT_APIS", &format!("{} {}", context.port, host.names().join(" ")));
+        set("_WSCHAT_APIS", &format!("{} {S3_NAME} {}", context.port, host.names().join(" ")));
     }
 
     for (name, value) in settings.environment.iter().flatten() {

@@ -10,6 +10,7 @@
 //! One version of an object is kept, whatever a bucket's versioning says. Settings that change nothing here are kept and given back.
 
 mod buckets;
+mod call;
 mod checksum;
 mod content;
 mod controlled;

@@ -4,42 +4,21 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use http::header::HOST;
 
+use super::call::{Answer, Call, place};
 use super::required_permissions::{copying, on_bucket, on_everything, on_object};
 use super::{INCOMING, S3, error};
-use crate::local::protocol::host::{is_loopback, s3_host};
-use crate::local::protocol::operation::OperationEffect::{self, Changes, Reads};
 use crate::local::protocol::operation::Operation;
+use crate::local::protocol::operation::OperationEffect::{self, Changes, Reads};
 use crate::local::protocol::service::Permissions::Needs;
 use crate::local::protocol::service::{self, Found, Permissions, Service, ServiceCall};
 use crate::local::protocol::wire::{ApiError, Protocol, Request, Response};
 
-pub type Answer = Result<Response, ApiError>;
 pub type Run = fn(&S3, &Call<'_>) -> Answer;
 type Row = service::Row<Arc<S3>>;
 
 /// The largest object of one upload, and the largest part: 5 GiB (S3 user guide, "Uploading objects").
 const MAX_OBJECT: usize = 5 << 30;
-
-/// A call of a bucket or an object.
-pub struct Call<'a> {
-    pub request: &'a Request,
-    pub operation: &'static str,
-    pub bucket: &'a str,
-    pub key: &'a str,
-}
-
-impl Call<'_> {
-    /// A header's value, where it is text.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.request.headers.get(name).and_then(|value| value.to_str().ok())
-    }
-
-    pub fn query(&self, name: &str) -> Option<&str> {
-        self.request.query(name)
-    }
-}
 
 /// What a request must have in its query to be for an operation: the sub-resource, or a parameter that says what is done.
 #[derive(Clone, Copy)]
@@ -213,29 +192,6 @@ const OPERATIONS: &[Row] = &[
     row("UploadPartCopy", "PUT", Changes, Needs(copying), S3::upload_part_copy),
 ];
 
-/// The bucket and the key that a request is for, each empty where it names none.
-pub fn place(request: &Request) -> (String, String) {
-    let host = request.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let decoded = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
-    let path = request.path.strip_prefix('/').unwrap_or(&request.path);
-    match bucket_of(host) {
-        Some(bucket) => (bucket.to_owned(), decoded(path)),
-        None => {
-            let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
-            (decoded(bucket), decoded(key))
-        }
-    }
-}
-
-/// The bucket that a host names. Clients that are given `http://localhost:PORT` as S3's endpoint put the bucket before that, too.
-fn bucket_of(host: &str) -> Option<&str> {
-    let named = s3_host(host).or_else(|| {
-        let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-        name.strip_suffix(".localhost").filter(|_| is_loopback(name))
-    });
-    named.filter(|bucket| !bucket.is_empty())
-}
-
 /// The name of the operation that a request asks for; empty for one that is not served.
 fn operation_of(request: &Request) -> &'static str {
     let (bucket, key) = place(request);
@@ -312,4 +268,3 @@ impl Service for Arc<S3> {
         done.await.map_err(error::broken)?
     }
 }
-

@@ -7,7 +7,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 use time::OffsetDateTime;
 
-use super::operations::Call;
+use super::call::Call;
 use super::required_permissions::action;
 use super::{S3, arn, error};
 use crate::core::iam::evaluate::permits_service;
@@ -80,7 +80,8 @@ impl S3 {
     fn admit_anyone(&self, call: &Call<'_>) -> Result<(), ApiError> {
         let state = self.state.now();
         let bucket = state.bucket(call.bucket).map_err(|_| error::denied())?;
-        let resource = if call.key.is_empty() { arn(call.bucket) } else { arn(&format!("{}/{}", call.bucket, call.key)) };
+        let resource =
+            if call.key.is_empty() { arn(call.bucket) } else { arn(&format!("{}/{}", call.bucket, call.key)) };
         let need = Need::new(action(call.operation), resource).with("aws:SecureTransport", "true");
         if !bucket.restricts_public() && permits_service(bucket.policy(), "", &need) {
             return Ok(());

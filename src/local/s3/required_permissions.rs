@@ -1,7 +1,7 @@
 //! The permissions that S3's operations need (Service Authorization Reference, "Amazon S3").
 
 use super::arn;
-use super::objects_api::copy_source;
+use super::call::copy_source;
 use super::xml::Element;
 use crate::core::iam::need::Need;
 use crate::local::protocol::service::ServiceCall;

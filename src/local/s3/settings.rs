@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::buckets::empty;
-use super::operations::{Answer, Call};
+use super::call::{Answer, Call};
 use super::xml::{self, Element};
 use super::{Bucket, S3, error};
 use crate::local::protocol::wire::{ApiError, Response};

@@ -316,6 +316,21 @@ async fn inline_code_is_a_file_called_index() {
 }
 
 #[tokio::test]
+async fn inline_code_that_answers_cloudformation_has_the_module_for_it() {
+    for (runtime, text, file) in [
+        ("nodejs22.x", "require('cfn-response').send()", "node_modules/cfn-response/index.js"),
+        ("python3.13", "import cfnresponse", "cfnresponse.py"),
+    ] {
+        let source = Source::Inline(text.to_owned());
+        let fixture = fixture().script("", runtime, "index.handler").last(|code| code.source = source);
+        let built = fixture.build(Target::Lambda).await.unwrap();
+        let files = files(&built["F"]);
+        let found = files.iter().find(|(name, _)| name == file);
+        assert!(files.len() == 2 && found.is_some_and(|(_, text)| text.contains("SUCCESS")), "{files:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_zip_is_used_unchanged_if_it_contains_the_handler() {
     let fixture = fixture().script("code.zip", "python3.12", "src/app.handler");
     let mut zip = ::zip::ZipWriter::new(Cursor::new(Vec::new()));

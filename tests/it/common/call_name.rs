@@ -63,6 +63,7 @@ impl Namer {
                 ("apigatewayv2".to_owned(), apigateway_operation(method, &path), self.about_apigateway(&path, body))
             }
             ("lambda", _) => (service, lambda_operation(method, &path).to_owned(), about_lambda(&path, body)),
+            ("s3", _) => (service, s3_operation(method).to_owned(), about_s3(&path)),
             _ => {
                 let (action, about) = about_form(body);
                 (service, action, about)
@@ -186,6 +187,7 @@ fn lambda_operation(method: &str, path: &[&str]) -> &'static str {
         ("POST", _, Some("policy")) => "AddPermission",
         ("GET", _, Some("policy")) => "GetPolicy",
         ("DELETE", _, Some("policy")) => "RemovePermission",
+        ("POST", _, Some("invocations")) => "Invoke",
         ("POST", "event-source-mappings", _) => "CreateEventSourceMapping",
         ("GET", "event-source-mappings", _) if path.len() == 2 => "ListEventSourceMappings",
         ("GET", "event-source-mappings", _) => "GetEventSourceMapping",
@@ -225,6 +227,21 @@ fn about_lambda(path: &[&str], body: &Bytes) -> String {
             body["FunctionName"].as_str().unwrap_or_default().to_owned()
         }
     }
+}
+
+/// `/BUCKET/KEY`: of objects alone.
+fn s3_operation(method: &str) -> &'static str {
+    match method {
+        "PUT" => "PutObject",
+        "DELETE" => "DeleteObject",
+        _ => "GetObject",
+    }
+}
+
+/// The key of an object, without the ids of requests.
+fn about_s3(path: &[&str]) -> String {
+    let key = path.get(1..).unwrap_or_default();
+    if key.first() == Some(&"answers") { "answers".to_owned() } else { key.join("/") }
 }
 
 fn about_json(body: &Bytes) -> String {

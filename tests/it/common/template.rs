@@ -183,6 +183,7 @@ pub fn apps() -> Vec<App> {
         shipped("gateway", "tests/fixtures/gateway/template.yaml"),
         App::queue(),
         App::layers(),
+        App::custom(),
     ];
     let given = std::env::var_os("WSCHAT_TEMPLATES").unwrap_or_default();
     for template in std::env::split_paths(&given).filter(|path| !path.as_os_str().is_empty()) {
@@ -215,6 +216,12 @@ impl App {
     pub fn layers() -> Self {
         let folder = repository().join("tests/fixtures/layers");
         Self { name: "layers".to_owned(), template: folder.join("template.yaml"), code: Some(folder) }
+    }
+
+    /// One with custom resources (`tests/fixtures/custom`).
+    pub fn custom() -> Self {
+        let folder = repository().join("tests/fixtures/custom");
+        Self { name: "custom".to_owned(), template: folder.join("template.yaml"), code: Some(folder) }
     }
 
     /// A cloud with fast conditions and this app in its folder; nothing is deployed.

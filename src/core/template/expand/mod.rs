@@ -12,6 +12,7 @@
 //! - the logical id of a REST API's deployment has another hash: SAM's is of what Python 2 would print;
 //! - values from `Globals` are substituted for one function: the translator changes them for the next ones too.
 
+mod answers;
 mod chores;
 mod document;
 mod domain;

@@ -108,12 +108,11 @@ impl Record {
     /// # Errors
     /// When the plan did not say where to record it.
     pub fn of(desired: &Desired, kind: &CloudControlled, state: State) -> Self {
-        let text = |member: &str| desired.properties[RECORD][member].as_str();
         Self {
             type_name: kind.schema.type_name.to_owned(),
             logical_id: desired.logical_id.clone(),
-            deletion_policy: text(DELETION_POLICY).and_then(DeletionPolicy::read).unwrap_or_default(),
-            write_only: text(WRITE_ONLY).map(str::to_owned),
+            deletion_policy: deletion_policy(desired),
+            write_only: desired.properties[RECORD][WRITE_ONLY].as_str().map(str::to_owned),
             state,
         }
     }
@@ -193,9 +192,7 @@ impl Record {
 
     /// The member of live properties that says how a resource is recorded, as `complete` says it of a desired one.
     pub fn property(&self, on: &Kept, unsettled: bool) -> Value {
-        let mut property = recorded(&on.arn, &on.type_name);
-        property[LOGICAL_ID] = self.logical_id.as_str().into();
-        property[DELETION_POLICY] = self.deletion_policy.as_str().into();
+        let mut property = recorded_as(on, &self.logical_id, self.deletion_policy);
         if let Some(digest) = &self.write_only {
             property[WRITE_ONLY] = digest.as_str().into();
         }
@@ -211,8 +208,21 @@ pub fn recorded(arn: &str, type_name: &str) -> Value {
     json!({ ON: arn, TYPE: type_name })
 }
 
+/// The same of a live resource, as `complete` makes it of a desired one.
+pub fn recorded_as(on: &Kept, logical_id: &str, policy: DeletionPolicy) -> Value {
+    let mut record = recorded(&on.arn, &on.type_name);
+    record[LOGICAL_ID] = logical_id.into();
+    record[DELETION_POLICY] = policy.as_str().into();
+    record
+}
+
+/// The deletion policy that the plan has put into the `RECORD` of a desired resource.
+pub fn deletion_policy(desired: &Desired) -> DeletionPolicy {
+    desired.properties[RECORD][DELETION_POLICY].as_str().and_then(DeletionPolicy::read).unwrap_or_default()
+}
+
 /// Puts into `record` what the plan knows of a resource.
-pub(super) fn complete(record: &mut Value, it: &ResourceView<'_>, digest: Option<String>) {
+pub(in crate::core::types) fn complete(record: &mut Value, it: &ResourceView<'_>, digest: Option<String>) {
     record[LOGICAL_ID] = it.logical_id.into();
     record[DELETION_POLICY] = it.deletion_policy.as_str().into();
     if let Some(digest) = digest {
@@ -273,7 +283,7 @@ fn marks(kind: &CloudControlled, properties: &Value, most: usize) -> Vec<String>
 }
 
 /// The permissions to set and remove a record.
-pub(super) fn permissions(it: &Subject<'_>, permissions: &mut Permissions) {
+pub(in crate::core::types) fn permissions(it: &Subject<'_>, permissions: &mut Permissions) {
     for record in [&it.desired[RECORD], &it.live[RECORD]] {
         let (Some(arn), Some(type_name)) = (record[ON].as_str(), record[TYPE].as_str()) else { continue };
         let arn = if Token::is_in(arn) { ANY } else { arn };
