@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 
 from harness import PATIENCE, REGION, LocalCloud, code, environment, wait_until, wschat
 from test_boto3 import TRUST
+from test_runtimes import once_assumable
 
 SIZE = 20 << 20
 
@@ -51,12 +52,9 @@ def test_objects(aws, bucket):
     head = s3.head_object(Bucket=bucket, Key="a b/ü.txt")
     assert (head["ContentLength"], head["ETag"]) == (5, put["ETag"])
     assert abs(head["LastModified"].timestamp() - time.time()) < PATIENCE
-    for algorithm in ("CRC32C", "CRC64NVME", "SHA1", "SHA256"):
-        try:
-            s3.put_object(Bucket=bucket, Key=algorithm, Body=b"hello", ChecksumAlgorithm=algorithm)
-        except Exception as error:
-            # Without the C library boto3 has no others.
-            assert "awscrt" in str(error) or "CRT" in str(error), error
+    # boto3 computes the others with a library in C alone.
+    for algorithm in ("SHA1", "SHA256"):
+        s3.put_object(Bucket=bucket, Key=algorithm, Body=b"hello", ChecksumAlgorithm=algorithm)
     s3.copy_object(Bucket=bucket, Key="copy", CopySource={"Bucket": bucket, "Key": "a b/ü.txt"})
     assert s3.head_object(Bucket=bucket, Key="copy")["Metadata"] == {"room": "blue"}
     s3.put_object_tagging(Bucket=bucket, Key="copy", Tagging={"TagSet": [{"Key": "k", "Value": "v & w"}]})
@@ -167,12 +165,13 @@ def test_code_of_functions(aws, bucket, name):
     s3, functions = aws.client("s3"), aws.client("lambda")
     role = aws.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=TRUST)["Role"]["Arn"]
     s3.put_object(Bucket=bucket, Key="code.zip", Body=code("one"))
-    functions.create_function(
-        FunctionName=name, Role=role, Runtime="provided.al2023", Handler="x", Code={"S3Bucket": bucket, "S3Key": "code.zip"},
-    )
+    place = {"S3Bucket": bucket, "S3Key": "code.zip"}
+    create = lambda: functions.create_function(FunctionName=name, Role=role, Runtime="provided.al2023", Handler="x", Code=place)
+    wait_until(lambda: once_assumable(create), "Lambda can assume the role")
     functions.get_waiter("function_active_v2").wait(FunctionName=name)
     s3.put_object(Bucket=bucket, Key="code.zip", Body=code("two"))
     functions.update_function_code(FunctionName=name, S3Bucket=bucket, S3Key="code.zip")
+    functions.get_waiter("function_updated_v2").wait(FunctionName=name)
     with pytest.raises(ClientError, match="NoSuchBucket"):
         functions.update_function_code(FunctionName=name, S3Bucket=f"{bucket}-gone", S3Key="code.zip")
     functions.delete_function(FunctionName=name)
