@@ -17,6 +17,7 @@ mod faults;
 mod hints;
 mod hostile;
 mod iam;
+mod identified;
 mod integrations;
 mod killed;
 mod layers;
