@@ -118,7 +118,8 @@ impl CloudControlled {
             }
         }
         let mut seen = Value::Object(seen);
-        for path in &self.schema.write_only {
+        // (The search by tags gives tags.)
+        for path in self.schema.write_only.iter().filter(|path| self.schema.tags.as_ref() != Some(path)) {
             let names: Vec<&str> = path.split('.').collect();
             put_in(&names, &mut seen, desired);
         }
