@@ -319,7 +319,7 @@ impl Cloud {
         for parent in self.listed(parent, None).await {
             let id = parent[*property].as_str().unwrap();
             match schema(type_name).unwrap().list_models.is_empty() {
-                true => found.extend(self.record(type_name, id).await),
+                true => found.extend(self.resource(type_name, id).await),
                 false => found.extend(self.listed(type_name, Some(json!({ *property: id }))).await),
             }
         }
@@ -335,7 +335,7 @@ impl Cloud {
     }
 
     /// The properties of one resource.
-    async fn record(&self, type_name: &str, identifier: &str) -> Option<Value> {
+    async fn resource(&self, type_name: &str, identifier: &str) -> Option<Value> {
         let input = json!({ "TypeName": type_name, "Identifier": identifier });
         let answer = self.cloud_control("GetResource", input).await;
         (!answer.is_null()).then(|| properties_in(&answer["ResourceDescription"]))
