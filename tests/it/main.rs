@@ -22,6 +22,7 @@ mod faults;
 mod hints;
 mod hostile;
 mod iam;
+mod identified;
 mod integrations;
 mod killed;
 mod layers;

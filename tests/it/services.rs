@@ -374,6 +374,62 @@ async fn what_somebody_made_by_hand_is_not_taken_over() {
     assert_eq!(cloud.records("AWS::S3::BucketPolicy").await.len(), 1, "it stays");
 }
 
+/// AWS has one subscription of an endpoint to a topic, whatever the template calls it.
+#[tokio::test]
+async fn a_subscription_with_another_logical_id_stays_the_same() {
+    let cloud = untagged_cloud();
+    cloud.up();
+    let before = cloud.records("AWS::SNS::Subscription").await;
+    let run = untagged_up(&cloud, |template| template.rename("Mail", "Alerts"));
+    assert_eq!(changing(&run), ["tagging.TagResources", "tagging.UntagResources"]);
+    assert_eq!(cloud.records("AWS::SNS::Subscription").await, before);
+    let records = records_in(&cloud.records("AWS::SNS::Topic").await[0]);
+    assert!(records.len() == 1 && records[0].0.starts_with("wschat:resource:Alerts-"), "{records:?}");
+    cloud.up().changes_nothing();
+    cloud.down();
+    same(&cloud.inventory().await, &Inventory::new());
+}
+
+#[tokio::test]
+async fn a_subscription_of_another_stack_is_not_taken_over() {
+    let cloud = untagged_cloud();
+    let named = |template: &mut Template| template.set("News.TopicName", "news".into());
+    untagged_up(&cloud, named);
+    let topic = cloud.records("AWS::SNS::Topic").await[0]["TopicArn"].clone();
+    let other = Template(json!({"Resources": {
+        "Jobs": {"Type": "AWS::SQS::Queue"},
+        "Mine": {"Type": "AWS::SNS::Subscription", "Properties": {
+            "TopicArn": topic, "Protocol": "email", "Endpoint": "ops@example.com",
+        }},
+    }}));
+    other.save_as(&cloud, "other.json");
+    let before = cloud.inventory().await;
+    let arguments = |verb| [verb, "--local", "--yes", "--stack", "other"];
+    let up = [&arguments("up")[..], &["--template", "other.json"]].concat();
+    let run = cloud.wschat(&up).exits(1);
+    let arn = cloud.records("AWS::SNS::Subscription").await[0]["Arn"].as_str().unwrap().to_owned();
+    let expected = format!(
+        "AWS::SNS::Subscription \"{arn}\" already exists and belongs to an unknown owner (this stack has no record of it)"
+    );
+    assert!(run.stderr.contains(&expected), "{}", run.stderr);
+    same(&cloud.inventory().await, &before);
+    cloud.wschat(&arguments("down")).ok();
+    same(&cloud.inventory().await, &before);
+}
+
+/// SQS refuses the name of a queue that was deleted in the last minute, and names are the same at each `up`.
+#[tokio::test]
+async fn a_queue_comes_again_under_its_name_when_that_is_free() {
+    let cloud = Cloud::start().conditions(&format!("{SWIFT}queue_name_taken = 0.5\n")).go();
+    Template(json!({"Resources": {"Work": {"Type": "AWS::SQS::Queue"}}})).save(&cloud);
+    cloud.up();
+    let whole = cloud.inventory().await;
+    cloud.down();
+    let run = cloud.up();
+    assert!(run.count("cloudcontrolapi.CreateResource") > 1, "{:?}", run.mutations());
+    same(&cloud.inventory().await, &whole);
+}
+
 #[tokio::test]
 async fn what_somebody_deleted_comes_again_and_its_record_goes_with_the_stack() {
     let cloud = untagged_cloud();

@@ -5,6 +5,7 @@
 //! AWS works on: their token is asked about until they are done.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use aws_sdk_cloudcontrol::types::{Operation, ProgressEvent};
@@ -13,18 +14,24 @@ use serde_json::Value;
 use tokio::sync::OnceCell;
 
 pub use super::provisioning::Unread;
-use super::provisioning::{SERVICE, change, end, finished, identifier, last_part, read, under_way, unregistered};
+use super::provisioning::{
+    SERVICE, change, end, finished, identifier, identifiers_of_type, last_part, read, under_way, unregistered,
+};
 use super::recorded::{self, Early};
 use super::{Context, Discovery, Provider, ResourceError, Search, tagged};
 use crate::aws::client::{Aws, AwsCall, CallError, Meaning};
+use crate::core::schemas::value_at;
 use crate::core::types::cloud_control::{self, CloudControlled, IDENTIFIER, kind};
 use crate::core::types::custom_resource;
 use crate::core::types::tags::{self, Tags};
 use crate::core::types::{Created, Desired, Kind, Live, Naming, Owner, ResourceView};
-use crate::core::words::Scope;
+use crate::core::words::{Scope, Token};
 
 /// What could not be read, where it is no single type.
 const BY_TAGS: &str = "resources by their tags";
+
+/// How long after its begin a create is waited for of which it is not known whose it is.
+const MAY_BE_OF_OTHERS: Duration = Duration::from_secs(120);
 
 /// A reading of these types.
 #[derive(Debug, Default)]
@@ -51,8 +58,8 @@ impl Reading {
 /// # Errors
 /// The first that could not be read.
 pub async fn list(aws: &Aws, discovery: &Discovery) -> Result<Reading, Unread> {
-    let told = OnceCell::new();
-    let requests = async || told.get_or_try_init(|| requests(aws)).await.cloned();
+    let listed = OnceCell::new();
+    let requests = async || listed.get_or_try_init(|| requests(aws)).await.cloned();
     // Names that tell their identifier need no search.
     let by_identifiers = async {
         let wanted = wanted(discovery.wait().await);
@@ -87,7 +94,10 @@ pub async fn list(aws: &Aws, discovery: &Discovery) -> Result<Reading, Unread> {
         // Those without tags are new, or belong to another owner.
         let unknown = unknown.into_iter().filter(|(kind, name)| !tagged.iter().any(|one| is_called(one, kind, name)));
         let unknown = try_join_all(unknown.map(|(kind, name)| async move {
-            by_name(aws, kind, name).await.map_err(|error| (kind.schema.type_name, error))
+            let models = &discovery.wait().await.list_models;
+            let model = models.get(&(kind.schema.type_name, name.clone()));
+            let found = by_name(aws, kind, name, |property| model?.get(property).cloned()).await;
+            found.map_err(|error| (kind.schema.type_name, error))
         }));
         let requests = async { if tagged.is_empty() && !is_recording { Ok(Vec::new()) } else { requests().await } };
         let (mut others, unknown, requests) = tokio::try_join!(others, unknown, requests)?;
@@ -155,11 +165,11 @@ async fn requests(aws: &Aws) -> Result<Vec<ProgressEvent>, Unread> {
 /// The same resources when nothing is under way with them: an earlier run may have been killed while AWS worked for it.
 async fn settled(aws: &Aws, found: Vec<Live>, requests: &[ProgressEvent]) -> Result<Vec<Live>, Unread> {
     let read = found.into_iter().map(|live| {
-        let is_its = |event: &&ProgressEvent| {
+        let is_about = |event: &&ProgressEvent| {
             event.type_name.as_deref() == Some(live.type_name)
                 && event.identifier.as_ref() == live.attributes.get(IDENTIFIER)
         };
-        let token = requests.iter().find(is_its).and_then(|event| event.request_token.clone());
+        let token = requests.iter().find(is_about).and_then(|event| event.request_token.clone());
         async move {
             let (Some(token), Some(kind)) = (token, kind(live.type_name)) else { return Ok(Some(live)) };
             let silent = |_| {};
@@ -186,11 +196,16 @@ async fn being_created(aws: &Aws, known: &[Live], requests: &[ProgressEvent]) ->
     let tagged = |event: &ProgressEvent| kind(event.type_name.as_deref()?).filter(|kind| kind.is_tagged());
     let made = creates.filter_map(|event| Some((tagged(event)?, event))).map(|(kind, event)| {
         let ended = async move {
-            if is_of_others(aws.scope(), kind, event) {
-                return Ok(None);
-            }
             let Some(token) = &event.request_token else { return Ok(None) };
-            let event = finished(Context { aws, note: &|_| {} }, token, "in progress").await?;
+            let ended = finished(Context { aws, note: &|_| {} }, token, "in progress");
+            let event = match owner_in_model(aws.scope(), kind, event) {
+                Some(Owner::Stack) => ended.await?,
+                Some(Owner::Other(_)) => return Ok(None),
+                None => match tokio::time::timeout(patience(event), ended).await {
+                    Ok(ended) => ended?,
+                    Err(_) => return Ok(None),
+                },
+            };
             match event.identifier.as_deref().filter(|identifier| !identifier.is_empty()) {
                 Some(identifier) => read(aws, kind, identifier, None).await,
                 None => Ok(None),
@@ -202,11 +217,19 @@ async fn being_created(aws: &Aws, known: &[Live], requests: &[ProgressEvent]) ->
     Ok(made.filter(|live| live.owner == Owner::Stack).collect())
 }
 
-/// Whether a request's model has the tags of another owner. (Not every request shows its model.)
-fn is_of_others(scope: &Scope, kind: &CloudControlled, event: &ProgressEvent) -> bool {
-    let model = event.resource_model.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
-    let tags = model.map(|model| kind.tags(&model)).unwrap_or_default();
-    !tags.is_empty() && tags::owner(&tags, scope) != Owner::Stack
+/// Whose resource a request is about, where it shows a model with tags. (Not every request does.)
+fn owner_in_model(scope: &Scope, kind: &CloudControlled, event: &ProgressEvent) -> Option<Owner> {
+    let model = event.resource_model.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok())?;
+    let tags = kind.tags(&model);
+    (!tags.is_empty()).then(|| tags::owner(&tags, scope))
+}
+
+/// How much longer to wait for a create that may be another caller's: that of a database takes most of an hour. What is the stack's
+/// and comes later has its tags for the next reading.
+fn patience(event: &ProgressEvent) -> Duration {
+    let since = event.event_time.and_then(|time| SystemTime::try_from(time).ok());
+    let age = since.and_then(|since| since.elapsed().ok()).unwrap_or_default();
+    MAY_BE_OF_OTHERS.saturating_sub(age)
 }
 
 /// A resource that carries the stack's tags.
@@ -219,7 +242,7 @@ struct Tagged {
 impl Tagged {
     /// The resource; `None` where it is gone. (A search by tags still gives it then.)
     async fn read(&self, aws: &Aws) -> Result<Option<Live>, ResourceError> {
-        for identifier in identifiers(aws.scope(), self.kind, &self.arn) {
+        for identifier in identifiers(aws.scope(), self.kind, &self.arn, &self.tags) {
             match read(aws, self.kind, &identifier, Some(&self.tags)).await {
                 Ok(Some(live)) => return Ok(Some(live)),
                 Ok(None) => {}
@@ -228,12 +251,16 @@ impl Tagged {
                 Err(error) => return Err(error),
             }
         }
-        // The identifier has several parts, or another form.
-        let last = last_part(&self.arn);
-        let listed = identifiers_of_type(aws, self.kind).await?;
-        let alike = listed.iter().filter(|identifier| identifier.split('|').any(|part| last_part(part) == last));
-        for identifier in alike {
-            let found = read(aws, self.kind, identifier, None).await?;
+        let is_arn = |property: &str| self.kind.schema.read_only.iter().any(|path| path == property && is_arn(path));
+        let known = |property: &str| {
+            let own = || is_arn(property).then(|| Value::from(self.arn.as_str()));
+            self.kind.located(&self.tags, property).or_else(own)
+        };
+        for identifier in identifiers_of_type(aws, self.kind, known).await? {
+            if !self.may_be(&identifier) {
+                continue;
+            }
+            let found = read(aws, self.kind, &identifier, None).await?;
             let same =
                 |live: &Live| live.owner == Owner::Stack && live.logical_id.as_ref() == self.tags.get(tags::LOGICAL_ID);
             if let Some(live) = found.filter(same) {
@@ -241,6 +268,13 @@ impl Tagged {
             }
         }
         Ok(None)
+    }
+
+    /// Whether an identifier has a part of the ARN, beside those parts that the tags tell.
+    fn may_be(&self, identifier: &str) -> bool {
+        let segments: Vec<&str> = self.arn.split(['/', ':']).collect();
+        let given = |part: &str| self.tags.iter().any(|(key, value)| key.starts_with(tags::LIES_IN) && value == part);
+        identifier.split('|').any(|part| !given(part) && segments.contains(&last_part(part)))
     }
 }
 
@@ -253,14 +287,20 @@ fn of_cloud_control(aws: &Aws, tagged: &[(String, Tags)]) -> Vec<Tagged> {
     read.collect()
 }
 
-/// What Cloud Control may call the resource with this ARN, the likeliest first.
-fn identifiers(scope: &Scope, kind: &CloudControlled, arn: &str) -> Vec<String> {
+/// Whether a property is an ARN.
+fn is_arn(property: &str) -> bool {
+    property.to_ascii_lowercase().ends_with("arn")
+}
+
+/// What Cloud Control may call the resource with this ARN and these tags, the likeliest first.
+fn identifiers(scope: &Scope, kind: &CloudControlled, arn: &str, tags: &Tags) -> Vec<String> {
     // Who calls may not be known yet.
     let scope = &Scope { account: arn.split(':').nth(4).unwrap_or_default().to_owned(), ..scope.clone() };
-    let [property] = kind.schema.identifier.as_slice() else { return Vec::new() };
+    let [property] = kind.schema.identifier.as_slice() else {
+        return composed(kind, arn, tags).into_iter().collect();
+    };
     let last = last_part(arn);
-    let is_arn =
-        property.to_ascii_lowercase().ends_with("arn") || kind.identifier_of(scope, last).as_deref() == Some(arn);
+    let is_arn = is_arn(property) || kind.identifier_of(scope, last).as_deref() == Some(arn);
     // `arn:aws:ssm:REGION:ACCOUNT:parameter/a/b`: a name may have slashes.
     let resource = arn.splitn(6, ':').nth(5).unwrap_or_default();
     let below = resource.split_once(['/', ':']).map(|(_, name)| name);
@@ -277,6 +317,28 @@ fn identifiers(scope: &Scope, kind: &CloudControlled, arn: &str) -> Vec<String> 
     found
 }
 
+/// An identifier of several parts: those that the tags tell, and of the ARN the end, or all the ids in it where several parts are
+/// missing: `application/APP/environment/ENV`.
+fn composed(kind: &CloudControlled, arn: &str, tags: &Tags) -> Option<String> {
+    let given = |path: &String| match kind.located(tags, path) {
+        Some(Value::String(text)) => Some(text),
+        Some(other) => Some(other.to_string()),
+        None => is_arn(path).then(|| arn.to_owned()),
+    };
+    let parts: Vec<Option<String>> = kind.schema.identifier.iter().map(given).collect();
+    let resource = arn.splitn(6, ':').nth(5).unwrap_or_default();
+    let segments: Vec<&str> = resource.split(['/', ':']).filter(|segment| !segment.is_empty()).collect();
+    let ids: Vec<&str> = match parts.iter().filter(|part| part.is_none()).count() {
+        1 => segments.last().copied().into_iter().collect(),
+        _ => segments.into_iter().skip(1).step_by(2).collect(),
+    };
+    let missing = parts.iter().filter(|part| part.is_none()).count();
+    let mut ids = ids.get(ids.len().checked_sub(missing)?..)?.iter();
+    let whole: Option<Vec<String>> =
+        parts.into_iter().map(|part| part.or_else(|| Some((*ids.next()?).to_owned()))).collect();
+    Some(whole?.join("|"))
+}
+
 /// Whether an ARN or another identifier is that of the resource with this name. (The ARN of a secret ends in six more letters:
 /// Secrets Manager user guide, "Secret ARN".)
 fn is_called(id: &str, name: &str) -> bool {
@@ -291,33 +353,45 @@ fn is_called(id: &str, name: &str) -> bool {
     ends(id) || with_letters().is_some_and(ends)
 }
 
-/// The resource with this name, of any owner.
-async fn by_name(aws: &Aws, kind: &'static CloudControlled, name: &str) -> Result<Option<Live>, ResourceError> {
+/// The resource with this name, of any owner. `model` is what a list of its type must be told; without that it is not looked for.
+async fn by_name(
+    aws: &Aws,
+    kind: &'static CloudControlled,
+    name: &str,
+    model: impl Fn(&str) -> Option<Value>,
+) -> Result<Option<Live>, ResourceError> {
     if let Some(identifier) = kind.identifier_of(aws.scope(), name) {
         return read(aws, kind, &identifier, None).await;
     }
-    let listed = identifiers_of_type(aws, kind).await?;
+    let listed = identifiers_of_type(aws, kind, model).await?;
     let alike: Vec<&String> = listed.iter().filter(|identifier| is_called(identifier, name)).collect();
     let read = join_all(alike.into_iter().map(|identifier| read(aws, kind, identifier, None))).await;
     let read = read.into_iter().collect::<Result<Vec<_>, _>>()?;
     Ok(read.into_iter().flatten().find(|live| live.physical_id == name))
 }
 
-/// The identifiers of all resources of a type; none where Cloud Control cannot list them.
-async fn identifiers_of_type(aws: &Aws, kind: &CloudControlled) -> Result<Vec<String>, CallError> {
-    if kind.schema.actions("list").is_empty() {
-        return Ok(Vec::new());
+/// What properties say of what a list must be told, as far as it is known.
+fn known_in(properties: &Value) -> impl Fn(&str) -> Option<Value> {
+    |property| value_at(properties, property).filter(|value| Token::find_all(value).is_empty()).cloned()
+}
+
+/// Changes tags that no update of the resource changes, as tags of other resources are: by its ARN.
+async fn retag(aws: &Aws, live: &Live, from: &Tags, to: &Tags) -> Result<(), ResourceError> {
+    let (set, removed) = tags::difference(from, to);
+    if set.is_empty() && removed.is_empty() {
+        return Ok(());
     }
-    let found = super::pages::all(|from| async move {
-        let page = aws
-            .call(AwsCall::new(SERVICE, "ListResources"), || {
-                aws.cloudcontrol.list_resources().type_name(kind.schema.type_name).set_next_token(from.clone()).send()
-            })
-            .await?;
-        Ok((page.resource_descriptions, page.next_token))
-    })
-    .await?;
-    Ok(found.into_iter().filter_map(|one| one.identifier).collect())
+    let logical_id = live.logical_id.as_deref().unwrap_or_default();
+    let alike = tagged::search(aws, &[(tags::STACK, &aws.scope().stack), (tags::LOGICAL_ID, logical_id)]).await?;
+    for one in of_cloud_control(aws, &alike).iter().filter(|one| one.kind.schema.type_name == live.type_name) {
+        if one.read(aws).await?.is_some_and(|found| found.physical_id == live.physical_id) {
+            return recorded::set(aws, &one.arn, set, removed).await;
+        }
+    }
+    let (type_name, id) = (live.type_name, &live.physical_id);
+    Err(ResourceError::Failed(format!(
+        "the tags of {type_name} {id} cannot be changed: AWS's search by tags does not know its ARN (yet); run the command again"
+    )))
 }
 
 impl CloudControlled {
@@ -339,6 +413,11 @@ impl Provider for CloudControlled {
         if let Some(identifier) = self.given_identifier(it.properties).filter(|_| !self.is_tagged()) {
             search.identifiers.entry(self.schema.type_name).or_default().insert(identifier);
         }
+        let model =
+            self.schema.list_model(known_in(it.properties)).filter(|model| self.is_tagged() && !model.is_empty());
+        if let (Some(name), Some(model)) = (it.name, model) {
+            search.list_models.insert((self.schema.type_name, name.to_owned()), model);
+        }
     }
 
     async fn find(&self, cx: Context<'_>, desired: &Desired) -> Result<Option<Live>, ResourceError> {
@@ -347,7 +426,7 @@ impl Provider for CloudControlled {
             return recorded::find(cx.aws, itself, desired).await;
         }
         if let (Some(_), Some(name)) = (self.naming(), &desired.name) {
-            return by_name(cx.aws, itself, name).await;
+            return by_name(cx.aws, itself, name, known_in(&desired.properties)).await;
         }
         let mut found = Vec::new();
         let stack = cx.aws.scope().stack.as_str();
@@ -363,7 +442,7 @@ impl Provider for CloudControlled {
     async fn create(&self, cx: Context<'_>, desired: &Desired) -> Result<Created, ResourceError> {
         let Some(itself) = kind(self.schema.type_name) else { return Err(unregistered(self.schema.type_name)) };
         match self.is_tagged() {
-            true => Ok(itself.provision(cx, desired).await?.into()),
+            true => Ok(itself.provision(cx, desired, &[]).await?.into()),
             false => recorded::create(cx, itself, desired).await,
         }
     }
@@ -392,7 +471,17 @@ impl Provider for CloudControlled {
             from[cloud_control::TAGS][key] = value.as_str().into();
             to[cloud_control::TAGS][key] = value.as_str().into();
         }
+        if self.has_fixed_tags() {
+            let tags = |properties: &mut Value| {
+                let tags = properties.as_object_mut().and_then(|members| members.shift_remove(cloud_control::TAGS));
+                tags.map(|tags| serde_json::from_value::<Tags>(tags).unwrap_or_default()).unwrap_or_default()
+            };
+            retag(aws, live, &tags(&mut from), &tags(&mut to)).await?;
+        }
         let patch = self.patch(&from, &to);
+        if self.has_fixed_tags() && patch.is_empty() {
+            return Ok(());
+        }
         if !self.is_tagged() && patch.is_empty() {
             let Some(itself) = kind(type_name) else { return Err(unregistered(type_name)) };
             return recorded::update(aws, itself, live, desired).await;
@@ -419,7 +508,9 @@ impl Provider for CloudControlled {
     async fn delete(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError> {
         // A run that may not read what it has made knows the name alone.
         let named = match kind(self.schema.type_name) {
-            Some(itself) if self.is_named_alone(live) => by_name(cx.aws, itself, &live.physical_id).await?,
+            Some(itself) if self.is_named_alone(live) => {
+                by_name(cx.aws, itself, &live.physical_id, known_in(&live.properties)).await?
+            }
             _ => None,
         };
         let named = named.filter(|named| named.owner == Owner::Stack);
@@ -461,7 +552,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_list_of_tags_is_nobodys() {
+    fn without_tags_it_is_unowned() {
         let queue = kind("AWS::SQS::Queue").unwrap();
         let owner = |model: &Value| live(&scope(), queue, "url", model, Some(&ours())).owner;
         assert_eq!(owner(&json!({"QueueName": "q"})), Owner::Stack);
@@ -471,18 +562,80 @@ mod tests {
     #[test]
     fn requests_of_others_are_told_by_their_models() {
         let queue = kind("AWS::SQS::Queue").unwrap();
-        let is_of_others = |model: Option<Value>| {
+        let owner = |model: Option<Value>| {
             let event = ProgressEvent::builder().set_resource_model(model.map(|model| model.to_string())).build();
-            is_of_others(&scope(), queue, &event)
+            owner_in_model(&scope(), queue, &event)
         };
         let tags: Vec<Value> = ours().into_iter().map(|(key, value)| json!({"Key": key, "Value": value})).collect();
-        assert!(!is_of_others(None) && !is_of_others(Some(json!({"QueueName": "q"}))));
-        assert!(!is_of_others(Some(json!({"Tags": tags}))));
-        assert!(is_of_others(Some(json!({"Tags": [{"Key": "wschat:stack", "Value": "other"}]}))));
+        assert!(owner(None).is_none() && owner(Some(json!({"QueueName": "q"}))).is_none());
+        assert_eq!(owner(Some(json!({"Tags": tags}))), Some(Owner::Stack));
+        let others = owner(Some(json!({"Tags": [{"Key": "wschat:stack", "Value": "other"}]})));
+        assert!(matches!(others, Some(Owner::Other(_))), "{others:?}");
     }
 
     #[test]
-    fn who_has_no_such_types_does_without_tags() {
+    fn a_create_that_may_be_another_callers_is_not_waited_for_long() {
+        let begun = |seconds_ago: u64| {
+            let time = SystemTime::now() - Duration::from_secs(seconds_ago);
+            patience(&ProgressEvent::builder().event_time(time.into()).build())
+        };
+        assert_eq!(patience(&ProgressEvent::builder().build()), MAY_BE_OF_OTHERS);
+        assert!(begun(0) > Duration::from_secs(110) && begun(90) < Duration::from_secs(31));
+        assert_eq!(begun(3600), Duration::ZERO);
+    }
+
+    /// Whatever the type: an ARN as its service writes it and the tags give the identifier.
+    #[test]
+    fn identifiers_of_several_parts_are_composed_of_arns_and_tags() {
+        let kinds = crate::core::schemas::names().filter_map(|name| kind(&name));
+        let mut count = 0;
+        for kind in kinds.filter(|kind| kind.is_tagged() && kind.schema.identifier.len() > 1) {
+            let schema = kind.schema;
+            let part = |path: &String| format!("{path}-1").to_lowercase();
+            let pairs: Vec<String> = schema.identifier.iter().map(|path| format!("{path}/{}", part(path))).collect();
+            // What AWS names last is the resource itself.
+            let (own, others): (Vec<_>, Vec<_>) =
+                schema.identifier.iter().zip(pairs).partition(|(path, _)| schema.read_only.contains(path));
+            // An ARN is not in itself.
+            let own = own.into_iter().filter(|(path, _)| !is_arn(path));
+            let path: Vec<String> = others.into_iter().chain(own).map(|(_, pair)| pair).collect();
+            let arn = format!("arn:aws:service:eu-west-1:123456789012:{}", path.join("/"));
+            let given = kind.located_by().iter().filter(|path| schema.identifier.iter().any(|one| one == *path));
+            let tags: Tags =
+                given.map(|path| (format!("{}{path}", tags::LIES_IN), part(&(*path).to_owned()))).collect();
+            let expected = schema.identifier.iter().map(|path| match schema.read_only.contains(path) && is_arn(path) {
+                true => arn.clone(),
+                false => part(path),
+            });
+            let expected = expected.collect::<Vec<_>>().join("|");
+            assert_eq!(identifiers(&scope(), kind, &arn, &tags), [expected], "{}", schema.type_name);
+            count += 1;
+        }
+        assert!(count > 100, "{count}");
+        let stage = kind("AWS::ApiGateway::Stage").unwrap();
+        let arn = "arn:aws:apigateway:eu-west-1::/restapis/abc/stages/prod";
+        assert_eq!(identifiers(&scope(), stage, arn, &Tags::new()), ["abc|prod"], "without the tags, too");
+        // Nothing tells the address: it is listed.
+        let address = kind("AWS::EC2::EIP").unwrap();
+        let arn = "arn:aws:ec2:eu-west-1:123456789012:elastic-ip/eipalloc-1";
+        assert_eq!(identifiers(&scope(), address, arn, &Tags::new()), Vec::<String>::new());
+    }
+
+    /// What cannot be asked by its identifier is listed, and whatever the list must be told is known of it.
+    #[test]
+    fn what_a_list_must_be_told_is_in_the_tags() {
+        let kinds = crate::core::schemas::names().filter_map(|name| kind(&name));
+        let unknown = kinds.filter(|kind| kind.is_tagged()).filter(|kind| {
+            let is_known = |property: &str| kind.located_by().contains(&property) || is_arn(property);
+            kind.schema.list_model(|property| is_known(property).then_some(Value::Null)).is_none()
+        });
+        let unknown: Vec<&str> = unknown.map(|kind| kind.schema.type_name).collect();
+        // Its ARN has the three parts of its identifier.
+        assert_eq!(unknown, ["AWS::AppConfig::ExperimentRun"]);
+    }
+
+    #[test]
+    fn only_such_types_need_the_search_by_tags() {
         let of = |types: &[&'static str]| {
             needs_tags(&Search {
                 names: types.iter().map(|name| (*name, BTreeSet::new())).collect(),

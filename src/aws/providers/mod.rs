@@ -44,6 +44,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use serde_json::{Map, Value};
 use tagged::Tagged;
 use tokio::sync::{OnceCell, SetOnce};
 
@@ -143,6 +144,8 @@ pub struct Search {
     /// Cloud Control's identifiers of what the template describes, by type, where they follow from it: read even if others own
     /// that.
     pub identifiers: BTreeMap<&'static str, BTreeSet<String>>,
+    /// By type and name, what a list of the type must be told to have that name in it, where the template gives that.
+    pub list_models: BTreeMap<(&'static str, String), Map<String, Value>>,
     /// Functions that are the stack's although they need not be there: those that an earlier reading of this run has
     /// seen, and those of the template whose names wschat makes.
     pub functions: BTreeSet<String>,

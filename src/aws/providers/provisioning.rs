@@ -139,6 +139,36 @@ pub(super) async fn read_model(
     Ok(Some(model))
 }
 
+/// The identifiers of all resources of a type, or of those that lie in what the type's list must be told; `known` gives the value of a
+/// property of the list's model. None where that does not suffice, and where Cloud Control cannot list them.
+pub(super) async fn identifiers_of_type(
+    aws: &Aws,
+    kind: &CloudControlled,
+    known: impl Fn(&str) -> Option<Value>,
+) -> Result<Vec<String>, CallError> {
+    let model = kind.schema.list_model(known).filter(|_| !kind.schema.actions("list").is_empty());
+    let Some(model) = model else { return Ok(Vec::new()) };
+    let model = (!model.is_empty()).then(|| Value::Object(model).to_string());
+    let found = super::pages::all(|from| {
+        let model = model.clone();
+        async move {
+            let page = aws
+                .call(AwsCall::new(SERVICE, "ListResources"), || {
+                    let request = aws.cloudcontrol.list_resources().type_name(kind.schema.type_name);
+                    request.set_resource_model(model.clone()).set_next_token(from.clone()).send()
+                })
+                .await?;
+            Ok((page.resource_descriptions, page.next_token))
+        }
+    });
+    match found.await {
+        Ok(found) => Ok(found.into_iter().filter_map(|one| one.identifier).collect()),
+        // Not every type that says so can be listed.
+        Err(error) if error.is(Meaning::Refused) => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
 /// A resource with these properties; its tags say whose it is.
 pub(super) fn live(
     scope: &Scope,
@@ -218,8 +248,12 @@ fn result(operation: &str, event: &ProgressEvent) -> Result<(), CallError> {
     let message = event.status_message.clone().unwrap_or_else(|| "it gave no reason".to_owned());
     let says_exists = message.to_lowercase().contains("already exist")
         && ["InvalidRequest", "GeneralServiceException"].contains(&code);
+    // Names are the same at each run, and a queue's can be taken again only a minute after its deletion. (SQS API reference,
+    // `CreateQueue`, `QueueDeletedRecently`.)
+    let says_too_soon = message.contains("wait 60 seconds after deleting");
     let says_denied = ["not authorized to perform", "AccessDenied"].iter().any(|words| message.contains(words));
     let meaning = match code {
+        _ if says_too_soon => Meaning::Busy,
         "AlreadyExists" => Meaning::Exists,
         // Not every handler knows the code for it.
         _ if says_exists => Meaning::Exists,
@@ -285,7 +319,9 @@ where
 }
 
 pub(super) fn unregistered(type_name: &str) -> ResourceError {
-    ResourceError::Failed(format!("internal error: {type_name} is no type of AWS Cloud Control's (please report this)"))
+    ResourceError::Failed(format!(
+        "internal error: {type_name} is not a type that AWS Cloud Control provisions (please report this)"
+    ))
 }
 
 fn vanished(type_name: &str, identifier: &str) -> ResourceError {
@@ -318,7 +354,10 @@ impl CloudControlled {
     async fn reappears(&'static self, cx: Context<'_>, event: &ProgressEvent) -> Result<Option<Live>, ResourceError> {
         let identifier = event.identifier.as_deref().unwrap_or_default();
         let begun = Instant::now();
-        while !is_earlier(event) && begun.elapsed() < EARLIER && !was_deleted(cx.aws, event).await? {
+        if is_earlier(event) || was_deleted(cx.aws, event).await? {
+            return Ok(None);
+        }
+        while begun.elapsed() < EARLIER {
             tokio::time::sleep(Duration::from_secs(1)).await;
             if let Some(live) = read(cx.aws, self, identifier, None).await? {
                 return Ok(Some(live));
@@ -327,16 +366,16 @@ impl CloudControlled {
         Ok(None)
     }
 
-    /// Removes what a create that failed late has left, unless it may hold data.
-    async fn clean(&'static self, cx: Context<'_>, event: &ProgressEvent, desired: &Desired) {
+    /// Removes what a create that failed late has left, unless it may hold data or was there `before`.
+    async fn clean(&'static self, cx: Context<'_>, event: &ProgressEvent, desired: &Desired, before: &[String]) {
         use crate::core::types::Kind;
 
-        if self.holds_data() {
+        if self.holds_data() || event.identifier.as_ref().is_some_and(|identifier| before.contains(identifier)) {
             return;
         }
         let Some(identifier) = event.identifier.as_deref().filter(|identifier| !identifier.is_empty()) else { return };
         if !self.is_tagged() {
-            // Nobody else can have made what AWS has named; what the template identifies may have been there before.
+            // What AWS has named is this request's, but for what was there before; so may be what the template identifies.
             if self.given_identifier(&desired.properties).is_none() {
                 let _ = self.delete_by_identifier(cx, identifier).await;
             }
@@ -349,8 +388,14 @@ impl CloudControlled {
         }
     }
 
-    /// Creates the resource, once, and waits until it is there.
-    pub(super) async fn provision(&'static self, cx: Context<'_>, desired: &Desired) -> Result<Live, ResourceError> {
+    /// Creates the resource, once, and waits until it is there. `before` are the identifiers of those that were there, and of which
+    /// AWS may give one instead of a new one.
+    pub(super) async fn provision(
+        &'static self,
+        cx: Context<'_>,
+        desired: &Desired,
+        before: &[String],
+    ) -> Result<Live, ResourceError> {
         let model = self.model(&desired.properties).to_string();
         let begun = Instant::now();
         let mut generation = 0;
@@ -368,6 +413,9 @@ impl CloudControlled {
             let error = match result("CreateResource", &event) {
                 Ok(()) => {
                     let identifier = event.identifier.as_deref().unwrap_or_default();
+                    if !was_over && before.iter().any(|known| known == identifier) {
+                        return Err(self.exists(identifier).into());
+                    }
                     let looked = read(cx.aws, self, identifier, None).await;
                     if let Err(ResourceError::Call(error)) = &looked
                         && error.is(Meaning::Denied)
@@ -391,7 +439,7 @@ impl CloudControlled {
             if error.is(Meaning::Exists) {
                 return Err(error.into());
             }
-            self.clean(cx, &event, desired).await;
+            self.clean(cx, &event, desired, before).await;
             let again = match error.meaning {
                 Meaning::Throttled | Meaning::Busy => begun.elapsed() < MAX_RETRY,
                 _ => Self::is_too_early(cx, desired, &error),
@@ -401,6 +449,19 @@ impl CloudControlled {
             }
             (cx.note)(format!("waiting (AWS: {})", error.message));
             tokio::time::sleep(Duration::from_secs(2)).await;
+        }
+    }
+
+    /// The refusal of a create that would give a resource that is there already.
+    pub(super) fn exists(&self, identifier: &str) -> CallError {
+        CallError {
+            operation: format!("{SERVICE}.CreateResource"),
+            meaning: Meaning::Exists,
+            code: "AlreadyExists".to_owned(),
+            message: format!("{} {identifier} exists already", self.schema.type_name),
+            request_id: None,
+            retry_after: None,
+            unreached: None,
         }
     }
 
@@ -439,7 +500,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn that_it_exists_is_told_in_several_ways() {
+    fn failures_are_told_in_several_ways() {
         let meaning = |code: &str, message: &str| {
             let event = ProgressEvent::builder()
                 .operation_status(OperationStatus::Failed)
@@ -453,6 +514,11 @@ mod tests {
             ("InvalidRequest", "Queue q already exists", Meaning::Exists),
             ("GeneralServiceException", "A rule like this Already Exist", Meaning::Exists),
             ("InvalidRequest", "Queue q is too long", Meaning::Refused),
+            (
+                "GeneralServiceException",
+                "You must wait 60 seconds after deleting a queue before you can create another with the same name.",
+                Meaning::Busy,
+            ),
             ("Throttling", "already existing requests are too many", Meaning::Throttled),
         ] {
             assert_eq!(meaning(code, message), expected, "{code} {message}");

@@ -12,9 +12,10 @@ use futures_util::future::try_join_all;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
-use super::provisioning::{Unread, finished, is_finished, live, read_model, requests_like};
+use super::provisioning::{Unread, finished, identifiers_of_type, is_finished, live, read_model, requests_like};
 use super::{Context, Discovery, ResourceError, Search, api};
 use crate::aws::client::{Aws, AwsCall, CallError, Meaning};
+use crate::core::schemas::value_at;
 use crate::core::types::cloud_control::record::{
     self, Kept, RECORD, RECORDED_ON, Record, Sought, State, UNRECORDED, has_marks,
 };
@@ -320,20 +321,49 @@ fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
-/// What there is with a desired resource's identifier, if it is not this run's: that is found by sending the create again.
+/// What there is with a desired resource's identifier, or equal to it where AWS has one of those at most, if it is not this run's:
+/// that is found by sending the create again.
 pub(super) async fn find(
     aws: &Aws,
     kind: &'static CloudControlled,
     desired: &Desired,
 ) -> Result<Option<Live>, ResourceError> {
     let named = desired.name.as_deref().and_then(|name| kind.identifier_of(aws.scope(), name));
-    let Some(identifier) = named.or_else(|| kind.given_identifier(&desired.properties)) else { return Ok(None) };
-    let Some(model) = read_model(aws, kind, &identifier).await? else { return Ok(None) };
+    let known = named.or_else(|| kind.given_identifier(&desired.properties));
+    let found = match known {
+        Some(identifier) => read_model(aws, kind, &identifier).await?.map(|model| (identifier, model)),
+        None => equal(aws, kind, desired).await?.into_iter().next(),
+    };
+    let Some((identifier, model)) = found else { return Ok(None) };
     if is_lately_made(aws, kind, identifier.clone(), now().saturating_sub(LATELY)).await? {
         return Ok(None);
     }
     let owner = Owner::Other(UNRECORDED.to_owned());
     Ok(Some(Live { owner, ..live(aws.scope(), kind, &identifier, &model, None) }))
+}
+
+/// The resources, with their identifiers, that are equal to a desired one of a type of which AWS has one of those at most, and whose
+/// identifier it mints: a create would give one of these.
+async fn equal(
+    aws: &Aws,
+    kind: &'static CloudControlled,
+    desired: &Desired,
+) -> Result<Vec<(String, Value)>, ResourceError> {
+    let of =
+        |model: &Value| kind.equal_in().map(|paths| paths.iter().map(|path| value_at(model, path).cloned()).collect());
+    let wanted: Option<Option<Vec<Value>>> = of(&desired.properties);
+    let Some(Some(wanted)) = wanted else { return Ok(Vec::new()) };
+    // The identifiers of all of them have what they belong to in them.
+    let parent = wanted.first().and_then(Value::as_str).unwrap_or_default();
+    let known = |property: &str| value_at(&desired.properties, property).cloned();
+    let mut listed = identifiers_of_type(aws, kind, known).await?;
+    listed.retain(|identifier| identifier.contains(parent));
+    let read = listed.into_iter().map(|identifier| async move {
+        let model = read_model(aws, kind, &identifier).await?;
+        Ok::<_, ResourceError>(model.map(|model| (identifier, model)))
+    });
+    let read = try_join_all(read).await?.into_iter().flatten();
+    Ok(read.filter(|(_, model)| of(model).flatten().as_ref() == Some(&wanted)).collect())
 }
 
 async fn is_lately_made(
@@ -358,9 +388,16 @@ pub(super) async fn create(
     let key = record::key(desired, kind);
     let since = now();
     let sought = record::sought(desired, kind);
+    let mut before = Vec::new();
+    for (identifier, _) in equal(aws, kind, desired).await? {
+        if !is_lately_made(aws, kind, identifier.clone(), since.saturating_sub(LATELY)).await? {
+            return Err(kind.exists(&identifier).into());
+        }
+        before.push(identifier);
+    }
     let pending = Record::of(desired, kind, State::Pending { since, sought: sought.clone() }).tags(&key);
     set(aws, arn, pending.clone(), Vec::new()).await?;
-    let live = match kind.provision(cx, desired).await {
+    let live = match kind.provision(cx, desired, &before).await {
         Ok(live) => live,
         Err(error) => {
             // Another call that is rejected, such as reading what was made, says nothing about the resource.

@@ -14,7 +14,8 @@ line ends it.
 
 A type: `p` properties by name, `d` definitions by name, `q` required, `c` create-only, `r` read-only, `w` write-only
 (paths: A.B), `i` primary identifier, `n` the property that is its name, unique among those of an account, `t` the property
-with the tags, `h` the IAM actions of each handler that there is.
+with the tags, `h` the IAM actions of each handler that there is, `l` what a list of its resources must be told: alternatives,
+each the properties of the model that a `ListResources` call takes along.
 
 A shape: "s" text, "i" integer, "n" number, "b" boolean, "j" anything, "J" a JSON document (a map, or its text), "#Name" a
 definition; {"l": shape} a list in order, {"u": shape} a list in any order, {"m": shape} a map, {"o": {name: shape}, "q":
@@ -168,6 +169,15 @@ class Type:
         name = path_of(tagging.get("tagProperty", "/properties/Tags"))
         return name if taggable and name in self.schema["properties"] and self.tag_form(self.schema["properties"][name]) else None
 
+    def list_models(self):
+        """The sets of properties of which a list needs one; none where it needs nothing."""
+        model = self.schema["handlers"].get("list", {}).get("handlerSchema", {})
+        every = model.get("required", [])
+        choices = [choice.get("required", []) for choice in model.get("oneOf", []) + model.get("anyOf", [])] or [[]]
+        found = [sorted({*every, *choice}) for choice in choices]
+        # What is no property, such as a list of all ids that are sought, no template gives.
+        return [] if [] in found else sorted(choice for choice in found if set(choice) <= set(self.schema["properties"])) or found
+
     def tag_form(self, node):
         """Whether tags are a list of Key and Value, or a map of texts."""
         shape = self.shape(node)
@@ -208,6 +218,7 @@ class Type:
             made[key] = found if key == "i" else sorted(set(found))
         made["n"] = self.name_property()
         made["t"] = tags
+        made["l"] = self.list_models()
         made["h"] = {name: sorted(set(handler.get("permissions", []))) for name, handler in sorted(schema["handlers"].items())}
         made = {key: value for key, value in made.items() if value}
         return f"{self.name}\t{json.dumps(made, separators=(',', ':'), sort_keys=False)}\n"

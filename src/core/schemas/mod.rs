@@ -12,7 +12,7 @@ use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
 
 use flate2::{Decompress, FlushDecompress};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 pub use self::shape::{Shape, TextRule, project};
 
@@ -54,6 +54,10 @@ pub struct Schema {
     /// The property with its tags, where it can be tagged when it is created.
     #[serde(rename = "t")]
     pub tags: Option<String>,
+    /// The properties that a list of the type's resources must be told, in alternatives; none where it needs nothing. (Cloud
+    /// Control user guide, "Resources that require additional information".)
+    #[serde(rename = "l", default)]
+    pub list_models: Vec<Vec<String>>,
     /// The IAM actions of each handler (`create`, `read`, `update`, `delete`, `list`) that there is.
     #[serde(rename = "h")]
     handlers: BTreeMap<String, Vec<String>>,
@@ -63,6 +67,15 @@ impl Schema {
     /// The IAM actions that a handler calls; none where it has no such handler.
     pub fn actions(&self, handler: &str) -> &[String] {
         self.handlers.get(handler).map_or(&[], Vec::as_slice)
+    }
+
+    /// The model to list the resources of the type with, where `value` knows enough: the properties of what they lie in.
+    pub fn list_model(&self, value: impl Fn(&str) -> Option<Value>) -> Option<Map<String, Value>> {
+        if self.list_models.is_empty() {
+            return Some(Map::new());
+        }
+        let model = |names: &Vec<String>| names.iter().map(|name| Some((name.clone(), value(name)?))).collect();
+        self.list_models.iter().find_map(model)
     }
 
     /// Whether resources of the type can be changed in place.

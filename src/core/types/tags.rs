@@ -25,6 +25,9 @@ pub const KEY: &str = "wschat:key";
 pub const TYPE: &str = "wschat:type";
 /// On the same: a short digest of what no reading gives back, so that a change of it is seen.
 pub const WRITE_ONLY: &str = "wschat:write-only";
+/// The prefix of tags on the same, one for each property (the rest of the key) that it takes to find the resource again and that its
+/// ARN need not tell: `wschat:in:RestApiId`.
+pub const LIES_IN: &str = "wschat:in:";
 pub const DELETION_POLICY: &str = "wschat:deletion-policy";
 /// The prefix of tags of an API, one for each statement that the stack has added to the policy of a function outside
 /// the stack. The rest of the key is the statement's id; the value is the function and the statement's deletion policy.

@@ -88,6 +88,9 @@ fn made_arn(schema: &Schema, region: &str, model: &Value, id: &str) -> String {
     if schema.type_name.ends_with("::RestApi") {
         return format!("arn:aws:apigateway:{region}::/restapis/{id}");
     }
+    if schema.type_name == "AWS::ApiGateway::Stage" {
+        return format!("arn:aws:apigateway:{region}::/restapis/{}", id.replace('|', "/stages/"));
+    }
     let service =
         schema.actions("create").iter().find_map(|action| action.split_once(':')).map_or("aws", |(service, _)| service);
     let short = schema.type_name.rsplit("::").next().unwrap_or_default().to_lowercase();
@@ -99,6 +102,15 @@ fn made_arn(schema: &Schema, region: &str, model: &Value, id: &str) -> String {
         (_, Some(bus)) => format!("{}/{name}", bus.rsplit('/').next().unwrap_or(bus)),
         // Six letters, so that a secret that comes again is another one (Secrets Manager user guide, "Secret ARN").
         ("AWS::SecretsManager::Secret", _) => format!("{name}-{}", &random(32)[..6]),
+        // `application/ID/environment/ID`, as services have it whose resources lie in others.
+        _ if id.contains('|') => {
+            let kind = |path: &String| match path.to_lowercase().trim_end_matches("id") {
+                "" => short.clone(),
+                kind => kind.to_owned(),
+            };
+            let pairs = schema.identifier.iter().zip(id.split('|')).map(|(path, id)| format!("{}/{id}", kind(path)));
+            return CloudContext::arn(service, region, &pairs.collect::<Vec<_>>().join("/"));
+        }
         // A name that is a path begins with the slash that is in the ARN already.
         _ => name.trim_start_matches('/').to_owned(),
     };

@@ -48,6 +48,7 @@ pub struct Input {
     identifier: Option<String>,
     desired_state: Option<String>,
     patch_document: Option<String>,
+    resource_model: Option<String>,
     client_token: Option<String>,
     request_token: Option<String>,
     resource_request_status_filter: Filter,

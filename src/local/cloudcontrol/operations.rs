@@ -97,7 +97,7 @@ fn update_resource(cloud: &CloudControl, region: &str, input: Input) -> Answer {
         let message = format!("Resource type {} does not support UPDATE action", schema.type_name);
         return Err(ApiError::new(405, "UnsupportedActionException", message));
     }
-    let identifier = required(input.identifier, "Identifier")?;
+    let identifier = identifier_of(schema, input.identifier)?;
     let patch = json_of(input.patch_document.as_deref(), "PatchDocument")?;
     let Value::Array(operations) = &patch else { return Err(invalid("PatchDocument must be a list of operations")) };
     let asked_for = json!(["UPDATE", schema.type_name, identifier, patch]);
@@ -137,7 +137,7 @@ fn update_resource(cloud: &CloudControl, region: &str, input: Input) -> Answer {
 
 fn delete_resource(cloud: &CloudControl, region: &str, input: Input) -> Answer {
     let schema = known_type(&input)?;
-    let identifier = required(input.identifier, "Identifier")?;
+    let identifier = identifier_of(schema, input.identifier)?;
     let asked_for = json!(["DELETE", schema.type_name, identifier]);
     if let Some(server) = cloud.server_of(schema.type_name) {
         return cloud.request(region, schema, "DELETE", input.client_token, asked_for, |_, _| {
@@ -164,7 +164,7 @@ fn delete_resource(cloud: &CloudControl, region: &str, input: Input) -> Answer {
 
 fn get_resource(cloud: &CloudControl, region: &str, input: Input) -> Answer {
     let schema = known_type(&input)?;
-    let identifier = required(input.identifier, "Identifier")?;
+    let identifier = identifier_of(schema, input.identifier)?;
     if let Some(server) = cloud.server_of(schema.type_name) {
         let model = server.read(region, schema.type_name, &identifier).ok_or_else(|| not_found(schema, &identifier))?;
         return Ok(json!({
@@ -179,21 +179,46 @@ fn get_resource(cloud: &CloudControl, region: &str, input: Input) -> Answer {
 
 fn list_resources(cloud: &CloudControl, region: &str, input: Input) -> Answer {
     let schema = known_type(&input)?;
+    if schema.actions("list").is_empty() {
+        let message = format!("Resource type {} does not support LIST action", schema.type_name);
+        return Err(ApiError::new(405, "UnsupportedActionException", message));
+    }
+    let within = json_of(Some(input.resource_model.as_deref().unwrap_or("{}")), "ResourceModel")?;
+    if schema.list_model(|name| within.get(name).cloned()).is_none() {
+        return Err(unlisted(schema, &within));
+    }
+    let is_within = |model: &Value| {
+        let mut given = within.as_object().into_iter().flatten();
+        given.all(|(name, value)| model[name].is_null() || model[name] == *value)
+    };
     let records = cloud.state.now();
-    let all = match cloud.server_of(schema.type_name) {
-        Some(server) => server
-            .list(region, schema.type_name)
-            .iter()
-            .filter_map(|one| Some(described(schema, one, &server.read(region, schema.type_name, one)?)))
-            .collect(),
+    let all: Vec<(String, Value)> = match cloud.server_of(schema.type_name) {
+        Some(server) => {
+            let all = server.list(region, schema.type_name).into_iter();
+            all.filter_map(|one| Some((one.clone(), server.read(region, schema.type_name, &one)?))).collect()
+        }
         None => {
             let all = records.there(region).filter(|(type_name, ..)| *type_name == schema.type_name);
-            all.map(|(_, identifier, record)| described(schema, identifier, &record.model)).collect()
+            all.map(|(_, identifier, record)| (identifier.to_owned(), record.model.clone())).collect()
         }
     };
+    let all = all.iter().filter(|(_, model)| is_within(model));
+    let all = all.map(|(identifier, model)| described(schema, identifier, model)).collect();
     let mut answer = page(all, &input, "ResourceDescriptions")?;
     answer["TypeName"] = schema.type_name.into();
     Ok(answer)
+}
+
+/// The refusal of a list that is not told what its type's resources lie in. (As recorded in awslabs/mcp#403.)
+fn unlisted(schema: &Schema, within: &Value) -> ApiError {
+    let missing = schema.list_models.iter().flatten().find(|name| within.get(name.as_str()).is_none());
+    let message = format!(
+        "Missing or invalid ResourceModel property in {} list handler request input.Required property: (#: required key [{}] not \
+         found)",
+        schema.type_name,
+        missing.map_or("", String::as_str)
+    );
+    ApiError::new(400, "InvalidRequestException", message)
 }
 
 fn get_resource_request_status(cloud: &CloudControl, region: &str, input: Input) -> Answer {
@@ -316,6 +341,16 @@ fn json_of(text: Option<&str>, member: &str) -> Answer {
 
 fn required(value: Option<String>, member: &str) -> Result<String, ApiError> {
     value.filter(|value| !value.is_empty()).ok_or_else(|| missing(member))
+}
+
+/// An identifier with as many parts as the type's have.
+fn identifier_of(schema: &Schema, given: Option<String>) -> Result<String, ApiError> {
+    let identifier = required(given, "Identifier")?;
+    if schema.identifier.len() > 1 && identifier.split('|').count() != schema.identifier.len() {
+        let paths: Vec<String> = schema.identifier.iter().map(|path| format!("/properties/{path}")).collect();
+        return Err(invalid(format!("Identifier {identifier} is not valid for identifier [{}]", paths.join(", "))));
+    }
+    Ok(identifier)
 }
 
 fn missing(member: &str) -> ApiError {

@@ -61,6 +61,8 @@ pub struct Eventual {
     pub resource_changing: Duration,
     /// An event source mapping from `Creating`, `Updating` or `Deleting` to its end.
     pub mapping_changing: Duration,
+    /// From `DeleteQueue` until another queue can have the name. None unless a file says so.
+    pub queue_name_taken: Duration,
 }
 
 /// Checks that are off by default.
@@ -131,6 +133,7 @@ struct EventualSeconds {
     function_updating: f64,
     resource_changing: f64,
     mapping_changing: f64,
+    queue_name_taken: f64,
 }
 
 impl Default for EventualSeconds {
@@ -144,6 +147,7 @@ impl Default for EventualSeconds {
             function_updating: delay,
             resource_changing: delay,
             mapping_changing: delay,
+            queue_name_taken: 0.0,
         }
     }
 }
@@ -166,6 +170,7 @@ impl Default for Conditions {
                 function_updating: DEFAULT_DELAY,
                 resource_changing: DEFAULT_DELAY,
                 mapping_changing: DEFAULT_DELAY,
+                queue_name_taken: Duration::ZERO,
             },
             strict: Strict::default(),
             lenient: Lenient::default(),
@@ -237,6 +242,7 @@ impl Conditions {
                 function_updating: seconds(file.eventual_s.function_updating)?,
                 resource_changing: seconds(file.eventual_s.resource_changing)?,
                 mapping_changing: seconds(file.eventual_s.mapping_changing)?,
+                queue_name_taken: seconds(file.eventual_s.queue_name_taken)?,
             },
             strict: file.strict,
             lenient: file.lenient,

@@ -13,6 +13,7 @@ pub const QUERY_CODES: &[(&str, &str)] = &[
     ("InvalidBatchEntryId", "AWS.SimpleQueueService.InvalidBatchEntryId"),
     ("MessageNotInflight", "AWS.SimpleQueueService.MessageNotInflight"),
     ("MissingRequiredParameterException", "MissingParameter"),
+    ("QueueDeletedRecently", "AWS.SimpleQueueService.QueueDeletedRecently"),
     ("QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue"),
     ("QueueNameExists", "QueueAlreadyExists"),
     ("PurgeQueueInProgress", "AWS.SimpleQueueService.PurgeQueueInProgress"),
@@ -27,6 +28,12 @@ fn refusal(name: &str, message: impl Into<String>) -> ApiError {
 /// For an unknown queue.
 pub fn no_queue() -> ApiError {
     refusal("QueueDoesNotExist", "The specified queue does not exist.")
+}
+
+/// For a name that a queue had until lately. (API reference, `CreateQueue`.)
+pub fn deleted_recently() -> ApiError {
+    let message = "You must wait 60 seconds after deleting a queue before you can create another with the same name.";
+    refusal("QueueDeletedRecently", message)
 }
 
 pub fn queue_exists(attribute: &str) -> ApiError {

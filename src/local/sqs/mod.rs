@@ -51,6 +51,8 @@ pub struct Sqs {
     context: CloudContext,
     queues: PersistedState<Queues>,
     live: Mutex<HashMap<QueueId, Arc<LiveQueue>>>,
+    /// When queues were deleted whose names may not be free yet, in milliseconds since the epoch.
+    deleted: Mutex<HashMap<QueueId, i64>>,
     /// Wakes the task that saves messages.
     unsaved: Notify,
 }
@@ -155,7 +157,13 @@ impl Sqs {
                 live.insert(id, Arc::new(LiveQueue::new(messages)));
             }
         }
-        let sqs = Self { context: context.clone(), queues, live: Mutex::new(live), unsaved: Notify::new() };
+        let sqs = Self {
+            context: context.clone(),
+            queues,
+            live: Mutex::new(live),
+            deleted: Mutex::default(),
+            unsaved: Notify::new(),
+        };
         let sqs = Arc::new(sqs);
         tokio::spawn(save_messages(Arc::downgrade(&sqs)));
         Ok(sqs)

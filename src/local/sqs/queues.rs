@@ -37,6 +37,9 @@ impl Sqs {
         attributes::check(&id, &attributes)?;
         self.check_redrive(&id, &attributes)?;
         let now = now_millis();
+        if self.is_taken(&id, now) {
+            return Err(error::deleted_recently());
+        }
         self.queues.change(|queues| {
             let of_region = queues.regions.entry(region.to_owned()).or_default();
             if let Some(there) = of_region.get(name) {
@@ -64,7 +67,16 @@ impl Sqs {
             of_region.and_then(|queues| queues.remove(&id.name)).map(drop).ok_or_else(error::no_queue)
         })?;
         self.forget(id);
+        lock(&self.deleted).insert(id.clone(), now_millis());
         Ok(())
+    }
+
+    /// Whether a queue of this name was deleted so lately that no other can have the name yet.
+    fn is_taken(&self, id: &QueueId, now: i64) -> bool {
+        let taken = i64::try_from(self.context.conditions.eventual.queue_name_taken.as_millis()).unwrap_or(i64::MAX);
+        let mut deleted = lock(&self.deleted);
+        deleted.retain(|_, at| now - *at < taken);
+        deleted.contains_key(id)
     }
 
     pub(super) fn get_queue_url(&self, region: &str, input: Input) -> Answer {

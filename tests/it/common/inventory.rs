@@ -12,6 +12,7 @@ use hyper_util::rt::TokioIo;
 use regex_lite::{Captures, Regex};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
+use wschat::core::schemas::schema;
 
 use super::{Cloud, TESTER};
 
@@ -311,12 +312,38 @@ impl Cloud {
 
     /// The properties of everything of a type that Cloud Control keeps.
     pub async fn records(&self, type_name: &str) -> Vec<Value> {
-        let headers =
-            [("x-amz-target", "CloudApiService.ListResources".to_owned()), ("content-type", JSON_1_0.to_owned())];
-        let body = json!({ "TypeName": type_name }).to_string();
-        let answer = self.ask("cloudcontrolapi", "POST", "/", &headers, body).await;
-        let all = list(&answer, "ResourceDescriptions").into_iter();
-        all.map(|one| serde_json::from_str(one["Properties"].as_str().unwrap()).unwrap()).collect()
+        let Some((_, parent, property)) = PARTS.iter().find(|(of, ..)| *of == type_name) else {
+            return self.listed(type_name, None).await;
+        };
+        let mut found = Vec::new();
+        for parent in self.listed(parent, None).await {
+            let id = parent[*property].as_str().unwrap();
+            match schema(type_name).unwrap().list_models.is_empty() {
+                true => found.extend(self.resource(type_name, id).await),
+                false => found.extend(self.listed(type_name, Some(json!({ *property: id }))).await),
+            }
+        }
+        found
+    }
+
+    /// The properties of everything of a type that lies in what `model` says.
+    pub async fn listed(&self, type_name: &str, model: Option<Value>) -> Vec<Value> {
+        let model = model.map(|model| model.to_string());
+        let answer =
+            self.cloud_control("ListResources", json!({ "TypeName": type_name, "ResourceModel": model })).await;
+        list(&answer, "ResourceDescriptions").iter().map(properties_in).collect()
+    }
+
+    /// The properties of one resource.
+    async fn resource(&self, type_name: &str, identifier: &str) -> Option<Value> {
+        let input = json!({ "TypeName": type_name, "Identifier": identifier });
+        let answer = self.cloud_control("GetResource", input).await;
+        (!answer.is_null()).then(|| properties_in(&answer["ResourceDescription"]))
+    }
+
+    async fn cloud_control(&self, operation: &str, input: Value) -> Value {
+        let headers = [("x-amz-target", format!("CloudApiService.{operation}")), ("content-type", JSON_1_0.to_owned())];
+        self.ask("cloudcontrolapi", "POST", "/", &headers, input.to_string()).await
     }
 
     async fn dynamodb(&self, operation: &str, body: Value) -> Value {
@@ -384,6 +411,17 @@ impl Cloud {
         connection.abort();
         (status, String::from_utf8(answer.into()).unwrap())
     }
+}
+
+/// Types that cannot be listed as a whole: what their resources lie in, and the property that names it.
+const PARTS: [(&str, &str, &str); 3] = [
+    ("AWS::Cognito::UserPoolClient", "AWS::Cognito::UserPool", "UserPoolId"),
+    ("AWS::SNS::TopicInlinePolicy", "AWS::SNS::Topic", "TopicArn"),
+    ("AWS::SQS::QueueInlinePolicy", "AWS::SQS::Queue", "QueueUrl"),
+];
+
+fn properties_in(description: &Value) -> Value {
+    serde_json::from_str(description["Properties"].as_str().unwrap()).unwrap()
 }
 
 /// The types of records that tests make.

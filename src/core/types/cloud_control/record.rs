@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::CloudControlled;
-use crate::core::schemas::{schema, value_at};
+use crate::core::schemas::{Schema, schema, value_at};
 use crate::core::types::iam_permissions::{ANY, Permissions, Subject, tagging};
 use crate::core::types::tags::{self, Tags};
 use crate::core::types::{Desired, ResourceView, names};
@@ -104,9 +104,6 @@ impl Kept {
 
 impl Record {
     /// The record of a resource that is about to be created, or is there.
-    ///
-    /// # Errors
-    /// When the plan did not say where to record it.
     pub fn of(desired: &Desired, kind: &CloudControlled, state: State) -> Self {
         Self {
             type_name: kind.schema.type_name.to_owned(),
@@ -298,13 +295,18 @@ pub(in crate::core::types) fn permissions(it: &Subject<'_>, permissions: &mut Pe
             _ => {}
         }
         permissions.allow("tag", &["TagResources", "UntagResources"], ANY);
-        // The Tagging API calls the resource's service on the caller's behalf.
-        let handlers = ["create", "read", "update"];
-        let actions = schema(type_name).into_iter().flat_map(|schema| handlers.map(|handler| schema.actions(handler)));
-        for (service, action) in actions.flatten().filter_map(|action| action.split_once(':')) {
-            if action.contains("Tag") {
-                permissions.allow(service, &[action], ANY);
-            }
+        if let Some(schema) = schema(type_name) {
+            allow_tagging(schema, permissions);
+        }
+    }
+}
+
+/// The permissions of a resource's own service behind calls of the Tagging API, which calls it on the caller's behalf.
+pub(super) fn allow_tagging(schema: &Schema, permissions: &mut Permissions) {
+    let actions = ["create", "read", "update"].map(|handler| schema.actions(handler)).into_iter().flatten();
+    for (service, action) in actions.filter_map(|action| action.split_once(':')) {
+        if action.contains("Tag") {
+            permissions.allow(service, &[action], ANY);
         }
     }
 }

@@ -1,7 +1,10 @@
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
+use super::properties::found_at;
 use super::*;
-use crate::core::words::DeletionPolicy;
+use crate::core::words::{DeletionPolicy, Token};
 
 fn scope() -> Scope {
     Scope {
@@ -288,7 +291,7 @@ fn what_cannot_be_read_is_found_in_lists() {
 }
 
 #[test]
-fn a_secret_is_made_up_anew_only_where_its_rule_changed() {
+fn a_secret_is_generated_again_only_where_its_rule_changed() {
     let secret = of("AWS::SecretsManager::Secret");
     let with = |digest: &str| json!({"k": "v", "wschat:write-only": digest});
     let desired = json!({"Name": "s", "GenerateSecretString": {"PasswordLength": 20}, "Tags": with("0001")});
@@ -321,7 +324,6 @@ fn global_types_are_known() {
 
 #[test]
 fn one_without_a_name_is_known_by_its_logical_id() {
-    assert!(WITH_DATA.iter().all(|type_name| of(type_name).holds_data()) && !of("AWS::SNS::Topic").holds_data());
     let pool = of("AWS::Cognito::IdentityPool");
     let live = |logical_id: &str| Live {
         logical_id: Some(logical_id.to_owned()),
@@ -349,7 +351,7 @@ fn permissions_are_those_of_the_handlers() {
     }
     let scope = scope();
     let role = "arn:aws:iam::123456789012:role/machine";
-    let subject = |creates, updates, deletes| Subject {
+    let subject = |desired: Value, creates, updates, deletes| Subject {
         scope: &scope,
         roles: Roles::Account,
         creates,
@@ -358,7 +360,7 @@ fn permissions_are_those_of_the_handlers() {
         keeps: !(creates || updates || deletes),
         physical_id: None,
         live_id: None,
-        desired: json!({"RoleArn": role}),
+        desired,
         live: Value::Null,
         changed: std::collections::BTreeSet::new(),
         health: None,
@@ -366,7 +368,8 @@ fn permissions_are_those_of_the_handlers() {
     };
     let allowed = |creates, updates, deletes| {
         let mut permissions = Permissions::default();
-        of("AWS::StepFunctions::StateMachine").permissions(&subject(creates, updates, deletes), &mut permissions);
+        let subject = subject(json!({"RoleArn": role}), creates, updates, deletes);
+        of("AWS::StepFunctions::StateMachine").permissions(&subject, &mut permissions);
         permissions.allowed
     };
     let has = |permissions: &BTreeMap<String, std::collections::BTreeSet<String>>, resource: &str, action: &str| {
@@ -383,9 +386,125 @@ fn permissions_are_those_of_the_handlers() {
     ] {
         assert!(has(&created, "*", action), "{action}: {created:?}");
     }
-    assert!(has(&created, role, "iam:PassRole") && !has(&created, "*", "iam:PassRole"));
     assert!(!has(&created, "*", "states:UpdateStateMachine"));
     let kept = allowed(false, false, false);
     assert!(has(&kept, "*", "cloudformation:GetResource") && !has(&kept, "*", "states:CreateStateMachine"), "{kept:?}");
     assert!(has(&allowed(false, true, false), "*", "states:UpdateStateMachine"));
+}
+
+/// A role can be passed only where one is named, and only that one.
+#[test]
+fn only_roles_in_the_properties_are_passed() {
+    use crate::core::types::iam_permissions::{Resources, Roles};
+    struct Nothing;
+    impl Resources for Nothing {
+        fn properties(&self, _: &str, _: &str) -> Vec<&Value> {
+            Vec::new()
+        }
+    }
+    let scope = scope();
+    let passed = |type_name: &str, desired: Value| {
+        let mut permissions = Permissions::default();
+        let subject = Subject {
+            scope: &scope,
+            roles: Roles::Account,
+            creates: true,
+            updates: false,
+            deletes: false,
+            keeps: false,
+            physical_id: None,
+            live_id: None,
+            desired,
+            live: Value::Null,
+            changed: std::collections::BTreeSet::new(),
+            health: None,
+            plan: &Nothing,
+        };
+        of(type_name).permissions(&subject, &mut permissions);
+        let on = permissions.allowed.iter().filter(|(_, actions)| actions.contains("iam:PassRole"));
+        let mut all: Vec<String> = on.map(|(resource, _)| resource.clone()).collect();
+        all.extend(
+            permissions.passed.iter().flat_map(|(to, roles)| roles.iter().map(move |role| format!("{role} to {to}"))),
+        );
+        all
+    };
+    let token = Token::text("Maker", "RoleArn");
+    let role = |name: &str| format!("arn:aws:iam::123456789012:role/{name}");
+    for (type_name, desired, expected) in [
+        ("AWS::SNS::Topic", json!({"TopicName": "t"}), vec![]),
+        ("AWS::S3::Bucket", json!({"Tags": {"role": "x"}}), vec![]),
+        ("AWS::Cognito::UserPool", json!({"SmsConfiguration": {"SnsCallerArn": role("sms")}}), vec![role("sms")]),
+        (
+            "AWS::StepFunctions::StateMachine",
+            json!({"RoleArn": role("a")}),
+            vec![format!("{} to states.amazonaws.com", role("a"))],
+        ),
+        ("AWS::ECS::TaskDefinition", json!({"TaskRoleArn": token}), vec![role("*")]),
+        ("AWS::ECS::TaskDefinition", json!({"TaskRoleArn": "short"}), vec![role("*short")]),
+        ("AWS::EC2::Instance", json!({"IamInstanceProfile": "profile"}), vec![role("*profile")]),
+    ] {
+        assert_eq!(passed(type_name, desired.clone()), expected, "{type_name} {desired}");
+    }
+    for name in schemas::names().filter(|name| kind(name).is_some()) {
+        assert_eq!(passed(&name, json!({})), Vec::<String>::new(), "{name}");
+    }
+}
+
+#[test]
+fn what_ref_gives_is_known_or_refused() {
+    let stage = of("AWS::ApiGateway::Stage");
+    assert_eq!(stage.reference(&json!({"RestApiId": "abc", "StageName": "prod"}), "abc|prod"), "prod");
+    let version = json!({"ApplicationId": "a", "ConfigurationProfileId": "p", "VersionNumber": 3});
+    assert_eq!(of("AWS::AppConfig::HostedConfigurationVersion").reference(&version, "a|p|3"), "3");
+    for (type_name, expected) in [
+        ("AWS::ApiGateway::Stage", Attribute::Minted),
+        ("AWS::WAFv2::WebACL", Attribute::Minted),
+        ("AWS::ApiGateway::Method", Attribute::NotYet),
+        ("AWS::QuickSight::DataSet", Attribute::NotYet),
+    ] {
+        assert_eq!(of(type_name).attribute(&scope(), None, None), expected, "{type_name}");
+    }
+}
+
+#[test]
+fn what_holds_data_is_known_by_name_and_protection() {
+    let all: Vec<String> =
+        schemas::names().filter(|name| kind(name).is_some_and(CloudControlled::holds_data)).collect();
+    insta::assert_snapshot!(all.join("\n"));
+}
+
+/// Whose a resource is changes in place, whatever its type.
+#[test]
+fn tags_replace_nothing() {
+    let mut fixed = 0;
+    for kind in schemas::names().filter_map(|name| kind(&name)).filter(|kind| kind.is_tagged()) {
+        let name = kind.type_name();
+        fixed += usize::from(kind.has_fixed_tags());
+        let tagged = |policy: &str| json!({"Tags": {"wschat:deletion-policy": policy, "team": policy}});
+        let changes = crate::core::plan::changes(kind, &tagged("Delete"), &tagged("Retain"));
+        assert!(!changes.is_empty() && changes.iter().all(|change| !change.create_only), "{name}: {changes:?}");
+    }
+    assert!(fixed > 80, "{fixed}");
+}
+
+#[test]
+fn what_identifies_a_resource_cannot_change() {
+    for kind in schemas::names().filter_map(|name| kind(&name)) {
+        for path in kind.schema.identifier.iter().filter(|path| !kind.schema.read_only.contains(path)) {
+            assert!(kind.create_only().contains(&path.as_str()), "{} {path}", kind.type_name());
+        }
+    }
+}
+
+#[test]
+fn equal_ones_are_one_whatever_their_logical_id() {
+    let subscription = of("AWS::SNS::Subscription");
+    let properties = json!({"TopicArn": "t", "Protocol": "sqs", "Endpoint": "q"});
+    let live =
+        Live { logical_id: Some("Mail".to_owned()), ..Live::new("AWS::SNS::Subscription", "arn", properties.clone()) };
+    let desired = |properties: Value| Desired { logical_id: "Alerts".to_owned(), name: None, properties, code: None };
+    assert!(subscription.is(&desired(properties.clone()), &live));
+    let mut other = properties;
+    other["Endpoint"] = "r".into();
+    assert!(!subscription.is(&desired(other), &live));
 }
