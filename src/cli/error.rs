@@ -45,7 +45,6 @@ impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for CommandError {
             Ok(NoPlan::NoLogRole(error)) => return Self::new(error.to_string()).hint(error.help(), error.command()),
             Ok(NoPlan::Unbuilt(error)) => error.into(),
             Ok(NoPlan::Unread(error)) => error.into(),
-            Ok(NoPlan::Unresolved(error)) => error.into(),
             Ok(NoPlan::Unpublished(error)) => error.into(),
             Ok(NoPlan::AndUnbuilt { why, build }) => {
                 let build = Self::from(build);

@@ -433,7 +433,7 @@ impl Args {
         let mut stack = project.map(|project| project::stack(project, scope, false, ui)).transpose()?;
         let live = session.read(stack.as_ref().map_or_else(Search::default, read::search)).await?;
         if let Some(stack) = &mut stack {
-            lookups::of_live(session.aws(), stack, &live).await.map_err(|error| error.to_string())?;
+            lookups::of_live(session.aws(), stack, &live).await;
             ui.hide(&stack.secrets);
         }
         Ok((Arc::clone(session.aws()), stack, live))

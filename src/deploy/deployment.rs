@@ -19,7 +19,7 @@ use super::account::{self, NoLogRole};
 use super::execute::{self, BuildError, Code, Outcome, StepEvent, Zip, Zips};
 use super::exports::{self, Unpublished};
 use super::fetch::fetch;
-use super::lookups::{self, Unresolved};
+use super::lookups;
 use super::read::{self, ReadError};
 use super::session::{Session, Task};
 use crate::aws::client::{Aws, CallError};
@@ -78,8 +78,6 @@ pub enum NoPlan {
     #[error(transparent)]
     NoLogRole(#[from] NoLogRole),
     #[error(transparent)]
-    Unresolved(#[from] Unresolved),
-    #[error(transparent)]
     Unpublished(#[from] Unpublished),
     /// Something else than the build, which had failed, too.
     #[error("{why}")]
@@ -92,9 +90,7 @@ impl NoPlan {
         match self {
             Self::Impossible { secrets, .. } => Some(secrets),
             Self::AndUnbuilt { why, .. } => why.secrets(),
-            Self::Unread(_) | Self::Unbuilt(_) | Self::NoLogRole(_) | Self::Unresolved(_) | Self::Unpublished(_) => {
-                None
-            }
+            Self::Unread(_) | Self::Unbuilt(_) | Self::NoLogRole(_) | Self::Unpublished(_) => None,
         }
     }
 }
@@ -300,7 +296,8 @@ impl Deployment {
     /// Whether an update has put something else in the place of what was there.
     fn has_replaced(&self, outcome: &Outcome) -> bool {
         let updates = self.plan.steps.iter().filter(|step| step.action == Action::Update);
-        let mut changed = updates.filter(|step| step.kind().is_some_and(|kind| kind.changes_attributes()));
+        let mut changed =
+            updates.filter(|step| step.kind().is_some_and(|kind| kind.changes_attribute("Ref", &step.changes)));
         changed.any(|step| {
             let token = Token { logical_id: step.name.clone(), attribute: "Ref".to_owned() };
             let before = step.live.as_ref().and_then(|live| live.attributes.get("Ref"));
@@ -363,7 +360,7 @@ impl Deployment {
 
     async fn make_plan(&mut self, with_code: bool) -> Result<(), NoPlan> {
         let aws = Arc::clone(self.session.aws());
-        lookups::of_live(&aws, &mut self.stack, &self.live).await?;
+        lookups::of_live(&aws, &mut self.stack, &self.live).await;
         self.secrets = plan::secrets(&self.stack, &self.live);
         let code = match with_code {
             true => self.code.all().await?,

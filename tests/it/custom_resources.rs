@@ -61,7 +61,10 @@ fn a_custom_resource_is_made_changed_replaced_and_deleted_by_its_function() {
     assert_eq!(first["ResourceType"], "Custom::Rooms");
     assert!(first.get("PhysicalResourceId").is_none() && first.get("OldResourceProperties").is_none(), "{first}");
     let told = &first["ResourceProperties"];
-    assert_eq!((&told["Size"], &told["Open"], &told["Names"]), (&json!("3"), &json!("true"), &json!(["lobby", "help"])));
+    assert_eq!(
+        (&told["Size"], &told["Open"], &told["Names"]),
+        (&json!("3"), &json!("true"), &json!(["lobby", "help"]))
+    );
     assert_eq!(told["ServiceToken"], first["ServiceToken"]);
     assert!(told.as_object().unwrap().keys().all(|name| !name.starts_with('@')), "{told}");
     assert_eq!(asked(&cloud, "DoorMaker")[0].0["ResourceProperties"]["Room"], "rooms-1");

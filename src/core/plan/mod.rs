@@ -37,6 +37,7 @@ pub use planner::{diff, in_use, teardown};
 pub use replaced::{Replaced, replaced};
 pub use rollback::{Executed, Rollback, expected_live, rollback};
 
+use crate::core::stack::lookups::Missing;
 use crate::core::types::{self, Desired, Held, Kind, Live, Part, PlanView, StepView};
 pub use crate::core::types::{Action, Change};
 use crate::core::words::Token;
@@ -206,6 +207,7 @@ pub enum PlanError {
     InUse { noun: &'static str, name: String, held: Held },
     Permitted { name: String, function: String },
     Fixed { logical_id: String, property: String },
+    Unresolved { logical_id: String, missing: Missing },
 }
 
 /// What sort of error there is no plan for.
@@ -223,6 +225,8 @@ pub enum PlanErrorKind {
     Permitted,
     /// A property differs that AWS refuses to change.
     Fixed,
+    /// A dynamic reference leads to a value that is not there.
+    Unresolved,
 }
 
 impl PlanError {
@@ -234,6 +238,7 @@ impl PlanError {
             Self::InUse { .. } => PlanErrorKind::InUse,
             Self::Permitted { .. } => PlanErrorKind::Permitted,
             Self::Fixed { .. } => PlanErrorKind::Fixed,
+            Self::Unresolved { .. } => PlanErrorKind::Unresolved,
         }
     }
 
@@ -257,6 +262,7 @@ impl PlanError {
             Self::Fixed { logical_id, property } => {
                 format!("{property} of {logical_id} has changed, which CloudFormation does not allow")
             }
+            Self::Unresolved { logical_id, missing } => format!("{logical_id}: {}", missing.what),
         }
     }
 
@@ -271,6 +277,9 @@ impl PlanError {
             Self::Permitted { name, .. } => format!("remove {name}, too, or keep the function in the template"),
             Self::Fixed { logical_id, .. } => {
                 format!("give {logical_id} another logical id: then a new one is made, and the old one deleted")
+            }
+            Self::Unresolved { missing, .. } => {
+                missing.help.clone().unwrap_or_else(|| "correct the value or the reference to it".to_owned())
             }
         }
     }

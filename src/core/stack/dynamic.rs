@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::Token;
 use super::intrinsics::Failure;
 use super::lookups::{BEGIN, Lookup, Piece, pieces, problem};
-use super::resolve::Resolver;
+use super::resolve::{Reference, Resolver};
 use crate::core::words::{Path, Problem};
 
 impl Resolver<'_> {
@@ -23,6 +23,15 @@ impl Resolver<'_> {
                 Ok(token)
             }
         }
+    }
+
+    /// The resource of the template that a lookup reads, where it names one.
+    fn own(&mut self, lookup: &Lookup) -> Option<String> {
+        // The names of resources must not depend on those that are absent.
+        let type_name = lookup.type_name().filter(|_| !self.pretending)?;
+        let alike = self.kinds.iter().filter(|(_, kind)| kind.type_name() == type_name);
+        let ids: Vec<String> = alike.map(|(id, _)| (*id).to_owned()).collect();
+        ids.into_iter().find(|id| self.name(id).is_some_and(|name| lookup.is_of(&name)))
     }
 
     /// `value` with the values of its dynamic references. Those that name what is not known yet stay.
@@ -63,7 +72,15 @@ impl Resolver<'_> {
                 }
                 Piece::Reference(reference) => reference,
             };
-            let found = match Lookup::read(reference) {
+            let lookup = Lookup::read(reference);
+            // It is read when that has been made.
+            if let Some(target) = lookup.as_ref().ok().and_then(|lookup| self.own(lookup)) {
+                self.references.push(Reference { target, path: path.clone(), minted: true });
+                self.unknown.push(path.clone());
+                out.extend([BEGIN, reference, "}}"]);
+                continue;
+            }
+            let found = match lookup {
                 Ok(lookup) => self.look_up(lookup, path),
                 Err(what) => Err(Problem::new(path.clone(), what).into()),
             };

@@ -49,6 +49,8 @@ pub struct Stack {
     pub tags: Tags,
     /// What was looked up outside of the template.
     pub lookups: BTreeSet<Lookup>,
+    /// What those of its own resources that are there have, for its dynamic references to them.
+    pub own: Lookups,
 }
 
 /// One desired resource.

@@ -239,9 +239,15 @@ pub trait Kind: Send + Sync + 'static {
     /// What `Ref` (`attribute` is `None`) or `GetAtt` gives for a resource whose physical name is `name`.
     fn attribute(&self, scope: &Scope, name: Option<&str>, attribute: Option<&str>) -> Attribute;
 
-    /// Whether an update may change what `Ref` and `GetAtt` give: then that is not known before.
-    fn changes_attributes(&self) -> bool {
+    /// Whether an update that makes these changes may change what `GetAtt` gives for an attribute (`Ref` for what `Ref` gives):
+    /// then that is not known before.
+    fn changes_attribute(&self, _attribute: &str, _changes: &[Change]) -> bool {
         false
+    }
+
+    /// Properties of a live resource that no rollback can set back, once they have been changed.
+    fn irrecoverable(&self, _live: &Live) -> &'static [&'static str] {
+        &[]
     }
 
     // Where it belongs.

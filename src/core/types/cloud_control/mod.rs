@@ -19,7 +19,7 @@ use self::name::Form;
 use super::constraints::Refusal;
 use super::iam_permissions::{Permissions, Subject};
 use super::tags::{self, Tags};
-use super::{Attribute, Desired, Kind, Live, Naming, Planning, RecorderArn, ResourceView};
+use super::{Attribute, Change, Desired, Kind, Live, Naming, Planning, RecorderArn, ResourceView};
 use crate::core::schemas::{self, Schema, Shape, project, value_at};
 use crate::core::words::{Path, Problem, Scope, Token};
 use record::{RECORD, RECORDED_ON};
@@ -490,6 +490,15 @@ impl Kind for CloudControlled {
         }
     }
 
+    fn changes_attribute(&self, attribute: &str, changes: &[Change]) -> bool {
+        let top = attribute.split('.').next().unwrap_or_default();
+        // No reading gives back what a digest stands for.
+        let is_tag = |change: &&Change| change.top() == TAGS && !change.property.ends_with(tags::WRITE_ONLY);
+        let mut others = changes.iter().filter(|change| !is_tag(change)).peekable();
+        let is_set_by_aws = self.schema.read_only.iter().any(|path| path == attribute || path == top);
+        others.peek().is_some() && is_set_by_aws && !stays(attribute) || others.any(|change| change.top() == top)
+    }
+
     fn taggable(&self) -> bool {
         self.is_tagged()
     }
@@ -617,6 +626,34 @@ fn is_same_name(one: &Value, other: &Value) -> bool {
             && arn.strip_suffix(name).is_some_and(|before| before.ends_with([':', '/']))
     };
     is_arn_of(one, other) || is_arn_of(other, one)
+}
+
+/// Whether what AWS sets under this name says which resource it is or where, and not how it is: then an update does not change it.
+/// (The names are those of all properties that AWS sets, in the schemas of the types that can be updated.)
+fn stays(attribute: &str) -> bool {
+    const IDENTIFYING: &[&str] = &[
+        "Arn",
+        "ARN",
+        "Id",
+        "ID",
+        "Name",
+        "Url",
+        "URL",
+        "Uri",
+        "URI",
+        "Address",
+        "Endpoint",
+        "Domain",
+        "Port",
+        "CreatedAt",
+        "CreatedTime",
+        "CreationTime",
+        "CreatedBy",
+    ];
+    const OF_A_STATE: &[&str] =
+        &["Version", "Revision", "Stream", "Deployment", "Latest", "Current", "Secret", "Modified", "Updated"];
+    let last = attribute.rsplit('.').next().unwrap_or_default();
+    IDENTIFYING.iter().any(|end| last.ends_with(end)) && !OF_A_STATE.iter().any(|word| attribute.contains(word))
 }
 
 /// The permissions to find what carries a stack's tags, which every run needs.

@@ -180,7 +180,8 @@ impl Kind for CustomResource {
         }
     }
 
-    fn changes_attributes(&self) -> bool {
+    /// Its function answers as it likes, whatever has changed.
+    fn changes_attribute(&self, _: &str, _: &[Change]) -> bool {
         true
     }
 
