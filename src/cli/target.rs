@@ -467,7 +467,7 @@ impl Args {
 
 impl Flags for Args {
     fn add_to(&self, command: &mut Command) {
-        let Self { stack, place, file: _, config: _ } = self;
+        let Self { stack, is_of_app: _, place, file: _, config: _ } = self;
         let Place { region, profile, endpoint_url, local, data, reach: _, environment } = place;
         environment.add_to(command);
         // What the project's file says, the command will find there.

@@ -31,6 +31,7 @@ use super::{ApiGateway, connection::MAX_MESSAGE};
 use crate::local::context::ACCOUNT;
 use crate::local::context::recorder::{Text, What};
 use crate::local::protocol::header_case::HeaderCase;
+use crate::local::protocol::signature::Signed;
 use crate::local::protocol::wire::{Request, Response};
 
 /// The longest URL of a handshake, in characters (WebSocket quotas).

@@ -94,6 +94,7 @@ impl Console {
             query: Vec::new(),
             headers,
             body: Bytes::from(input.to_string()),
+            file: None,
             caller: Caller { access_key: None, region: region.to_owned() },
         };
         let service: &dyn AnyService = &*self.services.dynamodb;
