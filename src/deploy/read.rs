@@ -9,7 +9,9 @@ use std::collections::BTreeSet;
 use futures_util::future::{BoxFuture, join_all, try_join_all};
 
 use crate::aws::client::{Aws, AwsCall};
-use crate::aws::providers::{Discovery, PROVIDERS, Provider, ResourceError, Search, cloud_control, custom_resource, provider};
+use crate::aws::providers::{
+    Discovery, PROVIDERS, Provider, ResourceError, Search, cloud_control, custom_resource, provider,
+};
 use crate::core::stack::Stack;
 use crate::core::types::cloud_control::record as cloud_control_record;
 use crate::core::types::{self, Kind, Live, Owner, Part, TYPES, tags};
@@ -46,7 +48,8 @@ pub async fn read(aws: &Aws, discovery: &Discovery) -> Result<Vec<Live>, ReadErr
         provider.settle_reading(&mut found, aws.scope(), search);
     }
     let custom = async { Ok(custom_resource::list(aws, &found).await?) };
-    let (recorded, custom) = tokio::try_join!(async { Ok::<_, ReadError>(others.recorded(aws, &found).await?) }, custom)?;
+    let (recorded, custom) =
+        tokio::try_join!(async { Ok::<_, ReadError>(others.recorded(aws, &found).await?) }, custom)?;
     found.extend(recorded.into_iter().chain(custom));
     let unexplained = [tags::UNTAGGED, cloud_control_record::UNRECORDED];
     let is_unexplained =

@@ -22,8 +22,8 @@ use super::tagged::to_ask;
 use super::{Context, Discovery, Provider, ResourceError, Search, gone_is_fine, pages, wait};
 use crate::aws::client::{Ahead, Arrival, Aws, AwsCall, CallError, Meaning, SIGNATURE_LIFE};
 use crate::core::types::function::{
-    ApplyOn, Architecture, DeadLetters, Environment, EphemeralStorage, FileSystem, Function, IMAGE_URI, Image,
-    LOG_GROUP, LogFormat, Logging, POLICY, PackageType, Props, RECURSION, RUNTIME_MANAGEMENT, RecursiveLoop,
+    ApplyOn, Architecture, DeadLetters, Environment, EphemeralStorage, FileSystem, Function, IMAGE_URI, Image, LARGE,
+    LOG_GROUP, LogFormat, Logging, MAX_SENT, POLICY, PackageType, Props, RECURSION, RUNTIME_MANAGEMENT, RecursiveLoop,
     RuntimeManagement, SnapStart, TYPE, Tracing, TracingMode, UpdateRuntimeOn, Vpc, arn, generated_names,
     is_generated_name, mebibytes, three_seconds, x86_64,
 };

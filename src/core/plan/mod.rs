@@ -19,8 +19,11 @@ mod serving;
 mod serving_tests;
 #[cfg(test)]
 mod simulated;
+mod tag_budget;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod values_tests;
 pub mod widening;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -208,6 +211,7 @@ pub enum PlanError {
     Permitted { name: String, function: String },
     Fixed { logical_id: String, property: String },
     Unresolved { logical_id: String, missing: Missing },
+    TooManyTags { logical_id: String, own: usize, records: usize },
 }
 
 /// What sort of error there is no plan for.
@@ -227,6 +231,8 @@ pub enum PlanErrorKind {
     Fixed,
     /// A dynamic reference leads to a value that is not there.
     Unresolved,
+    /// A resource would have more tags than AWS takes, with those that record others.
+    TooManyTags,
 }
 
 impl PlanError {
@@ -239,6 +245,7 @@ impl PlanError {
             Self::Permitted { .. } => PlanErrorKind::Permitted,
             Self::Fixed { .. } => PlanErrorKind::Fixed,
             Self::Unresolved { .. } => PlanErrorKind::Unresolved,
+            Self::TooManyTags { .. } => PlanErrorKind::TooManyTags,
         }
     }
 
@@ -263,6 +270,12 @@ impl PlanError {
                 format!("{property} of {logical_id} has changed, which CloudFormation does not allow")
             }
             Self::Unresolved { logical_id, missing } => format!("{logical_id}: {}", missing.what),
+            Self::TooManyTags { logical_id, own, records } => format!(
+                "{logical_id} would have {} tags: {own} of its own, and {records} that record other resources, exports and imports of \
+                 the stack; AWS takes {}",
+                own + records,
+                types::tags::MAX
+            ),
         }
     }
 
@@ -280,6 +293,9 @@ impl PlanError {
             }
             Self::Unresolved { missing, .. } => {
                 missing.help.clone().unwrap_or_else(|| "correct the value or the reference to it".to_owned())
+            }
+            Self::TooManyTags { .. } => {
+                "give it fewer tags, or split the template: what is replaced is recorded twice for a while".to_owned()
             }
         }
     }

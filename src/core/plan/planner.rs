@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use serde_json::{Value, json};
 
 use super::order::{order, order_deletes};
-use super::{Action, Change, Plan, PlanError, PlanOptions, Step, changes};
+use super::{Action, Change, Plan, PlanError, PlanOptions, Step, changes, tag_budget};
 use crate::core::stack::lookups::{self, Missing};
 use crate::core::stack::{Lookup, Resource, Stack};
 use crate::core::types::{self, Desired, Health, Kind, Live, Owner, Part, Planning, ResourceView, StackView, tags};
@@ -37,6 +37,7 @@ pub fn diff(stack: &Stack, live: &[Live], options: &PlanOptions) -> Result<Plan,
     planner.leftovers();
     planner.errors.extend(in_use(&planner.plan));
     planner.errors.extend(permitted_and_deleted(&planner.plan));
+    planner.errors.extend(tag_budget::check(&planner.plan, stack));
     if !planner.errors.is_empty() {
         return Err(planner.errors);
     }

@@ -332,7 +332,11 @@ fn custom_resources_go_before_all_that_their_functions_may_need() {
     let plan = teardown(&live);
     let of = |id: &str| plan.steps.iter().position(|step| step.physical_id.as_deref() == Some(id)).unwrap();
     for other in ["- Send", "- Role", "- Table", "- Api"] {
-        assert!(["First", "Second", "Second (old)", "Beside"].iter().all(|id| waits(&plan, index(&plan, other), of(id))));
+        assert!(["First", "Second", "Second (old)", "Beside"].iter().all(|id| waits(
+            &plan,
+            index(&plan, other),
+            of(id)
+        )));
     }
     // What came later may need what was there; what an update has left goes before what took its place.
     assert!(waits(&plan, of("First"), of("Second")) && waits(&plan, of("Second"), of("Second (old)")));

@@ -100,3 +100,64 @@ impl Resolver<'_> {
         out
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use crate::core::stack::{Lookups, Scope, Survey, survey_with};
+    use crate::core::template::parse;
+
+    fn surveyed(text: &str) -> Survey {
+        let scope = Scope {
+            stack: "chat".to_owned(),
+            account: "123456789012".to_owned(),
+            region: "eu-west-1".to_owned(),
+            partition: "aws".to_owned(),
+        };
+        survey_with(parse(text.as_bytes()).unwrap(), &BTreeMap::new(), &scope, &Lookups::default())
+    }
+
+    fn problems(text: &str) -> String {
+        surveyed(text).problems.into_iter().map(|problem| problem.what + "\n").collect()
+    }
+
+    /// CloudFormation resolves a reference at the step of the resource that has it.
+    #[test]
+    fn references_to_parameters_and_secrets_of_the_template_are_left_to_their_steps() {
+        let text = |reference: &str| {
+            format!(
+                "
+    Resources:
+      Param: {{ Type: AWS::SSM::Parameter, Properties: {{ Name: /chat/origin, Type: String, Value: x }} }}
+      Secret: {{ Type: AWS::SecretsManager::Secret, Properties: {{ Name: chat-db, SecretString: hush }} }}
+      Log: {{ Type: AWS::Logs::LogGroup, Properties: {{ RetentionInDays: {reference} }} }}
+    "
+            )
+        };
+        for (reference, kept, target) in [
+            ("'{{resolve:ssm:/chat/origin}}'", "{{resolve:ssm:/chat/origin}}", "Param"),
+            ("!Sub '{{resolve:ssm:${Param}}}'", "{{resolve:ssm:/chat/origin}}", "Param"),
+            (
+                "'{{resolve:secretsmanager:chat-db:SecretString:k}}'",
+                "{{resolve:secretsmanager:chat-db:SecretString:k}}",
+                "Secret",
+            ),
+        ] {
+            let survey = surveyed(&text(reference));
+            assert_eq!(survey.problems, [], "{reference}");
+            assert_eq!(survey.lacking, [].into(), "{reference}");
+            let log = &survey.stack.resources["Log"];
+            assert_eq!(log.properties["RetentionInDays"], kept);
+            assert_eq!(log.hard, [target.to_owned()].into(), "{reference}");
+        }
+        // Another one is looked up.
+        assert_eq!(surveyed(&text("'{{resolve:ssm:/other}}'")).lacking.len(), 1);
+        let output = text("7") + "Outputs:\n  Out: {Value: '{{resolve:ssm:/chat/origin}}'}\n";
+        assert!(
+            problems(&output).contains("an output cannot have a dynamic reference to a parameter of the same template")
+        );
+        let name = text("7").replace("RetentionInDays: 7", "LogGroupName: '{{resolve:ssm:/chat/origin}}'");
+        assert!(problems(&name).contains("a name must be known before anything exists"), "{}", problems(&name));
+    }
+}

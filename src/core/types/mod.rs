@@ -329,6 +329,11 @@ pub trait Kind: Send + Sync + 'static {
         false
     }
 
+    /// What records a desired resource in its tags, by its ARN or by what `Ref` gives of it, and the keys of the tags.
+    fn record_of(&self, _desired: &Desired) -> Option<(String, Vec<String>)> {
+        None
+    }
+
     /// The types and physical ids of those that record a live resource: deleted after it, since the records go with them.
     fn recorded_on(&self, _live: &Live) -> Vec<(String, String)> {
         Vec::new()

@@ -116,11 +116,8 @@ impl Cloud {
         let targets =
             Arc::new(Targets { functions: lambda.clone(), logs: logs.clone(), others: vec![sqs.clone(), sns.clone()] });
         let events = Events::open(context, Arc::clone(&targets))?;
-        let receivers = Receivers {
-            functions: lambda.clone(),
-            others: vec![sqs.clone(), sns.clone()],
-            bus: events.clone(),
-        };
+        let receivers =
+            Receivers { functions: lambda.clone(), others: vec![sqs.clone(), sns.clone()], bus: events.clone() };
         let s3 = S3::open(context, receivers)?;
         let store: Weak<dyn ObjectStore> = Arc::downgrade(&s3) as _;
         lambda.set_store(store);
@@ -259,7 +256,10 @@ mod tests {
                 let same = other.method == method && shape(other.path) == shape(path);
                 assert!(path == "/" || !same, "{service}: {name} is hidden by {}", other.name);
             }
-            assert!(["DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"].contains(&method) && path.starts_with('/'), "{name}");
+            assert!(
+                ["DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"].contains(&method) && path.starts_with('/'),
+                "{name}"
+            );
             assert!(body_limit > 0, "{name}");
         }
     }

@@ -532,6 +532,11 @@ impl Kind for CloudControlled {
         !self.is_tagged()
     }
 
+    fn record_of(&self, desired: &Desired) -> Option<(String, Vec<String>)> {
+        let recorder = record::recorder(desired).filter(|_| !self.is_tagged())?;
+        Some((recorder.to_owned(), record::keys(desired, self)))
+    }
+
     fn recorded_on(&self, live: &Live) -> Vec<(String, String)> {
         let kept = live.attributes.get(RECORDED_ON).map(|text| record::Kept::read(text)).unwrap_or_default();
         kept.into_iter().map(|kept| (kept.type_name, kept.physical_id)).collect()
