@@ -1,5 +1,6 @@
 //! A chat with a queue and a topic (`tests/fixtures/queue`), on the developer's machine.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
@@ -108,8 +109,12 @@ fn an_update_of_a_mapping_waits_for_the_role_of_its_function() {
         template.set("WorkMapping.BatchSize", size.into());
         template.save_as(&cloud, "template.yaml");
         let refusal = Fault::refuse(400, "InvalidParameterValueException", message);
-        let is_update = |call: &Name| call.operation == "UpdateEventSourceMapping";
-        let run = cloud.through().script(move |call| is_update(call).then(|| refusal.clone())).run(&["up", "--yes"]);
+        let is_first = AtomicBool::new(true);
+        let script = move |call: &Name| {
+            let is_update = call.operation == "UpdateEventSourceMapping";
+            (is_update && is_first.swap(false, Ordering::Relaxed)).then(|| refusal.clone())
+        };
+        let run = cloud.through().script(script).run(&["up", "--yes"]);
         assert!(run.was_hit());
         run.run.ok();
     }
