@@ -153,7 +153,7 @@ mod tests {
         }
         // Another one is looked up.
         assert_eq!(surveyed(&text("'{{resolve:ssm:/other}}'")).lacking.len(), 1);
-        let output = text("7") + "Outputs:\n  Out: {Value: '{{resolve:ssm:/chat/origin}}'}\n";
+        let output = text("7") + "Outputs:\n      Out: {Value: '{{resolve:ssm:/chat/origin}}'}\n";
         assert!(
             problems(&output).contains("an output cannot have a dynamic reference to a parameter of the same template")
         );

@@ -111,7 +111,7 @@ fn tag_count(properties: &Value) -> Vec<Problem> {
     let most = tags::MAX - OWN_TAGS;
     if keys.len() > most {
         let what = format!("Tags may have {most} elements at most, not {}", keys.len());
-        let help = format!("AWS takes {MAX}, and wschat adds up to {OWN_TAGS} of its own");
+        let help = format!("AWS takes {}, and wschat adds up to {OWN_TAGS} of its own", tags::MAX);
         problems.push(Problem::new(root, what).help(help));
     }
     problems
