@@ -115,7 +115,8 @@ fn changed(text: &str) -> Plan {
         one.properties["Environment"]["Variables"] =
             json!({"VALUE": "one", "BY_NAME": "one", "DB": "hush", "QUEUE": QUEUE});
     }
-    diff(&read(text, Ok("hush")), &live, &PlanOptions::default()).unwrap()
+    let options = PlanOptions { allow_data_loss: ["Secret".to_owned()].into(), ..PlanOptions::default() };
+    diff(&read(text, Ok("hush")), &live, &options).unwrap()
 }
 
 /// The stack of a template with the values that its own parameter and secret have.
