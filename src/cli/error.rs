@@ -50,7 +50,6 @@ impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for CommandError {
                 let adopt = format!("wschat adopt {stack}");
                 return Self::new(NoPlan::Unfinished(stack).to_string()).hint("finish it", adopt);
             }
-            Ok(NoPlan::Unresolved(error)) => error.into(),
             Ok(NoPlan::Unpublished(error)) => error.into(),
             Ok(NoPlan::AndUnbuilt { why, build }) => {
                 let build = Self::from(build);

@@ -469,7 +469,7 @@ impl Args {
             _ => (None, session.read(Search::default()).await?),
         };
         if let Some(stack) = &mut stack {
-            lookups::of_live(session.aws(), stack, &live).await.map_err(|error| error.to_string())?;
+            lookups::of_live(session.aws(), stack, &live).await;
             ui.hide(&stack.secrets);
         }
         Ok((Arc::clone(session.aws()), stack, live))

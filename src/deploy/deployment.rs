@@ -19,7 +19,7 @@ use super::account::{self, NoLogRole};
 use super::execute::{self, BuildError, Code, Outcome, StepEvent, Zip, Zips};
 use super::exports::{self, Unpublished};
 use super::fetch::fetch;
-use super::lookups::{self, Unresolved};
+use super::lookups;
 use super::names::{self, Unnamed};
 use super::project::Project;
 use super::read::{self, ReadError};
@@ -85,8 +85,6 @@ pub enum NoPlan {
     #[error(transparent)]
     NoLogRole(#[from] NoLogRole),
     #[error(transparent)]
-    Unresolved(#[from] Unresolved),
-    #[error(transparent)]
     Unpublished(#[from] Unpublished),
     /// Something else than the build, which had failed, too.
     #[error("{why}")]
@@ -104,7 +102,6 @@ impl NoPlan {
             | Self::Unfinished(_)
             | Self::Unbuilt(_)
             | Self::NoLogRole(_)
-            | Self::Unresolved(_)
             | Self::Unpublished(_) => None,
         }
     }
@@ -330,7 +327,8 @@ impl Deployment {
     /// Whether an update has put something else in the place of what was there.
     fn has_replaced(&self, outcome: &Outcome) -> bool {
         let updates = self.plan.steps.iter().filter(|step| step.action == Action::Update);
-        let mut changed = updates.filter(|step| step.kind().is_some_and(|kind| kind.changes_attributes()));
+        let mut changed =
+            updates.filter(|step| step.kind().is_some_and(|kind| kind.changes_attribute("Ref", &step.changes)));
         changed.any(|step| {
             let token = Token { logical_id: step.name.clone(), attribute: "Ref".to_owned() };
             let before = step.live.as_ref().and_then(|live| live.attributes.get("Ref"));
@@ -393,7 +391,7 @@ impl Deployment {
 
     async fn make_plan(&mut self, with_code: bool) -> Result<(), NoPlan> {
         let aws = Arc::clone(self.session.aws());
-        lookups::of_live(&aws, &mut self.stack, &self.live).await?;
+        lookups::of_live(&aws, &mut self.stack, &self.live).await;
         self.secrets = plan::secrets(&self.stack, &self.live);
         let code = match with_code {
             true => self.code.all().await?,

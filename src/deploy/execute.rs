@@ -18,6 +18,7 @@ use crate::aws::providers::{Context, Provider, ResourceError, provider};
 use crate::core::plan::cycles::cycle;
 use crate::core::plan::{Action, Executed, Plan, Step};
 use crate::core::stack::Secrets;
+use crate::core::stack::lookups::is_dynamic;
 use crate::core::types::{Created, Desired, Health, Live, Owner, S3Object, Upload};
 use crate::core::words::Token;
 use crate::package::{Artifact, PackageError};
@@ -541,7 +542,10 @@ async fn carry_out(
 
 /// What is to be done now that everything is known: a value that the plan did not know may be what it was.
 fn action_now(step: &Step, live: &Live, desired: &Desired) -> Action {
-    let was_unknown = step.desired.as_ref().is_some_and(|planned| !Token::find_all(&planned.properties).is_empty());
+    let was_unknown = step
+        .desired
+        .as_ref()
+        .is_some_and(|planned| is_dynamic(&planned.properties) || !Token::find_all(&planned.properties).is_empty());
     let is_planned_by_changes = step.reason.is_none() && live.health == Health::Ready;
     let (true, true, Some(kind)) = (was_unknown, is_planned_by_changes, step.kind()) else { return step.action };
     let changes = crate::core::plan::changes(kind, &live.properties, &desired.properties);
@@ -603,7 +607,7 @@ async fn adopt(
         )));
     }
     if !crate::core::plan::changes(provider, &live.properties, &desired.properties).is_empty() {
-        provider.update(cx, &live, desired).await?;
+        return provider.updated(cx, &live, desired).await;
     }
     Ok(live.into())
 }

@@ -13,7 +13,7 @@ use crate::aws::providers::{ResourceError, provider};
 use crate::core::plan::{Action, Plan};
 use crate::core::stack::{Lookup, Stack};
 use crate::core::types::tags::{self, Tags};
-use crate::core::types::{Kind, Live, Owner, api, rank};
+use crate::core::types::{Kind, Live, Owner, api};
 use crate::core::words::Token;
 
 /// Why exports could not be published.
@@ -25,8 +25,6 @@ pub enum Unpublished {
     TooLong { output: String, takes: usize },
     #[error("exports are recorded in tags of an API, a function, a table or a log group, and the stack has none")]
     NoAnchor,
-    #[error("the tags of {logical_id} cannot record {count} exports: a resource has 50 tags at most")]
-    TooMany { logical_id: String, count: usize },
     #[error(
         "the export {name} would {how}, and {} it: change or delete that first (if it was deleted a moment ago, try again)",
         .importers.join(" and ") + if .importers.len() == 1 { " imports" } else { " import" }
@@ -40,9 +38,6 @@ pub enum Unpublished {
 
 /// The value of a tag that records an import: its key says all.
 const IMPORTED: &str = "yes";
-
-/// How many tags a resource can have ("Tagging your AWS resources").
-const MOST_TAGS: usize = 50;
 
 /// The tags of one resource that are to change.
 #[derive(Debug)]
@@ -205,9 +200,7 @@ fn changes(
             tags::export_value(value).map_err(|takes| Unpublished::TooLong { output: output.clone(), takes })?;
         wanted.insert(tags::export_key(name), value);
     }
-    // An API, if there is one: importers list APIs, tags and all, and are asked for other types by tags, which lag behind.
-    let mut keepers: Vec<_> = stack.resources.values().filter(|resource| resource.kind.keeps_records()).collect();
-    keepers.sort_by_key(|resource| (rank(resource.kind.type_name()), &resource.logical_id));
+    let keepers = stack.export_keepers();
     if keepers.is_empty() && !wanted.is_empty() {
         return Err(Unpublished::NoAnchor);
     }
@@ -228,13 +221,8 @@ fn changes(
             plan.steps.iter().find(|step| step.name == *logical_id && step.type_name == resource.kind.type_name());
         let is_new = step.is_some_and(|step| matches!(step.action, Action::Create | Action::Replace));
         let recorded = there.filter(|_| !is_new).map(|live| live.attributes.clone()).unwrap_or_default();
-        let (recorded, others): (Tags, Tags) = tags::records(&recorded).partition(|(key, _)| is_published(key));
+        let recorded: Tags = tags::records(&recorded).filter(|(key, _)| is_published(key)).collect();
         let here = if position == 0 { &wanted } else { &none };
-        let stated = resource.properties["Tags"].as_object().map_or(0, serde_json::Map::len);
-        let own = stated + stack.tags.len() + 4 + others.len();
-        if position == 0 && own + here.len() > MOST_TAGS {
-            return Err(Unpublished::TooMany { logical_id: logical_id.clone(), count: here.len() });
-        }
         let (set, removed) = tags::difference(&recorded, here);
         if !set.is_empty() || !removed.is_empty() {
             changes.push(Change {

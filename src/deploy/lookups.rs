@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::aws::client::Aws;
 use crate::aws::providers::{exports, stored};
-use crate::core::stack::lookups::{self, Missing};
+use crate::core::stack::lookups;
 use crate::core::stack::{Lookup, Lookups, Secrets, Stack};
 use crate::core::types::{Desired, Live, Owner};
 use crate::core::words::Token;
@@ -30,48 +30,32 @@ pub async fn ask(aws: &Aws, wanted: BTreeSet<Lookup>) -> Lookups {
     answers
 }
 
-/// A dynamic reference to something of the stack's own that could not be looked up.
-#[derive(Debug, thiserror::Error)]
-#[error("{logical_id}: {}{}", .missing.what, .missing.help.as_ref().map(|help| format!("\n  {help}")).unwrap_or_default())]
-pub struct Unresolved {
-    logical_id: String,
-    missing: Missing,
-}
-
-/// Resolves the dynamic references of `stack` that name what `live` has of it: otherwise the plan would compare them with their
-/// values. Those to what is still to be made are left to the step that needs them (`of_step`).
-///
-/// # Errors
-/// The first that is not there.
-pub async fn of_live(aws: &Aws, stack: &mut Stack, live: &[Live]) -> Result<(), Unresolved> {
-    if !stack.resources.values().any(|resource| lookups::is_dynamic(&resource.properties)) {
-        return Ok(());
-    }
-    let known = |token: &Token| {
-        let kind = stack.resources.get(&token.logical_id)?.kind;
-        let is_it = |one: &&Live| {
+/// Looks up what the dynamic references of `stack` to its own resources give of those that `live` has (`Stack::own`): the plan compares
+/// with it. Those to what is still to be made are left to the step that needs them (`of_step`).
+pub async fn of_live(aws: &Aws, stack: &mut Stack, live: &[Live]) {
+    let there = |logical_id: &str| {
+        let kind = stack.resources.get(logical_id)?.kind;
+        live.iter().find(|one| {
             one.owner == Owner::Stack
                 && one.type_name == kind.type_name()
-                && one.logical_id.as_deref() == Some(&token.logical_id)
-        };
-        live.iter().find(is_it)?.attributes.get(&token.attribute).cloned()
+                && one.logical_id.as_deref() == Some(logical_id)
+        })
     };
-    let dynamic = stack.resources.values().filter(|resource| lookups::is_dynamic(&resource.properties));
-    let filled: Vec<_> = dynamic
-        .map(|resource| (resource.logical_id.clone(), Token::substitute(&resource.properties, &known)))
-        .collect();
-    let wanted: BTreeSet<Lookup> = filled.iter().flat_map(|(_, properties)| lookups::references(properties)).collect();
-    let answers = ask(aws, wanted).await;
-    let mut secrets = Secrets::default();
-    for (logical_id, mut properties) in filled {
-        lookups::fill(&mut properties, &answers, &mut secrets)
-            .map_err(|missing| Unresolved { logical_id: logical_id.clone(), missing })?;
-        if let Some(resource) = stack.resources.get_mut(&logical_id).filter(|_| !lookups::is_dynamic(&properties)) {
-            resource.properties = properties;
-        }
+    let known = |token: &Token| there(&token.logical_id)?.attributes.get(&token.attribute).cloned();
+    let texts = stack.resources.values().flat_map(|resource| lookups::texts(&resource.properties));
+    let wanted = texts.filter_map(|text| {
+        let text = Token::substitute_text(&text, &known);
+        let lookup = Lookup::read(&text).ok().filter(|_| !Token::is_in(&text))?;
+        lookups::own(&lookup, &stack.resources).is_none_or(|id| there(id).is_some()).then_some(lookup)
+    });
+    let wanted: BTreeSet<Lookup> = wanted.collect();
+    if wanted.is_empty() {
+        return;
     }
+    stack.own = ask(aws, wanted).await;
+    let mut secrets = Secrets::default();
+    stack.own.values().for_each(|value| secrets.add(&value.into()));
     stack.secrets.extend(&secrets);
-    Ok(())
 }
 
 /// What a step is to make, with the values of its dynamic references, and the secrets among them.

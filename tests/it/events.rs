@@ -81,6 +81,42 @@ async fn a_tables_stream_brings_messages_to_all_clients() {
 }
 
 #[tokio::test]
+async fn a_stream_may_be_enabled_and_changed_where_the_table_is_there() {
+    let quiet = |template: &mut Template| {
+        for schedule in ["Heartbeat", "Pulse"] {
+            template.set(&format!("{schedule}.State"), "DISABLED".into());
+        }
+    };
+    let cloud = cloud(|template| {
+        quiet(template);
+        template.remove("Messages.StreamSpecification");
+        template.remove("Broadcasting");
+        template.set("Role.Policies.0.PolicyDocument.Statement.1.Resource", "*".into());
+    });
+    cloud.up();
+    save(&cloud, quiet);
+    let uri = cloud.up().uri();
+    let mut alice = Client::connect(&uri).await;
+    alice.say("one").await;
+    assert_eq!(alice.hear().await, "one");
+    cloud.up().changes_nothing();
+
+    // With another view it is another stream, which the same run lets the function read.
+    save(&cloud, |template| {
+        quiet(template);
+        template.set("Messages.StreamSpecification.StreamViewType", "NEW_AND_OLD_IMAGES".into());
+    });
+    let changed = cloud.wschat(&["up", "--local", "--yes"]).ok();
+    let calls = by_the_deployer(&changed);
+    for call in ["dynamodb.UpdateTable", "lambda.CreateEventSourceMapping", "lambda.DeleteEventSourceMapping"] {
+        assert!(calls.iter().any(|one| one == call), "{call} in {calls:?}");
+    }
+    alice.say("two").await;
+    assert_eq!(alice.hear().await, "two");
+    cloud.up().changes_nothing();
+}
+
+#[tokio::test]
 async fn a_schedule_sends_a_heartbeat() {
     let cloud = cloud(|_| {});
     let uri = cloud.up().uri();

@@ -524,6 +524,22 @@ async fn event_source_mappings_are_deployed_with_their_policy() {
     same(&inventory(&cloud).await, &Inventory::new());
 }
 
+/// The UUID of the new one is not known before.
+#[tokio::test]
+async fn a_mapping_is_replaced_with_its_policy() {
+    let cloud = cloud().await;
+    fs::create_dir(cloud.folder().join("code")).unwrap();
+    fs::copy(repository().join("tests/fixtures/events/code/app.py"), cloud.folder().join("code/app.py")).unwrap();
+    let mut template = Template::of("tests/fixtures/events/template.yaml");
+    template.save(&cloud);
+    suffices(&cloud, "up", &policy(&cloud, &[])).await;
+    template.set("Broadcasting.StartingPosition", "LATEST".into());
+    template.save(&cloud);
+    suffices(&cloud, "up", &policy(&cloud, &[])).await;
+    suffices(&cloud, "down", &policy(&cloud, &["--down"])).await;
+    same(&inventory(&cloud).await, &Inventory::new());
+}
+
 /// The local cloud checks Cloud Control's own permissions; those of the handlers behind it are held against the table in
 /// `core::types::cloud_control`.
 #[tokio::test]

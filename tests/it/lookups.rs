@@ -283,6 +283,77 @@ async fn parameters_and_secrets_are_read_and_never_shown() {
     }
 }
 
+const OWN: &str = "
+Resources:
+  Origin:
+    Type: AWS::SSM::Parameter
+    Properties: {Name: /chat/own, Type: String, Value: first}
+  Secret:
+    Type: AWS::SecretsManager::Secret
+    Properties: {SecretString: hush-hush}
+  Jobs:
+    Type: AWS::SQS::Queue
+    Properties: {VisibilityTimeout: 60}
+  Role:
+    Type: AWS::IAM::Role
+    Properties:
+      AssumeRolePolicyDocument:
+        Version: '2012-10-17'
+        Statement: {Effect: Allow, Principal: {Service: lambda.amazonaws.com}, Action: sts:AssumeRole}
+  Chat:
+    Type: AWS::Lambda::Function
+    Properties:
+      FunctionName: reader
+      Runtime: nodejs22.x
+      Handler: index.handler
+      Role: !GetAtt Role.Arn
+      Code: {ZipFile: 'exports.handler = async () => ({})'}
+      Environment:
+        Variables:
+          NAMED: '{{resolve:ssm:/chat/own}}'
+          REFERRED: !Sub '{{resolve:ssm:${Origin}}}'
+          ATTRIBUTE: !GetAtt Origin.Value
+          DB: !Sub '{{resolve:secretsmanager:${Secret}}}'
+          QUEUE: !Ref Jobs
+";
+
+/// A reference to what the same run makes, changes or replaces has its new value, in that run.
+#[tokio::test]
+async fn references_to_the_templates_own_values_are_read_when_these_are_there() {
+    let cloud = Cloud::start().go();
+    let write = |text: &str| fs::write(cloud.folder().join("chat.yaml"), text).unwrap();
+    let lambda = aws_sdk_lambda::Client::new(&cloud.sdk().await);
+    let variables = async || {
+        let found = lambda.get_function_configuration().function_name("reader").send().await.unwrap();
+        found.environment().unwrap().variables().unwrap().clone()
+    };
+    write(OWN);
+    up(&cloud, "chat").ok();
+    let first = variables().await;
+    for (name, value) in [("NAMED", "first"), ("REFERRED", "first"), ("ATTRIBUTE", "first"), ("DB", "hush-hush")] {
+        assert_eq!(first[name], value, "{name}");
+    }
+    up(&cloud, "chat").ok().changes_nothing();
+
+    write(&OWN.replace("Value: first", "Value: second"));
+    up(&cloud, "chat").ok();
+    let second = variables().await;
+    for name in ["NAMED", "REFERRED", "ATTRIBUTE"] {
+        assert_eq!(second[name], "second", "{name}");
+    }
+    up(&cloud, "chat").ok().changes_nothing();
+
+    // What is replaced beside a reference is the new one, too.
+    write(&OWN.replace("Value: first", "Value: second").replace("VisibilityTimeout: 60", "FifoQueue: true"));
+    up(&cloud, "chat").ok();
+    let third = variables().await;
+    assert!(third["QUEUE"].ends_with(".fifo") && third["DB"] == "hush-hush", "{third:?}");
+    up(&cloud, "chat").ok().changes_nothing();
+    let template = ["--stack", "chat", "--template", "chat.yaml"];
+    cloud.wschat(&[&["status", "--local"], &template[..]].concat()).ok();
+    cloud.wschat(&["down", "--local", "--yes", "--stack", "chat"]).ok();
+}
+
 #[test]
 fn a_secure_parameter_is_not_given_out_as_a_plain_one() {
     let cloud = Cloud::start().go();

@@ -1,13 +1,15 @@
 //! A chat with a queue and a topic (`tests/fixtures/queue`), on the developer's machine.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
 
+use crate::common::call_name::Name;
 use crate::common::client::Client;
 use crate::common::eventually;
 use crate::common::inventory::{Inventory, same};
-use crate::common::proxy::ProxiedRun;
+use crate::common::proxy::{Fault, ProxiedRun};
 use crate::common::template::{App, Template};
 
 #[tokio::test]
@@ -92,6 +94,30 @@ fn one_property_of_a_mapping_is_one_call() {
     assert_eq!(mutations(&template), ["UpdateEventSourceMapping"]);
     template.rename("WorkMapping", "RenamedMapping");
     assert_eq!(mutations(&template), ["TagResource"]);
+}
+
+/// A role that is seconds old, or a policy of it: what Lambda refuses of an update it takes later, as it does of a create.
+#[test]
+fn an_update_of_a_mapping_waits_for_the_role_of_its_function() {
+    let cloud = App::queue().fast();
+    cloud.up();
+    let mut template = Template::of("tests/fixtures/queue/template.yaml");
+    for (size, message) in [
+        (7, "The function execution role does not have permissions to call ReceiveMessage on SQS"),
+        (8, "Please add Lambda as a Trusted Entity for arn:aws:iam::000000000000:role/worker"),
+    ] {
+        template.set("WorkMapping.BatchSize", size.into());
+        template.save_as(&cloud, "template.yaml");
+        let refusal = Fault::refuse(400, "InvalidParameterValueException", message);
+        let is_first = AtomicBool::new(true);
+        let script = move |call: &Name| {
+            let is_update = call.operation == "UpdateEventSourceMapping";
+            (is_update && is_first.swap(false, Ordering::Relaxed)).then(|| refusal.clone())
+        };
+        let run = cloud.through().script(script).run(&["up", "--yes"]);
+        assert!(run.was_hit());
+        run.run.ok();
+    }
 }
 
 #[test]

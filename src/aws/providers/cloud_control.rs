@@ -15,11 +15,12 @@ use tokio::sync::OnceCell;
 
 pub use super::provisioning::Unread;
 use super::provisioning::{
-    SERVICE, change, end, finished, identifier, identifiers_of_type, last_part, read, under_way, unregistered,
+    SERVICE, change, end, finished, identifier, identifiers_of_type, last_part, read, read_model, under_way, unregistered,
 };
 use super::recorded::{self, Early};
 use super::{Context, Discovery, Provider, ResourceError, Search, tagged};
 use crate::aws::client::{Aws, AwsCall, CallError, Meaning};
+use crate::core::plan::changes;
 use crate::core::schemas::value_at;
 use crate::core::types::cloud_control::{self, CloudControlled, IDENTIFIER, kind};
 use crate::core::types::custom_resource;
@@ -503,6 +504,29 @@ impl Provider for CloudControlled {
             Some(itself) => recorded::update(aws, itself, live, desired).await,
             None => Ok(()),
         }
+    }
+
+    async fn updated(&self, cx: Context<'_>, live: &Live, desired: &Desired) -> Result<Created, ResourceError> {
+        self.update(cx, live, desired).await?;
+        let changes = changes(self, &live.properties, &desired.properties);
+        let is_known =
+            |attribute: &str| live.attributes.contains_key(attribute) && !self.changes_attribute(attribute, &changes);
+        let all = self.schema.read_only.iter().chain(live.attributes.keys());
+        if changes.iter().all(|change| change.top() == cloud_control::TAGS)
+            || all.into_iter().all(|name| is_known(name))
+        {
+            return Ok(Created::from(live.clone()));
+        }
+        let read = match kind(self.schema.type_name) {
+            Some(itself) => read_model(cx.aws, itself, identifier(live)).await.ok().flatten(),
+            None => None,
+        };
+        // It is changed, whether the caller may look at it or not. What is not known then fails only what needs it.
+        let attributes = match read {
+            Some(model) => self.attributes_of(&model, identifier(live)),
+            None => live.attributes.clone().into_iter().filter(|(name, _)| is_known(name)).collect(),
+        };
+        Ok(Created { physical_id: live.physical_id.clone(), attributes })
     }
 
     async fn delete(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError> {

@@ -101,23 +101,16 @@ impl Provider for EventSourceMapping {
         let aws = cx.aws;
         let props: Props = desired.read()?;
         let request = creation(aws, &props);
-        let begun = Instant::now();
         loop {
-            let made = aws.call(AwsCall::new("lambda", "CreateEventSourceMapping"), || request.clone().send()).await;
-            let error = match made {
+            let made = with_role(cx, || {
+                aws.call(AwsCall::new("lambda", "CreateEventSourceMapping"), || request.clone().send())
+            });
+            let error = match made.await {
                 Ok(made) => {
                     return Ok(created(aws.scope(), &made.uuid.unwrap_or_default()));
                 }
                 Err(error) => error,
             };
-            if is_about_role(&error) && begun.elapsed() < PATIENCE {
-                (cx.note)(format!(
-                    "waits until the function's role may read its source, {} s",
-                    begun.elapsed().as_secs()
-                ));
-                tokio::time::sleep(Duration::from_millis(500)).await;
-                continue;
-            }
             // One that is being deleted still counts.
             let leaving = match error.is(Meaning::Exists) {
                 true => alike(aws, &props).await?.into_iter().find(|one| one.state.as_deref() == Some("Deleting")),
@@ -146,8 +139,8 @@ impl Provider for EventSourceMapping {
         let differs = |property: &str| seen.get(property) != desired.properties.get(property);
         if WRITTEN.iter().any(|one| differs(one)) {
             let request = change(aws, id, &to, &differs);
-            aws.call(AwsCall::new("lambda", "UpdateEventSourceMapping").repeatable(), || request.clone().send())
-                .await?;
+            let call = AwsCall::new("lambda", "UpdateEventSourceMapping").repeatable();
+            with_role(cx, || aws.call(call, || request.clone().send())).await?;
             until_settled(cx, id).await?;
         }
         let arn = arn(aws.scope(), id);
@@ -408,13 +401,33 @@ fn created(scope: &Scope, uuid: &str) -> Created {
     Created { physical_id: uuid.to_owned(), attributes: attributes.into() }
 }
 
+/// Sends a call again while Lambda doubts the function's role, until `PATIENCE` is over.
+async fn with_role<T, F: Future<Output = Result<T, CallError>>>(
+    cx: Context<'_>,
+    call: impl Fn() -> F,
+) -> Result<T, CallError> {
+    let begun = Instant::now();
+    loop {
+        match call().await {
+            Err(error) if is_about_role(&error) && begun.elapsed() < PATIENCE => {
+                let seconds = begun.elapsed().as_secs();
+                (cx.note)(format!("waits until the function's role may read its source, {seconds} s"));
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+            answer => return answer,
+        }
+    }
+}
+
 /// Whether Lambda refuses because the function's role may not read the source, or cannot be assumed, which a policy or a
 /// role that is seconds old ends. (Its messages: "The function execution role does not have permissions to call
-/// ReceiveMessage on SQS", "Cannot access stream ... Please ensure the role can perform the GetRecords, ... Actions".)
+/// ReceiveMessage on SQS", "Cannot access stream ... Please ensure the role can perform the GetRecords, ... Actions",
+/// "Please add Lambda as a Trusted Entity for ...": hashicorp/terraform-provider-aws#27180.)
 fn is_about_role(error: &CallError) -> bool {
     let message = error.message.to_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
-    error.is(Meaning::Refused) && says(&["execution role", "role can perform", "cannot be assumed"])
+    let sentences = ["execution role", "role can perform", "cannot be assumed", "as a trusted entity"];
+    error.is(Meaning::Refused) && says(&sentences)
 }
 
 async fn until_settled(cx: Context<'_>, id: &str) -> Result<(), ResourceError> {

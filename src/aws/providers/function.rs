@@ -22,8 +22,8 @@ use super::tagged::to_ask;
 use super::{Context, Discovery, Provider, ResourceError, Search, gone_is_fine, pages, wait};
 use crate::aws::client::{Ahead, Arrival, Aws, AwsCall, CallError, Meaning, SIGNATURE_LIFE};
 use crate::core::types::function::{
-    ApplyOn, Architecture, DeadLetters, Environment, EphemeralStorage, FileSystem, Function, IMAGE_URI, Image,
-    LOG_GROUP, LogFormat, Logging, POLICY, PackageType, Props, RECURSION, RUNTIME_MANAGEMENT, RecursiveLoop,
+    ApplyOn, Architecture, DeadLetters, Environment, EphemeralStorage, FileSystem, Function, IMAGE_URI, Image, LARGE,
+    LOG_GROUP, LogFormat, Logging, MAX_SENT, POLICY, PackageType, Props, RECURSION, RUNTIME_MANAGEMENT, RecursiveLoop,
     RuntimeManagement, SnapStart, TYPE, Tracing, TracingMode, UpdateRuntimeOn, Vpc, arn, generated_names,
     is_generated_name, mebibytes, three_seconds, x86_64,
 };
@@ -249,6 +249,7 @@ impl Provider for Function {
         // An image is not had from Lambda, and needs not be: its address is among the properties.
         if live.properties.get("CodeSha256") == desired.properties.get("CodeSha256")
             || live.properties.get(IMAGE_URI).is_some()
+            || live.attributes.contains_key(LARGE)
         {
             return None;
         }
@@ -477,6 +478,8 @@ pub(super) async fn read(aws: &Aws, name: &str) -> Result<Option<Live>, Resource
     let tags = aws.claimed(TYPE, name, answer.tags.unwrap_or_default().into_iter().collect());
     let concurrency = answer.concurrency.and_then(|concurrency| concurrency.reserved_concurrent_executions);
     let health = health(&configuration);
+    let large = Some(configuration.code_size).filter(|size| *size > MAX_SENT && image_uri.is_none());
+    let large = large.map(|size| (LARGE.to_owned(), (size >> 20).to_string()));
     let mut props = properties(configuration, tags::settable(tags.clone()), concurrency);
     if let Some(uri) = image_uri {
         // Lambda's digest of an image is nothing that a plan could compare.
@@ -486,7 +489,12 @@ pub(super) async fn read(aws: &Aws, name: &str) -> Result<Option<Live>, Resource
         logical_id: tags.get(tags::LOGICAL_ID).cloned(),
         owner: tags::owner(&tags, aws.scope()),
         deletion_policy: tags::deletion_policy(&tags),
-        attributes: created(aws.scope(), name).attributes.into_iter().chain(tags::carried(&tags)).collect(),
+        attributes: created(aws.scope(), name)
+            .attributes
+            .into_iter()
+            .chain(tags::carried(&tags))
+            .chain(large)
+            .collect(),
         ..Live::new(TYPE, name, to_value(&props)).health(health)
     }))
 }

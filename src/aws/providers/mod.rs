@@ -257,7 +257,7 @@ pub trait Provider: Kind {
     async fn update(&self, cx: Context<'_>, live: &Live, desired: &Desired) -> Result<(), ResourceError>;
 
     /// The same, and what `Ref` and `GetAtt` give after it: of types of which an update may change that
-    /// (`Kind::changes_attributes`).
+    /// (`Kind::changes_attribute`).
     ///
     /// # Errors
     /// What AWS refused.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::aws::client::{Aws, CallError, JsonService, Meaning};
 use crate::core::stack::Lookup;
-use crate::core::stack::lookups::Missing;
+use crate::core::stack::lookups::{Missing, is_public_parameter};
 
 const SSM: JsonService = JsonService { name: "ssm", target: "AmazonSSM", id: "SSM" };
 const SECRETS: JsonService = JsonService { name: "secretsmanager", target: "secretsmanager", id: "Secrets Manager" };
@@ -33,12 +33,16 @@ pub async fn read(aws: &Aws, wanted: &BTreeSet<Lookup>) -> Vec<Answer> {
     parameters.into_iter().flatten().chain(secrets).collect()
 }
 
-/// Names in groups for one call each: no parameter is in a group twice, with one version and with another.
+/// Names in groups for one call each: no parameter is in a group twice, with one version and with another, and a caller who may not
+/// read AWS's public ones still reads the others.
 fn batches<'a>(names: impl Iterator<Item = &'a str>) -> Vec<Vec<&'a str>> {
     let mut batches: Vec<Vec<&str>> = Vec::new();
     for name in names {
         let fits = |batch: &&mut Vec<&str>| {
-            batch.len() < MOST_NAMES && batch.iter().all(|other| split(other).0 != split(name).0)
+            batch.len() < MOST_NAMES
+                && batch.iter().all(|other| {
+                    split(other).0 != split(name).0 && is_public_parameter(other) == is_public_parameter(name)
+                })
         };
         match batches.iter_mut().find(fits) {
             Some(batch) => batch.push(name),
@@ -146,6 +150,8 @@ mod tests {
         let sizes: Vec<usize> = batches.iter().map(Vec::len).collect();
         assert_eq!(sizes, [10, 4]);
         assert!(!batches[0].contains(&"/p0:3"));
+        let public = "/aws/service/ami/x";
+        assert_eq!(super::batches(["/a", public, "/b"].into_iter()), [vec!["/a", "/b"], vec![public]]);
         assert_eq!(split("/p0:3"), ("/p0", ":3"));
     }
 }

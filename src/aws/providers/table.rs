@@ -110,6 +110,10 @@ impl Provider for Table {
     }
 
     async fn update(&self, cx: Context<'_>, live: &Live, desired: &Desired) -> Result<(), ResourceError> {
+        self.updated(cx, live, desired).await.map(drop)
+    }
+
+    async fn updated(&self, cx: Context<'_>, live: &Live, desired: &Desired) -> Result<Created, ResourceError> {
         let aws = cx.aws;
         let name = &live.physical_id;
         let from: Props = live.read()?;
@@ -120,17 +124,20 @@ impl Provider for Table {
         let recorded: Tags = set.remove_entry(tags::KEY).into_iter().collect();
         let forgotten: Vec<String> = removed.extract_if(.., |key| key == tags::KEY).collect();
         set_tags(aws, &arn, set, removed).await?;
+        let mut stream = None;
         for change in table_changes(aws, name, &from, &to)? {
             wait_until_active(cx, name).await?;
             let answer = aws.call(AwsCall::new("dynamodb", "UpdateTable").repeatable(), || change.clone().send()).await;
             match answer {
                 // "Table is already encrypted by given KMSMasterKey": another name of the key that it has.
                 Err(error) if !error.message.contains("already encrypted") => return Err(error.into()),
-                _ => {}
+                Err(_) => {}
+                Ok(answer) => stream = answer.table_description.and_then(|table| table.latest_stream_arn).or(stream),
             }
         }
         self.settle(cx, desired, name).await?;
-        set_tags(aws, &arn, recorded, forgotten).await
+        set_tags(aws, &arn, recorded, forgotten).await?;
+        Ok(created(aws.scope(), name, stream.or_else(|| live.attributes.get("StreamArn").cloned())))
     }
 
     async fn delete(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError> {

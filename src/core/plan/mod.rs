@@ -19,8 +19,11 @@ mod serving;
 mod serving_tests;
 #[cfg(test)]
 mod simulated;
+mod tag_budget;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod values_tests;
 pub mod widening;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,6 +40,7 @@ pub use planner::{diff, in_use, outgrown, teardown};
 pub use replaced::{Replaced, replaced};
 pub use rollback::{Executed, Rollback, expected_live, rollback};
 
+use crate::core::stack::lookups::Missing;
 use crate::core::types::{self, Desired, Held, Kind, Live, Part, PlanView, StepView};
 pub use crate::core::types::{Action, Change};
 use crate::core::words::Token;
@@ -206,6 +210,8 @@ pub enum PlanError {
     InUse { noun: &'static str, name: String, held: Held },
     Permitted { name: String, function: String },
     Fixed { logical_id: String, property: String },
+    Unresolved { logical_id: String, missing: Missing },
+    TooManyTags { logical_id: String, own: usize, records: usize },
 }
 
 /// What sort of error there is no plan for.
@@ -223,6 +229,10 @@ pub enum PlanErrorKind {
     Permitted,
     /// A property differs that AWS refuses to change.
     Fixed,
+    /// A dynamic reference leads to a value that is not there.
+    Unresolved,
+    /// A resource would have more tags than AWS takes, with those that record others.
+    TooManyTags,
 }
 
 impl PlanError {
@@ -234,6 +244,8 @@ impl PlanError {
             Self::InUse { .. } => PlanErrorKind::InUse,
             Self::Permitted { .. } => PlanErrorKind::Permitted,
             Self::Fixed { .. } => PlanErrorKind::Fixed,
+            Self::Unresolved { .. } => PlanErrorKind::Unresolved,
+            Self::TooManyTags { .. } => PlanErrorKind::TooManyTags,
         }
     }
 
@@ -257,6 +269,13 @@ impl PlanError {
             Self::Fixed { logical_id, property } => {
                 format!("{property} of {logical_id} has changed, which CloudFormation does not allow")
             }
+            Self::Unresolved { logical_id, missing } => format!("{logical_id}: {}", missing.what),
+            Self::TooManyTags { logical_id, own, records } => format!(
+                "{logical_id} would have {} tags: {own} of its own, and {records} that record other resources, exports and imports of \
+                 the stack; AWS takes {}",
+                own + records,
+                types::tags::MAX
+            ),
         }
     }
 
@@ -271,6 +290,12 @@ impl PlanError {
             Self::Permitted { name, .. } => format!("remove {name}, too, or keep the function in the template"),
             Self::Fixed { logical_id, .. } => {
                 format!("give {logical_id} another logical id: then a new one is made, and the old one deleted")
+            }
+            Self::Unresolved { missing, .. } => {
+                missing.help.clone().unwrap_or_else(|| "correct the value or the reference to it".to_owned())
+            }
+            Self::TooManyTags { .. } => {
+                "give it fewer tags, or split the template: what is replaced is recorded twice for a while".to_owned()
             }
         }
     }

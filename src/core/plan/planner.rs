@@ -2,12 +2,14 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::convert::Infallible;
 
 use serde_json::{Value, json};
 
 use super::order::{order, order_deletes};
-use super::{Action, Change, Plan, PlanError, PlanOptions, Step, changes};
-use crate::core::stack::{Names, Resource, Stack};
+use super::{Action, Change, Plan, PlanError, PlanOptions, Step, changes, tag_budget};
+use crate::core::stack::lookups::{self, Missing};
+use crate::core::stack::{Lookup, Names, Resource, Stack};
 use crate::core::types::{self, Desired, Health, Kind, Live, Owner, Part, Planning, ResourceView, StackView, tags};
 use crate::core::words::{DeletionPolicy, Token};
 
@@ -25,6 +27,7 @@ pub fn diff(stack: &Stack, live: &[Live], options: &PlanOptions) -> Result<Plan,
     planner.leftovers();
     planner.errors.extend(in_use(&planner.plan));
     planner.errors.extend(permitted_and_deleted(&planner.plan));
+    planner.errors.extend(tag_budget::check(&planner.plan, stack));
     if !planner.errors.is_empty() {
         return Err(planner.errors);
     }
@@ -197,6 +200,10 @@ impl<'a> Planner<'a> {
     fn plan_desired(&mut self, resource: &Resource) {
         let kind = resource.kind;
         let desired = self.desired_state(resource, kind);
+        let missing = lookups::texts(&resource.properties).into_iter().find_map(|text| self.looked_up(&text)?.err());
+        if let Some(missing) = missing {
+            self.errors.push(PlanError::Unresolved { logical_id: resource.logical_id.clone(), missing });
+        }
         let Some(index) = self.find(kind, &desired) else {
             return self.create(resource, kind, desired);
         };
@@ -227,7 +234,7 @@ impl<'a> Planner<'a> {
                 .push(PlanError::Fixed { logical_id: resource.logical_id.clone(), property: change.property.clone() });
         }
         let (mut action, mut reason) = decide(&changes, &live.health);
-        if action == Action::Keep && kind.changes_attributes() && self.asks_for_more(resource, live) {
+        if action == Action::Keep && self.asks_for_more(resource, live) {
             (action, reason) = (Action::Update, Some("its function is asked again for what is not kept".to_owned()));
         }
         let mut recorders = kind.recorded_on(live).into_iter();
@@ -240,20 +247,24 @@ impl<'a> Planner<'a> {
             let properties = if changed.is_empty() { "it has failed, and".to_owned() } else { changed.join(", ") };
             self.guard_data(resource, kind, live, || properties);
             self.replaced.insert((kind.type_name(), live.physical_id.clone()));
-        } else if action == Action::Keep || !kind.changes_attributes() {
+        } else {
             let token =
                 |attribute: &String| Token { logical_id: resource.logical_id.clone(), attribute: attribute.clone() };
-            let known = live.attributes.iter().map(|(attribute, value)| (token(attribute), value.clone()));
-            self.plan.known.extend(known);
+            let stays = |attribute: &str| action == Action::Keep || !kind.changes_attribute(attribute, &changes);
+            let known = live.attributes.iter().filter(|(attribute, _)| stays(attribute));
+            self.plan.known.extend(known.map(|(attribute, value)| (token(attribute), value.clone())));
         }
         let name = resource.logical_id.clone();
         self.plan.steps.push(Step { name, changes, reason, desired: Some(desired), ..Step::on(live, action) });
     }
 
-    /// Whether the template has the value of an attribute of a resource that is not known of the live one.
+    /// Whether the template has the value of an attribute that is not known of the live resource, and that an update makes known.
     fn asks_for_more(&self, resource: &Resource, live: &Live) -> bool {
-        let is_lacking =
-            |token: &Token| token.logical_id == resource.logical_id && !live.attributes.contains_key(&token.attribute);
+        let is_lacking = |token: &Token| {
+            token.logical_id == resource.logical_id
+                && !live.attributes.contains_key(&token.attribute)
+                && resource.kind.changes_attribute(&token.attribute, &[])
+        };
         let outputs = self.stack.outputs.values().flat_map(|output| Token::find(&output.value));
         let properties = self.stack.resources.values().flat_map(|other| Token::find_all(&other.properties));
         outputs.chain(properties).any(|token| is_lacking(&token))
@@ -319,8 +330,23 @@ impl<'a> Planner<'a> {
             }
         }
         kind.complete(&resource.view(), &mut properties, self);
+        let found = &mut |text: &str| Ok::<_, Infallible>(self.looked_up(text).and_then(Result::ok));
+        let Ok(()) = lookups::replace(&mut properties, found);
         Token::fill(&mut properties, &|token| self.plan.known.get(token).cloned());
         Desired { logical_id: resource.logical_id.clone(), name: resource.name.clone(), properties, code: None }
+    }
+
+    /// What came of a dynamic reference to resources of the stack that this plan leaves as they are. Others have another value when
+    /// the step comes that needs it.
+    fn looked_up(&self, text: &str) -> Option<Result<String, Missing>> {
+        let known = Token::substitute_text(text, &|token| self.plan.known.get(token).cloned());
+        let lookup = Lookup::read(&known).ok()?;
+        let named = Token::find(text).into_iter().map(|token| token.logical_id);
+        let mut read = named.chain(lookups::own(&lookup, &self.stack.resources).map(str::to_owned));
+        let stays = |id: String| {
+            self.plan.steps.iter().any(|step| step.name == id && step.desired.is_some() && step.action == Action::Keep)
+        };
+        if read.all(stays) { self.stack.own.get(&lookup).cloned() } else { None }
     }
 
     fn find(&self, kind: &'static dyn Kind, desired: &Desired) -> Option<usize> {

@@ -204,6 +204,15 @@ fn set_back(step: &Step, known: &BTreeMap<Token, String>, now: &[Live], lost: &m
             desired.properties[property] = Value::Null;
         }
     }
+    for property in
+        kind.irrecoverable(before).iter().filter(|name| before.properties[**name] != live.properties[**name])
+    {
+        desired.properties[*property] = live.properties[*property].clone();
+        lost.push(format!(
+            "{property} of {} ({}) stays as this run left it: it cannot be restored",
+            step.name, step.type_name
+        ));
+    }
     let wanted = step.desired.as_ref().map(|desired| &desired.properties).unwrap_or(&Value::Null);
     let wanted = Token::substitute(wanted, &|token| known.get(token).cloned());
     if changes(kind, &live.properties, &desired.properties).is_empty() {

@@ -114,6 +114,11 @@ fn resources_with_the_same_actions_share_a_statement() {
 
 /// The stack's resources as AWS has them after a deploy.
 fn deployed(stack: &Stack) -> Vec<Live> {
+    deployed_with(stack, "uuid")
+}
+
+/// The same, where AWS minted this id of what has no name.
+fn deployed_with(stack: &Stack, minted: &str) -> Vec<Live> {
     let plan = plan::diff(stack, &[], &PlanOptions::default()).unwrap();
     let live = |step: &plan::Step| {
         let desired = step.desired.clone().unwrap();
@@ -123,7 +128,7 @@ fn deployed(stack: &Stack) -> Vec<Live> {
         .unwrap();
         let id = desired.name.clone().unwrap_or_else(|| match step.type_name {
             types::api::TYPE => "abc".to_owned(),
-            _ => properties["StageName"].as_str().unwrap().to_owned(),
+            _ => properties["StageName"].as_str().unwrap_or(minted).to_owned(),
         });
         let mut live = Live::new(step.type_name, &id, properties);
         live.logical_id = Some(desired.logical_id);
@@ -267,4 +272,98 @@ Resources:
     assert!(!actions(&policy, &own).contains(&"iam:GetRole".to_owned()), "the pattern has it");
     let named = actions(&policy, "arn:aws:iam::123456789012:role/worker");
     assert!(read.iter().all(|action| named.contains(&(*action).to_owned())), "{named:?}");
+}
+
+fn loaded(resources: &str) -> Stack {
+    load(format!("{TEMPLATE}{resources}").as_bytes(), &BTreeMap::new(), &stack().scope).unwrap()
+}
+
+#[test]
+fn what_is_not_known_yet_is_a_pattern_in_every_statement() {
+    let resources = "  Key: {Type: AWS::KMS::Key, Properties: {KeyPolicy: {Version: '2012-10-17', Statement: []}}}
+  Sealed:
+    Type: AWS::Lambda::Function
+    Properties:
+      Role: arn:aws:iam::123456789012:role/send
+      Runtime: provided.al2023
+      Handler: bootstrap
+      Code: ./send
+      KmsKeyArn: !GetAtt Key.Arn
+";
+    let policy = needed_by(&loaded(resources), &[]);
+    let unknown = |resource: &&String| crate::core::words::Token::is_in(resource);
+    let unknown: Vec<&String> = policy.statement.iter().flat_map(|one| &one.resource).filter(unknown).collect();
+    assert_eq!(unknown, [""; 0]);
+    let keys = actions(&policy, "arn:aws:kms:eu-west-1:123456789012:key/*");
+    assert!(keys.contains(&"kms:CreateGrant".to_owned()), "{keys:?}");
+
+    // So it is whatever the type does.
+    let mut permissions = Permissions::default();
+    permissions.allow("a", &["X"], format!("arn:{}", crate::core::words::Token::text("Key", "Arn")));
+    permissions.pass(&crate::core::words::Token::text("Role", "Arn"), "lambda.amazonaws.com");
+    assert!(permissions.allowed.contains_key("arn:*"));
+    assert!(permissions.passed["lambda.amazonaws.com"].contains("*"));
+}
+
+#[test]
+fn a_replaced_mapping_may_be_deleted_and_made_again() {
+    let mapping = "  Mapping:
+    Type: AWS::Lambda::EventSourceMapping
+    Properties:
+      FunctionName: !Ref Send
+      EventSourceArn: arn:aws:kinesis:eu-west-1:123456789012:stream/s
+      StartingPosition: LATEST
+";
+    let mut live = deployed_with(&loaded(mapping), "uuid");
+    let policy = |live: &[Live], text: &str| needed_by(&loaded(text), live);
+    let old = "arn:aws:lambda:eu-west-1:123456789012:event-source-mapping:uuid";
+    assert_eq!(actions(&policy(&live, mapping), old), ["lambda:ListTags"]);
+    let replaced = policy(&live, &mapping.replace("LATEST", "TRIM_HORIZON"));
+    let any = actions(&replaced, "arn:aws:lambda:eu-west-1:123456789012:event-source-mapping:*");
+    for action in ["DeleteEventSourceMapping", "GetEventSourceMapping", "ListTags", "TagResource"] {
+        assert!(any.contains(&format!("lambda:{action}")), "{action} in {any:?}");
+    }
+    // What it was is deleted, and a rollback cannot make it again.
+    live.retain(|one| one.physical_id != "uuid");
+    assert!(actions(&policy(&live, mapping), "*").contains(&"lambda:CreateEventSourceMapping".to_owned()));
+}
+
+#[test]
+fn exports_may_be_taken_back_when_the_last_one_goes() {
+    let stack = stack();
+    let mut live = deployed(&stack);
+    let at = live.iter().position(|one| one.type_name == types::table::TYPE).unwrap();
+    let table = format!("arn:aws:dynamodb:eu-west-1:123456789012:table/{}", live[at].physical_id);
+    let untags =
+        |live: &[Live]| actions(&needed_by(&stack, live), &table).contains(&"dynamodb:UntagResource".to_owned());
+    assert!(!untags(&live));
+    live[at].attributes.insert(crate::core::types::tags::export_key("rows"), "chat".to_owned());
+    assert!(untags(&live));
+}
+
+#[test]
+fn what_a_rollback_gives_back_is_looked_at_too() {
+    let stack = stack();
+    let mut live = deployed(&stack);
+    let function = live.iter_mut().find(|one| one.type_name == types::function::TYPE).unwrap();
+    function.properties["VpcConfig"] = json!({"SubnetIds": ["s"], "SecurityGroupIds": ["g"]});
+    let all = actions(&needed_by(&stack, &live), "*");
+    assert!(all.contains(&"ec2:DescribeSubnets".to_owned()), "{all:?}");
+}
+
+#[test]
+fn a_parameter_of_the_stack_is_read_by_the_step_that_needs_it() {
+    let resources = "  Param: {Type: AWS::SSM::Parameter, Properties: {Name: /chat/origin, Type: String, Value: x}}
+  Reader:
+    Type: AWS::Lambda::Function
+    Properties:
+      Role: arn:aws:iam::123456789012:role/send
+      Runtime: provided.al2023
+      Handler: bootstrap
+      Code: ./send
+      Environment: {Variables: {ORIGIN: '{{resolve:ssm:/chat/origin}}'}}
+";
+    let policy = needed_by(&loaded(resources), &[]);
+    let found = actions(&policy, "arn:aws:ssm:eu-west-1:123456789012:parameter/chat/origin");
+    assert!(found.contains(&"ssm:GetParameters".to_owned()), "{found:?}");
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::Token;
 use super::intrinsics::Failure;
 use super::lookups::{BEGIN, Lookup, Piece, pieces, problem};
-use super::resolve::Resolver;
+use super::resolve::{Reference, Resolver};
 use crate::core::words::{Path, Problem};
 
 impl Resolver<'_> {
@@ -23,6 +23,15 @@ impl Resolver<'_> {
                 Ok(token)
             }
         }
+    }
+
+    /// The resource of the template that a lookup reads, where it names one.
+    fn own(&mut self, lookup: &Lookup) -> Option<String> {
+        // The names of resources must not depend on those that are absent.
+        let type_name = lookup.type_name().filter(|_| !self.pretending)?;
+        let alike = self.kinds.iter().filter(|(_, kind)| kind.type_name() == type_name);
+        let ids: Vec<String> = alike.map(|(id, _)| (*id).to_owned()).collect();
+        ids.into_iter().find(|id| self.name(id).is_some_and(|name| lookup.is_of(&name)))
     }
 
     /// `value` with the values of its dynamic references. Those that name what is not known yet stay.
@@ -63,7 +72,15 @@ impl Resolver<'_> {
                 }
                 Piece::Reference(reference) => reference,
             };
-            let found = match Lookup::read(reference) {
+            let lookup = Lookup::read(reference);
+            // It is read when that has been made.
+            if let Some(target) = lookup.as_ref().ok().and_then(|lookup| self.own(lookup)) {
+                self.references.push(Reference { target, path: path.clone(), minted: true });
+                self.unknown.push(path.clone());
+                out.extend([BEGIN, reference, "}}"]);
+                continue;
+            }
+            let found = match lookup {
                 Ok(lookup) => self.look_up(lookup, path),
                 Err(what) => Err(Problem::new(path.clone(), what).into()),
             };
@@ -81,5 +98,66 @@ impl Resolver<'_> {
             }
         }
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use crate::core::stack::{Lookups, Scope, Survey, survey_with};
+    use crate::core::template::parse;
+
+    fn surveyed(text: &str) -> Survey {
+        let scope = Scope {
+            stack: "chat".to_owned(),
+            account: "123456789012".to_owned(),
+            region: "eu-west-1".to_owned(),
+            partition: "aws".to_owned(),
+        };
+        survey_with(parse(text.as_bytes()).unwrap(), &BTreeMap::new(), &scope, &Lookups::default())
+    }
+
+    fn problems(text: &str) -> String {
+        surveyed(text).problems.into_iter().map(|problem| problem.what + "\n").collect()
+    }
+
+    /// CloudFormation resolves a reference at the step of the resource that has it.
+    #[test]
+    fn references_to_parameters_and_secrets_of_the_template_are_left_to_their_steps() {
+        let text = |reference: &str| {
+            format!(
+                "
+    Resources:
+      Param: {{ Type: AWS::SSM::Parameter, Properties: {{ Name: /chat/origin, Type: String, Value: x }} }}
+      Secret: {{ Type: AWS::SecretsManager::Secret, Properties: {{ Name: chat-db, SecretString: hush }} }}
+      Log: {{ Type: AWS::Logs::LogGroup, Properties: {{ RetentionInDays: {reference} }} }}
+    "
+            )
+        };
+        for (reference, kept, target) in [
+            ("'{{resolve:ssm:/chat/origin}}'", "{{resolve:ssm:/chat/origin}}", "Param"),
+            ("!Sub '{{resolve:ssm:${Param}}}'", "{{resolve:ssm:/chat/origin}}", "Param"),
+            (
+                "'{{resolve:secretsmanager:chat-db:SecretString:k}}'",
+                "{{resolve:secretsmanager:chat-db:SecretString:k}}",
+                "Secret",
+            ),
+        ] {
+            let survey = surveyed(&text(reference));
+            assert_eq!(survey.problems, [], "{reference}");
+            assert_eq!(survey.lacking, [].into(), "{reference}");
+            let log = &survey.stack.resources["Log"];
+            assert_eq!(log.properties["RetentionInDays"], kept);
+            assert_eq!(log.hard, [target.to_owned()].into(), "{reference}");
+        }
+        // Another one is looked up.
+        assert_eq!(surveyed(&text("'{{resolve:ssm:/other}}'")).lacking.len(), 1);
+        let output = text("7") + "Outputs:\n      Out: {Value: '{{resolve:ssm:/chat/origin}}'}\n";
+        assert!(
+            problems(&output).contains("an output cannot have a dynamic reference to a parameter of the same template")
+        );
+        let name = text("7").replace("RetentionInDays: 7", "LogGroupName: '{{resolve:ssm:/chat/origin}}'");
+        assert!(problems(&name).contains("a name must be known before anything exists"), "{}", problems(&name));
     }
 }

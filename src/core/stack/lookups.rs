@@ -1,15 +1,15 @@
 //! What a template has looked up outside of it: exports of other stacks, parameters of SSM, secrets.
 //!
 //! A resolution says which values it lacks (`Survey::lacking`); whoever can ask AWS does so, and the next resolution has them.
-//! Until then a token stands for each. A dynamic reference that names what the stack itself makes (a secret by its ARN) stays in
-//! the properties, and is looked up when that is known: before the plan is made, or by the step that needs it.
+//! Until then a token stands for each. A dynamic reference that names what the stack itself makes (a secret by its ARN, a parameter by
+//! its name) stays in the properties: the plan puts its value in if it leaves that as it is, and else the step that needs it does.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde_json::Value;
 
-use super::{Secrets, Token};
+use super::{Resource, Secrets, Token};
 use crate::core::words::{Path, Problem, ProblemKind};
 
 /// A value outside of the template.
@@ -92,6 +92,32 @@ impl Lookup {
     }
 }
 
+impl Lookup {
+    /// The type of the resource that it reads.
+    pub(super) fn type_name(&self) -> Option<&'static str> {
+        match self {
+            Self::Export { .. } => None,
+            Self::Parameter { .. } => Some("AWS::SSM::Parameter"),
+            Self::Secret { .. } => Some("AWS::SecretsManager::Secret"),
+        }
+    }
+
+    /// Whether that is the one of this name.
+    pub(super) fn is_of(&self, name: &str) -> bool {
+        match self {
+            Self::Export { .. } => false,
+            // An ARN has one slash before the name, whether the name begins with one or not.
+            Self::Parameter { name: read, .. } => {
+                match read.strip_prefix("arn:").and_then(|arn| arn.split_once(":parameter/")) {
+                    Some((_, path)) => path == name.trim_start_matches('/'),
+                    None => read.split(':').next() == Some(name),
+                }
+            }
+            Self::Secret { id, .. } => id == name,
+        }
+    }
+}
+
 /// Why a value is not there: a sentence, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Missing {
@@ -150,6 +176,11 @@ impl Lookups {
         }
     }
 
+    /// All values that were found.
+    pub fn values(&self) -> impl Iterator<Item = &str> {
+        self.0.values().filter_map(|found| found.as_deref().ok())
+    }
+
     /// What came of a lookup; `None` where nobody has looked yet.
     pub fn get(&self, lookup: &Lookup) -> Option<&Result<String, Missing>> {
         self.values.get(lookup)
@@ -205,37 +236,78 @@ pub fn references(value: &Value) -> BTreeSet<Lookup> {
     }
 }
 
-/// Puts the values of dynamic references in, as far as they name nothing unknown, and adds them to `secrets`.
+/// What stands between `{{resolve:` and `}}` in each of the dynamic references in a value.
+pub fn texts(value: &Value) -> Vec<String> {
+    match value {
+        Value::String(text) if text.contains(BEGIN) => {
+            let references = pieces(text).into_iter().filter_map(|piece| match piece {
+                Piece::Reference(reference) => Some(reference.to_owned()),
+                Piece::Text(_) => None,
+            });
+            references.collect()
+        }
+        Value::Array(items) => items.iter().flat_map(texts).collect(),
+        Value::Object(entries) => entries.values().flat_map(texts).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Puts in what `found` gives for dynamic references, by what stands between `{{resolve:` and `}}`; the others stay.
 ///
 /// # Errors
-/// The first that is not there.
-pub fn fill(value: &mut Value, lookups: &Lookups, secrets: &mut Secrets) -> Result<(), Missing> {
+/// The first of `found`.
+pub fn replace<E>(value: &mut Value, found: &mut dyn FnMut(&str) -> Result<Option<String>, E>) -> Result<(), E> {
     match value {
         Value::String(text) if text.contains(BEGIN) => {
             let mut out = String::new();
             for piece in pieces(text) {
                 match piece {
                     Piece::Text(text) => out.push_str(text),
-                    Piece::Reference(reference) => {
-                        let lookup = if Token::is_in(reference) { None } else { Lookup::read(reference).ok() };
-                        match lookup.and_then(|lookup| lookups.get(&lookup)) {
-                            Some(Ok(found)) => {
-                                secrets.add(&found.as_str().into());
-                                out.push_str(found);
-                            }
-                            Some(Err(missing)) => return Err(missing.clone()),
-                            None => out.extend([BEGIN, reference, "}}"]),
-                        }
-                    }
+                    Piece::Reference(reference) => match found(reference)? {
+                        Some(found) => out.push_str(&found),
+                        None => out.extend([BEGIN, reference, "}}"]),
+                    },
                 }
             }
             *text = out;
             Ok(())
         }
-        Value::Array(items) => items.iter_mut().try_for_each(|item| fill(item, lookups, secrets)),
-        Value::Object(entries) => entries.values_mut().try_for_each(|value| fill(value, lookups, secrets)),
+        Value::Array(items) => items.iter_mut().try_for_each(|item| replace(item, found)),
+        Value::Object(entries) => entries.values_mut().try_for_each(|value| replace(value, found)),
         _ => Ok(()),
     }
+}
+
+/// Puts the values of dynamic references in, as far as they name nothing unknown, and adds them to `secrets`.
+///
+/// # Errors
+/// The first that is not there.
+pub fn fill(value: &mut Value, lookups: &Lookups, secrets: &mut Secrets) -> Result<(), Missing> {
+    replace(value, &mut |reference| {
+        let lookup = if Token::is_in(reference) { None } else { Lookup::read(reference).ok() };
+        match lookup.and_then(|lookup| lookups.get(&lookup)) {
+            Some(Ok(found)) => {
+                secrets.add(&found.as_str().into());
+                Ok(Some(found.clone()))
+            }
+            Some(Err(missing)) => Err(missing.clone()),
+            None => Ok(None),
+        }
+    })
+}
+
+/// Whether a name is that of a parameter which AWS publishes for all accounts. (Others of `/aws/` are the account's own.)
+pub fn is_public_parameter(name: &str) -> bool {
+    name.starts_with("/aws/service/")
+}
+
+/// The resource of the stack that a lookup reads, where it names one.
+pub fn own<'r>(lookup: &Lookup, resources: &'r BTreeMap<String, Resource>) -> Option<&'r str> {
+    let is_it = |resource: &&Resource| {
+        lookup.type_name() == Some(resource.kind.type_name())
+            && resource.name.as_ref().is_some_and(|name| lookup.is_of(name))
+    };
+    resources.values().find(is_it).map(|resource| resource.logical_id.as_str())
 }
 
 /// The problem that a value is not there.
@@ -293,6 +365,23 @@ mod tests {
                 let shown = lookup.to_string();
                 assert_eq!(Lookup::read(&shown), Ok(lookup), "{shown}");
             }
+        }
+    }
+
+    #[test]
+    fn what_the_stack_makes_is_known_by_its_name() {
+        let arn = "arn:aws:ssm:eu-west-1:123456789012:parameter/chat/origin";
+        for (reference, name, expected) in [
+            ("ssm:/chat/origin", "/chat/origin", true),
+            ("ssm:/chat/origin:3", "/chat/origin", true),
+            ("ssm:/chat/origins", "/chat/origin", false),
+            ("ssm:origin", "/origin", false),
+            (&format!("ssm:{arn}"), "/chat/origin", true),
+            ("ssm-secure:token", "token", true),
+            ("secretsmanager:chat:SecretString:key", "chat", true),
+            ("secretsmanager:chats", "chat", false),
+        ] {
+            assert_eq!(Lookup::read(reference).unwrap().is_of(name), expected, "{reference} {name}");
         }
     }
 

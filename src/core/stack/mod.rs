@@ -27,8 +27,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::core::types::tags::Tags;
-use crate::core::types::{Kind, ResourceView, StackView};
+use crate::core::types::tags::{self, Tags};
+use crate::core::types::{Kind, ResourceView, StackView, rank};
 use crate::core::words::{DeletionPolicy, Path, Scope, Token};
 pub use build::{Build, Esbuild, Makefile};
 pub use lookups::{Lookup, Lookups, Names};
@@ -49,6 +49,8 @@ pub struct Stack {
     pub tags: Tags,
     /// What was looked up outside of the template.
     pub lookups: BTreeSet<Lookup>,
+    /// What those of its own resources that are there have, for its dynamic references to them.
+    pub own: Lookups,
 }
 
 /// One desired resource.
@@ -95,6 +97,31 @@ impl Resource {
             deletion_policy: self.deletion_policy,
             update_replace_policy: self.update_replace_policy,
         }
+    }
+}
+
+impl Stack {
+    /// The resources whose tags may record exports and imports: the first records them. An API, if there is one: importers list APIs,
+    /// tags and all, and are asked for other types by tags, which lag behind.
+    pub fn export_keepers(&self) -> Vec<&Resource> {
+        let mut keepers: Vec<_> = self.resources.values().filter(|resource| resource.kind.keeps_records()).collect();
+        keepers.sort_by_key(|resource| (rank(resource.kind.type_name()), &resource.logical_id));
+        keepers
+    }
+
+    /// The keys of the tags that record the stack's exports and imports.
+    pub fn export_keys(&self) -> BTreeSet<String> {
+        let exported = self.outputs.values().filter_map(|output| Some(tags::export_key(output.export.as_ref()?)));
+        let imported = self.lookups.iter().filter_map(|lookup| match lookup {
+            Lookup::Export { name } => Some(tags::import_key(&tags::export_key(name))),
+            Lookup::Parameter { .. } | Lookup::Secret { .. } => None,
+        });
+        exported.chain(imported).collect()
+    }
+
+    /// The ARN of a resource whose tags can record others, with tokens for what is not known yet.
+    pub fn arn_of(&self, resource: &Resource) -> Option<String> {
+        recorders::arn_of(resource, &self.scope)
     }
 }
 

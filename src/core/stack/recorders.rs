@@ -5,13 +5,11 @@ use std::collections::BTreeMap;
 use super::edges::{Edge, waits_for};
 use super::{Resource, Scope, Token};
 use crate::core::types::cloud_control::record::{RECORD, recorded};
-use crate::core::types::{Attribute, Part};
+use crate::core::types::{Attribute, Part, tags};
 use crate::core::words::{Problem, ProblemKind};
 
-/// How many tags a resource can have ("Tagging your AWS resources").
-const MAX_TAGS: usize = 50;
-
-/// Tags that a recorder has for wschat itself, and some for the project's.
+/// Tags that a recorder has for wschat itself, and some for the project's. (Whether all of them fit is known to the plan:
+/// `plan::tag_budget`.)
 const KEPT_FREE: usize = 16;
 
 /// Writes into the properties of each resource that cannot be tagged where it is recorded, and lets it wait for that.
@@ -26,7 +24,7 @@ pub(super) fn assign(
     let mut free: BTreeMap<String, usize> = BTreeMap::new();
     for one in resources.values().filter(|one| one.kind.recorder_arn().is_some()) {
         let own = one.properties["Tags"].as_object().map_or(0, serde_json::Map::len);
-        free.insert(one.logical_id.clone(), MAX_TAGS.saturating_sub(KEPT_FREE + own));
+        free.insert(one.logical_id.clone(), tags::MAX.saturating_sub(KEPT_FREE + own));
     }
     for id in recorded_ids {
         let Some(resource) = resources.get(&id) else { continue };
@@ -84,7 +82,7 @@ fn choose(
 }
 
 /// The ARN of a resource whose tags can record others, with tokens for what is not known yet.
-fn arn_of(resource: &Resource, scope: &Scope) -> Option<String> {
+pub(super) fn arn_of(resource: &Resource, scope: &Scope) -> Option<String> {
     let token = |attribute: Option<&str>| Token::text(&resource.logical_id, attribute.unwrap_or("Ref"));
     resource.kind.recorder_arn()?.of(scope, |attribute| {
         match resource.kind.attribute(scope, resource.name.as_deref(), attribute) {
@@ -206,6 +204,6 @@ mod tests {
         }
         let resources = loaded(resources).unwrap();
         let recorded_by = |id: &str| resources.values().filter(|one| one.hard.contains(id)).count();
-        assert_eq!((recorded_by("A"), recorded_by("B")), (MAX_TAGS - KEPT_FREE, 40 - (MAX_TAGS - KEPT_FREE)));
+        assert_eq!((recorded_by("A"), recorded_by("B")), (tags::MAX - KEPT_FREE, 40 - (tags::MAX - KEPT_FREE)));
     }
 }

@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use super::build::{self, Build};
 use super::conditions::Truth;
 use super::edges::Edge;
+use super::lookups;
 use super::parameters::{self, Parameters};
 use super::rules;
 use super::{
@@ -146,7 +147,15 @@ fn resolve(
     rules::apply(&mut resources, scope, &mut edges, &mut problems);
     // Problems quote the values that they are about.
     problems.iter_mut().for_each(|problem| secrets.mask_problem(problem));
-    let stack = Stack { scope: scope.clone(), resources, outputs, secrets, tags: Tags::new(), lookups: looked_up };
+    let stack = Stack {
+        scope: scope.clone(),
+        resources,
+        outputs,
+        secrets,
+        tags: Tags::new(),
+        lookups: looked_up,
+        own: Lookups::default(),
+    };
     Resolved { stack, problems, lacking, undecided }
 }
 
@@ -477,7 +486,7 @@ impl<'a> Resolver<'a> {
                     self.problems.push(Problem::new(path, "inline code must be a string").kind(ProblemKind::IllTyped));
                     return None;
                 };
-                if declared.properties.get("Code").is_some_and(super::lookups::is_dynamic) {
+                if declared.properties.get("Code").is_some_and(lookups::is_dynamic) {
                     let what = "inline code cannot have dynamic references: it is kept in files, and secrets are not";
                     let help = "hand it over in a variable: Environment: { Variables: { NAME: ... } }";
                     self.problems.push(Problem::new(path, what).kind(ProblemKind::Unsupported).help(help));
@@ -532,7 +541,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// The physical name of a resource, if wschat or the template sets it.
-    fn name(&mut self, logical_id: &str) -> Option<String> {
+    pub(super) fn name(&mut self, logical_id: &str) -> Option<String> {
         let kind = *self.kinds.get(logical_id)?;
         let naming = kind.naming()?;
         match self.names.get(logical_id) {
@@ -568,7 +577,7 @@ impl<'a> Resolver<'a> {
                     !token.is_of_lookup()
                         && self.kinds.get(token.logical_id.as_str()).is_none_or(|kind| kind.naming().is_none())
                 };
-                if Token::find_all(&given).iter().any(minted) {
+                if Token::find_all(&given).iter().any(minted) || lookups::is_dynamic(&given) {
                     self.problems.push(Problem::new(path, "a name must be known before anything exists"));
                 }
                 // A name that is too long is reported with the other constraints.
@@ -649,10 +658,12 @@ impl<'a> Resolver<'a> {
         let name = self.name(logical_id);
         let settled = self.settle(&Value::Object(evaluated.properties.clone()));
         // Those that name a resource of the stack whose name is known.
+        let waiting = std::mem::take(&mut self.references);
         let mut properties = match self.resolve_dynamic(settled, &path.key("Properties")) {
             Value::Object(properties) => properties,
             _ => Map::new(),
         };
+        let named = std::mem::replace(&mut self.references, waiting);
         let given = properties.clone();
         if let (Some(naming @ Naming { within: None, .. }), Some(name)) = (kind.naming(), &name) {
             properties.insert(naming.property.to_owned(), name.as_str().into());
@@ -667,7 +678,7 @@ impl<'a> Resolver<'a> {
         let mut hard = BTreeSet::new();
         let mut soft = BTreeSet::new();
         let (mut by_value, mut by_rule) = (BTreeSet::new(), BTreeSet::new());
-        for Reference { target, path, minted } in &evaluated.references {
+        for Reference { target, path, minted } in evaluated.references.iter().chain(&named) {
             let property = path.0.get(3).and_then(|step| match step {
                 Step::Key(property) => Some(property.as_str()),
                 Step::Index(_) => None,
@@ -803,6 +814,13 @@ impl<'a> Resolver<'a> {
             self.from_secret = false;
             let value = self.evaluate(&declared.value, &path).map(|value| self.settle(&value));
             let value = value.map(|value| self.resolve_dynamic(value, &path));
+            // (CloudFormation leaves those to secrets as they are written.)
+            if value.as_ref().is_some_and(|value| lookups::texts(value).iter().any(|text| text.starts_with("ssm"))) {
+                let what = "an output cannot have a dynamic reference to a parameter of the same template";
+                let help = "refer to its value: !GetAtt PARAMETER.Value";
+                self.problems.push(Problem::new(path, what).kind(ProblemKind::Unsupported).help(help));
+                continue;
+            }
             let from_secret = self.from_secret;
             let value = match value {
                 Some(Value::String(value)) => value,

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::edges::{Edge, check_cycles, waits_for};
 use super::{Resource, Scope, Token, identities, recorders, references};
-use crate::core::types::{self, Kind, NamedPart, Part, ResourceView, StackView, Within};
+use crate::core::types::{self, Kind, NamedPart, Part, ResourceView, StackView, Within, tags};
 use crate::core::words::{Path, Problem, ProblemKind};
 
 /// Adds edges that templates need not write, and reports invalid combinations of resources.
@@ -271,9 +271,6 @@ fn wait_for_parent(resources: &mut BTreeMap<String, Resource>, edges: &mut Vec<E
     }
 }
 
-/// How many tags an API can have (Amazon API Gateway, "Tag restrictions").
-const MAX_TAGS: usize = 50;
-
 /// The APIs that would exceed their number of tags, each at the first permission that is too many.
 fn over_tag_limit(resources: &BTreeMap<String, Resource>, foreign: &[ForeignChild]) -> Vec<Problem> {
     /// The ownership tags.
@@ -287,9 +284,10 @@ fn over_tag_limit(resources: &BTreeMap<String, Resource>, foreign: &[ForeignChil
         };
         let count = counts.entry(api).or_insert_with(own);
         *count += 1;
-        if *count == MAX_TAGS + 1 {
+        let most = tags::MAX;
+        if *count == most + 1 {
             let what = format!(
-                "the tags of {api} record the permissions on functions of other stacks, and an API has {MAX_TAGS} tags at most"
+                "the tags of {api} record the permissions on functions of other stacks, and an API has {most} tags at most"
             );
             let help = "give the functions permissions in their own stacks";
             problems.push(Problem::new(path.clone(), what).help(help));

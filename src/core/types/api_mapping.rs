@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use super::iam_permissions::{ANY, Permissions, Subject, apigateway, tagging};
 use super::{
-    Action, Attribute, Kind, Live, NamedPart, Names, PlanView, StepEffects, StepView, Within, canonical, names, tags,
+    Action, Attribute, Desired, Kind, Live, NamedPart, Names, PlanView, StepEffects, StepView, Within, canonical,
+    names, tags,
 };
 use crate::core::words::{Problem, Scope};
 
@@ -68,6 +69,11 @@ impl Kind for ApiMapping {
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
         canonical::<Props>(properties)
+    }
+
+    fn record_of(&self, desired: &Desired) -> Option<(String, Vec<String>)> {
+        let text = |property: &str| desired.properties[property].as_str();
+        Some((text("ApiId")?.to_owned(), vec![key(text("DomainName")?)]))
     }
 
     fn create_only(&self) -> &'static [&'static str] {

@@ -425,7 +425,7 @@ impl Kind for EventSourceMapping {
     fn permissions(&self, it: &Subject<'_>, permissions: &mut Permissions) {
         // (Service Authorization Reference, "AWS Lambda".) Lists have no resource; a new mapping's UUID is not known.
         permissions.allow("lambda", &["ListEventSourceMappings"], ANY);
-        let id = it.physical_id.unwrap_or(ANY);
+        let id = it.physical_id.filter(|_| !it.creates).unwrap_or(ANY);
         let arn = it.scope.arn("lambda", &format!("event-source-mapping:{id}"));
         let mut allow = |actions: &[&str]| permissions.allow("lambda", actions, arn.as_str());
         allow(&["ListTags"]);

@@ -115,6 +115,14 @@ impl Kind for ForeignPermission {
         canonical::<Props>(properties)
     }
 
+    fn record_of(&self, desired: &Desired) -> Option<(String, Vec<String>)> {
+        // The statement's id depends on what need not be known yet.
+        Some((
+            desired.properties["ApiId"].as_str()?.to_owned(),
+            vec![format!("{}{}", tags::PERMISSION, desired.logical_id)],
+        ))
+    }
+
     fn create_only(&self) -> &'static [&'static str] {
         // All it says is in its id: a changed one is another, and one of the same id was changed or removed by hand.
         &[]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::constraints::{self, Refusal};
-use super::iam_permissions::{ANY, Permissions, Roles, Subject, logs};
+use super::iam_permissions::{ANY, Permissions, Roles, Subject, kms_key, logs};
 use super::serving::{When, is_invoked};
 use super::tags::Tags;
 use super::{
@@ -459,6 +459,10 @@ impl Kind for Function {
         Some("Code")
     }
 
+    fn irrecoverable(&self, live: &Live) -> &'static [&'static str] {
+        if live.attributes.contains_key(LARGE) { &[CODE] } else { &[] }
+    }
+
     fn is_uploaded(&self, properties: &Value) -> bool {
         properties.get(IMAGE_URI).is_none()
     }
@@ -556,14 +560,18 @@ impl Kind for Function {
                 permissions.allow("lambda", &["GetLayerVersion"], layer);
             }
             // Lambda looks at these with the caller's rights (CloudFormation's schema of the type, its handlers).
-            if it.has("VpcConfig") {
+            if it.has_or_had("VpcConfig") {
                 permissions.allow("ec2", &["DescribeSecurityGroups", "DescribeSubnets", "DescribeVpcs"], "*");
             }
-            if it.has("FileSystemConfigs") {
+            if it.has_or_had("FileSystemConfigs") {
                 permissions.allow("elasticfilesystem", &["DescribeMountTargets"], "*");
             }
             for key in it.texts("KmsKeyArn") {
-                permissions.allow("kms", &["CreateGrant", "Decrypt", "Encrypt", "GenerateDataKey"], key);
+                permissions.allow(
+                    "kms",
+                    &["CreateGrant", "Decrypt", "Encrypt", "GenerateDataKey"],
+                    kms_key(it.scope, &key),
+                );
             }
         }
         // Lambda may have made its log group, which is deleted with it.
@@ -586,6 +594,13 @@ pub(crate) const POLICY: &str = "Policy";
 
 /// The attribute of a live function that names the log group which Lambda made for it and which carries no tags yet.
 pub(crate) const LOG_GROUP: &str = "LogGroup";
+
+/// The attribute of a live function whose zip is larger than what Lambda takes with a request: its size in MiB. Only the object in
+/// S3 that it came from could bring it back, and Lambda does not tell which that was.
+pub(crate) const LARGE: &str = "@Large";
+
+/// The largest zip that a request may have, in bytes ("Lambda quotas").
+pub(crate) const MAX_SENT: i64 = 50 << 20;
 
 /// The names that wschat gives the function `logical_id` of the stack in `scope` where the template gives none: one as a zip, one as
 /// a container image. That is all that a function's identity hangs on beside its logical id.
@@ -647,21 +662,28 @@ pub(super) fn logical_id<'a>(names: &'a dyn Names, called: &'a str) -> &'a str {
 /// What `UpdateFunctionConfiguration` sets and code depends on: `UpdateFunctionCode` is another call.
 const OF_CODE: &[&str] = &["Handler", "Runtime", "Layers"];
 
-/// What changes in place interrupt.
+/// What changes in place interrupt and lose.
 fn changed(step: &StepView<'_>, plan: &dyn PlanView) -> StepEffects {
+    let large = step.live.and_then(|live| live.attributes.get(LARGE)).filter(|_| step.change(CODE).is_some());
+    let lost = large
+        .map(|size| format!("the old code ({size} MiB): a rollback can send 50 MiB at most, and so cannot restore it"));
+    StepEffects { interrupted: interrupted(step, plan).into_iter().collect(), lost: lost.into_iter().collect() }
+}
+
+fn interrupted(step: &StepView<'_>, plan: &dyn PlanView) -> Option<String> {
     let reserved = step.change("ReservedConcurrentExecutions").and_then(|change| change.new.as_ref()?.as_i64());
     if reserved == Some(0) {
-        return StepEffects::interrupted("every invocation is throttled");
+        return Some("every invocation is throttled".to_owned());
     }
     // Behind an alias nobody sees it: a version is published when both calls are through.
     if step.change(CODE).is_none() || !is_invoked(plan, step.id(), When::Before) {
-        return StepEffects::default();
+        return None;
     }
     let parts: Vec<&str> = OF_CODE.iter().copied().filter(|property| step.change(property).is_some()).collect();
     if parts.is_empty() {
-        return StepEffects::default();
+        return None;
     }
-    StepEffects::interrupted(format!(
+    Some(format!(
         "its old code runs with the new {} until the new code is in place: AWS changes them one after the other (an alias avoids that: AutoPublishAlias)",
         parts.join(" and ")
     ))

@@ -31,9 +31,9 @@ pub struct Permissions {
 }
 
 impl Permissions {
-    /// Adds actions of one service (`iam`) on a resource.
+    /// Adds actions of one service (`iam`) on a resource; what is not known of its ARN yet may be anything.
     pub fn allow(&mut self, service: &str, actions: &[&str], resource: impl Into<String>) {
-        let allowed = self.allowed.entry(resource.into()).or_default();
+        let allowed = self.allowed.entry(pattern(&resource.into())).or_default();
         allowed.extend(actions.iter().map(|action| format!("{service}:{action}")));
     }
 
@@ -47,8 +47,13 @@ impl Permissions {
 
     /// Adds the permission to pass a role (its ARN) to a service (`lambda.amazonaws.com`).
     pub fn pass(&mut self, role: &str, service: &'static str) {
-        self.passed.entry(service).or_default().insert(role.to_owned());
+        self.passed.entry(service).or_default().insert(pattern(role));
     }
+}
+
+/// An ARN with a wildcard for each token in it: IAM takes no other text for what is not known yet.
+fn pattern(arn: &str) -> String {
+    Token::substitute_text(arn, &|_| Some(ANY.to_owned()))
 }
 
 /// The resources of a plan.
@@ -119,11 +124,12 @@ impl Subject<'_> {
 
     /// Whether a property is desired, and not an empty list.
     pub fn has(&self, property: &str) -> bool {
-        match &self.desired[property] {
-            Value::Null => false,
-            Value::Array(items) => !items.is_empty(),
-            _ => true,
-        }
+        is_given(&self.desired[property])
+    }
+
+    /// The same of the desired properties or the live ones, which a rollback gives back.
+    pub fn has_or_had(&self, property: &str) -> bool {
+        self.has(property) || is_given(&self.live[property])
     }
 
     /// The path of the API that the resource belongs to: `apis/abc`.
@@ -140,6 +146,14 @@ impl Subject<'_> {
 
     fn api_id(&self) -> Option<String> {
         self.texts("ApiId").into_iter().find(|id| Token::find(id).is_empty())
+    }
+}
+
+fn is_given(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Array(items) => !items.is_empty(),
+        _ => true,
     }
 }
 
@@ -165,7 +179,7 @@ pub(crate) fn api_part(it: &Subject<'_>, permissions: &mut Permissions) {
 pub(crate) fn tagging(permissions: &mut Permissions, scope: &Scope, path: &str) {
     /// RFC 3986: the characters that need no escape in a path's segment; and the wildcard, which must stay one.
     const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'*');
-    let subject = apigateway(scope, path);
+    let subject = pattern(&apigateway(scope, path));
     let tags = apigateway(scope, &format!("tags/{}", utf8_percent_encode(&subject, SEGMENT)));
     permissions.allow("apigateway", &["POST", "DELETE"], tags);
     permissions.allow("apigateway", &["TagResource", "UntagResource"], subject);
@@ -200,5 +214,41 @@ pub(crate) fn apigateway(scope: &Scope, path: &str) -> String {
 pub(crate) fn logs(permissions: &mut Permissions, scope: &Scope, group: &str, actions: &[&str]) {
     for end in ["", ":*"] {
         permissions.allow("logs", actions, scope.arn("logs", &format!("log-group:{group}{end}")));
+    }
+}
+
+/// The ARN of the key that a text names. KMS allows the use of keys, not of aliases, and which key an alias leads to is not known;
+/// neither is the id of a key that is yet to be made.
+pub(crate) fn kms_key(scope: &Scope, key: &str) -> String {
+    match key {
+        unknown if unknown.contains("alias/") || Token::is_in(unknown) => scope.arn("kms", &format!("key/{ANY}")),
+        arn if arn.starts_with("arn:") => arn.to_owned(),
+        id => scope.arn("kms", &format!("key/{id}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_use_of_a_key_is_allowed_by_its_arn() {
+        let scope = Scope {
+            stack: "chat".to_owned(),
+            account: "123456789012".to_owned(),
+            region: "eu-west-1".to_owned(),
+            partition: "aws".to_owned(),
+        };
+        let keys = "arn:aws:kms:eu-west-1:123456789012:key/";
+        let other = "arn:aws:kms:eu-west-1:210987654321:key/own";
+        for (key, arn) in [
+            ("own", format!("{keys}own")),
+            ("alias/chat", format!("{keys}*")),
+            (&Token::text("Key", "Arn"), format!("{keys}*")),
+            ("arn:aws:kms:eu-west-1:123456789012:alias/chat", format!("{keys}*")),
+            (other, other.to_owned()),
+        ] {
+            assert_eq!(kms_key(&scope, key), arn);
+        }
     }
 }

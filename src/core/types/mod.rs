@@ -240,9 +240,15 @@ pub trait Kind: Send + Sync + 'static {
     /// What `Ref` (`attribute` is `None`) or `GetAtt` gives for a resource whose physical name is `name`.
     fn attribute(&self, scope: &Scope, name: Option<&str>, attribute: Option<&str>) -> Attribute;
 
-    /// Whether an update may change what `Ref` and `GetAtt` give: then that is not known before.
-    fn changes_attributes(&self) -> bool {
+    /// Whether an update that makes these changes may change what `GetAtt` gives for an attribute (`Ref` for what `Ref` gives):
+    /// then that is not known before.
+    fn changes_attribute(&self, _attribute: &str, _changes: &[Change]) -> bool {
         false
+    }
+
+    /// Properties of a live resource that no rollback can set back, once they have been changed.
+    fn irrecoverable(&self, _live: &Live) -> &'static [&'static str] {
+        &[]
     }
 
     // Where it belongs.
@@ -322,6 +328,11 @@ pub trait Kind: Send + Sync + 'static {
     /// Whether the tags of another resource record what belongs to the stack of this type.
     fn is_recorded(&self) -> bool {
         false
+    }
+
+    /// What records a desired resource in its tags, by its ARN or by what `Ref` gives of it, and the keys of the tags.
+    fn record_of(&self, _desired: &Desired) -> Option<(String, Vec<String>)> {
+        None
     }
 
     /// The types and physical ids of those that record a live resource: deleted after it, since the records go with them.

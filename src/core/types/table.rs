@@ -5,14 +5,18 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::iam_permissions::{ANY, Permissions, Roles, Subject};
+use super::iam_permissions::{ANY, Permissions, Roles, Subject, kms_key};
 use super::tags::Tags;
 use super::{
-    Action, Attribute, Kind, Naming, PlanView, Planning, ResourceView, StepEffects, StepView, names, tags, to_value,
+    Action, Attribute, Change, Kind, Naming, PlanView, Planning, ResourceView, StepEffects, StepView, names, tags,
+    to_value,
 };
 use crate::core::words::{Path, Problem, ProblemKind, Scope, Token, deserialize};
 
 pub const TYPE: &str = names::TABLE;
+
+/// The property that enables a table's stream.
+pub(crate) const STREAM: &str = "StreamSpecification";
 
 /// A DynamoDB table.
 pub struct Table;
@@ -355,6 +359,11 @@ impl Kind for Table {
         }
     }
 
+    /// Each time that a stream is enabled, it is another one, and another view takes another stream. (API reference, `UpdateTable`.)
+    fn changes_attribute(&self, attribute: &str, changes: &[Change]) -> bool {
+        attribute == "StreamArn" && changes.iter().any(|change| change.top() == STREAM)
+    }
+
     fn holds_data(&self) -> bool {
         true
     }
@@ -440,7 +449,7 @@ impl Kind for Table {
             // A rollback needs the live one.
             for side in [&it.desired, &it.live] {
                 if let Some(key) = side["SSESpecification"]["KMSMasterKeyId"].as_str() {
-                    permissions.allow("kms", USES_OF_KEY, key_arn(it.scope, key));
+                    permissions.allow("kms", USES_OF_KEY, kms_key(it.scope, key));
                 }
             }
         }
@@ -452,16 +461,6 @@ impl Kind for Table {
 const USES_OF_KEY: &[&str] =
     &["CreateGrant", "Decrypt", "DescribeKey", "Encrypt", "GenerateDataKey", "ReEncryptFrom", "ReEncryptTo"];
 
-/// The ARN of the key that a text names. KMS allows the use of keys, not of aliases, and which key an alias leads to is not known;
-/// neither is the id of a key that is yet to be made.
-fn key_arn(scope: &Scope, key: &str) -> String {
-    match key {
-        unknown if unknown.contains("alias/") || Token::is_in(unknown) => scope.arn("kms", &format!("key/{ANY}")),
-        arn if arn.starts_with("arn:") => arn.to_owned(),
-        id => scope.arn("kms", &format!("key/{id}")),
-    }
-}
-
 /// What changes in place interrupt and lose.
 fn changed(step: &StepView<'_>) -> StepEffects {
     let changes = |property: &str| {
@@ -471,7 +470,7 @@ fn changed(step: &StepView<'_>) -> StepEffects {
         })
     };
     let mut effects = StepEffects::default();
-    if changes("StreamSpecification") {
+    if changes(STREAM) {
         effects.lost.push("records of the table's stream that have not been read".to_owned());
     }
     if changes("GlobalSecondaryIndexes") {
@@ -527,26 +526,5 @@ mod tests {
         assert_eq!(sse(json!({ "SSEEnabled": true, "KMSMasterKeyId": "alias/chat" })), on);
         let off = json!({ "SSEEnabled": false });
         assert_eq!(sse(json!({ "SSEEnabled": false, "KMSMasterKeyId": "alias/chat" })), off);
-    }
-
-    #[test]
-    fn whoever_encrypts_with_a_key_needs_its_use() {
-        let scope = Scope {
-            stack: "chat".to_owned(),
-            account: "123456789012".to_owned(),
-            region: "eu-west-1".to_owned(),
-            partition: "aws".to_owned(),
-        };
-        let keys = "arn:aws:kms:eu-west-1:123456789012:key/";
-        let other = "arn:aws:kms:eu-west-1:210987654321:key/own";
-        for (key, arn) in [
-            ("own", format!("{keys}own")),
-            ("alias/chat", format!("{keys}*")),
-            (&Token::text("Key", "Arn"), format!("{keys}*")),
-            ("arn:aws:kms:eu-west-1:123456789012:alias/chat", format!("{keys}*")),
-            (other, other.to_owned()),
-        ] {
-            assert_eq!(key_arn(&scope, key), arn);
-        }
     }
 }

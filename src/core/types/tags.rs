@@ -102,7 +102,10 @@ impl Claims {
     }
 }
 
-/// How many tags a resource can have, of which wschat needs a few itself ("Tagging your AWS resources").
+/// How many tags a resource can have, in every service here ("Tagging your AWS resources"; Amazon API Gateway, "Tag restrictions").
+pub const MAX: usize = 50;
+
+/// How many of them the project may have: wschat needs a few itself.
 const MAX_OF_PROJECT: usize = 40;
 
 /// Whether a tag can be put on every resource (the strictest of IAM's, Lambda's and API Gateway's limits).

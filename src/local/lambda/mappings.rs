@@ -139,6 +139,10 @@ impl Lambda {
         let mut given = settings(&body, SETTINGS);
         given.retain(|member, _| !FIXED.contains(&member.as_str()));
         let delay = self.mapping_delay();
+        if let Some(reference) = &reference {
+            let mapping = self.registry.read(|state| state.mapping(&region, &uuid).cloned())?;
+            self.check_source(reference, &mapping)?;
+        }
         self.registry.change(|state| {
             if let Some(reference) = &reference {
                 must_exist(state, reference)?;

@@ -82,3 +82,31 @@ impl CloudControlled {
         }
     }
 }
+
+/// Whether what AWS sets under this name says which resource it is or where, and not how it is: then an update does not change it.
+/// (The names are those of all properties that AWS sets, in the schemas of the types that can be updated.)
+pub(super) fn stays(attribute: &str) -> bool {
+    const IDENTIFYING: &[&str] = &[
+        "Arn",
+        "ARN",
+        "Id",
+        "ID",
+        "Name",
+        "Url",
+        "URL",
+        "Uri",
+        "URI",
+        "Address",
+        "Endpoint",
+        "Domain",
+        "Port",
+        "CreatedAt",
+        "CreatedTime",
+        "CreationTime",
+        "CreatedBy",
+    ];
+    const OF_A_STATE: &[&str] =
+        &["Version", "Revision", "Stream", "Deployment", "Latest", "Current", "Secret", "Modified", "Updated"];
+    let last = attribute.rsplit('.').next().unwrap_or_default();
+    IDENTIFYING.iter().any(|end| last.ends_with(end)) && !OF_A_STATE.iter().any(|word| attribute.contains(word))
+}

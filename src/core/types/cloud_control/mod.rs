@@ -27,7 +27,7 @@ use self::record::{RECORD, RECORDED_ON};
 use super::constraints::Refusal;
 use super::iam_permissions::{Permissions, Subject};
 use super::tags;
-use super::{Attribute, Desired, Doubled, Kind, Live, Naming, Planning, RecorderArn, ResourceView};
+use super::{Attribute, Change, Desired, Doubled, Kind, Live, Naming, Planning, RecorderArn, ResourceView};
 use crate::core::schemas::{self, Schema, value_at};
 use crate::core::words::{Path, Problem, Scope};
 
@@ -218,6 +218,15 @@ impl Kind for CloudControlled {
         self.attribute_of(scope, name, attribute)
     }
 
+    fn changes_attribute(&self, attribute: &str, changes: &[Change]) -> bool {
+        let top = attribute.split('.').next().unwrap_or_default();
+        // No reading gives back what a digest stands for.
+        let is_tag = |change: &&Change| change.top() == TAGS && !change.property.ends_with(tags::WRITE_ONLY);
+        let mut others = changes.iter().filter(|change| !is_tag(change)).peekable();
+        let is_set_by_aws = self.schema.read_only.iter().any(|path| path == attribute || path == top);
+        others.peek().is_some() && is_set_by_aws && !attributes::stays(attribute) || others.any(|change| change.top() == top)
+    }
+
     fn taggable(&self) -> bool {
         self.is_tagged()
     }
@@ -249,6 +258,11 @@ impl Kind for CloudControlled {
 
     fn is_recorded(&self) -> bool {
         !self.is_tagged()
+    }
+
+    fn record_of(&self, desired: &Desired) -> Option<(String, Vec<String>)> {
+        let recorder = record::recorder(desired).filter(|_| !self.is_tagged())?;
+        Some((recorder.to_owned(), record::keys(desired, self)))
     }
 
     fn recorded_on(&self, live: &Live) -> Vec<(String, String)> {

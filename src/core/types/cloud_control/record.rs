@@ -241,6 +241,12 @@ pub fn key(desired: &Desired, kind: &CloudControlled) -> String {
     format!("{}{id}-{}", tags::RESOURCE, hex::encode(&Sha256::digest(identity.to_string())[..4]))
 }
 
+/// The keys of all tags of a desired resource's record, before that is created.
+pub(in crate::core::types) fn keys(desired: &Desired, kind: &CloudControlled) -> Vec<String> {
+    let state = State::Pending { since: 0, sought: sought(desired, kind) };
+    Record::of(desired, kind, state).tags(&key(desired, kind)).into_keys().collect()
+}
+
 /// What the resource of a pending record is to be known by.
 pub fn sought(desired: &Desired, kind: &CloudControlled) -> Sought {
     match kind.given_identifier(&desired.properties) {

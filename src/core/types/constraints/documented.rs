@@ -8,13 +8,10 @@ use super::Refusal;
 use crate::core::iam::managed::{Known, PREFIX, all_names, known, name_of};
 use crate::core::types::{
     alias, api_mapping, authorizer, function, inline_policy, integration, managed_policy, permission, role, route,
-    route_response, stage, table,
+    route_response, stage, table, tags,
 };
 use crate::core::words::runtimes::{self, LONGEST_ENVIRONMENT, RESERVED_VARIABLES};
 use crate::core::words::{Path, Problem, ProblemKind, Token};
-
-/// How many tags a resource may have, in every service here.
-const MAX_TAGS: usize = 50;
 
 /// How many of them wschat sets itself: four that mark the owner, and one on functions that have versions.
 const OWN_TAGS: usize = 5;
@@ -22,7 +19,7 @@ const OWN_TAGS: usize = 5;
 /// The problems in one resource's properties.
 pub(super) fn check(type_name: &str, properties: &Value) -> Vec<Refusal> {
     let root = Path::default();
-    let mut problems: Vec<Refusal> = tags(properties).into_iter().map(Refusal::from).collect();
+    let mut problems: Vec<Refusal> = tag_count(properties).into_iter().map(Refusal::from).collect();
     match type_name {
         function::TYPE => {
             let found = variables(properties).into_iter().chain(logging(properties)).chain(runtime(properties));
@@ -93,7 +90,7 @@ fn unique<'v>(names: impl Iterator<Item = (usize, &'v Value)>, list: &Path, name
 }
 
 /// Tags are alike in all services (AWS general reference, tag naming limits).
-fn tags(properties: &Value) -> Vec<Problem> {
+fn tag_count(properties: &Value) -> Vec<Problem> {
     let root = Path::default().key("Tags");
     let mut problems = Vec::new();
     let keys: Vec<(Path, bool, &str)> = match properties.get("Tags") {
@@ -111,10 +108,10 @@ fn tags(properties: &Value) -> Vec<Problem> {
             problems.push(Problem { at_key: *at_key, ..Problem::new(path.clone(), what) });
         }
     }
-    let most = MAX_TAGS - OWN_TAGS;
+    let most = tags::MAX - OWN_TAGS;
     if keys.len() > most {
         let what = format!("Tags may have {most} elements at most, not {}", keys.len());
-        let help = format!("AWS takes {MAX_TAGS}, and wschat adds up to {OWN_TAGS} of its own");
+        let help = format!("AWS takes {}, and wschat adds up to {OWN_TAGS} of its own", tags::MAX);
         problems.push(Problem::new(root, what).help(help));
     }
     problems

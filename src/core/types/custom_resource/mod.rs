@@ -13,12 +13,13 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 
 use serde_json::{Map, Value};
 
+use self::pointer::Pointer;
 pub use self::state::SERVICE_TOKEN;
 use self::state::State;
 use super::cloud_control::record::{self, Kept, RECORD, RECORDED_ON};
 use super::constraints::Refusal;
 use super::iam_permissions::{ANY, Permissions, Subject};
-use super::{Attribute, Desired, Kind, Live, Planning, ResourceView};
+use super::{Attribute, Change, Desired, Kind, Live, Planning, ResourceView};
 use crate::core::words::{Path, Problem, ProblemKind, Scope, Token};
 
 /// The type's name where a template gives it none of its own.
@@ -180,12 +181,18 @@ impl Kind for CustomResource {
         }
     }
 
-    fn changes_attributes(&self) -> bool {
+    /// Its function answers as it likes, whatever has changed.
+    fn changes_attribute(&self, _: &str, _: &[Change]) -> bool {
         true
     }
 
     fn is_recorded(&self) -> bool {
         true
+    }
+
+    fn record_of(&self, desired: &Desired) -> Option<(String, Vec<String>)> {
+        let pointer = Pointer::of(self.type_name, desired, record::deletion_policy(desired), "");
+        Some((record::recorder(desired)?.to_owned(), vec![pointer.key()]))
     }
 
     fn recorded_on(&self, live: &Live) -> Vec<(String, String)> {
