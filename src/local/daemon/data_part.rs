@@ -63,7 +63,7 @@ impl DataPart {
             "cloudcontrol.json" => Some(Self::CloudControl),
             "events.json" => Some(Self::Events),
             "iam.json" | "iam-sessions.json" => Some(Self::Iam),
-            "lambda.json" | "lambda" => Some(Self::Lambda),
+            "lambda.json" | "lambda-events.json" | "lambda" => Some(Self::Lambda),
             "logs.json" | "logs" => Some(Self::Logs),
             "scheduler.json" => Some(Self::Scheduler),
             "sns.json" => Some(Self::Sns),
