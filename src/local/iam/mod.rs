@@ -246,7 +246,7 @@ impl Roles for Iam {
         while sessions.len() > MAX_SESSIONS {
             sessions.pop_front();
         }
-        if let Err(error) = self.context.store.save(SESSIONS, &*sessions) {
+        if let Err(error) = self.context.store.save_private(SESSIONS, &*sessions) {
             tracing::warn!("cannot save issued credentials: {error}");
         }
         credentials

@@ -1,5 +1,10 @@
 //! Asynchronous invocations: retries, dead letters and destinations. (Lambda developer guide, "Asynchronous invocation".)
 
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Mutex;
+
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Lambda;
@@ -12,6 +17,7 @@ use super::state::now;
 use crate::core::iam::need::Need;
 use crate::local::context::clock::log_time;
 use crate::local::context::ports::{Delivery, Invoked};
+use crate::local::lock::lock;
 use crate::local::protocol::wire::ApiError;
 
 /// How long an event is kept where nobody says so: six hours, in seconds.
@@ -19,6 +25,25 @@ const MAX_AGE: u32 = 6 * 60 * 60;
 
 /// How often a function that fails is tried again where nobody says so.
 const RETRIES: u32 = 2;
+
+/// The name of the file of events that the last process did not get done.
+const FILE: &str = "lambda-events";
+
+/// Asynchronous events that have been accepted and are not done, by request id. Saved when the process is told to end.
+#[derive(Debug, Default)]
+pub(super) struct Accepted(Mutex<BTreeMap<String, Event>>);
+
+/// An accepted event.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Event {
+    /// The function with the version or alias that runs.
+    runs: String,
+    /// As the caller named the function.
+    function_arn: String,
+    /// JSON.
+    payload: String,
+    client_context: Option<String>,
+}
 
 /// How an event ended.
 struct Ended {
@@ -33,12 +58,55 @@ impl Lambda {
     /// Runs an event in the background. A function that fails is tried again, as often as its configuration says; a throttled one
     /// until the event is too old. Then the event, or what became of it, goes where the function's configuration says.
     pub(super) fn queue(&self, reference: Reference, call: InvokeRequest) {
+        let event = Event {
+            runs: reference.arn(),
+            function_arn: call.function_arn.clone(),
+            payload: String::from_utf8_lossy(&call.payload).into_owned(),
+            client_context: call.client_context.clone(),
+        };
+        lock(&self.accepted.0).insert(call.request_id.clone(), event);
         let lambda = self.clone();
         tokio::spawn(async move {
             let config = lambda.event_invoke_config(&reference);
             let ended = lambda.run_event(&reference, &call, &config).await;
-            lambda.conclude(&reference, &call, &config, &ended).await;
+            // What the end of this process interrupts has not failed: the next one runs it again.
+            if ended.condition == "Success" || !lambda.pollers.is_closing() {
+                lock(&lambda.accepted.0).remove(&call.request_id);
+                lambda.conclude(&reference, &call, &config, &ended).await;
+            }
         });
+    }
+
+    /// Keeps the events that are not done for the next process.
+    pub(super) fn keep_events(&self) {
+        let events = lock(&self.accepted.0);
+        if !events.is_empty()
+            && let Err(error) = self.context.store.save_private(FILE, &*events)
+        {
+            tracing::error!("{} asynchronous events are lost: {error}", events.len());
+        }
+    }
+
+    /// Runs the events again that the last process did not get done. Must be called within a tokio runtime.
+    pub(super) fn resume_events(&self) {
+        let kept: io::Result<BTreeMap<String, Event>> = self.context.store.load(FILE);
+        let kept = kept.unwrap_or_else(|error| {
+            tracing::error!("asynchronous events are lost: {error}");
+            BTreeMap::new()
+        });
+        for (request_id, event) in kept {
+            let Some(reference) = Reference::from_arn(&event.runs) else { continue };
+            let (payload, client_context) = (event.payload.into(), event.client_context);
+            self.queue(
+                reference,
+                InvokeRequest { request_id, function_arn: event.function_arn, payload, client_context, cause: None },
+            );
+        }
+        if let Err(error) = std::fs::remove_file(self.context.store.path(&format!("{FILE}.json")))
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!("events may run twice: {error}");
+        }
     }
 
     /// # Errors

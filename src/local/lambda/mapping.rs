@@ -99,8 +99,7 @@ impl Mapping {
     /// Where reading a shard goes on.
     pub fn position(&self, shard: &str) -> Position {
         if let Some(last) = self.positions.get(shard) {
-            let since = last.strip_prefix(SINCE).and_then(|time| time.parse().ok());
-            return since.map_or_else(|| Position::After(last.clone()), Position::Since);
+            return Self::read_position(last);
         }
         match self.text("StartingPosition") {
             Some("TRIM_HORIZON") => Position::Oldest,
@@ -110,6 +109,12 @@ impl Mapping {
             }
             _ => Position::Newest,
         }
+    }
+
+    /// A position as `positions` has it.
+    pub fn read_position(last: &str) -> Position {
+        let since = last.strip_prefix(SINCE).and_then(|time| time.parse().ok());
+        since.map_or_else(|| Position::After(last.to_owned()), Position::Since)
     }
 
     /// The time of a position, as `positions` has it.

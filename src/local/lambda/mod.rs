@@ -102,6 +102,7 @@ pub struct Lambda {
     executor: Arc<Executor>,
     timings: ExecutionTimings,
     pollers: Arc<Pollers>,
+    accepted: Arc<asynchronous::Accepted>,
 }
 
 impl Lambda {
@@ -132,8 +133,8 @@ impl Lambda {
         }
         let interpreters = Interpreters::open(&folder)?;
         let executor = Executor::new(context.clone(), roles.clone(), logs, interpreters, registry.clone(), timings);
-        let pollers = Arc::default();
-        let lambda = Self { context: context.clone(), roles, registry, packages, executor, timings, pollers };
+        let (pollers, accepted) = (Arc::default(), Arc::default());
+        let lambda = Self { context: context.clone(), roles, registry, packages, executor, timings, pollers, accepted };
         tokio::spawn(sweep(Arc::downgrade(&lambda.registry), lambda.packages.clone(), lambda.executor.live()));
         Ok(Arc::new(lambda))
     }
@@ -190,6 +191,7 @@ impl Lambda {
     pub async fn shutdown(&self) {
         self.pollers.close();
         self.executor.shutdown().await;
+        self.keep_events();
     }
 }
 

@@ -49,6 +49,8 @@ pub struct Pollers {
     running: Mutex<HashSet<(String, String, String)>>,
     /// What became of the last batch, by region and UUID.
     results: Mutex<HashMap<(String, String), String>>,
+    /// Up to where shards are handled, by UUID and shard, where that could not be saved.
+    reached: Mutex<HashMap<(String, String), String>>,
 }
 
 /// The services that are connected to Lambda.
@@ -65,6 +67,7 @@ impl Default for Pollers {
             closing: watch::Sender::new(false),
             running: Mutex::default(),
             results: Mutex::default(),
+            reached: Mutex::default(),
         }
     }
 }
@@ -97,7 +100,22 @@ impl Pollers {
         self.changed.send_modify(|count| *count += 1);
     }
 
-    fn is_closing(&self) -> bool {
+    /// Up to where a shard is handled, where that could not be saved.
+    pub(super) fn reached(&self, uuid: &str, shard: &str) -> Option<Position> {
+        let reached = lock(&self.reached);
+        reached.get(&(uuid.to_owned(), shard.to_owned())).map(|position| Mapping::read_position(position))
+    }
+
+    /// Keeps up to where a shard is handled; `None` where that is saved.
+    pub(super) fn reach(&self, uuid: &str, shard: &str, position: Option<&str>) {
+        let (key, mut reached) = ((uuid.to_owned(), shard.to_owned()), lock(&self.reached));
+        match position {
+            Some(position) => drop(reached.insert(key, position.to_owned())),
+            None => drop(reached.remove(&key)),
+        }
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
         *self.closing.borrow()
     }
 }
@@ -125,6 +143,7 @@ impl Lambda {
     pub fn connect(&self, sources: Vec<Weak<dyn EventSource>>, targets: Vec<Weak<dyn DeliveryTarget>>) {
         let _ = self.pollers.services.set(Connected { sources, targets });
         self.start_polling();
+        self.resume_events();
     }
 
     /// Starts the tasks of mappings that have none, and tells the others that something has changed.

@@ -1,7 +1,7 @@
 //! Polls sources that are in order: streams. What a function cannot handle holds up what comes after it in its shard, until it can,
 //! or until its mapping gives it up. (Lambda developer guide, "Using Lambda with Amazon DynamoDB".)
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +27,9 @@ const MAX_THROTTLED: Duration = Duration::from_secs(60);
 /// The pause before a batch is tried again: it doubles from the first to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LAST_PAUSE: Duration = Duration::from_secs(30);
+
+/// How long a stream keeps its records, in milliseconds (DynamoDB developer guide, "Change data capture for DynamoDB Streams").
+const RETENTION: i64 = 24 * 60 * 60 * 1000;
 
 /// Events of a shard that are handled together, and how often they failed.
 #[derive(Debug, PartialEq)]
@@ -85,7 +88,7 @@ impl Lambda {
             if mapping.passing_for().is_some() {
                 return;
             }
-            let mut position = mapping.position(shard);
+            let mut position = self.pollers.reached(uuid, shard).unwrap_or_else(|| mapping.position(shard));
             if position == Position::Newest {
                 // What comes from the mapping's beginning on, also if this process ends before anything is handled.
                 position = Position::Since(mapping.modified);
@@ -112,15 +115,16 @@ impl Lambda {
         }
     }
 
-    /// Notes where reading a shard goes on.
+    /// Notes where reading a shard goes on: as long as this process lives, where that cannot be saved.
     fn remember(&self, region: &str, uuid: &str, shard: &str, position: &str) {
         let saved = self.registry.change(|state| {
             state.mapping_mut(region, uuid)?.positions.insert(shard.to_owned(), position.to_owned());
             Ok(())
         });
-        if let Err(error) = saved {
+        if let Err(error) = &saved {
             tracing::warn!("the position of the event source mapping {uuid} is not saved: {}", error.message);
         }
+        self.pollers.reach(uuid, shard, saved.is_err().then_some(position));
     }
 
     /// Handles events of a shard, those with the same key in their order. Gives back whether all are done; not where the mapping
@@ -141,6 +145,8 @@ impl Lambda {
         let Some(mapping) = self.wanted(region, uuid) else { return false };
         let small = parts(events).into_iter().flat_map(|part| cut(part, size(&mapping)));
         let mut batches: VecDeque<Batch> = small.map(|events| Batch { events, failures: 0 }).collect();
+        // How often in a row the function could not be invoked.
+        let mut refused = 0;
         while let Some(batch) = batches.pop_front() {
             // The mapping may be another one meanwhile.
             let Some(mapping) = self.wanted(region, uuid) else { return false };
@@ -151,7 +157,19 @@ impl Lambda {
             }
             let Some(last) = events.last().map(|event| event.id.clone()) else { continue };
             let outcome = self.invoke_batch(&mapping, &events, MAX_THROTTLED).await;
+            // What the end of this process interrupts has not failed: the next one handles it again.
+            if self.pollers.is_closing() && outcome != Outcome::Handled(HashSet::new()) {
+                return false;
+            }
             self.note_outcome(region, uuid, &outcome);
+            if let Outcome::Failed(Failure { invoked: None, .. }) = &outcome {
+                // Retries are counted of a function that fails; until it can be invoked its events wait, or become too old.
+                batches.push_front(Batch { events, failures: batch.failures });
+                refused += 1;
+                self.pause(region, uuid, refused).await;
+                continue;
+            }
+            refused = 0;
             let (first_failed, failure) = match outcome {
                 Outcome::Handled(failed) => match events.iter().position(|event| failed.contains(&event.id)) {
                     // All from the first one that failed: what comes after it may need it.
@@ -260,12 +278,11 @@ fn lanes(events: Vec<SourceEvent>, count: usize) -> Vec<Vec<SourceEvent>> {
     lanes
 }
 
-/// The events that are young enough for a mapping, and the others.
+/// The events that are young enough for a mapping and its stream, and the others.
 fn by_age(mapping: &Mapping, events: Vec<SourceEvent>, now: i64) -> (Vec<SourceEvent>, Vec<SourceEvent>) {
-    match mapping.number("MaximumRecordAgeInSeconds") {
-        Some(most) if most >= 0 => events.into_iter().partition(|event| now - event.at <= most * 1000),
-        _ => (events, Vec::new()),
-    }
+    let most = mapping.number("MaximumRecordAgeInSeconds").filter(|most| *most >= 0);
+    let most = most.map_or(RETENTION, |most| (most * 1000).min(RETENTION));
+    events.into_iter().partition(|event| now - event.at <= most)
 }
 
 /// What to do with a batch of which the events from `first_failed` on failed; `whole` says that the function did.
@@ -406,7 +423,9 @@ mod tests {
         let limited = mapping(json!({ "MaximumRecordAgeInSeconds": 60 }));
         assert_eq!(by_age(&limited, events("a"), 61_000).0.len(), 1);
         assert_eq!(by_age(&limited, events("a"), 61_001).1.len(), 1);
-        assert_eq!(by_age(&mapping(json!({})), events("a"), i64::MAX).0.len(), 1);
+        let unlimited = mapping(json!({ "MaximumRecordAgeInSeconds": -1 }));
+        assert_eq!(by_age(&unlimited, events("a"), 1000 + RETENTION).0.len(), 1);
+        assert_eq!(by_age(&unlimited, events("a"), 1001 + RETENTION).1.len(), 1);
     }
 
     #[test]

@@ -45,6 +45,9 @@ const FOLDER: &str = "sqs-messages";
 /// How long messages are gathered before they are saved.
 const SAVE_DELAY: Duration = Duration::from_millis(100);
 
+/// The pause after messages could not be saved.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+
 /// SQS.
 #[derive(Debug)]
 pub struct Sqs {
@@ -122,11 +125,13 @@ pub struct LiveQueue {
     /// Changes with every message that comes or becomes visible.
     arrived: watch::Sender<u64>,
     is_saved: Mutex<bool>,
+    /// Held while they are saved.
+    saving: Mutex<()>,
 }
 
 impl LiveQueue {
     fn new(messages: Messages) -> Self {
-        Self { messages: Mutex::new(messages), arrived: watch::Sender::new(0), is_saved: Mutex::new(true) }
+        Self { messages: Mutex::new(messages), arrived: watch::Sender::new(0), is_saved: Mutex::new(true), saving: Mutex::default() }
     }
 }
 
@@ -198,22 +203,29 @@ impl Sqs {
         let all: Vec<(QueueId, Arc<LiveQueue>)> =
             lock(&self.live).iter().map(|(id, live)| (id.clone(), Arc::clone(live))).collect();
         for (id, live) in all {
-            // One at a time, so that an older state never replaces a newer one.
-            let mut is_saved = lock(&live.is_saved);
-            if !std::mem::replace(&mut *is_saved, true) {
+            // One at a time, so that an older state never replaces a newer one; who sends does not wait for it.
+            let _saving = lock(&live.saving);
+            if !std::mem::replace(&mut *lock(&live.is_saved), true) {
                 let messages = lock(&live.messages).clone();
                 if let Err(error) = self.context.store.save(&id.file(), &messages) {
                     tracing::error!("the messages of {} could not be saved: {error}", id.arn());
+                    *lock(&live.is_saved) = false;
                 }
             }
         }
+    }
+
+    /// Whether messages are still to be saved.
+    fn has_unsaved(&self) -> bool {
+        lock(&self.live).values().any(|live| !*lock(&live.is_saved))
     }
 
     /// Removes a queue's messages from memory and disk.
     fn forget(&self, id: &QueueId) {
         let gone = lock(&self.live).remove(id);
         if let Some(gone) = gone {
-            // Nobody saves it again.
+            // It is not saved again.
+            let _saving = lock(&gone.saving);
             *lock(&gone.is_saved) = true;
             gone.arrived.send_modify(|count| *count += 1);
         }
@@ -238,6 +250,14 @@ async fn save_messages(sqs: Weak<Sqs>) {
         }
         tokio::time::sleep(SAVE_DELAY).await;
         let Some(strong) = sqs.upgrade() else { return };
-        let _ = tokio::task::spawn_blocking(move || strong.save()).await;
+        let saved = tokio::task::spawn_blocking(move || {
+            strong.save();
+            // What could not be saved is tried again.
+            if strong.has_unsaved() {
+                std::thread::sleep(RETRY_DELAY);
+                strong.unsaved.notify_one();
+            }
+        });
+        let _ = saved.await;
     }
 }
