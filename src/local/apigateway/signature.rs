@@ -1,4 +1,4 @@
-//! AWS Signature Version 4 of a handshake, in its headers or in its query string (IAM user guide, "Create a signed AWS API request").
+//! AWS Signature Version 4 of a handshake or a request, in its headers or in its query string (IAM user guide, "Create a signed AWS API request").
 
 use std::fmt::Write;
 
@@ -43,13 +43,15 @@ pub enum Wrong {
     Different,
 }
 
-/// A handshake as it was sent.
+/// A handshake or a request as it was sent.
 #[derive(Debug, Clone, Copy)]
 pub struct Signed<'a> {
+    pub method: &'a str,
     /// The path, still percent-encoded.
     pub path: &'a str,
     pub query: &'a Pairs,
     pub headers: &'a Pairs,
+    pub body: &'a [u8],
 }
 
 impl Signed<'_> {
@@ -113,8 +115,8 @@ impl Signed<'_> {
         if service != "execute-api" {
             return Err(Wrong::Service);
         }
-        // A client may leave the hash of the empty body out, or say that it is not signed.
-        let hash = self.header("x-amz-content-sha256").unwrap_or_else(|| hex::encode(Sha256::digest(b"")));
+        // A client may leave the hash of the body out, or say that it is not signed.
+        let hash = self.header("x-amz-content-sha256").unwrap_or_else(|| hex::encode(Sha256::digest(self.body)));
         let canonical = self.canonical(signature, &hash);
         let text = format!(
             "AWS4-HMAC-SHA256\n{}\n{}\n{}",
@@ -140,7 +142,7 @@ impl Signed<'_> {
         query.sort();
         let query: Vec<String> = query.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
         let path: Vec<String> = self.path.split('/').map(encode).collect();
-        let mut canonical = format!("GET\n{}\n{}\n", path.join("/"), query.join("&"));
+        let mut canonical = format!("{}\n{}\n{}\n", self.method, path.join("/"), query.join("&"));
         for name in signature.signed_headers.split(';') {
             let values = self.headers.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name));
             let values: Vec<String> =
@@ -188,7 +190,7 @@ mod tests {
             ("X-Amz-Signature", "e9124ecd82f779029b658b6d4b5c93777ac6d481cdae195ab6214b7c33735da9"),
         ]);
         let headers = pairs(&host);
-        let presigned = Signed { path: "/abc/prod", query: &query, headers: &headers };
+        let presigned = Signed { method: "GET", path: "/abc/prod", query: &query, headers: &headers, body: b"" };
         let signature = presigned.signature().unwrap();
         assert_eq!(signature.access_key, "AKIDEXAMPLE");
         let check = |signed: &Signed<'_>, secret: &str, now: &str| signed.check(&signature, secret, at(now));
@@ -210,7 +212,7 @@ mod tests {
             ),
         ]);
         let query = pairs(&[("room", "a b")]);
-        let signed = Signed { path: "/abc/prod", query: &query, headers: &headers };
+        let signed = Signed { method: "GET", path: "/abc/prod", query: &query, headers: &headers, body: b"" };
         let signature = signed.signature().unwrap();
         assert_eq!(signed.check(&signature, SECRET, at("20260102T031900Z")), Ok(()));
         assert_eq!(signed.check(&signature, SECRET, at("20260102T032000Z")), Err(Wrong::Expired));
@@ -227,7 +229,7 @@ mod tests {
             [&[][..], &[("Authorization", "Bearer x")], &[("Authorization", "AWS4-HMAC-SHA256 Credential=a")]]
         {
             let (headers, query) = (pairs(headers), Pairs::new());
-            assert!(Signed { path: "/", query: &query, headers: &headers }.signature().is_none());
+            assert!(Signed { method: "GET", path: "/", query: &query, headers: &headers, body: b"" }.signature().is_none());
         }
     }
 }

@@ -161,6 +161,9 @@ fn delete_resource(cloud: &CloudControl, region: &str, input: Input) -> Answer {
     })
 }
 
+/// The one type of records that another service serves.
+const REST_API: &str = "AWS::ApiGateway::RestApi";
+
 fn get_resource(cloud: &CloudControl, region: &str, input: Input) -> Answer {
     let schema = known_type(&input)?;
     let identifier = required(input.identifier, "Identifier")?;
@@ -173,7 +176,12 @@ fn get_resource(cloud: &CloudControl, region: &str, input: Input) -> Answer {
     let records = cloud.state.now();
     let record = records.read(region).and_then(|region| region.record(schema.type_name, &identifier));
     let record = record.ok_or_else(|| not_found(schema, &identifier))?;
-    Ok(json!({ "TypeName": schema.type_name, "ResourceDescription": described(schema, &identifier, &record.model) }))
+    let mut model = record.model.clone();
+    if schema.type_name == REST_API {
+        // Where it is served (`apigateway::http::rest`), which on AWS follows from its id.
+        model["ApiEndpoint"] = format!("http://{}/{identifier}", cloud.context.client_authority()).into();
+    }
+    Ok(json!({ "TypeName": schema.type_name, "ResourceDescription": described(schema, &identifier, &model) }))
 }
 
 fn list_resources(cloud: &CloudControl, region: &str, input: Input) -> Answer {
