@@ -189,8 +189,7 @@ pub async fn entry<'a>(
     stage: Option<&str>,
     ui: &Ui,
 ) -> Result<&'a Live, CommandError> {
-    let entries: Vec<&Live> =
-        live.iter().filter(|one| part(one) == Part::Entry && !result::is_http(one)).collect();
+    let entries: Vec<&Live> = live.iter().filter(|one| part(one) == Part::Entry && !result::is_http(one)).collect();
     if entries.is_empty() {
         return Err(no_uri(target, aws, live, ui).await);
     }

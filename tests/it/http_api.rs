@@ -42,7 +42,8 @@ pub async fn send(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let response: Response<_> = sender.send_request(request.body(Full::new(Bytes::copy_from_slice(body))).unwrap()).await.unwrap();
+    let response: Response<_> =
+        sender.send_request(request.body(Full::new(Bytes::copy_from_slice(body))).unwrap()).await.unwrap();
     let (parts, body) = response.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     Answer { status: parts.status.as_u16(), headers: parts.headers, body }
@@ -95,7 +96,10 @@ async fn an_api_that_a_document_describes_is_served_as_on_aws() {
     assert_eq!(event["requestContext"]["http"]["method"], "GET");
 
     let old = send("PUT", &format!("{items}/old/x/y"), &[("Content-Type", "text/plain")], b"hello").await.json();
-    assert_eq!((&old["version"], &old["httpMethod"], &old["path"]), (&json!("1.0"), &json!("PUT"), &json!("/live/old/x/y")));
+    assert_eq!(
+        (&old["version"], &old["httpMethod"], &old["path"]),
+        (&json!("1.0"), &json!("PUT"), &json!("/live/old/x/y"))
+    );
     assert_eq!((&old["resource"], &old["pathParameters"]["proxy"]), (&json!("/old/{proxy+}"), &json!("x/y")));
     assert_eq!((&old["body"], &old["isBase64Encoded"]), (&json!("hello"), &json!(false)));
 
@@ -150,11 +154,9 @@ async fn an_api_of_resources_asks_its_authorizer() {
     up(&cloud);
     let hooks = output(&cloud, "Hooks");
     let url = format!("{hooks}/hooks/mail");
-    for (authorization, status, message) in [
-        (None, 401, "Unauthorized"),
-        (Some("shut"), 403, "Forbidden"),
-        (Some("throw"), 401, "Unauthorized"),
-    ] {
+    for (authorization, status, message) in
+        [(None, 401, "Unauthorized"), (Some("shut"), 403, "Forbidden"), (Some("throw"), 401, "Unauthorized")]
+    {
         let headers: Vec<(&str, &str)> = authorization.iter().map(|value| ("Authorization", *value)).collect();
         let answer = send("POST", &url, &headers, b"").await;
         assert_eq!((answer.status, answer.json()["message"].as_str().unwrap()), (status, message), "{authorization:?}");
@@ -212,19 +214,35 @@ fn what_an_api_of_the_other_protocol_has_is_refused_in_words() {
         run.stdout + &run.stderr
     };
     for (path, value, expected) in [
-        ("Socket.CorsConfiguration", json!({ "AllowOrigins": ["*"] }), "CorsConfiguration of AWS::ApiGatewayV2::Api cannot be used"),
-        ("SocketRoute.AuthorizationScopes", json!(["a"]), "AuthorizationScopes of AWS::ApiGatewayV2::Route cannot be used"),
+        (
+            "Socket.CorsConfiguration",
+            json!({ "AllowOrigins": ["*"] }),
+            "CorsConfiguration of AWS::ApiGatewayV2::Api cannot be used",
+        ),
+        (
+            "SocketRoute.AuthorizationScopes",
+            json!(["a"]),
+            "AuthorizationScopes of AWS::ApiGatewayV2::Route cannot be used",
+        ),
         ("SocketStage.StageName", json!("$default"), "the stage of a WebSocket API cannot be called $default"),
         ("SocketIntegration.TimeoutInMillis", json!(29_500), "TimeoutInMillis must be from 50 to 29000, not 29500"),
         ("HooksIntegration.TimeoutInMillis", json!(30_001), "TimeoutInMillis must be from 50 to 30000, not 30001"),
         ("HooksIntegration.IntegrationType", json!("MOCK"), "an HTTP API has no MOCK integrations"),
-        ("HooksIntegration.RequestTemplates", json!({ "a": "b" }), "RequestTemplates of AWS::ApiGatewayV2::Integration cannot be used"),
+        (
+            "HooksIntegration.RequestTemplates",
+            json!({ "a": "b" }),
+            "RequestTemplates of AWS::ApiGatewayV2::Integration cannot be used",
+        ),
         ("HookRoute.RouteKey", json!("hooks"), "\"hooks\" is not the key of a route of an HTTP API"),
         ("HookRoute.ApiKeyRequired", json!(true), "HTTP APIs have no API keys"),
         ("HooksStage.DefaultRouteSettings", json!({ "LoggingLevel": "INFO" }), "HTTP APIs have no execution logs"),
         ("Guard.IdentitySource", json!(["route.request.header.A"]), "cannot be an identity source of an HTTP API"),
         ("Guard.AuthorizerPayloadFormatVersion", Value::Null, "missing property \"AuthorizerPayloadFormatVersion\""),
-        ("Hooks.RouteSelectionExpression", json!("$request.body.action"), "the RouteSelectionExpression of an HTTP API is"),
+        (
+            "Hooks.RouteSelectionExpression",
+            json!("$request.body.action"),
+            "the RouteSelectionExpression of an HTTP API is",
+        ),
         ("HookRoute.ApiId", json!({ "Ref": "Items" }), "Items is described by its Body"),
     ] {
         let text = said(&|template| template.set(path, value.clone()));

@@ -56,16 +56,22 @@ async fn what_is_not_served_says_so() {
             "Integration": { "Type": kind, "IntegrationHttpMethod": "POST", "Uri": "http://localhost:1/x" },
         } })
     };
-    template.set("Part", json!({ "Type": "AWS::ApiGateway::Resource", "Properties": {
+    template.set(
+        "Part",
+        json!({ "Type": "AWS::ApiGateway::Resource", "Properties": {
         "RestApiId": { "Ref": "Plain" }, "ParentId": { "Fn::GetAtt": ["Plain", "RootResourceId"] }, "PathPart": "part",
-    } }));
+    } }),
+    );
     template.set("Http", method("GET", "HTTP", "NONE"));
     template.set("Signed", method("PUT", "HTTP_PROXY", "AWS_IAM"));
     template.set("Away", method("POST", "HTTP_PROXY", "NONE"));
-    template.set("PlainDeployment", json!({
-        "Type": "AWS::ApiGateway::Deployment", "DependsOn": ["Http", "Signed", "Away"],
-        "Properties": { "RestApiId": { "Ref": "Plain" }, "StageName": "v1" },
-    }));
+    template.set(
+        "PlainDeployment",
+        json!({
+            "Type": "AWS::ApiGateway::Deployment", "DependsOn": ["Http", "Signed", "Away"],
+            "Properties": { "RestApiId": { "Ref": "Plain" }, "StageName": "v1" },
+        }),
+    );
     template.save_as(&cloud, "template.yaml");
     cloud.wschat(&["up", "--local", "--yes"]).ok();
     let status = cloud.wschat(&["status", "--local", "--json"]).ok();
@@ -76,7 +82,9 @@ async fn what_is_not_served_says_so() {
     });
     let id = found.expect("it is there")["physical_id"].as_str().unwrap().to_owned();
     let url = format!("http://localhost:{}/{id}/v1/part", cloud.port());
-    for (method, expected) in [("GET", "HTTP integrations of REST APIs"), ("PUT", "the authorization of REST APIs (AWS_IAM")] {
+    for (method, expected) in
+        [("GET", "HTTP integrations of REST APIs"), ("PUT", "the authorization of REST APIs (AWS_IAM")]
+    {
         let answer = send(method, &url, &[], b"").await;
         let message = answer.json()["message"].as_str().unwrap().to_owned();
         assert_eq!(answer.status, 501);

@@ -114,14 +114,12 @@ fn by_status(given: &BTreeMap<String, ResponseParameters>) -> HashMap<String, Ha
 }
 
 /// The same, as templates have them.
-fn read_by_status(
-    given: HashMap<String, HashMap<String, String>>,
-) -> Option<BTreeMap<String, ResponseParameters>> {
+fn read_by_status(given: HashMap<String, HashMap<String, String>>) -> Option<BTreeMap<String, ResponseParameters>> {
     let of = |parameters: HashMap<String, String>| {
         let text = |text: String| Some(text).filter(|text| !text.is_empty());
         let listed = parameters.into_iter();
-        let listed =
-            listed.map(|(destination, source)| ResponseParameter { destination: text(destination), source: text(source) });
+        let listed = listed
+            .map(|(destination, source)| ResponseParameter { destination: text(destination), source: text(source) });
         let mut response_parameters: Vec<ResponseParameter> = listed.collect();
         response_parameters.sort();
         ResponseParameters { response_parameters }
@@ -180,10 +178,12 @@ fn live(api: &str, integration: sdk::Integration, protocol: Option<Protocol>) ->
         request_templates: integration.request_templates.unwrap_or_default().into_iter().collect(),
         response_parameters: integration.response_parameters.and_then(read_by_status),
         template_selection_expression: integration.template_selection_expression.filter(|text| !text.is_empty()),
-        timeout_in_millis: integration.timeout_in_millis.filter(|millis| *millis > 0).unwrap_or_else(|| match protocol {
-            Some(Protocol::Http) => LONGEST_OF_HTTP,
-            None => longest(),
-        }),
+        timeout_in_millis: integration.timeout_in_millis.filter(|millis| *millis > 0).unwrap_or_else(
+            || match protocol {
+                Some(Protocol::Http) => LONGEST_OF_HTTP,
+                None => longest(),
+            },
+        ),
         tls_config: integration
             .tls_config
             .and_then(|tls| tls.server_name_to_verify)

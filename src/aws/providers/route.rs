@@ -62,9 +62,9 @@ impl Provider for Route {
                 .route_key(&to.route_key)
                 .target(to.target.as_deref().unwrap_or_default())
                 // An empty list clears them.
-                .set_authorization_scopes(to.authorization_scopes.clone().or_else(|| {
-                    from.authorization_scopes.as_ref().map(|_| Vec::new())
-                }))
+                .set_authorization_scopes(
+                    to.authorization_scopes.clone().or_else(|| from.authorization_scopes.as_ref().map(|_| Vec::new())),
+                )
                 .authorization_type(to.authorization_type.sdk())
                 .set_authorizer_id(cleared(live, "AuthorizerId", &to.authorizer_id))
                 .set_api_key_required(of_websockets(&to))

@@ -223,10 +223,8 @@ pub fn unmatched_source(context: &LintContext<'_>) -> Vec<Problem> {
     let knows_all = context.knows_all(route::TYPE) && context.knows_all(stage::TYPE);
     let (routes_of, stages_of) = (by_api(context, route::TYPE), by_api(context, stage::TYPE));
     let apis: HashSet<&str> = context.sound(api::TYPE).map(|api| api.logical_id.as_str()).collect();
-    let ends: HashSet<String> = routes_of
-        .iter()
-        .flat_map(|(api, routes)| routes.iter().map(move |route| end(api, &arn_end(route))))
-        .collect();
+    let ends: HashSet<String> =
+        routes_of.iter().flat_map(|(api, routes)| routes.iter().map(move |route| end(api, &arn_end(route)))).collect();
     let mut combinations = 0;
     for permission in permissions(context).filter(|one| text(one, "Principal") == GATEWAY) {
         let path = permission.path.key("Properties").key("SourceArn");

@@ -25,7 +25,9 @@ pub fn logging(context: &LintContext<'_>) -> Vec<Problem> {
 
 pub fn ignored_authorizer(context: &LintContext<'_>) -> Vec<Problem> {
     let mut problems = Vec::new();
-    for route in context.sound(route::TYPE).filter(|route| !["CUSTOM", "JWT"].contains(&text(route, "AuthorizationType"))) {
+    for route in
+        context.sound(route::TYPE).filter(|route| !["CUSTOM", "JWT"].contains(&text(route, "AuthorizationType")))
+    {
         let Some((_, path)) = context.given(route, &["AuthorizerId"]) else { continue };
         let key = text(route, "RouteKey");
         let what = format!(

@@ -149,7 +149,8 @@ impl Kind for Deployment {
         let of_api = |token: &Token| (token.attribute == "Ref").then(|| stack.get(&token.logical_id)).flatten();
         let selection = Token::sole(api).and_then(|token| of_api(&token));
         // Of an API that is imported or made by quick create: what makes its routes.
-        let made = |api: ResourceView<'_>| ["Body", "Target"].iter().find_map(|name| api.properties.get(*name).cloned());
+        let made =
+            |api: ResourceView<'_>| ["Body", "Target"].iter().find_map(|name| api.properties.get(*name).cloned());
         let selection = selection
             .map(|api| made(api).unwrap_or_else(|| api.properties["RouteSelectionExpression"].clone()))
             .unwrap_or_default();

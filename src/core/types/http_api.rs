@@ -140,9 +140,8 @@ pub(super) fn canonical_of(properties: &Value) -> Result<Value, Vec<Problem>> {
         if props.name.is_none() {
             problems.push(Problem::new(Path::default(), "missing property \"Name\"").kind(ProblemKind::Missing));
         }
-        let text = |text: &mut Option<String>| drop(text.get_or_insert_default());
-        text(&mut props.description);
-        text(&mut props.version);
+        props.description.get_or_insert_default();
+        props.version.get_or_insert_default();
         props.disable_execute_api_endpoint.get_or_insert(false);
         props.ip_address_type.get_or_insert_default();
     } else if let Some(Value::String(text)) = &props.body

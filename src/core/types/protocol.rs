@@ -100,10 +100,8 @@ pub(super) fn only_of_websockets(stack: &dyn StackView, type_name: &str, nouns: 
 pub(super) fn not_beside_imported(stack: &dyn StackView, type_name: &str, noun: &str) -> Vec<Problem> {
     let problem = |one: super::ResourceView<'_>| {
         let api = api_of(one.properties, stack).filter(|api| is_imported(api.properties))?;
-        let what = format!(
-            "{} is described by its Body: each import of that would delete this {noun} again",
-            api.logical_id
-        );
+        let what =
+            format!("{} is described by its Body: each import of that would delete this {noun} again", api.logical_id);
         let help = "describe it in the Body, or everything by resources";
         Some(Problem::new(one.path_of("ApiId"), what).kind(ProblemKind::Unsupported).help(help))
     };

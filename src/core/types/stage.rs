@@ -213,7 +213,9 @@ impl Kind for Stage {
             Action::Delete | Action::Replace => {
                 match step.live.is_some_and(|live| protocol::is_http(&live.properties)) {
                     true => StepEffects::interrupted("its URI answers no more"),
-                    false => StepEffects::interrupted("every connection of the stage closes, and its URI answers no more"),
+                    false => {
+                        StepEffects::interrupted("every connection of the stage closes, and its URI answers no more")
+                    }
                 }
             }
             _ => StepEffects::default(),

@@ -137,8 +137,7 @@ pub fn update(state: &mut State, call: &ControlCall<'_>) -> Answer {
     let mut config: ApiConfig = rules::merge(&api.config, patch)?;
     if let Some(cors) = cors {
         // It is replaced as a whole.
-        config.cors_configuration =
-            Some(serde_json::from_value(cors).map_err(|error| bad_request(error.to_string()))?);
+        config.cors_configuration = Some(serde_json::from_value(cors).map_err(|error| bad_request(error.to_string()))?);
     }
     select_routes(&mut config);
     check(&config)?;

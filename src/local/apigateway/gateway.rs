@@ -494,7 +494,12 @@ fn accept_key(headers: &HeaderMap) -> Option<HeaderValue> {
 
 /// The headers of a handshake or a request as events have them: without hop-by-hop headers, with those that AWS adds, and with names in
 /// the client's case.
-pub(super) fn forwarded_headers(headers: &HeaderMap, spelled: Option<&HeaderCase>, peer: SocketAddr, port: u16) -> Pairs {
+pub(super) fn forwarded_headers(
+    headers: &HeaderMap,
+    spelled: Option<&HeaderCase>,
+    peer: SocketAddr,
+    port: u16,
+) -> Pairs {
     let hop = [header::CONNECTION, header::UPGRADE];
     let sent = headers.iter().filter(|(name, _)| !hop.contains(name)).map(|(name, value)| {
         let name = spelled.and_then(|spelled| spelled.of(name)).unwrap_or_else(|| usual_case(name.as_str()));

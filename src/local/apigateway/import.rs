@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 
 use super::ControlCall;
 use super::model::{
-    Api, ApiConfig, AuthorizerConfig, CorsConfig, DEFAULT_STAGE, HTTP, HTTP_TIMEOUT, Integration, IntegrationConfig, Route,
-    RouteConfig, State, Strings,
+    Api, ApiConfig, AuthorizerConfig, CorsConfig, DEFAULT_STAGE, HTTP, HTTP_TIMEOUT, Integration, IntegrationConfig,
+    Route, RouteConfig, State, Strings,
 };
 use super::rules::{self, Answer, bad_request};
 use super::{apis, authorizers, integrations};
@@ -68,8 +68,9 @@ fn import(api: &mut Api, document: &Value, call: &ControlCall<'_>) -> Result<(),
     api.config.version = text(&info["version"]).unwrap_or_default();
     apis::select_routes(&mut api.config);
     let servers = document["servers"].as_array().into_iter().flatten();
-    let disabled = servers
-        .filter_map(|server| server["x-amazon-apigateway-endpoint-configuration"]["disableExecuteApiEndpoint"].as_bool());
+    let disabled = servers.filter_map(|server| {
+        server["x-amazon-apigateway-endpoint-configuration"]["disableExecuteApiEndpoint"].as_bool()
+    });
     api.config.disable_execute_api_endpoint = disabled.last().unwrap_or(false);
     api.config.cors_configuration = match &document["x-amazon-apigateway-cors"] {
         Value::Null => None,

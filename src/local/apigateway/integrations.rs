@@ -18,7 +18,10 @@ pub fn create(state: &mut State, call: &ControlCall<'_>) -> Answer {
     if is_http && !is_timed {
         config.timeout_in_millis = HTTP_TIMEOUT;
     }
-    if config.integration_type == "AWS_PROXY" && config.integration_method.is_none() && config.integration_subtype.is_none() {
+    if config.integration_type == "AWS_PROXY"
+        && config.integration_method.is_none()
+        && config.integration_subtype.is_none()
+    {
         config.integration_method = Some("POST".to_owned());
     }
     check(is_http, &config, call)?;
@@ -180,7 +183,11 @@ pub(super) fn check_of_http(config: &IntegrationConfig, call: &ControlCall<'_>) 
     }
     let uri = config.integration_uri.as_deref().unwrap_or_default();
     if config.integration_subtype.is_some() {
-        return config.credentials_arn.as_ref().map(|_| ()).ok_or_else(|| bad_request("CredentialsArn is required for AWS service integrations"));
+        return config
+            .credentials_arn
+            .as_ref()
+            .map(|_| ())
+            .ok_or_else(|| bad_request("CredentialsArn is required for AWS service integrations"));
     }
     if config.integration_type == "HTTP_PROXY" {
         // A private integration has an ARN: of a load balancer's listener or a service.

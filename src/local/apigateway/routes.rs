@@ -149,7 +149,9 @@ fn check_of_http(api: &Api, config: &RouteConfig, authorizer: Option<&str>) -> R
     let key = config.route_key.as_str();
     let fits = key.split_once(' ').is_some_and(|(method, path)| METHODS.contains(&method) && path.starts_with('/'));
     if key != "$default" && !fits {
-        return Err(bad_request("The provided route key is not formatted properly for HTTP protocol. Format should be \"<HTTP METHOD> /<RESOURCE PATH>\" or \"$default\""));
+        return Err(bad_request(
+            "The provided route key is not formatted properly for HTTP protocol. Format should be \"<HTTP METHOD> /<RESOURCE PATH>\" or \"$default\"",
+        ));
     }
     if config.api_key_required {
         return Err(bad_request("API Key is not currently supported by HTTP Apis"));

@@ -229,7 +229,9 @@ mod tests {
             [&[][..], &[("Authorization", "Bearer x")], &[("Authorization", "AWS4-HMAC-SHA256 Credential=a")]]
         {
             let (headers, query) = (pairs(headers), Pairs::new());
-            assert!(Signed { method: "GET", path: "/", query: &query, headers: &headers, body: b"" }.signature().is_none());
+            assert!(
+                Signed { method: "GET", path: "/", query: &query, headers: &headers, body: b"" }.signature().is_none()
+            );
         }
     }
 }

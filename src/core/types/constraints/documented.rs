@@ -236,7 +236,8 @@ fn stage_of_protocol(properties: &Value) -> Vec<Problem> {
         for (name, is_given) in [("LoggingLevel", level.is_some()), ("DataTraceEnabled", traces)] {
             if is_given {
                 let path = path.key(name);
-                let problem = Problem::new(path.clone(), "HTTP APIs have no execution logs").depending_on_values([path]);
+                let problem =
+                    Problem::new(path.clone(), "HTTP APIs have no execution logs").depending_on_values([path]);
                 problems.push(problem.help("remove it, and let AccessLogSettings log the requests"));
             }
         }
@@ -297,7 +298,8 @@ fn authorization(properties: &Value) -> Vec<Refusal> {
     let Some(kind) = text(properties, "AuthorizationType").filter(|kind| *kind != "NONE") else { return problems };
     if kind == "JWT" {
         let problem = Problem::new(path.clone(), "JWT authorization is for HTTP APIs").depending_on_values([path]);
-        problems.push(problem.help("AuthorizationType: CUSTOM, and check the token in the authorizer's function").into());
+        problems
+            .push(problem.help("AuthorizationType: CUSTOM, and check the token in the authorizer's function").into());
         return problems;
     }
     match text(properties, "RouteKey") {
@@ -485,9 +487,11 @@ fn request_authorizer(properties: &Value) -> Vec<Problem> {
     let is_http = protocol::is_http(properties);
     let (sources, whose, example) = match is_http {
         true => (HTTP, "an HTTP API", "such as $request.header.Authorization or $request.querystring.token"),
-        false => {
-            (SOURCES, "a WebSocket API", "such as route.request.header.Authorization or route.request.querystring.token")
-        }
+        false => (
+            SOURCES,
+            "a WebSocket API",
+            "such as route.request.header.Authorization or route.request.querystring.token",
+        ),
     };
     let root = Path::default();
     let mut problems = Vec::new();
@@ -496,11 +500,7 @@ fn request_authorizer(properties: &Value) -> Vec<Problem> {
         if !sources.iter().any(|source| given.starts_with(source)) {
             let what = format!("\"{given}\" cannot be an identity source of {whose}");
             let path = root.key("IdentitySource").index(at);
-            problems.push(
-                Problem::new(path.clone(), what)
-                    .depending_on_values([path])
-                    .help(example),
-            );
+            problems.push(Problem::new(path.clone(), what).depending_on_values([path]).help(example));
         }
     }
     // The ARN of a function in this template is a known text.

@@ -105,7 +105,8 @@ impl ApiGateway {
         is_version_1: bool,
     ) -> Result<Value, Denied> {
         let refused = |why: String| {
-            let challenge = format!("Bearer scope=\"\" error=\"invalid_token\" error_description=\"{}\"", why.replace('"', "'"));
+            let challenge =
+                format!("Bearer scope=\"\" error=\"invalid_token\" error_description=\"{}\"", why.replace('"', "'"));
             let refused = unauthorized(Cause::BadToken { authorizer: authorizer.name.clone(), why });
             Denied { refused, challenge: Some(challenge) }
         };

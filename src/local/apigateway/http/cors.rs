@@ -13,8 +13,7 @@ pub fn preflight(cors: &CorsConfig, request: &Received) -> Option<Answer> {
     if request.method != Method::OPTIONS || !asks {
         return None;
     }
-    let mut answer =
-        Answer { status: StatusCode::NO_CONTENT, headers: HeaderMap::new(), body: bytes::Bytes::new() };
+    let mut answer = Answer { status: StatusCode::NO_CONTENT, headers: HeaderMap::new(), body: bytes::Bytes::new() };
     if allow(cors, request.header("origin"), &mut answer) {
         let listed = |answer: &mut Answer, name: &str, values: &[String]| {
             if !values.is_empty() {
@@ -103,9 +102,8 @@ mod tests {
 
     #[test]
     fn preflights_of_allowed_origins_are_answered() {
-        let asks = |origin: &str| {
-            request(Method::OPTIONS, &[("Origin", origin), ("Access-Control-Request-Method", "POST")])
-        };
+        let asks =
+            |origin: &str| request(Method::OPTIONS, &[("Origin", origin), ("Access-Control-Request-Method", "POST")]);
         let answer = preflight(&cors(&["https://app.example.com"]), &asks("https://app.example.com")).unwrap();
         assert_eq!(answer.status, 204);
         assert_eq!(answer.headers["access-control-allow-origin"], "https://app.example.com");
@@ -125,7 +123,11 @@ mod tests {
         answer.set("access-control-allow-origin", "https://old.example.com");
         apply(&cors(&["*"]), &request(Method::GET, &[("Origin", "https://a.example.com")]), &mut answer);
         assert_eq!(answer.headers["access-control-allow-origin"], "*");
-        apply(&cors(&["https://b.example.com"]), &request(Method::GET, &[("Origin", "https://a.example.com")]), &mut answer);
+        apply(
+            &cors(&["https://b.example.com"]),
+            &request(Method::GET, &[("Origin", "https://a.example.com")]),
+            &mut answer,
+        );
         assert!(!answer.headers.contains_key("access-control-allow-origin"));
     }
 }

@@ -388,7 +388,10 @@ mod tests {
         assert_eq!(event["rawPath"], "/items/a b");
         assert!(event.get("body").is_none());
         let event = with(&request, "$default", Facts::version_1);
-        assert_eq!((&event["path"], &event["body"], &event["version"]), (&json!("/items/a b"), &Value::Null, &json!("1.0")));
+        assert_eq!(
+            (&event["path"], &event["body"], &event["version"]),
+            (&json!("/items/a b"), &Value::Null, &json!("1.0"))
+        );
         assert_eq!(event["multiValueHeaders"]["X-A"], json!(["1"]));
         assert_eq!(event["multiValueQueryStringParameters"]["x"], json!(["1", "2"]));
         assert_eq!(event["queryStringParameters"]["x"], "2");
@@ -406,14 +409,21 @@ mod tests {
         ] {
             let event = with(&received(content_type, b"a=1"), "dev", Facts::version_2);
             let body = if is_base64 { "YT0x" } else { "a=1" };
-            assert_eq!((&event["isBase64Encoded"], &event["body"]), (&json!(is_base64), &json!(body)), "{content_type}");
+            assert_eq!(
+                (&event["isBase64Encoded"], &event["body"]),
+                (&json!(is_base64), &json!(body)),
+                "{content_type}"
+            );
         }
     }
 
     #[test]
     fn a_rest_event_has_its_path_without_the_stage() {
         let event = with(&received("image/png", &[0xff]), "dev", |facts| facts.rest("r1", "d1", true));
-        assert_eq!((&event["path"], &event["requestContext"]["path"]), (&json!("/items/a%20b"), &json!("/dev/items/a%20b")));
+        assert_eq!(
+            (&event["path"], &event["requestContext"]["path"]),
+            (&json!("/items/a%20b"), &json!("/dev/items/a%20b"))
+        );
         assert_eq!((&event["isBase64Encoded"], &event["body"]), (&json!(true), &json!("/w==")));
         assert_eq!(event["requestContext"]["resourceId"], "r1");
         assert!(event.get("version").is_none());

@@ -129,9 +129,8 @@ fn verify(token: &str, keys: &[Key], config: &JwtConfig, now: i64) -> Result<Cla
     let (Some(head), Some(body), Some(signed), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
         return Err(wrong("it is not a JSON Web Token"));
     };
-    let json = |part: &str| -> Option<Map<String, Value>> {
-        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
-    };
+    let json =
+        |part: &str| -> Option<Map<String, Value>> { serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok() };
     let header = json(head).ok_or_else(|| wrong("its header is not JSON"))?;
     let claims = json(body).ok_or_else(|| wrong("its claims are not JSON"))?;
     let algorithm: &signature::RsaParameters = match header.get("alg").and_then(Value::as_str) {
@@ -264,7 +263,12 @@ mod tests {
             (&good, claims.clone(), 100, "it has expired"),
             (&good, with("exp", Value::Null), 50, "it does not say when it expires (exp)"),
             (&good, with("nbf", json!(60)), 50, "it is not valid yet (nbf, iat)"),
-            (&good, with("iss", json!("https://evil.example.com/")), 50, "its issuer (iss) is https://evil.example.com/"),
+            (
+                &good,
+                with("iss", json!("https://evil.example.com/")),
+                50,
+                "its issuer (iss) is https://evil.example.com/",
+            ),
             (&good, with("aud", json!("other")), 50, "its audience (aud) is \"other\""),
             (&json!({ "alg": "none" }), claims.clone(), 50, "it is signed with none"),
             (&json!({ "alg": "RS256", "kid": "k2" }), claims.clone(), 50, "the issuer has no key with the token's kid"),
@@ -278,5 +282,39 @@ mod tests {
         for nonsense in ["", "a.b", "a.b.c.d", "....", "é.é.é"] {
             assert!(verify(nonsense, &keys, &config(), 50).is_err(), "{nonsense}");
         }
+    }
+
+    #[tokio::test]
+    async fn keys_come_from_the_issuer_and_are_kept() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let issuer = format!("http://{}", listener.local_addr().unwrap());
+        let jwks = format!("{issuer}/keys");
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&asked);
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut read = vec![0; 4096];
+                let length = stream.read(&mut read).await.unwrap();
+                let text = String::from_utf8_lossy(&read[..length]).into_owned();
+                let path = text.split(' ').nth(1).unwrap().to_owned();
+                let body = if path == "/keys" { set() } else { json!({ "jwks_uri": jwks }) }.to_string();
+                log.lock().unwrap().push(path);
+                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+                stream.write_all((head + &body).as_bytes()).await.unwrap();
+            }
+        });
+        let config = JwtConfig { issuer: issuer.clone(), audience: vec!["hooks".to_owned()] };
+        let claims = json!({ "iss": issuer, "aud": "hooks", "exp": 4_000_000_000_u64 });
+        let token = token(&json!({ "alg": "RS256", "kid": "k1" }), &claims);
+        let keys = Keys::default();
+        for _ in 0..2 {
+            let checked = keys.check(&format!("Bearer {token}"), &config, Path::new("none"), "abc").await.unwrap();
+            assert_eq!(checked["aud"], "hooks");
+        }
+        assert_eq!(*asked.lock().unwrap(), ["/.well-known/openid-configuration", "/keys"]);
+        let away = JwtConfig { issuer: "http://127.0.0.1:1".to_owned(), audience: Vec::new() };
+        let why = keys.check(&token, &away, Path::new("none"), "abc").await.unwrap_err();
+        assert!(why.starts_with("http://127.0.0.1:1/.well-known/openid-configuration does not answer"), "{why}");
     }
 }

@@ -35,7 +35,7 @@ use super::gateway::{api_of_host, segments};
 use super::gateway_log::ClientRequest;
 use super::integration::{self, Invoking, with_variables};
 use super::mapping::IntegrationRequest;
-use super::model::{DEFAULT_STAGE, FrozenRoute, IntegrationConfig, Stage, State};
+use super::model::{DEFAULT_STAGE, FrozenRoute, IntegrationConfig, State};
 use super::{ApiGateway, endpoint};
 use crate::local::context::ACCOUNT;
 use crate::local::protocol::wire::Response;
@@ -178,7 +178,8 @@ impl ApiGateway {
         let (stage, snapshot) = served.ok_or_else(|| not_found(not_served()))?;
         let patterns = snapshot.routes.iter().filter_map(|(key, route)| Some((Pattern::of_key(key)?, (key, route))));
         let selected = select(patterns, &received.method, &received.path);
-        let selected = selected.map(|(pattern, (key, route), parameters)| (key.as_str(), pattern.path, route, parameters));
+        let selected =
+            selected.map(|(pattern, (key, route), parameters)| (key.as_str(), pattern.path, route, parameters));
         let default =
             || Some((DEFAULT_STAGE, DEFAULT_STAGE.to_owned(), snapshot.routes.get(DEFAULT_STAGE)?, Pairs::new()));
         let (route_key, resource, route, parameters) = selected.or_else(default).ok_or_else(|| {
@@ -209,7 +210,7 @@ impl ApiGateway {
         facts.authorizer = authorizer.as_ref();
         let start = Instant::now();
         request.record.invocation = None;
-        let answered = self.integrated(region, stage, route, &facts, &mut request).await;
+        let answered = self.integrated(region, route, &facts, &mut request).await;
         record.integration = Some(Integrated {
             latency: start.elapsed(),
             status: answered.as_ref().ok().map(|answer| answer.status.as_u16()),
@@ -225,7 +226,6 @@ impl ApiGateway {
     async fn integrated(
         &self,
         region: &str,
-        stage: &Stage,
         route: &FrozenRoute,
         facts: &Facts<'_>,
         request: &mut ClientRequest<'_>,
@@ -258,7 +258,6 @@ impl ApiGateway {
         if let Some(parameters) = config.response_parameters.get(answer.status.as_str()) {
             parameters::response(parameters, &mut answer, &value);
         }
-        let _ = stage;
         Ok(answer)
     }
 
@@ -324,10 +323,13 @@ impl ApiGateway {
     ) -> Result<Answer, Cause> {
         const LEFT_OUT: [&str; 7] =
             ["connection", "content-length", "host", "keep-alive", "te", "transfer-encoding", "upgrade"];
-        let mut sent = IntegrationRequest { body: request.body.clone(), query: request.query.clone(), ..Default::default() };
+        let mut sent =
+            IntegrationRequest { body: request.body.clone(), query: request.query.clone(), ..Default::default() };
         for (name, value) in &request.headers {
             let is_left_out = LEFT_OUT.contains(&name.to_ascii_lowercase().as_str());
-            if let (false, Ok(name), Ok(value)) = (is_left_out, name.parse::<HeaderName>(), HeaderValue::from_str(value)) {
+            if let (false, Ok(name), Ok(value)) =
+                (is_left_out, name.parse::<HeaderName>(), HeaderValue::from_str(value))
+            {
                 sent.headers.append(name, value);
             }
         }

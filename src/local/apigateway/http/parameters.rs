@@ -87,7 +87,9 @@ pub fn response(parameters: &Strings, answer: &mut Answer, value: &dyn Fn(&str) 
         let Some((act, place, name)) = read(key) else { continue };
         let value = selection::evaluate(expression, &|name| of_response(name).or_else(|| value(name)));
         match (place, act, value) {
-            ("header", Act::Remove, _) => drop(name.parse::<http::HeaderName>().map(|name| answer.headers.remove(name))),
+            ("header", Act::Remove, _) => {
+                drop(name.parse::<http::HeaderName>().map(|name| answer.headers.remove(name)))
+            }
             ("header", Act::Append, Some(value)) => answer.add(name, &value),
             ("header", Act::Overwrite, Some(value)) => answer.set(name, &value),
             ("statuscode", Act::Overwrite, Some(value)) => {

@@ -143,7 +143,8 @@ mod tests {
             (r#"{"statusCode":99}"#, None),
             ("not json", None),
         ] {
-            let expected = expected.map(|(status, kind, body): (u16, &str, &str)| (status, kind.to_owned(), body.to_owned()));
+            let expected =
+                expected.map(|(status, kind, body): (u16, &str, &str)| (status, kind.to_owned(), body.to_owned()));
             assert_eq!(shown(version_2(payload.as_bytes())), expected, "{payload}");
         }
     }

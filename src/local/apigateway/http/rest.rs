@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use http::{Method, StatusCode};
+use http::StatusCode;
 use regex_lite::Regex;
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
@@ -20,7 +20,7 @@ use crate::local::apigateway::ApiGateway;
 use crate::local::apigateway::access_log::{AccessRecord, Integration as Integrated};
 use crate::local::apigateway::admission;
 use crate::local::apigateway::cause::{Cause, IntegrationFailure, Side};
-use crate::local::apigateway::event::{Origin, Pairs, milliseconds};
+use crate::local::apigateway::event::{Origin, milliseconds};
 use crate::local::apigateway::gateway::segments;
 use crate::local::apigateway::gateway_log::{self, ClientRequest};
 use crate::local::apigateway::integration::{self, Invoking, with_variables};
@@ -86,7 +86,8 @@ impl ApiGateway {
         // Ids have ten characters: most paths need no look at the records.
         let is_id = id.len() == 10 && id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
         let records = &self.backends.get().filter(|_| is_id)?.records;
-        let is_there = |region: &String| records.of_type(region, "ApiGateway::RestApi").iter().any(|(known, _)| known == id);
+        let is_there =
+            |region: &String| records.of_type(region, "ApiGateway::RestApi").iter().any(|(known, _)| known == id);
         records.regions().into_iter().find(is_there)
     }
 
@@ -190,7 +191,9 @@ impl ApiGateway {
         let uri = with_variables(&integration.uri, &stage.variables);
         let binary = binary_types(model);
         let answered = match integration.kind.as_str() {
-            _ if integration.is_private => return Err(not_here(format!("a private integration (VPC_LINK, {route_key})"))),
+            _ if integration.is_private => {
+                return Err(not_here(format!("a private integration (VPC_LINK, {route_key})")));
+            }
             "AWS_PROXY" => {
                 let is_binary = matches_any(&binary, received.header("content-type"));
                 let event = facts.rest(&method.resource, &stage.deployment, is_binary);
@@ -287,7 +290,8 @@ fn mocked(integration: &RestIntegration, facts: &Facts<'_>) -> Result<Answer, Ca
         }
     }
     let accept = facts.request.header("accept").split([',', ';']).next().unwrap_or_default();
-    let template = by_type(&chosen.templates, accept).or_else(|| chosen.templates.iter().next().map(|(key, one)| (key.as_str(), one.as_str())));
+    let template = by_type(&chosen.templates, accept)
+        .or_else(|| chosen.templates.iter().next().map(|(key, one)| (key.as_str(), one.as_str())));
     if let Some((key, template)) = template {
         answer.body = asked.rendered(template, "").map_err(|error| wrong(Side::Response, key, error))?.into();
     }
@@ -373,7 +377,9 @@ fn of_document(document: &Value) -> Vec<(Pattern, RestMethod)> {
             let is_key = |name: &str| {
                 known.iter().any(|known| {
                     let scheme = &known[name];
-                    scheme["type"] == "apiKey" && scheme["x-amazon-apigateway-authtype"].is_null() && scheme["name"] == "x-api-key"
+                    scheme["type"] == "apiKey"
+                        && scheme["x-amazon-apigateway-authtype"].is_null()
+                        && scheme["name"] == "x-api-key"
                 })
             };
             let integration = RestIntegration {
@@ -388,7 +394,10 @@ fn of_document(document: &Value) -> Vec<(Pattern, RestMethod)> {
             };
             let rest = RestMethod {
                 resource: path.clone(),
-                authorization: schemes.iter().find(|name| !is_key(name) && **name != "NONE").map(|name| (*name).clone()),
+                authorization: schemes
+                    .iter()
+                    .find(|name| !is_key(name) && **name != "NONE")
+                    .map(|name| (*name).clone()),
                 needs_key: schemes.iter().any(|name| is_key(name)),
                 integration,
             };
@@ -466,14 +475,19 @@ fn matches_any(binary: &[String], header: &str) -> bool {
             || pattern.eq_ignore_ascii_case(given)
             || pattern.strip_suffix("/*").is_some_and(|kind| given.split('/').next() == Some(kind))
     };
-    given.any(|given| binary.iter().any(|pattern| fits(given, pattern)) && (!given.is_empty() || binary.iter().any(|one| one == "*/*")))
+    given.any(|given| {
+        binary.iter().any(|pattern| fits(given, pattern))
+            && (!given.is_empty() || binary.iter().any(|one| one == "*/*"))
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use http::Method;
     use serde_json::json;
 
     use super::*;
+    use crate::local::apigateway::event::Pairs;
 
     /// As SAM writes a method and, for `Cors`, its OPTIONS.
     fn document() -> Value {
@@ -564,7 +578,10 @@ mod tests {
             authorizer: None,
         };
         let answer = mocked(&options.integration, &facts).unwrap();
-        assert_eq!((answer.status.as_u16(), answer.headers["access-control-allow-origin"].to_str().unwrap()), (200, "*"));
+        assert_eq!(
+            (answer.status.as_u16(), answer.headers["access-control-allow-origin"].to_str().unwrap()),
+            (200, "*")
+        );
         assert_eq!(answer.body, "{}\n");
     }
 
