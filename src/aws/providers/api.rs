@@ -6,9 +6,12 @@ use async_trait::async_trait;
 use aws_sdk_apigatewayv2::types as sdk;
 use serde_json::Value;
 
+use super::gateway_tags::set_own_tags;
+use super::http_api::created;
 use super::{Context, Discovery, PROVIDERS, Provider, ResourceError, Search, gone_is_fine, http_api, pages};
 use crate::aws::client::{Aws, AwsCall, CallError};
-use crate::core::types::api::{Api, ENDPOINT, IpAddressType, Props, ProtocolType, TYPE, arn, from_header};
+use crate::core::types::api::{Api, Props, ProtocolType, TYPE, from_header};
+use crate::core::types::protocol::IpAddressType;
 use crate::core::types::tags::Tags;
 use crate::core::types::{
     self, Created, Desired, Kind, Live, Owner, deployment, function, integration, ownership_marker, protocol, route,
@@ -229,34 +232,6 @@ fn settle_owners(found: &mut Vec<Live>, scope: &Scope, search: &Search) {
     }
 }
 
-/// Sets and removes tags of an API.
-pub(super) async fn set_own_tags(aws: &Aws, id: &str, set: Tags, removed: Vec<String>) -> Result<(), CallError> {
-    set_tags(aws, id, &arn(aws.scope(), id), set, removed).await
-}
-
-/// Sets and removes tags of something below API Gateway.
-pub(super) async fn set_tags(
-    aws: &Aws,
-    lane: &str,
-    arn: &str,
-    set: Tags,
-    removed: Vec<String>,
-) -> Result<(), CallError> {
-    if !set.is_empty() {
-        aws.call(AwsCall::new("apigatewayv2", "TagResource").repeatable().lane(lane), || {
-            aws.apigateway.tag_resource().resource_arn(arn).set_tags(Some(set.clone().into_iter().collect())).send()
-        })
-        .await?;
-    }
-    if !removed.is_empty() {
-        aws.call(AwsCall::new("apigatewayv2", "UntagResource").repeatable().lane(lane), || {
-            aws.apigateway.untag_resource().resource_arn(arn).set_tag_keys(Some(removed.clone())).send()
-        })
-        .await?;
-    }
-    Ok(())
-}
-
 fn live(aws: &Aws, api: sdk::Api) -> Live {
     let tags: Tags = api.tags.clone().unwrap_or_default().into_iter().collect();
     let id = api.api_id.clone().unwrap_or_default();
@@ -293,12 +268,4 @@ fn websocket_properties(api: sdk::Api, tags: &Tags) -> Value {
         },
         tags: tags::settable(tags.clone()),
     })
-}
-
-pub(super) fn created(id: String, endpoint: Option<String>) -> Created {
-    let attributes = [("Ref".to_owned(), id.clone())]
-        .into_iter()
-        .chain(endpoint.map(|endpoint| (ENDPOINT.to_owned(), endpoint)))
-        .collect();
-    Created { physical_id: id, attributes }
 }

@@ -6,11 +6,12 @@
 use aws_sdk_apigatewayv2::types as sdk;
 use serde_json::Value;
 
-use super::api::{created, set_own_tags};
+use super::gateway_tags::set_own_tags;
 use super::{ResourceError, gone_is_fine};
 use crate::aws::client::{Aws, AwsCall};
-use crate::core::types::api::IpAddressType;
+use crate::core::types::api::ENDPOINT;
 use crate::core::types::http_api::{Cors, Props, UNFINISHED, is_document_of};
+use crate::core::types::protocol::IpAddressType;
 use crate::core::types::tags::{self, Tags, WRITE_ONLY};
 use crate::core::types::{Created, Desired, Live, protocol, to_value};
 
@@ -193,4 +194,13 @@ fn sdk_cors(cors: &Cors) -> sdk::Cors {
         .set_expose_headers(Some(cors.expose_headers.clone()))
         .max_age(cors.max_age)
         .build()
+}
+
+/// What an API is known by once it is created, of either protocol.
+pub(super) fn created(id: String, endpoint: Option<String>) -> Created {
+    let attributes = [("Ref".to_owned(), id.clone())]
+        .into_iter()
+        .chain(endpoint.map(|endpoint| (ENDPOINT.to_owned(), endpoint)))
+        .collect();
+    Created { physical_id: id, attributes }
 }

@@ -101,7 +101,7 @@ impl Provider for Stage {
             )?;
         }
         let (set, removed) = tags::difference(&from.tags, &to.tags);
-        super::api::set_tags(aws, api, &arn(aws.scope(), api, stage), set, removed).await?;
+        super::gateway_tags::set_tags(aws, api, &arn(aws.scope(), api, stage), set, removed).await?;
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::constraints::{self, Refusal};
 use super::iam_permissions::{ANY, Permissions, Roles, Subject, apigateway, gateway_changes, tagging};
-use super::protocol::{is_http_api, is_imported};
+use super::protocol::{IpAddressType, is_http_api, is_imported};
 use super::tags::Tags;
 use super::{
     Action, Attribute, Desired, Kind, Live, Never, Owner, Part, PlanView, Planning, RecorderArn, ResourceView,
@@ -49,14 +49,6 @@ pub(crate) struct Props {
 pub(crate) enum ProtocolType {
     #[serde(rename = "WEBSOCKET")]
     WebSocket,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum IpAddressType {
-    #[default]
-    Ipv4,
-    Dualstack,
 }
 
 pub(crate) fn from_header() -> String {

@@ -8,9 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::api::IpAddressType;
 use super::cloud_control::TAGS;
-use super::protocol::{self, ROUTE_SELECTION, is_imported};
+use super::protocol::{self, IpAddressType, ROUTE_SELECTION, is_imported};
 use super::tags::{self, Tags};
 use super::{ResourceView, canonical, to_value};
 use crate::core::words::{Path, Problem, ProblemKind};

@@ -30,6 +30,15 @@ pub(crate) enum Protocol {
     Http,
 }
 
+/// Which addresses reach an API; API Gateway's default is IPv4 alone.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum IpAddressType {
+    #[default]
+    Ipv4,
+    Dualstack,
+}
+
 /// That of the parts of an API with these properties.
 pub(crate) fn of_parts(api: &Value) -> Option<Protocol> {
     is_http_api(api).then_some(Protocol::Http)

@@ -161,9 +161,6 @@ fn delete_resource(cloud: &CloudControl, region: &str, input: Input) -> Answer {
     })
 }
 
-/// The one type of records that another service serves.
-const REST_API: &str = "AWS::ApiGateway::RestApi";
-
 fn get_resource(cloud: &CloudControl, region: &str, input: Input) -> Answer {
     let schema = known_type(&input)?;
     let identifier = required(input.identifier, "Identifier")?;
@@ -177,10 +174,7 @@ fn get_resource(cloud: &CloudControl, region: &str, input: Input) -> Answer {
     let record = records.read(region).and_then(|region| region.record(schema.type_name, &identifier));
     let record = record.ok_or_else(|| not_found(schema, &identifier))?;
     let mut model = record.model.clone();
-    if schema.type_name == REST_API {
-        // Where it is served (`apigateway::http::rest`), which on AWS follows from its id.
-        model["ApiEndpoint"] = format!("http://{}/{identifier}", cloud.context.client_authority()).into();
-    }
+    mint::serve(schema, &mut model, &identifier, &cloud.context.client_authority());
     Ok(json!({ "TypeName": schema.type_name, "ResourceDescription": described(schema, &identifier, &model) }))
 }
 
