@@ -1,5 +1,5 @@
 //! API Gateway v2: the control plane, the gateway for WebSockets with `@connections`, and that for requests of HTTP APIs and of
-//! REST APIs (`http`), whose control plane is Cloud Control.
+//! REST APIs (`requests`), whose control plane is Cloud Control.
 //!
 //! ```text
 //! control plane   operations --> apis, integrations, models, routes, deployments, stages, domains, tags --> model::State
@@ -34,13 +34,13 @@ mod authorizers;
 mod deployments;
 mod domains;
 mod endpoint;
-pub mod http;
 mod import;
 mod integrations;
 mod jsonpath;
 mod mapping;
 mod models;
 mod operations;
+pub mod requests;
 mod required_permissions;
 mod routes;
 mod rules;
@@ -81,7 +81,7 @@ pub struct ApiGateway {
     connections: Connections,
     throttles: Throttles,
     /// Of issuers of tokens.
-    keys: http::jwt::Keys,
+    keys: requests::jwt::Keys,
     /// The rest of the cloud.
     backends: OnceLock<Backends>,
     /// Every socket's task holds a read lock; `shutdown` waits for the write lock.
@@ -122,7 +122,7 @@ impl ApiGateway {
             state,
             connections: Connections::default(),
             throttles: Throttles::default(),
-            keys: http::jwt::Keys::default(),
+            keys: requests::jwt::Keys::default(),
             backends: OnceLock::new(),
             serving: Arc::default(),
         }))

@@ -87,7 +87,7 @@ pub fn arn(schema: &Schema, region: &str, model: &Value, identifier: &str) -> St
     own.unwrap_or_else(|| made_arn(schema, region, model, identifier))
 }
 
-/// Puts into what is shown of a REST API where the local cloud serves it (`apigateway::http`), which on AWS follows from its id.
+/// Puts into what is shown of a REST API where the local cloud serves it (`apigateway::requests`), which on AWS follows from its id.
 pub fn serve(schema: &Schema, model: &mut Value, id: &str, authority: &str) {
     if schema.type_name.ends_with("::RestApi") {
         model["ApiEndpoint"] = format!("http://{authority}/{id}").into();

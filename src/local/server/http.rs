@@ -26,7 +26,7 @@ use super::listeners::Listeners;
 use super::origins::{self, Origin};
 use super::router::{Entry, Router, decode_query, scope};
 use crate::local::apigateway::connection::OpenConnection;
-use crate::local::apigateway::http::MAX_PAYLOAD;
+use crate::local::apigateway::requests::MAX_PAYLOAD;
 use crate::local::console::{self, Answer, Console};
 use crate::local::context::link::Link;
 use crate::local::protocol::header_case::HeaderCase;
