@@ -3,17 +3,22 @@
 //! One that a document describes is created empty, with its tags, and then imported into: an answer that is lost leaves an API
 //! that is found again. Its digest's tag says from the beginning that its routes are a document's, and only at the end which.
 
+use std::time::Duration;
+
 use aws_sdk_apigatewayv2::types as sdk;
 use serde_json::Value;
 
 use super::gateway_tags::set_own_tags;
 use super::{ResourceError, gone_is_fine};
-use crate::aws::client::{Aws, AwsCall};
+use crate::aws::client::{Aws, AwsCall, Meaning};
 use crate::core::types::api::ENDPOINT;
 use crate::core::types::http_api::{Cors, Props, UNFINISHED, is_document_of};
 use crate::core::types::protocol::IpAddressType;
 use crate::core::types::tags::{self, Tags, WRITE_ONLY};
 use crate::core::types::{Created, Desired, Live, protocol, to_value};
+
+/// How often an import into an API that was just created is tried.
+const LOOKS: u32 = 4;
 
 /// What an API is called until its document says what it is called.
 const UNNAMED: &str = "wschat";
@@ -41,7 +46,18 @@ pub(super) async fn create(aws: &Aws, desired: &Desired) -> Result<Created, Reso
         .await?;
     let created = created(answer.api_id.unwrap_or_default(), answer.api_endpoint);
     if props.is_imported() {
-        import(aws, &created.physical_id, &props, Tags::new()).await?;
+        for look in 1.. {
+            match import(aws, &created.physical_id, &props, Tags::new()).await {
+                // The new API may not be known everywhere yet. (Told of that, the executor would create another one.)
+                Err(ResourceError::Call(error)) if error.is(Meaning::NotFound) && look < LOOKS => {
+                    tokio::time::sleep(Duration::from_millis(100 << (2 * look))).await;
+                }
+                imported => {
+                    imported?;
+                    break;
+                }
+            }
+        }
     }
     Ok(created)
 }

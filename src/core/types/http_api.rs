@@ -14,6 +14,9 @@ use super::tags::{self, Tags};
 use super::{ResourceView, canonical, to_value};
 use crate::core::words::{Path, Problem, ProblemKind};
 
+/// The member of a document's tag with the value that the API's tag gets.
+const VALUE: &str = "x-amazon-apigateway-tag-value";
+
 /// What begins the digest of an API that is imported.
 const OF_BODY: &str = "body-";
 
@@ -101,15 +104,30 @@ impl Props {
         self.body.is_some()
     }
 
-    /// The document's text, with these tags in it: an import sets an API's tags to those that its document has (as SAM writes
-    /// them: `tags` with `x-amazon-apigateway-tag-value`).
-    pub(crate) fn document(&self) -> Option<String> {
-        let mut body = match self.body.as_ref()? {
+    fn read_body(&self) -> Option<Value> {
+        match self.body.as_ref()? {
             // YAML reads JSON, too.
-            Value::String(text) => serde_yaml::from_str(text).ok()?,
-            body => body.clone(),
-        };
-        const VALUE: &str = "x-amazon-apigateway-tag-value";
+            Value::String(text) => serde_yaml::from_str(text).ok(),
+            body => Some(body.clone()),
+        }
+    }
+
+    /// The tags that an import of the document sets, as SAM writes them.
+    fn tags_of_document(&self) -> Tags {
+        let body = self.read_body().unwrap_or_default();
+        let tags = body["tags"].as_array().into_iter().flatten().filter_map(|tag| {
+            let value = match tag.get(VALUE)? {
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            };
+            Some((tag["name"].as_str()?.to_owned(), value))
+        });
+        tags.collect()
+    }
+
+    /// The document's text, with these tags in it: an import sets an API's tags to those that its document has.
+    pub(crate) fn document(&self) -> Option<String> {
+        let mut body = self.read_body()?;
         let members = body.as_object_mut()?;
         let listed = members.entry("tags").or_insert_with(|| json!([]));
         let listed = listed.as_array_mut()?;
@@ -165,6 +183,9 @@ pub(super) fn canonical_of(properties: &Value) -> Result<Value, Vec<Problem>> {
     }
     if !problems.is_empty() {
         return Err(problems);
+    }
+    for (name, value) in props.tags_of_document() {
+        props.tags.entry(name).or_insert(value);
     }
     props.cors_configuration = props.cors_configuration.map(Cors::normal);
     Ok(to_value(&props))
@@ -224,7 +245,10 @@ mod tests {
 
     #[test]
     fn what_a_document_says_need_not_be_said_beside_it() {
-        assert!(canonical_of(&json!({"Body": {"openapi": "3.0.1"}})).is_ok());
+        let body =
+            json!({"openapi": "3.0.1", "tags": [{"name": "a", "x-amazon-apigateway-tag-value": "b"}, {"name": "c"}]});
+        let canonical = canonical_of(&json!({"Body": body, "Tags": {"d": "e"}})).unwrap();
+        assert_eq!(canonical["Tags"], json!({"a": "b", "d": "e"}));
         let problems = canonical_of(&json!({"ProtocolType": "HTTP"})).unwrap_err();
         assert_eq!(problems[0].what, "missing property \"Name\"");
         let problems = canonical_of(&json!({"Body": "- a list"})).unwrap_err();

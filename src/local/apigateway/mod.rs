@@ -22,6 +22,7 @@ pub mod inspect;
 pub mod integration;
 pub mod management;
 pub mod model;
+pub mod requests;
 pub mod selection;
 pub mod throttle;
 
