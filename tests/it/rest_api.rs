@@ -78,7 +78,7 @@ async fn what_is_not_served_says_so() {
     let found = status.stdout.lines().find_map(|line| {
         let line: serde_json::Value = serde_json::from_str(line).ok()?;
         let all = line["resources"].as_array()?.clone();
-        all.into_iter().find(|one| one["logical_id"] == "Plain")
+        all.into_iter().find(|one| one["resource"] == "Plain")
     });
     let id = found.expect("it is there")["physical_id"].as_str().unwrap().to_owned();
     let url = format!("http://localhost:{}/{id}/v1/part", cloud.port());
