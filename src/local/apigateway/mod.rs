@@ -41,7 +41,6 @@ mod jsonpath;
 mod mapping;
 mod models;
 mod operations;
-pub mod requests;
 mod required_permissions;
 mod routes;
 mod rules;

@@ -346,7 +346,7 @@ mod tests {
     #[test]
     fn an_event_of_format_2_joins_what_has_several_values() {
         let request = received("application/json", b"{}");
-        let event = with(&request, "dev", Facts::version_2);
+        let event = with(&request, "dev", |facts| facts.version_2());
         let expected = json!({
             "version": "2.0",
             "routeKey": "POST /items/{id}",
@@ -384,10 +384,10 @@ mod tests {
     #[test]
     fn the_default_stage_is_no_part_of_the_path() {
         let request = received("text/plain", b"");
-        let event = with(&request, "$default", Facts::version_2);
+        let event = with(&request, "$default", |facts| facts.version_2());
         assert_eq!(event["rawPath"], "/items/a b");
         assert!(event.get("body").is_none());
-        let event = with(&request, "$default", Facts::version_1);
+        let event = with(&request, "$default", |facts| facts.version_1());
         assert_eq!(
             (&event["path"], &event["body"], &event["version"]),
             (&json!("/items/a b"), &Value::Null, &json!("1.0"))
@@ -407,7 +407,7 @@ mod tests {
             ("application/octet-stream", true),
             ("", true),
         ] {
-            let event = with(&received(content_type, b"a=1"), "dev", Facts::version_2);
+            let event = with(&received(content_type, b"a=1"), "dev", |facts| facts.version_2());
             let body = if is_base64 { "YT0x" } else { "a=1" };
             assert_eq!(
                 (&event["isBase64Encoded"], &event["body"]),
