@@ -189,7 +189,7 @@ pub async fn entry<'a>(
     stage: Option<&str>,
     ui: &Ui,
 ) -> Result<&'a Live, CommandError> {
-    let entries: Vec<&Live> = live.iter().filter(|one| part(one) == Part::Entry).collect();
+    let entries: Vec<&Live> = live.iter().filter(|one| part(one) == Part::Entry && !result::is_http(one)).collect();
     if entries.is_empty() {
         return Err(no_uri(target, aws, live, ui).await);
     }
@@ -234,7 +234,14 @@ pub async fn no_uri(target: &target::Args, aws: &Aws, live: &[Live], ui: &Ui) ->
         return list::no_stack(target, aws.scope(), ui).await;
     }
     let name = &aws.scope().stack;
-    let why = if live.is_empty() { "it has no API" } else { "its API has no stage" };
+    let is_http = |one: &Live| part(one) == Part::Api && result::is_http(one);
+    let why = match live {
+        [] => "it has no API",
+        live if live.iter().any(is_http) && !live.iter().any(|one| part(one) == Part::Api && !is_http(one)) => {
+            "it has no WebSocket API"
+        }
+        _ => "its API has no stage",
+    };
     CommandError::new(format!("stack {name} has no URI: {why}"))
         .hint("bring it up with", Command::new("up").with(target))
         .exits(Exit::NotThere)

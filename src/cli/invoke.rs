@@ -129,7 +129,7 @@ impl Args {
             let what = format!("--body and --route are those of a message, and the event is {kind}");
             return Err(CommandError::new(what).advice("to send a message: --event message").exits(Exit::Usage));
         }
-        let entry = live.iter().find(|one| part(one) == Part::Entry);
+        let entry = live.iter().find(|one| part(one) == Part::Entry && !result::is_http(one));
         let origin = self.origin(live, entry, region);
         let now = OffsetDateTime::now_utc();
         let info = RequestInfo { request_id: new_id(), at: now };

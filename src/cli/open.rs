@@ -9,8 +9,8 @@ use tokio::time::timeout;
 use super::endpoint::{self, part};
 use super::error::CommandError;
 use super::exit::{Ended, Exit};
-use super::target;
-use crate::core::types::Part;
+use super::{result, target};
+use crate::core::types::{Live, Part};
 use crate::core::words::Scope;
 use crate::deploy::read;
 use crate::local::daemon::process;
@@ -64,7 +64,9 @@ impl Args {
         }
         let aws = self.target.connect(ui).await?;
         let live = read::entries(&aws).await?;
-        let Some(api) = live.iter().find(|one| part(one) == Part::Api) else {
+        let mut apis: Vec<&Live> = live.iter().filter(|one| part(one) == Part::Api).collect();
+        apis.sort_by_key(|api| result::is_http(api));
+        let Some(api) = apis.first() else {
             return Err(endpoint::no_uri(&self.target, &aws, &live, ui).await);
         };
         Ok(console_page(aws.scope(), &api.physical_id))

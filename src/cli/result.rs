@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::error::CommandError;
 use crate::core::plan::Plan;
 use crate::core::stack::{MASK, Output, Stack};
-use crate::core::types::{Live, Part, api, kind};
+use crate::core::types::{Live, Part, api, kind, protocol};
 use crate::core::words::Token;
 use crate::deploy::deployment::Deployment;
 use crate::deploy::execute::Outcome;
@@ -30,10 +30,13 @@ pub fn undeployed(stack: &Stack, known: &BTreeMap<Token, String>) -> BTreeSet<St
     outputs.map(|(name, _)| name.clone()).collect()
 }
 
-/// The URI of every stage of the stack.
+/// The URI of every stage of the stack: of WebSocket APIs first, then of HTTP APIs.
 pub fn uris(stack: &Stack, known: &BTreeMap<Token, String>) -> Vec<String> {
     let stages = stack.resources.values().filter(|resource| resource.kind.part() == Part::Entry);
+    let mut stages: Vec<_> = stages.collect();
+    stages.sort_by_key(|stage| stage.kind.is_http(&stage.properties));
     stages
+        .into_iter()
         .filter_map(|resource| {
             let api = Token::find(resource.properties["ApiId"].as_str()?).into_iter().next()?;
             let endpoint = known.get(&Token { attribute: api::ENDPOINT.to_owned(), ..api })?;
@@ -42,7 +45,7 @@ pub fn uris(stack: &Stack, known: &BTreeMap<Token, String>) -> Vec<String> {
         .collect()
 }
 
-/// The URI of every stage that is there.
+/// The URI of every stage that is there: of WebSocket APIs first, then of HTTP APIs.
 pub fn live_uris(live: &[Live]) -> Vec<String> {
     live_uris_of(live, None, None)
 }
@@ -53,7 +56,10 @@ pub fn live_uris_of(live: &[Live], api_name: Option<&str>, stage_name: Option<&s
         api_name.is_none_or(|name| api.logical_id.as_deref() == Some(name) || api.properties["Name"] == name)
     };
     let entries = live.iter().filter(|one| kind(one.type_name).is_some_and(|kind| kind.part() == Part::Entry));
+    let mut entries: Vec<&Live> = entries.collect();
+    entries.sort_by_key(|stage| is_http(stage));
     entries
+        .into_iter()
         .filter(|stage| stage_name.is_none_or(|name| name == stage.physical_id))
         .filter(|stage| api_of(live, stage).is_some_and(is_included))
         .filter_map(|stage| uri_of(live, stage))
@@ -65,6 +71,11 @@ pub fn uri_of(live: &[Live], stage: &Live) -> Option<String> {
     Some(uri(api_of(live, stage)?.attributes.get(api::ENDPOINT)?, &stage.physical_id))
 }
 
+/// Whether a stage, or an API, that is there is for HTTP requests and not for WebSockets.
+pub fn is_http(live: &Live) -> bool {
+    kind(live.type_name).is_some_and(|kind| kind.is_http(&live.properties))
+}
+
 /// The API of a stage.
 fn api_of<'a>(live: &'a [Live], stage: &Live) -> Option<&'a Live> {
     let parent = kind(stage.type_name)?.parent();
@@ -72,7 +83,9 @@ fn api_of<'a>(live: &'a [Live], stage: &Live) -> Option<&'a Live> {
 }
 
 fn uri(endpoint: &str, stage: &str) -> String {
-    format!("{}/{stage}", endpoint.trim_end_matches('/'))
+    let endpoint = endpoint.trim_end_matches('/');
+    // That of an HTTP API has no name in its address.
+    if stage == protocol::DEFAULT_STAGE { endpoint.to_owned() } else { format!("{endpoint}/{stage}") }
 }
 
 /// Says what failed: which resource, and what AWS answered.

@@ -31,7 +31,11 @@ impl Args {
         self.target.require_local_cloud()?;
         let aws = self.target.connect(ui).await?;
         let live = read::entries(&aws).await?;
-        let uris = result::live_uris_of(&live, self.api.as_deref(), self.stage.as_deref());
+        let mut uris = result::live_uris_of(&live, self.api.as_deref(), self.stage.as_deref());
+        // Scripts want the one that clients connect to; an HTTP API beside it is named by --api.
+        if self.api.is_none() && uris.iter().any(|uri| uri.starts_with("ws")) {
+            uris.retain(|uri| uri.starts_with("ws"));
+        }
         let all = result::live_uris(&live);
         if uris.is_empty() && !all.is_empty() {
             let name = &aws.scope().stack;

@@ -71,7 +71,8 @@ fn endpoints(stack: &Stack, known: &BTreeMap<Token, String>) -> Vec<(String, Str
             known.get(&token).cloned()
         };
         let id = attribute("Ref")?;
-        Some((resource.kind.spelled_address(&id, &stack.scope)?, attribute(api::ENDPOINT)?))
+        let spelled = resource.kind.spelled_address(&resource.properties, &id, &stack.scope)?;
+        Some((spelled, attribute(api::ENDPOINT)?))
     });
     spelled.collect()
 }

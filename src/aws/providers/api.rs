@@ -4,14 +4,18 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use aws_sdk_apigatewayv2::types as sdk;
+use serde_json::Value;
 
-use super::{Context, Discovery, PROVIDERS, Provider, ResourceError, Search, gone_is_fine, pages};
+use super::gateway_tags::set_own_tags;
+use super::http_api::created;
+use super::{Context, Discovery, PROVIDERS, Provider, ResourceError, Search, gone_is_fine, http_api, pages};
 use crate::aws::client::{Aws, AwsCall, CallError};
-use crate::core::types::api::{Api, ENDPOINT, IpAddressType, Props, ProtocolType, TYPE, arn, from_header};
+use crate::core::types::api::{Api, Props, ProtocolType, TYPE, from_header};
+use crate::core::types::protocol::IpAddressType;
 use crate::core::types::tags::Tags;
 use crate::core::types::{
-    self, Created, Desired, Kind, Live, Owner, deployment, function, integration, ownership_marker, route, stage, tags,
-    to_value,
+    self, Created, Desired, Kind, Live, Owner, deployment, function, integration, ownership_marker, protocol, route,
+    stage, tags, to_value,
 };
 use crate::core::words::Scope;
 
@@ -55,6 +59,9 @@ impl Provider for Api {
 
     async fn create(&self, cx: Context<'_>, desired: &Desired) -> Result<Created, ResourceError> {
         let aws = cx.aws;
+        if protocol::is_http_api(&desired.properties) {
+            return http_api::create(aws, desired).await;
+        }
         let props: Props = desired.read()?;
         let text = |text: &String| (!text.is_empty()).then(|| text.clone());
         let answer = aws
@@ -79,6 +86,9 @@ impl Provider for Api {
 
     async fn update(&self, cx: Context<'_>, live: &Live, desired: &Desired) -> Result<(), ResourceError> {
         let aws = cx.aws;
+        if protocol::is_http_api(&desired.properties) {
+            return http_api::update(aws, live, desired).await;
+        }
         let id = live.physical_id.as_str();
         let from: Props = live.read()?;
         let to: Props = desired.read()?;
@@ -222,38 +232,25 @@ fn settle_owners(found: &mut Vec<Live>, scope: &Scope, search: &Search) {
     }
 }
 
-/// Sets and removes tags of an API.
-pub(super) async fn set_own_tags(aws: &Aws, id: &str, set: Tags, removed: Vec<String>) -> Result<(), CallError> {
-    set_tags(aws, id, &arn(aws.scope(), id), set, removed).await
-}
-
-/// Sets and removes tags of something below API Gateway.
-pub(super) async fn set_tags(
-    aws: &Aws,
-    lane: &str,
-    arn: &str,
-    set: Tags,
-    removed: Vec<String>,
-) -> Result<(), CallError> {
-    if !set.is_empty() {
-        aws.call(AwsCall::new("apigatewayv2", "TagResource").repeatable().lane(lane), || {
-            aws.apigateway.tag_resource().resource_arn(arn).set_tags(Some(set.clone().into_iter().collect())).send()
-        })
-        .await?;
-    }
-    if !removed.is_empty() {
-        aws.call(AwsCall::new("apigatewayv2", "UntagResource").repeatable().lane(lane), || {
-            aws.apigateway.untag_resource().resource_arn(arn).set_tag_keys(Some(removed.clone())).send()
-        })
-        .await?;
-    }
-    Ok(())
-}
-
 fn live(aws: &Aws, api: sdk::Api) -> Live {
-    let id = api.api_id.unwrap_or_default();
-    let tags = aws.claimed(TYPE, &id, api.tags.unwrap_or_default().into_iter().collect());
-    let props = Props {
+    let id = api.api_id.clone().unwrap_or_default();
+    let tags = aws.claimed(TYPE, &id, api.tags.clone().unwrap_or_default().into_iter().collect());
+    let endpoint = api.api_endpoint.clone();
+    let properties = match api.protocol_type {
+        Some(sdk::ProtocolType::Http) => http_api::properties(api, &tags),
+        _ => websocket_properties(api, &tags),
+    };
+    Live {
+        logical_id: tags.get(tags::LOGICAL_ID).cloned(),
+        owner: tags::owner(&tags, aws.scope()),
+        deletion_policy: tags::deletion_policy(&tags),
+        attributes: created(id.clone(), endpoint).attributes.into_iter().chain(tags::carried(&tags)).collect(),
+        ..Live::new(TYPE, id, properties)
+    }
+}
+
+fn websocket_properties(api: sdk::Api, tags: &Tags) -> Value {
+    to_value(&Props {
         name: api.name.unwrap_or_default(),
         protocol_type: ProtocolType::WebSocket,
         route_selection_expression: api.route_selection_expression.unwrap_or_default(),
@@ -270,20 +267,5 @@ fn live(aws: &Aws, api: sdk::Api) -> Live {
             _ => IpAddressType::Ipv4,
         },
         tags: tags::settable(tags.clone()),
-    };
-    Live {
-        logical_id: tags.get(tags::LOGICAL_ID).cloned(),
-        owner: tags::owner(&tags, aws.scope()),
-        deletion_policy: tags::deletion_policy(&tags),
-        attributes: created(id.clone(), api.api_endpoint).attributes.into_iter().chain(tags::carried(&tags)).collect(),
-        ..Live::new(TYPE, id, to_value(&props))
-    }
-}
-
-fn created(id: String, endpoint: Option<String>) -> Created {
-    let attributes = [("Ref".to_owned(), id.clone())]
-        .into_iter()
-        .chain(endpoint.map(|endpoint| (ENDPOINT.to_owned(), endpoint)))
-        .collect();
-    Created { physical_id: id, attributes }
+    })
 }

@@ -95,7 +95,7 @@ impl Provider for ApiMapping {
 /// Records on the API which domain to look at for its mappings.
 async fn record(aws: &Aws, props: &Props) -> Result<(), CallError> {
     let tag = Tags::from([(key(&props.domain_name), props.domain_name.replace('*', "@"))]);
-    super::api::set_own_tags(aws, &props.api_id, tag, Vec::new()).await
+    super::gateway_tags::set_own_tags(aws, &props.api_id, tag, Vec::new()).await
 }
 
 /// Takes the record away, unless another mapping of the API needs it.
@@ -103,7 +103,7 @@ async fn forget(aws: &Aws, props: &Props) -> Result<(), ResourceError> {
     let others = list(aws, &props.domain_name).await?;
     if others.iter().all(|other| other.parent.as_ref() != Some(&props.api_id)) {
         let gone = vec![key(&props.domain_name)];
-        gone_is_fine(super::api::set_own_tags(aws, &props.api_id, Tags::new(), gone).await)?;
+        gone_is_fine(super::gateway_tags::set_own_tags(aws, &props.api_id, Tags::new(), gone).await)?;
     }
     Ok(())
 }

@@ -81,7 +81,7 @@ impl Provider for DomainName {
             .await?;
         }
         let (set, removed) = tags::difference(&from.tags, &to.tags);
-        super::api::set_tags(aws, name, &arn(aws.scope(), name), set, removed).await?;
+        super::gateway_tags::set_tags(aws, name, &arn(aws.scope(), name), set, removed).await?;
         Ok(())
     }
 

@@ -58,14 +58,14 @@ impl Provider for ForeignPermission {
         let props: Props = desired.read()?;
         let id = props.id(&desired.logical_id);
         let record = Tags::from([(key(&id), props.record())]);
-        super::api::set_own_tags(cx.aws, &props.api_id, record, Vec::new()).await?;
+        super::gateway_tags::set_own_tags(cx.aws, &props.api_id, record, Vec::new()).await?;
         let error = match super::permission::add(cx.aws, &id, &props.function_name, None, &props.statement()).await {
             Ok(()) => return Ok(Created::new(id)),
             Err(error) => error,
         };
         if [Meaning::NotFound, Meaning::Refused, Meaning::Denied].iter().any(|meaning| error.is(*meaning)) {
             // Nothing was added, so there is nothing to record. A record that stays is removed by the next run.
-            let _ = super::api::set_own_tags(cx.aws, &props.api_id, Tags::new(), vec![key(&id)]).await;
+            let _ = super::gateway_tags::set_own_tags(cx.aws, &props.api_id, Tags::new(), vec![key(&id)]).await;
         }
         // This run makes no such function, so there is nothing to wait for.
         if error.is(Meaning::NotFound) {
@@ -81,7 +81,7 @@ impl Provider for ForeignPermission {
         let (from, to): (Props, Props) = (live.read()?, desired.read()?);
         if from.statement() == to.statement() {
             let record = Tags::from([(key(&live.physical_id), to.record())]);
-            super::api::set_own_tags(cx.aws, &to.api_id, record, Vec::new()).await?;
+            super::gateway_tags::set_own_tags(cx.aws, &to.api_id, record, Vec::new()).await?;
             return Ok(());
         }
         // It was changed or removed by hand; or it is to be as it was read before a run, which may be: not there.
@@ -99,7 +99,9 @@ impl Provider for ForeignPermission {
             Err(error) if props.action.is_none() && error.is(Meaning::Refused) => {}
             removed => removed?,
         }
-        gone_is_fine(super::api::set_own_tags(cx.aws, &props.api_id, Tags::new(), vec![key(&live.physical_id)]).await)?;
+        gone_is_fine(
+            super::gateway_tags::set_own_tags(cx.aws, &props.api_id, Tags::new(), vec![key(&live.physical_id)]).await,
+        )?;
         Ok(())
     }
 }

@@ -1,21 +1,24 @@
 //! Reads and writes `AWS::ApiGatewayV2::Integration`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use async_trait::async_trait;
 use aws_sdk_apigatewayv2::types as sdk;
 
+use super::route::own_parts;
 use super::{Context, Discovery, Provider, ResourceError, gone_is_fine, pages};
 use crate::aws::client::{Aws, AwsCall};
 use crate::core::types::integration::{
-    Integration, IntegrationType, Props, TYPE, internet, longest, post, version_1, when_no_match,
+    Integration, IntegrationType, LONGEST_OF_HTTP, Props, ResponseParameter, ResponseParameters, TYPE, TlsConfig,
+    internet, longest, post, version_1, when_no_match,
 };
+use crate::core::types::protocol::{self, Protocol};
 use crate::core::types::{Created, Desired, Kind, Live, ownership_marker, to_value};
 
 #[async_trait]
 impl Provider for Integration {
     async fn list(&self, aws: &Aws, _: &Discovery, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
-        let apis = parents.iter().map(|api| list(aws, &api.physical_id));
+        let apis = own_parts(parents).map(|api| list(aws, &api.physical_id, protocol::of_parts(&api.properties)));
         Ok(futures_util::future::try_join_all(apis).await?.into_iter().flatten().collect())
     }
 
@@ -23,7 +26,7 @@ impl Provider for Integration {
         // Another integration of the same content cannot be told from this one; a second one does no harm, and the
         // next run removes what no route uses.
         let props: Props = desired.read()?;
-        Ok(list(cx.aws, &props.api_id).await?.into_iter().find(|live| self.is(desired, live)))
+        Ok(list(cx.aws, &props.api_id, props.protocol).await?.into_iter().find(|live| self.is(desired, live)))
     }
 
     async fn create(&self, cx: Context<'_>, desired: &Desired) -> Result<Created, ResourceError> {
@@ -48,7 +51,11 @@ impl Provider for Integration {
                         IntegrationType::Mock => sdk::IntegrationType::Mock,
                     })
                     .set_integration_uri(props.integration_uri.clone())
-                    .integration_method(&props.integration_method)
+                    .set_integration_subtype(props.integration_subtype.clone())
+                    // What names an operation of a service has neither.
+                    .set_integration_method(
+                        props.integration_subtype.is_none().then(|| props.integration_method.clone()),
+                    )
                     .connection_type(sdk::ConnectionType::from(props.connection_type.as_str()))
                     .set_connection_id(props.connection_id.clone())
                     .set_credentials_arn(props.credentials_arn.clone())
@@ -56,11 +63,21 @@ impl Provider for Integration {
                         props.content_handling_strategy.as_deref().map(sdk::ContentHandlingStrategy::from),
                     )
                     .set_description((!description.is_empty()).then(|| description.clone()))
-                    .passthrough_behavior(sdk::PassthroughBehavior::from(props.passthrough_behavior.as_str()))
+                    .set_passthrough_behavior(
+                        props
+                            .protocol
+                            .is_none()
+                            .then(|| sdk::PassthroughBehavior::from(props.passthrough_behavior.as_str())),
+                    )
                     .payload_format_version(&props.payload_format_version)
                     .set_request_parameters(map(&props.request_parameters))
                     .set_request_templates(map(&props.request_templates))
+                    .set_response_parameters(props.response_parameters.as_ref().map(by_status))
                     .set_template_selection_expression(props.template_selection_expression.clone())
+                    .set_tls_config(props.tls_config.as_ref().map(|tls| {
+                        let name = tls.server_name_to_verify.clone();
+                        sdk::TlsConfigInput::builder().set_server_name_to_verify(name).build()
+                    }))
                     .timeout_in_millis(props.timeout_in_millis)
                     .send()
             })
@@ -104,7 +121,33 @@ impl Provider for Integration {
     }
 }
 
-async fn list(aws: &Aws, api: &str) -> Result<Vec<Live>, ResourceError> {
+/// Changes of responses, as the service takes them.
+fn by_status(given: &BTreeMap<String, ResponseParameters>) -> HashMap<String, HashMap<String, String>> {
+    let of = |parameters: &ResponseParameters| {
+        let listed = parameters.response_parameters.iter();
+        listed
+            .map(|one| (one.destination.clone().unwrap_or_default(), one.source.clone().unwrap_or_default()))
+            .collect::<HashMap<_, _>>()
+    };
+    given.iter().map(|(status, parameters)| (status.clone(), of(parameters))).collect()
+}
+
+/// The same, as templates have them.
+fn read_by_status(given: HashMap<String, HashMap<String, String>>) -> Option<BTreeMap<String, ResponseParameters>> {
+    let of = |parameters: HashMap<String, String>| {
+        let text = |text: String| Some(text).filter(|text| !text.is_empty());
+        let listed = parameters.into_iter();
+        let listed = listed
+            .map(|(destination, source)| ResponseParameter { destination: text(destination), source: text(source) });
+        let mut response_parameters: Vec<ResponseParameter> = listed.collect();
+        response_parameters.sort();
+        ResponseParameters { response_parameters }
+    };
+    let read: BTreeMap<_, _> = given.into_iter().map(|(status, parameters)| (status, of(parameters))).collect();
+    Some(read).filter(|read| !read.is_empty())
+}
+
+async fn list(aws: &Aws, api: &str, protocol: Option<Protocol>) -> Result<Vec<Live>, ResourceError> {
     let items = pages::below(|from| async move {
         let page = aws
             .call(AwsCall::new("apigatewayv2", "GetIntegrations"), || {
@@ -114,10 +157,12 @@ async fn list(aws: &Aws, api: &str) -> Result<Vec<Live>, ResourceError> {
         Ok((page.items, page.next_token))
     })
     .await?;
-    Ok(items.into_iter().map(|integration| live(api, integration)).collect())
+    // Those of quick create are the service's own.
+    let ours = items.into_iter().filter(|integration| integration.api_gateway_managed != Some(true));
+    Ok(ours.map(|integration| live(api, integration, protocol)).collect())
 }
 
-fn live(api: &str, integration: sdk::Integration) -> Live {
+fn live(api: &str, integration: sdk::Integration, protocol: Option<Protocol>) -> Live {
     let filled =
         |text: Option<String>, default: fn() -> String| text.filter(|text| !text.is_empty()).unwrap_or_else(default);
     let id = integration.integration_id.unwrap_or_default();
@@ -135,6 +180,7 @@ fn live(api: &str, integration: sdk::Integration) -> Live {
             Some(sdk::IntegrationType::Mock) => IntegrationType::Mock,
             _ => IntegrationType::AwsProxy,
         },
+        integration_subtype: integration.integration_subtype.filter(|subtype| !subtype.is_empty()),
         integration_uri: integration.integration_uri,
         integration_method: filled(integration.integration_method, post),
         connection_type: filled(integration.connection_type.map(|kind| kind.as_str().to_owned()), internet),
@@ -149,8 +195,19 @@ fn live(api: &str, integration: sdk::Integration) -> Live {
         payload_format_version: filled(integration.payload_format_version, version_1),
         request_parameters: integration.request_parameters.unwrap_or_default().into_iter().collect(),
         request_templates: integration.request_templates.unwrap_or_default().into_iter().collect(),
+        response_parameters: integration.response_parameters.and_then(read_by_status),
         template_selection_expression: integration.template_selection_expression.filter(|text| !text.is_empty()),
-        timeout_in_millis: integration.timeout_in_millis.filter(|millis| *millis > 0).unwrap_or_else(longest),
+        timeout_in_millis: integration.timeout_in_millis.filter(|millis| *millis > 0).unwrap_or_else(
+            || match protocol {
+                Some(Protocol::Http) => LONGEST_OF_HTTP,
+                None => longest(),
+            },
+        ),
+        tls_config: integration
+            .tls_config
+            .and_then(|tls| tls.server_name_to_verify)
+            .map(|name| TlsConfig { server_name_to_verify: Some(name) }),
+        protocol,
         ownership_marker: marker.map(str::to_owned),
     };
     let logical_id = marker.map(|marker| ownership_marker::read(marker).0.to_owned());

@@ -17,6 +17,8 @@ pub mod exports;
 mod foreign_permission;
 mod function;
 mod gateway_account;
+mod gateway_tags;
+mod http_api;
 mod inline_policy;
 mod integration;
 mod integration_response;

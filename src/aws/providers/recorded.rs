@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 use super::provisioning::{Unread, finished, identifiers_of_type, is_finished, live, read_model, requests_like};
-use super::{Context, Discovery, ResourceError, Search, api};
+use super::{Context, Discovery, ResourceError, Search, gateway_tags};
 use crate::aws::client::{Aws, AwsCall, CallError, Meaning};
 use crate::core::schemas::value_at;
 use crate::core::types::cloud_control::record::{
@@ -481,7 +481,7 @@ static BUCKET: Mutex<()> = Mutex::const_new(());
 /// Sets and removes tags of the resource with an ARN, whatever its type.
 pub(super) async fn set(aws: &Aws, arn: &str, set: Tags, removed: Vec<String>) -> Result<(), ResourceError> {
     if let Some((_, id)) = arn.split_once("::/apis/") {
-        return Ok(api::set_tags(aws, id, arn, set, removed).await?);
+        return Ok(gateway_tags::set_tags(aws, id, arn, set, removed).await?);
     }
     let _one_at_a_time = if arn.contains(":s3:::") { Some(BUCKET.lock().await) } else { None };
     if !set.is_empty() {

@@ -7,19 +7,21 @@ use aws_sdk_apigatewayv2::types as sdk;
 
 use super::{Context, Discovery, Provider, ResourceError, gone_is_fine, pages};
 use crate::aws::client::{Aws, AwsCall};
+use crate::core::types::http_api::is_document_of;
+use crate::core::types::protocol::{self, Protocol};
 use crate::core::types::route::{AuthorizationType, ParameterConstraints, Props, Route, TYPE};
 use crate::core::types::{Created, Desired, Kind, Live, to_value};
 
 #[async_trait]
 impl Provider for Route {
     async fn list(&self, aws: &Aws, _: &Discovery, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
-        let apis = parents.iter().map(|api| list(aws, &api.physical_id));
+        let apis = own_parts(parents).map(|api| list(aws, &api.physical_id, protocol::of_parts(&api.properties)));
         Ok(futures_util::future::try_join_all(apis).await?.into_iter().flatten().collect())
     }
 
     async fn find(&self, cx: Context<'_>, desired: &Desired) -> Result<Option<Live>, ResourceError> {
         let props: Props = desired.read()?;
-        Ok(list(cx.aws, &props.api_id).await?.into_iter().find(|live| self.is(desired, live)))
+        Ok(list(cx.aws, &props.api_id, props.protocol).await?.into_iter().find(|live| self.is(desired, live)))
     }
 
     async fn create(&self, cx: Context<'_>, desired: &Desired) -> Result<Created, ResourceError> {
@@ -32,9 +34,10 @@ impl Provider for Route {
                     .api_id(&props.api_id)
                     .route_key(&props.route_key)
                     .set_target(props.target.clone())
+                    .set_authorization_scopes(props.authorization_scopes.clone())
                     .authorization_type(props.authorization_type.sdk())
                     .set_authorizer_id(props.authorizer_id.clone())
-                    .api_key_required(props.api_key_required)
+                    .set_api_key_required(of_websockets(&props))
                     .set_model_selection_expression(props.model_selection_expression.clone())
                     .set_operation_name(props.operation_name.clone())
                     .set_request_models(filled(&props.request_models))
@@ -58,9 +61,13 @@ impl Provider for Route {
                 .route_id(&live.physical_id)
                 .route_key(&to.route_key)
                 .target(to.target.as_deref().unwrap_or_default())
+                // An empty list clears them.
+                .set_authorization_scopes(
+                    to.authorization_scopes.clone().or_else(|| from.authorization_scopes.as_ref().map(|_| Vec::new())),
+                )
                 .authorization_type(to.authorization_type.sdk())
                 .set_authorizer_id(cleared(live, "AuthorizerId", &to.authorizer_id))
-                .api_key_required(to.api_key_required)
+                .set_api_key_required(of_websockets(&to))
                 .set_model_selection_expression(cleared(
                     live,
                     "ModelSelectionExpression",
@@ -115,11 +122,22 @@ impl AuthorizationType {
             Self::None => sdk::AuthorizationType::None,
             Self::AwsIam => sdk::AuthorizationType::AwsIam,
             Self::Custom => sdk::AuthorizationType::Custom,
+            Self::Jwt => sdk::AuthorizationType::Jwt,
         }
     }
 }
 
-async fn list(aws: &Aws, api: &str) -> Result<Vec<Live>, ResourceError> {
+/// Whether callers need an API key, of a route of a WebSocket API; HTTP APIs have none.
+fn of_websockets(props: &Props) -> Option<bool> {
+    props.protocol.is_none().then_some(props.api_key_required)
+}
+
+/// The APIs whose routes, integrations and authorizers are resources, and not what a document makes.
+pub(super) fn own_parts(apis: &[Live]) -> impl Iterator<Item = &Live> {
+    apis.iter().filter(|api| !is_document_of(&api.properties))
+}
+
+async fn list(aws: &Aws, api: &str, protocol: Option<Protocol>) -> Result<Vec<Live>, ResourceError> {
     let items = pages::below(|from| async move {
         let page = aws
             .call(AwsCall::new("apigatewayv2", "GetRoutes"), || {
@@ -129,17 +147,21 @@ async fn list(aws: &Aws, api: &str) -> Result<Vec<Live>, ResourceError> {
         Ok((page.items, page.next_token))
     })
     .await?;
-    Ok(items.into_iter().map(|route| live(api, route)).collect())
+    // Those of quick create are the service's own.
+    let ours = items.into_iter().filter(|route| route.api_gateway_managed != Some(true));
+    Ok(ours.map(|route| live(api, route, protocol)).collect())
 }
 
-fn live(api: &str, route: sdk::Route) -> Live {
+fn live(api: &str, route: sdk::Route, protocol: Option<Protocol>) -> Live {
     let text = |text: Option<String>| text.filter(|text| !text.is_empty());
     let id = route.route_id.unwrap_or_default();
     let props = Props {
         api_id: api.to_owned(),
         route_key: route.route_key.unwrap_or_default(),
         target: text(route.target),
+        authorization_scopes: route.authorization_scopes.filter(|scopes| !scopes.is_empty()),
         authorization_type: match route.authorization_type {
+            Some(sdk::AuthorizationType::Jwt) => AuthorizationType::Jwt,
             Some(sdk::AuthorizationType::AwsIam) => AuthorizationType::AwsIam,
             Some(sdk::AuthorizationType::Custom) => AuthorizationType::Custom,
             _ => AuthorizationType::None,
@@ -151,6 +173,7 @@ fn live(api: &str, route: sdk::Route) -> Live {
         request_models: route.request_models.unwrap_or_default().into_iter().collect(),
         request_parameters: read_constraints(route.request_parameters),
         route_response_selection_expression: text(route.route_response_selection_expression),
+        protocol,
     };
     Live::new(TYPE, id, to_value(&props)).below(api)
 }

@@ -5,6 +5,7 @@ use aws_sdk_apigatewayv2::types as sdk;
 
 use super::{Context, Discovery, Provider, ResourceError, gone_is_fine, pages};
 use crate::aws::client::{Aws, AwsCall};
+use crate::core::types::protocol::{self, Protocol};
 use crate::core::types::stage::{AccessLogSettings, LoggingLevel, Props, RouteSettings, Stage, TYPE, arn};
 use crate::core::types::tags::Tags;
 use crate::core::types::{Created, Desired, Kind, Live, tags, to_value};
@@ -12,22 +13,24 @@ use crate::core::types::{Created, Desired, Kind, Live, tags, to_value};
 #[async_trait]
 impl Provider for Stage {
     async fn list(&self, aws: &Aws, _: &Discovery, parents: &[Live]) -> Result<Vec<Live>, ResourceError> {
-        let apis = parents.iter().map(|api| list(aws, &api.physical_id));
+        let apis = parents.iter().map(|api| list(aws, &api.physical_id, protocol::of_parts(&api.properties)));
         Ok(futures_util::future::try_join_all(apis).await?.into_iter().flatten().collect())
     }
 
     async fn find(&self, cx: Context<'_>, desired: &Desired) -> Result<Option<Live>, ResourceError> {
         let props: Props = desired.read()?;
-        Ok(list(cx.aws, &props.api_id).await?.into_iter().find(|live| self.is(desired, live)))
+        Ok(list(cx.aws, &props.api_id, props.protocol).await?.into_iter().find(|live| self.is(desired, live)))
     }
 
     async fn create(&self, cx: Context<'_>, desired: &Desired) -> Result<Created, ResourceError> {
         let aws = cx.aws;
         let props: Props = desired.read()?;
-        let settings =
-            |settings: &RouteSettings| (*settings != RouteSettings::default()).then(|| sdk_settings(settings));
+        let settings = |settings: &RouteSettings| {
+            (*settings != RouteSettings::default()).then(|| sdk_settings(settings, props.protocol))
+        };
         aws.call(AwsCall::new("apigatewayv2", "CreateStage").lane(&props.api_id), || {
-            let routes = props.route_settings.iter().map(|(key, one)| (key.clone(), sdk_settings(one))).collect();
+            let routes = props.route_settings.iter();
+            let routes = routes.map(|(key, one)| (key.clone(), sdk_settings(one, props.protocol))).collect();
             aws.apigateway
                 .create_stage()
                 .api_id(&props.api_id)
@@ -61,7 +64,8 @@ impl Provider for Stage {
                 variables.entry(gone.clone()).or_default();
             }
             aws.call(AwsCall::new("apigatewayv2", "UpdateStage").repeatable().lane(api), || {
-                let routes = to.route_settings.iter().map(|(key, one)| (key.clone(), sdk_settings(one))).collect();
+                let routes = to.route_settings.iter();
+                let routes = routes.map(|(key, one)| (key.clone(), sdk_settings(one, to.protocol))).collect();
                 aws.apigateway
                     .update_stage()
                     .api_id(api)
@@ -72,7 +76,7 @@ impl Provider for Stage {
                     .set_stage_variables((!variables.is_empty()).then(|| variables.clone().into_iter().collect()))
                     .set_default_route_settings(
                         (from.default_route_settings != to.default_route_settings)
-                            .then(|| sdk_settings(&to.default_route_settings)),
+                            .then(|| sdk_settings(&to.default_route_settings, to.protocol)),
                     )
                     .set_route_settings((!to.route_settings.is_empty()).then_some(routes))
                     .set_access_log_settings(to.access_log_settings.as_ref().map(sdk_access_log))
@@ -97,7 +101,7 @@ impl Provider for Stage {
             )?;
         }
         let (set, removed) = tags::difference(&from.tags, &to.tags);
-        super::api::set_tags(aws, api, &arn(aws.scope(), api, stage), set, removed).await?;
+        super::gateway_tags::set_tags(aws, api, &arn(aws.scope(), api, stage), set, removed).await?;
         Ok(())
     }
 
@@ -114,7 +118,7 @@ impl Provider for Stage {
     }
 }
 
-async fn list(aws: &Aws, api: &str) -> Result<Vec<Live>, ResourceError> {
+async fn list(aws: &Aws, api: &str, protocol: Option<Protocol>) -> Result<Vec<Live>, ResourceError> {
     let items = pages::below(|from| async move {
         let page = aws
             .call(AwsCall::new("apigatewayv2", "GetStages"), || {
@@ -124,10 +128,12 @@ async fn list(aws: &Aws, api: &str) -> Result<Vec<Live>, ResourceError> {
         Ok((page.items, page.next_token))
     })
     .await?;
-    Ok(items.into_iter().map(|stage| live(aws, api, stage)).collect())
+    // That of quick create is the service's own.
+    let ours = items.into_iter().filter(|stage| stage.api_gateway_managed != Some(true));
+    Ok(ours.map(|stage| live(aws, api, stage, protocol)).collect())
 }
 
-fn live(aws: &Aws, api: &str, stage: sdk::Stage) -> Live {
+fn live(aws: &Aws, api: &str, stage: sdk::Stage, protocol: Option<Protocol>) -> Live {
     let name = stage.stage_name.unwrap_or_default();
     let tags = aws.claimed(TYPE, &name, stage.tags.unwrap_or_default().into_iter().collect());
     let auto_deploy = stage.auto_deploy.unwrap_or(false);
@@ -151,6 +157,7 @@ fn live(aws: &Aws, api: &str, stage: sdk::Stage) -> Live {
             .map(|log| AccessLogSettings { destination_arn: log.destination_arn, format: log.format })
             .filter(|log| log.destination_arn.is_some() || log.format.is_some()),
         tags: tags::settable(tags.clone()),
+        protocol,
     };
     Live {
         logical_id: tags.get(tags::LOGICAL_ID).cloned(),
@@ -173,15 +180,18 @@ fn settings(settings: sdk::RouteSettings) -> RouteSettings {
     }
 }
 
-fn sdk_settings(settings: &RouteSettings) -> sdk::RouteSettings {
+/// Settings to send. HTTP APIs take no word about execution logs, which they do not have.
+fn sdk_settings(settings: &RouteSettings, protocol: Option<Protocol>) -> sdk::RouteSettings {
+    let level = match settings.logging_level {
+        LoggingLevel::Off => sdk::LoggingLevel::Off,
+        LoggingLevel::Error => sdk::LoggingLevel::Error,
+        LoggingLevel::Info => sdk::LoggingLevel::Info,
+    };
+    let of_websockets = protocol.is_none();
     sdk::RouteSettings::builder()
-        .data_trace_enabled(settings.data_trace_enabled)
+        .set_data_trace_enabled(of_websockets.then_some(settings.data_trace_enabled))
         .detailed_metrics_enabled(settings.detailed_metrics_enabled)
-        .logging_level(match settings.logging_level {
-            LoggingLevel::Off => sdk::LoggingLevel::Off,
-            LoggingLevel::Error => sdk::LoggingLevel::Error,
-            LoggingLevel::Info => sdk::LoggingLevel::Info,
-        })
+        .set_logging_level(of_websockets.then_some(level))
         .set_throttling_burst_limit(settings.throttling_burst_limit)
         .set_throttling_rate_limit(settings.throttling_rate_limit)
         .build()

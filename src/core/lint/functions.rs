@@ -12,22 +12,26 @@ use crate::core::words::{Problem, runtimes};
 /// The longest that API Gateway waits for an integration of a WebSocket API, in seconds ("Amazon API Gateway quotas").
 const GATEWAY_TIMEOUT: i64 = 29;
 
+/// The same for HTTP APIs ("Quotas for configuring and running an HTTP API").
+const HTTP_TIMEOUT: i64 = 30;
+
 pub fn timeout(context: &LintContext<'_>) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut seen = HashSet::new();
     for (function, route) in called(context) {
         let Some((timeout, path)) = context.given(function, &["Timeout"]) else { continue };
-        let Some(seconds) = number(timeout).filter(|seconds| *seconds > GATEWAY_TIMEOUT) else { continue };
+        let limit = if route.kind.is_http(&route.properties) { HTTP_TIMEOUT } else { GATEWAY_TIMEOUT };
+        let Some(seconds) = number(timeout).filter(|seconds| *seconds > limit) else { continue };
         // Several routes may call it; one of them is enough.
         if !seen.insert(&function.logical_id) {
             continue;
         }
         let key = text(route, "RouteKey");
         let what = format!(
-            "{} may run for {seconds} s, but API Gateway waits {GATEWAY_TIMEOUT} s for the route {key} and then gives up",
+            "{} may run for {seconds} s, but API Gateway waits {limit} s for the route {key} and then gives up",
             function.logical_id
         );
-        problems.push(Problem::new(path, what).help(format!("{GATEWAY_TIMEOUT} or less")));
+        problems.push(Problem::new(path, what).help(format!("{limit} or less")));
     }
     problems
 }

@@ -131,12 +131,18 @@ fn stages<'a>(given: Option<&Vec<&'a Resource>>) -> Vec<&'a str> {
     if names.is_empty() { vec![ANY_STAGE] } else { names }
 }
 
+/// How the ARN ends with which a route invokes: with its key, and of an HTTP API without the blank in it.
+fn arn_end(route: &Resource) -> String {
+    let key = text(route, "RouteKey");
+    if route.kind.is_http(&route.properties) { key.replacen(' ', "", 1) } else { key.to_owned() }
+}
+
 /// Whether a permission allows a route at a stage to invoke.
 fn allows(source: &Source, api: &str, stage: &str, route: &Resource) -> bool {
     let Source::Pattern(pattern) = source else { return matches!(source, Source::Any) };
     // Without a stage in the template, any stage matches.
     let stage = if stage == ANY_STAGE { pattern.split('/').nth(1).unwrap_or_default() } else { stage };
-    glob(pattern, &format!("{}/{stage}/{}", Token::text(api, "Ref"), text(route, "RouteKey")))
+    glob(pattern, &format!("{}/{stage}/{}", Token::text(api, "Ref"), arn_end(route)))
 }
 
 pub fn missing_permission(context: &LintContext<'_>) -> Vec<Problem> {
@@ -170,7 +176,7 @@ pub fn missing_permission(context: &LintContext<'_>) -> Vec<Problem> {
         };
         let what =
             format!("no permission lets API Gateway invoke {id} for the route {key}: clients would get an error");
-        let pattern = format!("${{{api}}}/*/{key}");
+        let pattern = format!("${{{api}}}/*/{}", arn_end(route));
         let help = if outside.is_empty() {
             format!("add an {} for it, whose SourceArn ends in {pattern}", permission::TYPE)
         } else {
@@ -196,9 +202,9 @@ pub fn without_source(context: &LintContext<'_>) -> Vec<Problem> {
         let function = own.first().map_or("the function", |call| call.function.logical_id.as_str());
         let what = format!("{} lets every API of every AWS account invoke {function}", permission.logical_id);
         let (api, key) = match own {
-            [call] => (call.api.as_str(), text(call.route, "RouteKey")),
-            [call, ..] => (call.api.as_str(), "*"),
-            [] => ("Api", "*"),
+            [call] => (call.api.as_str(), arn_end(call.route)),
+            [call, ..] => (call.api.as_str(), "*".to_owned()),
+            [] => ("Api", "*".to_owned()),
         };
         about(permission, what).help(format!(
             "add \"SourceArn: !Sub arn:${{AWS::Partition}}:execute-api:${{AWS::Region}}:${{AWS::AccountId}}:${{{api}}}/*/{key}\""
@@ -217,10 +223,8 @@ pub fn unmatched_source(context: &LintContext<'_>) -> Vec<Problem> {
     let knows_all = context.knows_all(route::TYPE) && context.knows_all(stage::TYPE);
     let (routes_of, stages_of) = (by_api(context, route::TYPE), by_api(context, stage::TYPE));
     let apis: HashSet<&str> = context.sound(api::TYPE).map(|api| api.logical_id.as_str()).collect();
-    let ends: HashSet<String> = routes_of
-        .iter()
-        .flat_map(|(api, routes)| routes.iter().map(move |route| end(api, text(route, "RouteKey"))))
-        .collect();
+    let ends: HashSet<String> =
+        routes_of.iter().flat_map(|(api, routes)| routes.iter().map(move |route| end(api, &arn_end(route)))).collect();
     let mut combinations = 0;
     for permission in permissions(context).filter(|one| text(one, "Principal") == GATEWAY) {
         let path = permission.path.key("Properties").key("SourceArn");
@@ -252,7 +256,7 @@ pub fn unmatched_source(context: &LintContext<'_>) -> Vec<Problem> {
             continue;
         }
         let what = format!("this SourceArn matches no route of {id} at any stage, so it permits nothing");
-        let ends = routes.iter().map(|route| format!("{}/{}", stages[0], text(route, "RouteKey")));
+        let ends = routes.iter().map(|route| format!("{}/{}", stages[0], arn_end(route)));
         let help = format!("after ${{{id}}}/ there must be one of: {}", ends.collect::<Vec<_>>().join(", "));
         problems.push(Problem::new(path, what).help(help));
     }

@@ -348,7 +348,9 @@ pub fn unmatched_connection_grant(context: &LintContext<'_>) -> Vec<Problem> {
 /// The API of the template that a pattern begins with, and the names of its stages.
 fn stages_of<'a>(context: &LintContext<'a>, pattern: &str) -> Option<(&'a str, Vec<&'a str>)> {
     let first = pattern.strip_prefix("execute-api:")?.split('/').next()?;
-    let api = context.sound(api::TYPE).find(|api| first == Token::text(&api.logical_id, "Ref"))?;
+    // An HTTP API has no connections.
+    let mut sockets = context.sound(api::TYPE).filter(|api| !api.kind.is_http(&api.properties));
+    let api = sockets.find(|api| first == Token::text(&api.logical_id, "Ref"))?;
     let stages = context.of(stage::TYPE).filter(|stage| target(stage, "ApiId").as_ref() == Some(&api.logical_id));
     Some((&api.logical_id, stages.map(|stage| text(stage, "StageName")).collect()))
 }

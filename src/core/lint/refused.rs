@@ -25,14 +25,18 @@ pub fn logging(context: &LintContext<'_>) -> Vec<Problem> {
 
 pub fn ignored_authorizer(context: &LintContext<'_>) -> Vec<Problem> {
     let mut problems = Vec::new();
-    for route in context.sound(route::TYPE).filter(|route| text(route, "AuthorizationType") != "CUSTOM") {
+    for route in
+        context.sound(route::TYPE).filter(|route| !["CUSTOM", "JWT"].contains(&text(route, "AuthorizationType")))
+    {
         let Some((_, path)) = context.given(route, &["AuthorizerId"]) else { continue };
         let key = text(route, "RouteKey");
         let what = format!(
             "this authorizer is never called: the route {key} has the authorization {}",
             text(route, "AuthorizationType")
         );
-        let help = if key == "$connect" {
+        let help = if route.kind.is_http(&route.properties) {
+            "add \"AuthorizationType: CUSTOM\", or JWT"
+        } else if key == "$connect" {
             "add \"AuthorizationType: CUSTOM\""
         } else {
             "remove it: only $connect can authorize"

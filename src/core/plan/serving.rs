@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::{Action, Drain, Plan, Step, widening};
 use crate::core::stack::Stack;
 use crate::core::types::serving::{filled, follows, words};
-use crate::core::types::{Kind, Live, Part, kind, texts};
+use crate::core::types::{Kind, Live, Part, kind, protocol, texts};
 
 /// Adds to a plan what it takes to change a stack that is in use. It must be in order otherwise.
 pub(super) fn order(plan: &mut Plan, stack: &Stack, step_of: &BTreeMap<String, usize>) {
@@ -35,6 +35,7 @@ pub(super) fn order(plan: &mut Plan, stack: &Stack, step_of: &BTreeMap<String, u
     note_unready_targets(&mut edges, &affected, &links);
     deleted_routes_last(&mut edges, &affected);
     drained_last(&mut edges, &affected, &drained);
+    deletions_after_imports(&mut edges);
     drain(&mut edges, &affected, &drained);
 }
 
@@ -78,11 +79,35 @@ fn updates_after_targets(edges: &mut Edges<'_>, affected: &Affected, links: &Lin
         let with_permissions = match step.part() {
             Part::Invoked if step.action == Action::Update => false,
             Part::Caller if step.action == Action::Update => true,
+            // A document's routes are served at once.
+            Part::Api if is_import(step) => true,
             _ if !widening::narrowed(step).is_empty() => false,
             _ => continue,
         };
         let targets = links.steps(id, with_permissions, |part| !part.is_of_gateway());
         edges.wait(*index, &targets & &affected.made, Reason::LeadsClients);
+    }
+}
+
+/// Whether a step puts the routes of a document in the place of those that an API has.
+fn is_import(step: &Step) -> bool {
+    let desired = step.desired.as_ref();
+    step.part() == Part::Api
+        && step.action == Action::Update
+        && desired.is_some_and(|desired| protocol::is_imported(&desired.properties))
+}
+
+/// Nothing tells what the routes of an old document lead to: whatever goes waits until the new one is there.
+fn deletions_after_imports(edges: &mut Edges<'_>) {
+    let all = |holds: &dyn Fn(&Step) -> bool| -> Vec<usize> {
+        (0..edges.plan.steps.len()).filter(|index| holds(&edges.plan.steps[*index])).collect()
+    };
+    let imports = all(&is_import);
+    if imports.is_empty() {
+        return;
+    }
+    for index in all(&|step| step.action == Action::Delete) {
+        edges.wait(index, imports.iter().copied(), Reason::Order);
     }
 }
 

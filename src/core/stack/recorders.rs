@@ -62,6 +62,8 @@ fn choose(
             _ if other.kind.has_code() && resource.kind.is_deleted_first() && is_named => 0,
             // Without another one: it is not deleted last.
             _ if other.kind.has_code() => 4,
+            // An HTTP API may be imported again, which sets its tags.
+            Part::Api if other.kind.is_http(&other.properties) => 3,
             Part::Api => 2,
             _ if is_named && service(other) == service(resource) => 0,
             _ if is_named => 1,

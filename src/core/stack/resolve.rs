@@ -24,7 +24,7 @@ use crate::core::schemas::value_at;
 use crate::core::template::{self, Template, expand};
 use crate::core::types::constraints::Refusal;
 use crate::core::types::tags::Tags;
-use crate::core::types::{self, Attribute, Kind, Naming, cloud_control, custom_resource, function};
+use crate::core::types::{self, Attribute, Kind, Naming, cloud_control, custom_resource, function, protocol};
 use crate::core::words::deserialize::subject;
 use crate::core::words::naming::{Identity, check_stack};
 use crate::core::words::{Path, Problem, ProblemKind, Step};
@@ -390,16 +390,22 @@ impl<'a> Resolver<'a> {
 
     /// The properties in their kind's canonical form, and their problems.
     fn canonical(&self, kind: &dyn Kind, properties: &Map<String, Value>, path: &Path) -> (Value, Vec<Problem>) {
-        let properties = Value::Object(properties.clone());
-        let internal = kind.internal().iter().flat_map(|property| given(&properties, property)).map(unknown);
-        let internal: Vec<Problem> = internal.collect();
+        let given_properties = Value::Object(properties.clone());
+        let internal = kind.internal().iter().flat_map(|property| given(&given_properties, property)).map(unknown);
+        let mut refused: Vec<Problem> = internal.collect();
+        let properties = self.in_its_api(kind, properties);
+        let never = kind.never(&properties);
+        let names = never.iter().flat_map(|never| never.properties);
+        refused.extend(names.flat_map(|property| given(&given_properties, property)).map(unknown));
         let problems = match kind.canonical(&properties) {
-            Ok(canonical) if internal.is_empty() => return (canonical, Vec::new()),
+            Ok(canonical) if refused.is_empty() => return (canonical, Vec::new()),
             Ok(_) => Vec::new(),
             Err(problems) => problems,
         };
+        let is_new = |problem: &Problem| !refused.iter().any(|one| one.path == problem.path && problem.at_key);
+        let problems: Vec<Problem> = problems.into_iter().filter(is_new).collect();
         let mut found = Vec::new();
-        for mut problem in internal.into_iter().chain(problems) {
+        for mut problem in refused.into_iter().chain(problems) {
             // The deserializer does not know the type.
             let own = problem.path.0.is_empty() || problem.at_key && problem.path.0.len() == 1;
             if own && matches!(problem.kind, ProblemKind::Unknown | ProblemKind::Missing) {
@@ -412,7 +418,7 @@ impl<'a> Resolver<'a> {
                 problem.kind = ProblemKind::Unsupported;
             }
             if problem.at_key
-                && let Some(never) = kind.never().iter().find(|never| never.properties.contains(&property.as_str()))
+                && let Some(never) = never.iter().find(|never| never.properties.contains(&property.as_str()))
             {
                 problem.what = format!("{property} of {} cannot be used: {}", kind.type_name(), never.why);
                 problem.help = Some(never.help.to_owned());
@@ -431,11 +437,31 @@ impl<'a> Resolver<'a> {
         (properties, found)
     }
 
+    /// Properties of a part of an API, with what says that it is an HTTP API (`types::protocol`).
+    fn in_its_api(&self, kind: &dyn Kind, properties: &Map<String, Value>) -> Value {
+        let mut properties = properties.clone();
+        let within = kind.within().filter(|_| kind.internal().contains(&protocol::PROPERTY));
+        let api = within.and_then(|within| Token::sole(properties.get(within.property)?.as_str()?));
+        let is_http = api.is_some_and(|token| {
+            let id = token.logical_id.as_str();
+            let declared = self.template.resources.get(id).map(|api| Value::Object(api.properties.clone()));
+            let evaluated = match self.evaluated.get(id) {
+                Some(Progress::Done(api)) => Some(Value::Object(api.properties.clone())),
+                _ => None,
+            };
+            evaluated.or(declared).is_some_and(|api| protocol::is_http_api(&api))
+        });
+        if is_http {
+            properties.insert(protocol::PROPERTY.to_owned(), protocol::HTTP.into());
+        }
+        Value::Object(properties)
+    }
+
     /// Reports values that AWS would refuse, unless a problem is reported there already.
     fn check_limits(&mut self, kind: &dyn Kind, properties: &Map<String, Value>, path: &Path) {
         // A missing property may be given under a misspelt name.
         let misspelt = self.problems.iter().any(|problem| problem.at_key && path.is_above(&problem.path));
-        for Refusal { problem, missing } in kind.refuses(&Value::Object(properties.clone())) {
+        for Refusal { problem, missing } in kind.refuses(&self.in_its_api(kind, properties)) {
             if missing && misspelt {
                 continue;
             }

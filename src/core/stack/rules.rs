@@ -246,7 +246,7 @@ fn find_recorder<'a>(
     let apis = resources.values().filter(|other| {
         other.kind.type_name() == type_name && !waits_for(edges, &other.logical_id, &permission.logical_id)
     });
-    apis.min_by_key(|api| !names(&permission.properties, api))
+    apis.min_by_key(|api| (!names(&permission.properties, api), api.kind.is_http(&api.properties)))
 }
 
 /// Makes a permission one on a function outside of the template.

@@ -1,25 +1,27 @@
-//! `AWS::ApiGatewayV2::Api`, for WebSocket APIs.
+//! `AWS::ApiGatewayV2::Api`: WebSocket APIs, and by way of `http_api` HTTP APIs.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::constraints::{self, Refusal};
 use super::iam_permissions::{ANY, Permissions, Roles, Subject, apigateway, gateway_changes, tagging};
+use super::protocol::{IpAddressType, is_http_api, is_imported};
 use super::tags::Tags;
 use super::{
-    Action, Attribute, Desired, Kind, Live, Never, Owner, Part, PlanView, RecorderArn, StepEffects, StepView,
-    canonical, names, tags,
+    Action, Attribute, Desired, Kind, Live, Never, Owner, Part, PlanView, Planning, RecorderArn, ResourceView,
+    StepEffects, StepView, canonical, http_api, names, tags,
 };
-use crate::core::words::{Path, Problem, ProblemKind, Scope};
+use crate::core::words::{Problem, Scope};
 
 pub const TYPE: &str = names::API;
 
 /// The attribute that holds the URI which clients reach the API's stages under.
 pub const ENDPOINT: &str = "ApiEndpoint";
 
-/// A WebSocket API.
+/// An API.
 pub struct Api;
 
+/// The properties of a WebSocket API.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Props {
@@ -49,22 +51,8 @@ pub(crate) enum ProtocolType {
     WebSocket,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum IpAddressType {
-    #[default]
-    Ipv4,
-    Dualstack,
-}
-
 pub(crate) fn from_header() -> String {
     "$request.header.x-api-key".to_owned()
-}
-
-/// Whether it is an HTTP API that is described by a document, as SAM makes them.
-fn is_imported(properties: &Value) -> bool {
-    let imported = ["Body", "BodyS3Location"].iter().any(|name| properties.get(*name).is_some());
-    imported && properties.get("ProtocolType").is_none()
 }
 
 impl Kind for Api {
@@ -82,25 +70,31 @@ impl Kind for Api {
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
-        if is_imported(properties) {
-            // As SAM makes them: one sentence instead of one for each of its properties.
-            let what = "HTTP APIs are not supported yet: wschat deploys WebSocket APIs";
-            let problem = Problem::new(Path::default(), what).kind(ProblemKind::Unsupported);
-            return Err(vec![problem]);
-        }
-        canonical::<Props>(properties)
+        if is_http_api(properties) { http_api::canonical_of(properties) } else { canonical::<Props>(properties) }
     }
 
     fn refuses(&self, properties: &Value) -> Vec<Refusal> {
-        if is_imported(properties) { Vec::new() } else { constraints::check(TYPE, properties) }
+        let mut refused = constraints::check(TYPE, properties);
+        if is_imported(properties) {
+            // The document may say them.
+            refused.retain(|refusal| !refusal.missing);
+        }
+        refused
+    }
+
+    fn not_yet(&self) -> &'static [&'static str] {
+        &["BodyS3Location"]
     }
 
     /// "Supported only for HTTP APIs" (CloudFormation's reference of the type).
-    fn never(&self) -> &'static [Never] {
+    fn never(&self, properties: &Value) -> &'static [Never] {
         const DESCRIBE: &str = "describe AWS::ApiGatewayV2::Route and AWS::ApiGatewayV2::Integration resources instead";
+        if is_http_api(properties) {
+            return &[];
+        }
         &[
             Never {
-                properties: &["BasePath", "Body", "BodyS3Location", "FailOnWarnings"],
+                properties: &["BasePath", "Body", "FailOnWarnings"],
                 why: "API Gateway imports OpenAPI definitions as HTTP APIs only",
                 help: DESCRIBE,
             },
@@ -115,6 +109,18 @@ impl Kind for Api {
                 help: "remove it, and check the Origin header in the function behind $connect",
             },
         ]
+    }
+
+    fn complete(&self, it: &ResourceView<'_>, properties: &mut Value, _: &dyn Planning) {
+        http_api::complete(it, properties);
+    }
+
+    fn seen_as(&self, live: &Value, desired: &Value) -> Option<Value> {
+        http_api::seen_as(live, desired)
+    }
+
+    fn is_http(&self, properties: &Value) -> bool {
+        is_http_api(properties)
     }
 
     fn create_only(&self) -> &'static [&'static str] {
@@ -174,18 +180,22 @@ impl Kind for Api {
         Part::Api
     }
 
-    fn spelled_address(&self, physical_id: &str, scope: &Scope) -> Option<String> {
-        Some(format!("wss://{physical_id}.execute-api.{}.{}", scope.region, scope.url_suffix()))
+    fn spelled_address(&self, properties: &Value, physical_id: &str, scope: &Scope) -> Option<String> {
+        let scheme = if is_http_api(properties) { "https" } else { "wss" };
+        Some(format!("{scheme}://{physical_id}.execute-api.{}.{}", scope.region, scope.url_suffix()))
     }
 
     fn effects(&self, step: &StepView<'_>, _: &dyn PlanView) -> StepEffects {
         match (step.action, step.change("DisableExecuteApiEndpoint")) {
             (Action::Delete | Action::Replace, _) => StepEffects {
-                interrupted: vec!["every connection closes".to_owned()],
+                interrupted: match step.live.is_some_and(|live| is_http_api(&live.properties)) {
+                    true => vec!["its clients get no answers any more".to_owned()],
+                    false => vec!["every connection closes".to_owned()],
+                },
                 lost: vec!["its URI: a new API gets a new id".to_owned()],
             },
             (Action::Update, Some(change)) if change.new == Some(Value::Bool(true)) => {
-                StepEffects::interrupted("no client can connect any more")
+                StepEffects::interrupted("no client reaches it any more, but by a domain name")
             }
             _ => StepEffects::default(),
         }
@@ -206,6 +216,13 @@ impl Kind for Api {
             permissions.allow("apigateway", &["GET", "DELETE"], apigateway(it.scope, &format!("apis/{ANY}")));
         }
         gateway_changes(it, permissions, &path);
+        if is_http_api(&it.desired) && (it.creates || it.updates) {
+            if is_imported(&it.desired) {
+                permissions.allow("apigateway", &["PUT", "PATCH"], apigateway(it.scope, &path));
+                tagging(permissions, it.scope, &path);
+            }
+            permissions.allow("apigateway", &["DELETE"], apigateway(it.scope, &format!("{path}/cors")));
+        }
     }
 }
 

@@ -10,7 +10,9 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::iam_permissions::{Permissions, Subject, api_part};
-use super::{Attribute, Desired, Kind, Live, Names, Part, Planning, ResourceView, StackView, Within, canonical, names};
+use super::{
+    Attribute, Desired, Kind, Live, Names, Part, Planning, ResourceView, StackView, Within, canonical, names, protocol,
+};
 use crate::core::words::{Problem, ProblemKind, Scope, Token};
 
 pub const TYPE: &str = names::DEPLOYMENT;
@@ -124,6 +126,10 @@ impl Kind for Deployment {
         let with_key = stack.of(names::ROUTE).filter(|route| route.properties["RouteKey"].is_string());
         let served: HashSet<&Value> = with_key.filter_map(|route| route.properties.get("ApiId")).collect();
         let empty = |deployment: &ResourceView<'_>| {
+            let made = protocol::api_of(deployment.properties, stack);
+            if made.is_some_and(|api| api.properties.get("Body").or(api.properties.get("Target")).is_some()) {
+                return false;
+            }
             let api = deployment.properties.get("ApiId").filter(|api| **api != "");
             api.is_some_and(|api| !served.contains(api))
         };
@@ -142,7 +148,12 @@ impl Kind for Deployment {
         let api = api.as_str().unwrap_or_default();
         let of_api = |token: &Token| (token.attribute == "Ref").then(|| stack.get(&token.logical_id)).flatten();
         let selection = Token::sole(api).and_then(|token| of_api(&token));
-        let selection = selection.map(|api| api.properties["RouteSelectionExpression"].clone()).unwrap_or_default();
+        // Of an API that is imported or made by quick create: what makes its routes.
+        let made =
+            |api: ResourceView<'_>| ["Body", "Target"].iter().find_map(|name| api.properties.get(*name).cloned());
+        let selection = selection
+            .map(|api| made(api).unwrap_or_else(|| api.properties["RouteSelectionExpression"].clone()))
+            .unwrap_or_default();
         let frozen = stack.parts(api).filter(|part| part.kind.is_frozen_by_deployments());
         let frozen = frozen.map(|part| part.properties.clone()).collect();
         properties[FREEZES] = Value::Array(vec![selection, Value::Array(frozen)]);

@@ -11,10 +11,11 @@ use serde_json::Value;
 
 use super::authorizer::Authorizer;
 use super::iam_permissions::{Permissions, Subject, api_part};
+use super::protocol::Protocol;
 use super::serving::LONGEST;
 use super::{
-    Attribute, Desired, Kind, Live, Names, Never, Part, PlanView, Planning, ResourceView, Within, canonical, function,
-    names, ownership_marker,
+    Attribute, Desired, Kind, Live, Names, Never, Part, PlanView, Planning, ResourceView, StackView, Within, canonical,
+    function, names, ownership_marker, protocol,
 };
 use crate::core::words::{DeletionPolicy, Problem, Scope, Token};
 
@@ -29,6 +30,8 @@ pub(crate) struct Props {
     pub(crate) api_id: String,
     pub(crate) integration_type: IntegrationType,
     pub(crate) integration_uri: Option<String>,
+    /// An AWS service's operation, such as `SQS-SendMessage`; of HTTP APIs.
+    pub(crate) integration_subtype: Option<String>,
     #[serde(default = "post")]
     pub(crate) integration_method: String,
     #[serde(default = "internet")]
@@ -48,11 +51,38 @@ pub(crate) struct Props {
     pub(crate) request_parameters: BTreeMap<String, String>,
     #[serde(default)]
     pub(crate) request_templates: BTreeMap<String, String>,
+    /// By status; of HTTP APIs.
+    pub(crate) response_parameters: Option<BTreeMap<String, ResponseParameters>>,
     pub(crate) template_selection_expression: Option<String>,
     #[serde(default = "longest")]
     pub(crate) timeout_in_millis: i32,
+    /// Of a private integration of an HTTP API.
+    pub(crate) tls_config: Option<TlsConfig>,
+    pub(crate) protocol: Option<Protocol>,
     /// Put in by the plan: an integration carries no tags, and an API is the stack's only if something in it is.
     pub(crate) ownership_marker: Option<String>,
+}
+
+/// What is changed in responses of a status.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct ResponseParameters {
+    #[serde(default)]
+    pub(crate) response_parameters: Vec<ResponseParameter>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct ResponseParameter {
+    /// `overwrite:header.x`, `append:header.x`, `remove:header.x`, `overwrite:statuscode`.
+    pub(crate) destination: Option<String>,
+    pub(crate) source: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct TlsConfig {
+    pub(crate) server_name_to_verify: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -95,6 +125,9 @@ pub(crate) fn longest() -> i32 {
     29_000
 }
 
+/// The same for HTTP APIs (quotas: 30 seconds).
+pub(crate) const LONGEST_OF_HTTP: i32 = 30_000;
+
 impl Kind for Integration {
     fn type_name(&self) -> &'static str {
         TYPE
@@ -129,12 +162,38 @@ impl Kind for Integration {
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
-        canonical::<Props>(properties)
+        let mut properties = protocol::with_http_defaults(properties, &[("TimeoutInMillis", LONGEST_OF_HTTP.into())]);
+        // In one order: the service has a map.
+        let by_status = properties.get_mut("ResponseParameters").and_then(Value::as_object_mut);
+        for parameters in by_status.into_iter().flat_map(|by_status| by_status.values_mut()) {
+            if let Some(listed) = parameters.get_mut("ResponseParameters").and_then(Value::as_array_mut) {
+                listed.sort_by_key(|one| one["Destination"].to_string());
+            }
+        }
+        canonical::<Props>(&properties)
     }
 
-    /// "Supported only for HTTP APIs" (CloudFormation's reference of the type).
-    fn never(&self) -> &'static [Never] {
-        &[
+    fn conflicts(&self, stack: &dyn StackView) -> Vec<Problem> {
+        protocol::not_beside_imported(stack, TYPE, self.noun())
+    }
+
+    fn is_http(&self, properties: &Value) -> bool {
+        protocol::is_http(properties)
+    }
+
+    /// "Supported only for HTTP APIs", or for WebSocket APIs (CloudFormation's reference of the type).
+    fn never(&self, properties: &Value) -> &'static [Never] {
+        const HTTP: &[Never] = &[Never {
+            properties: &[
+                "ContentHandlingStrategy",
+                "PassthroughBehavior",
+                "RequestTemplates",
+                "TemplateSelectionExpression",
+            ],
+            why: "it is for WebSocket APIs, and this integration belongs to an HTTP API",
+            help: "remove it",
+        }];
+        const WEBSOCKET: &[Never] = &[
             Never {
                 properties: &["IntegrationSubtype"],
                 why: "it names an AWS service's operation, which only HTTP APIs call by themselves",
@@ -146,11 +205,12 @@ impl Kind for Integration {
                 help: "remove it",
             },
             Never { properties: &["TlsConfig"], why: "it is for private integrations of HTTP APIs", help: "remove it" },
-        ]
+        ];
+        protocol::never(properties, HTTP, WEBSOCKET)
     }
 
     fn internal(&self) -> &'static [&'static str] {
-        &[ownership_marker::PROPERTY]
+        &[ownership_marker::PROPERTY, protocol::PROPERTY]
     }
 
     fn create_only(&self) -> &'static [&'static str] {
@@ -206,6 +266,12 @@ impl Kind for Integration {
 
     fn part(&self) -> Part {
         Part::Caller
+    }
+
+    fn without_effect_locally(&self, properties: &Value) -> Vec<&'static str> {
+        // A request that needs one is answered with 501, and the name of what is not served.
+        let of_http = |name: &&str| protocol::is_http(properties) && properties.get(*name).is_some();
+        ["IntegrationSubtype", "ConnectionId"].into_iter().filter(of_http).collect()
     }
 
     fn calls<'a>(&self, properties: &'a Value) -> Option<&'a str> {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::iam_permissions::{Permissions, Subject, api_part};
-use super::{Attribute, Desired, Kind, Live, Names, Part, Reference, Within, canonical, names};
+use super::{Attribute, Desired, Kind, Live, Names, Part, Reference, StackView, Within, canonical, names, protocol};
 use crate::core::words::{Problem, Scope};
 
 pub const TYPE: &str = names::INTEGRATION_RESPONSE;
@@ -57,6 +57,10 @@ impl Kind for IntegrationResponse {
 
     fn is_frozen_by_deployments(&self) -> bool {
         true
+    }
+
+    fn conflicts(&self, stack: &dyn StackView) -> Vec<Problem> {
+        protocol::only_of_websockets(stack, TYPE, "integration responses")
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {

@@ -17,6 +17,7 @@ pub mod event_source_mapping;
 pub mod foreign_permission;
 pub mod function;
 pub mod gateway_account;
+pub mod http_api;
 pub mod iam_permissions;
 pub mod inline_policy;
 pub mod integration;
@@ -30,6 +31,7 @@ mod names;
 pub mod ownership_marker;
 mod part;
 pub mod permission;
+pub mod protocol;
 pub mod role;
 pub mod route;
 pub mod route_response;
@@ -185,8 +187,9 @@ pub trait Kind: Send + Sync + 'static {
         &[]
     }
 
-    /// Properties of the type in CloudFormation that no resource can have which wschat deploys.
-    fn never(&self) -> &'static [Never] {
+    /// Properties of the type in CloudFormation that a resource with these `properties` cannot have: of API Gateway's types,
+    /// those of the other protocol.
+    fn never(&self, _properties: &Value) -> &'static [Never] {
         &[]
     }
 
@@ -454,8 +457,8 @@ pub trait Kind: Send + Sync + 'static {
         None
     }
 
-    /// The address for clients of a resource with this physical id, as templates spell it out.
-    fn spelled_address(&self, _physical_id: &str, _scope: &Scope) -> Option<String> {
+    /// The address for clients of a resource with these properties and this physical id, as templates spell it out.
+    fn spelled_address(&self, _properties: &Value, _physical_id: &str, _scope: &Scope) -> Option<String> {
         None
     }
 
@@ -487,6 +490,11 @@ pub trait Kind: Send + Sync + 'static {
 
     /// Whether the local cloud keeps no more than a record of it: nothing of it runs.
     fn is_record_locally(&self) -> bool {
+        false
+    }
+
+    /// Whether an API with these properties, or a part of one, is for HTTP requests and not for WebSockets.
+    fn is_http(&self, _properties: &Value) -> bool {
         false
     }
 
@@ -668,7 +676,7 @@ pub struct NamedPart {
     pub name: &'static str,
 }
 
-/// Properties that CloudFormation has for other resources of the type, those of HTTP APIs above all.
+/// Properties that CloudFormation has for other resources of the type: those of APIs of the other protocol.
 #[derive(Debug, Clone, Copy)]
 pub struct Never {
     pub properties: &'static [&'static str],

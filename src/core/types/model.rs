@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::iam_permissions::{Permissions, Subject, api_part};
-use super::{Attribute, Kind, Live, Names, Within, names, to_value};
+use super::{Attribute, Kind, Live, Names, StackView, Within, names, protocol, to_value};
 use crate::core::words::{Problem, Scope, deserialize};
 
 pub const TYPE: &str = names::MODEL;
@@ -56,6 +56,10 @@ impl Kind for Model {
 
     fn deleted_after(&self) -> &'static [&'static str] {
         &[names::ROUTE_RESPONSE, names::ROUTE]
+    }
+
+    fn conflicts(&self, stack: &dyn StackView) -> Vec<Problem> {
+        protocol::only_of_websockets(stack, TYPE, "models")
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {

@@ -6,15 +6,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::iam_permissions::{Permissions, Subject, api_part};
+use super::protocol::Protocol;
 use super::{
-    Action, Attribute, Kind, Live, NamedPart, Names, Never, Part, PlanView, Reference, StepEffects, StepView, Within,
-    canonical, names,
+    Action, Attribute, Kind, Live, NamedPart, Names, Never, Part, PlanView, Reference, StackView, StepEffects,
+    StepView, Within, canonical, names, protocol,
 };
 use crate::core::words::{Problem, Scope, shown};
 
 pub const TYPE: &str = names::ROUTE;
 
-/// Which messages go to which integration.
+/// Which messages or requests go to which integration.
 pub struct Route;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,6 +24,8 @@ pub(crate) struct Props {
     pub(crate) api_id: String,
     pub(crate) route_key: String,
     pub(crate) target: Option<String>,
+    /// Of a JWT, any one of which a caller must have; of HTTP APIs.
+    pub(crate) authorization_scopes: Option<Vec<String>>,
     #[serde(default)]
     pub(crate) authorization_type: AuthorizationType,
     pub(crate) authorizer_id: Option<String>,
@@ -37,6 +40,7 @@ pub(crate) struct Props {
     #[serde(default)]
     pub(crate) request_parameters: BTreeMap<String, ParameterConstraints>,
     pub(crate) route_response_selection_expression: Option<String>,
+    pub(crate) protocol: Option<Protocol>,
 }
 
 /// Whether a parameter must be there.
@@ -55,6 +59,9 @@ pub(crate) enum AuthorizationType {
     AwsIam,
     #[serde(rename = "CUSTOM")]
     Custom,
+    /// Of HTTP APIs.
+    #[serde(rename = "JWT")]
+    Jwt,
 }
 
 impl Kind for Route {
@@ -123,13 +130,37 @@ impl Kind for Route {
         canonical::<Props>(properties)
     }
 
-    /// Scopes go with JWT authorizers (API Gateway's `CreateRoute`).
-    fn never(&self) -> &'static [Never] {
-        &[Never {
+    fn conflicts(&self, stack: &dyn StackView) -> Vec<Problem> {
+        protocol::not_beside_imported(stack, TYPE, self.noun())
+    }
+
+    /// "Supported only for WebSocket APIs" (CloudFormation's reference of the type); scopes go with JWT authorizers (API Gateway's
+    /// `CreateRoute`).
+    fn never(&self, properties: &Value) -> &'static [Never] {
+        const HTTP: &[Never] = &[Never {
+            properties: &[
+                "ModelSelectionExpression",
+                "RequestModels",
+                "RequestParameters",
+                "RouteResponseSelectionExpression",
+            ],
+            why: "it is for WebSocket APIs, and this route belongs to an HTTP API",
+            help: "remove it",
+        }];
+        const WEBSOCKET: &[Never] = &[Never {
             properties: &["AuthorizationScopes"],
             why: "scopes are for JWT authorizers, which only HTTP APIs have",
             help: "remove it, and check the scopes in the authorizer's function",
-        }]
+        }];
+        protocol::never(properties, HTTP, WEBSOCKET)
+    }
+
+    fn internal(&self) -> &'static [&'static str] {
+        &[protocol::PROPERTY]
+    }
+
+    fn is_http(&self, properties: &Value) -> bool {
+        protocol::is_http(properties)
     }
 
     fn create_only(&self) -> &'static [&'static str] {
@@ -160,7 +191,10 @@ impl Kind for Route {
         if !matches!(step.action, Action::Delete | Action::Replace) {
             return StepEffects::default();
         }
+        let is_http = step.live.is_some_and(|live| protocol::is_http(&live.properties));
         StepEffects::interrupted(match step.live_text("RouteKey") {
+            "$default" if is_http => "requests that no other route takes get 404".to_owned(),
+            key if is_http => format!("requests of \"{key}\" go to another route, if one fits, or get 404"),
             key @ ("$connect" | "$disconnect") => format!("nothing runs on {key} any more"),
             "$default" => "messages that no other route takes are refused".to_owned(),
             key => format!("messages of \"{key}\" go to $default, if there is one"),

@@ -9,8 +9,8 @@ use super::iam_permissions::{Permissions, Subject, api_part};
 use super::route::ParameterConstraints;
 use super::serving::follows;
 use super::{
-    Action, Attribute, Desired, Kind, Live, NamedPart, Names, Part, PlanView, Reference, StepEffects, StepView, Within,
-    canonical, names,
+    Action, Attribute, Desired, Kind, Live, NamedPart, Names, Part, PlanView, Reference, StackView, StepEffects,
+    StepView, Within, canonical, names, protocol,
 };
 use crate::core::words::{Problem, Scope};
 
@@ -60,6 +60,10 @@ impl Kind for RouteResponse {
 
     fn is_frozen_by_deployments(&self) -> bool {
         true
+    }
+
+    fn conflicts(&self, stack: &dyn StackView) -> Vec<Problem> {
+        protocol::only_of_websockets(stack, TYPE, "route responses")
     }
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {

@@ -392,8 +392,9 @@ fn differences(kind: &dyn Kind, schema: &Schema) -> BTreeSet<(What, String)> {
         let (owner, name) = split(path);
         structs.get(owner).is_some_and(|fields| fields.contains(&name))
     };
-    let never = kind.never().iter().flat_map(|never| never.properties);
-    let refused: Vec<&str> = kind.not_yet().iter().chain(never).copied().collect();
+    // What API Gateway's types cannot have depends on the protocol: of the other one they take it.
+    let never: Vec<&str> = kind.never(&sample).iter().flat_map(|never| never.properties).copied().collect();
+    let refused: Vec<&str> = kind.not_yet().iter().chain(&never).copied().collect();
 
     // What CloudFormation has.
     for (path, property) in &theirs {
@@ -429,7 +430,7 @@ fn differences(kind: &dyn Kind, schema: &Schema) -> BTreeSet<(What, String)> {
         if theirs.get(*path).is_none_or(|property| property.read_only) {
             note(What::Stale, path);
         }
-        if takes(path) || refused[..position].contains(path) {
+        if takes(path) && !never.contains(path) || refused[..position].contains(path) {
             note(What::Twice, path);
         }
     }

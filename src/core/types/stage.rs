@@ -6,9 +6,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::iam_permissions::{Permissions, Subject, api_part, apigateway, tagging};
+use super::protocol::Protocol;
 use super::tags::Tags;
 use super::{
-    Action, Attribute, Kind, Part, PlanView, Reference, StackView, StepEffects, StepView, Within, names, tags, to_value,
+    Action, Attribute, Kind, Part, PlanView, Reference, StackView, StepEffects, StepView, Within, names, protocol,
+    tags, to_value,
 };
 use crate::core::words::{Path, Problem, ProblemKind, Scope, Token, deserialize, nearest};
 
@@ -35,6 +37,7 @@ pub(crate) struct Props {
     pub(crate) access_log_settings: Option<AccessLogSettings>,
     #[serde(default, deserialize_with = "tags::deserialize")]
     pub(crate) tags: Tags,
+    pub(crate) protocol: Option<Protocol>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -101,6 +104,14 @@ impl Kind for Stage {
         &["ClientCertificateId"]
     }
 
+    fn internal(&self) -> &'static [&'static str] {
+        &[protocol::PROPERTY]
+    }
+
+    fn is_http(&self, properties: &Value) -> bool {
+        protocol::is_http(properties)
+    }
+
     fn create_only(&self) -> &'static [&'static str] {
         &["ApiId", "StageName"]
     }
@@ -146,6 +157,11 @@ impl Kind for Stage {
         let mut problems = Vec::new();
         for stage in stack.of(TYPE) {
             let Some(api) = stage.properties.get("ApiId").filter(|api| **api != "") else { continue };
+            // Whose routes a document or quick create makes.
+            let made = protocol::api_of(stage.properties, stack);
+            if made.is_some_and(|api| api.properties.get("Body").or(api.properties.get("Target")).is_some()) {
+                continue;
+            }
             let known = keys.get(api).map_or(&[][..], Vec::as_slice);
             let settings = stage.properties.get("RouteSettings").and_then(Value::as_object).into_iter().flatten();
             let keys = settings.map(|(key, _)| key.as_str());
@@ -173,6 +189,8 @@ impl Kind for Stage {
         if properties
             .get("AccessLogSettings")
             .is_some_and(|settings| settings.as_object().is_some_and(|all| !all.is_empty()))
+            // Those of an HTTP API are delivered by CloudWatch Logs itself ("Configure logging for HTTP APIs").
+            && !protocol::is_http(properties)
         {
             return Some(root.key("AccessLogSettings"));
         }
@@ -193,7 +211,12 @@ impl Kind for Stage {
     fn effects(&self, step: &StepView<'_>, _: &dyn PlanView) -> StepEffects {
         match step.action {
             Action::Delete | Action::Replace => {
-                StepEffects::interrupted("every connection of the stage closes, and its URI answers no more")
+                match step.live.is_some_and(|live| protocol::is_http(&live.properties)) {
+                    true => StepEffects::interrupted("its URI answers no more"),
+                    false => {
+                        StepEffects::interrupted("every connection of the stage closes, and its URI answers no more")
+                    }
+                }
             }
             _ => StepEffects::default(),
         }

@@ -18,8 +18,10 @@ use crate::local::context::recorder::Why;
 #[derive(Debug)]
 pub struct AccessRecord {
     pub request_info: RequestInfo,
-    /// `CONNECT`, `MESSAGE` or `DISCONNECT`.
+    /// `CONNECT`, `MESSAGE` or `DISCONNECT`; `REQUEST` of an HTTP API.
     pub event_type: &'static str,
+    /// More `$context` variables, of an HTTP API's requests.
+    pub variables: Vec<(&'static str, String)>,
     /// The route, where one was selected.
     pub route_key: Option<String>,
     /// The message's id, for a message.
@@ -58,6 +60,7 @@ impl AccessRecord {
         Self {
             request_info: RequestInfo::now(),
             event_type,
+            variables: Vec::new(),
             route_key: None,
             message_id: None,
             status: 200,
@@ -107,6 +110,9 @@ impl AccessRecord {
     fn variable(&self, name: &str, origin: &Origin) -> Option<String> {
         let integration = self.integration.as_ref();
         let text = |text: &str| Some(text.to_owned());
+        if let Some((_, value)) = self.variables.iter().find(|(known, _)| *known == name) {
+            return Some(value.clone());
+        }
         match name {
             "apiId" => text(&origin.api_id),
             "connectedAt" => Some(origin.connected_at.to_string()),

@@ -24,6 +24,21 @@ pub enum Cause {
         /// The keys that a message can select.
         routes: Vec<String>,
     },
+    /// An HTTP API or a REST API has no route for a request.
+    NoHttpRoute {
+        /// `GET /items`.
+        asked: String,
+        routes: Vec<String>,
+    },
+    /// A token that a JWT authorizer does not take.
+    BadToken {
+        authorizer: String,
+        why: String,
+    },
+    /// What works on AWS and is not served here.
+    NotLocally {
+        what: String,
+    },
     /// The stage's throttle.
     Throttled {
         route: String,
@@ -240,6 +255,9 @@ impl Cause {
             | Self::Denied { function, .. } => Some(function),
             Self::NotServed { .. }
             | Self::NoRoute { .. }
+            | Self::NoHttpRoute { .. }
+            | Self::BadToken { .. }
+            | Self::NotLocally { .. }
             | Self::Throttled { .. }
             | Self::NoIntegration { .. }
             | Self::NoFunction { .. }
@@ -293,6 +311,23 @@ impl Cause {
                 }
                 (what, action + ".")
             }
+            Self::NoHttpRoute { asked, routes } => {
+                let known = if routes.is_empty() { String::new() } else { format!(" It has: {}.", listed(routes)) };
+                (
+                    format!("The API has no route for {asked}, and no $default route."),
+                    format!("Compare the method and the path with the template.{known}"),
+                )
+            }
+            Self::BadToken { authorizer, why } => (
+                format!("The authorizer {authorizer} does not take the token: {why}."),
+                "Compare the token with the authorizer's issuer and audience. An issuer that exists on AWS alone, such as a user \
+                 pool of the stack, cannot be asked for its keys here."
+                    .to_owned(),
+            ),
+            Self::NotLocally { what } => (
+                format!("The local cloud does not serve {what}."),
+                "It works on AWS. Here, let a function do it.".to_owned(),
+            ),
             Self::Throttled { route } => (
                 format!("The stage's throttle for the route \"{route}\" was exceeded."),
                 "Send more slowly, or raise ThrottlingRateLimit and ThrottlingBurstLimit of the stage (DefaultRouteSettings \

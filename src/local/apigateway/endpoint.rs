@@ -51,8 +51,11 @@ pub async fn send(
         for (name, value) in defaults {
             headers.insert(name, HeaderValue::from_str(&value).map_err(|error| error.to_string())?);
         }
+        for name in request.headers.keys() {
+            headers.remove(name);
+        }
         for (name, value) in &request.headers {
-            headers.insert(name, value.clone());
+            headers.append(name, value.clone());
         }
     }
     let sent = sent.body(Full::new(request.body)).map_err(|error| error.to_string())?;

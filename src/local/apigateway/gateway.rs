@@ -83,7 +83,8 @@ impl ApiGateway {
         let headers = forwarded_headers(request.headers(), header_case, peer, self.context.port);
         let query = query(request.uri().query().unwrap_or_default());
         let path = request.uri().path().to_owned();
-        let signed = Signed { service: "execute-api", method: "GET", path: &path, query: &query, headers: &headers };
+        let signed =
+            Signed { service: "execute-api", method: "GET", path: &path, query: &query, headers: &headers, body: b"" };
         let sub_protocol = match self.connect(&state, &mut origin, signed).await {
             Ok(returned) => chosen_protocol(&returned.headers),
             Err(refused) => return refused,
@@ -351,7 +352,7 @@ impl ApiGateway {
     }
 
     /// Writes the gateway's own log, and the stage's access log, if it has one.
-    fn log(&self, state: &State, origin: &Origin, record: &AccessRecord) {
+    pub(super) fn log(&self, state: &State, origin: &Origin, record: &AccessRecord) {
         let Some((region, stage, _)) = served(state, origin) else { return };
         gateway_log::refusal(self.logs.as_ref(), region, origin, record);
         if let Some(settings) = &stage.config.access_log_settings {
@@ -360,7 +361,7 @@ impl ApiGateway {
     }
 
     /// Whether the stage's throttle admits one more request of a route.
-    fn admits(&self, stage: &Stage, origin: &Origin, route_key: &str) -> bool {
+    pub(super) fn admits(&self, stage: &Stage, origin: &Origin, route_key: &str) -> bool {
         self.throttles.admit(&origin.api_id, &origin.stage, route_key, stage.config.throttle(route_key))
     }
 
@@ -439,7 +440,8 @@ fn served<'s>(state: &'s State, origin: &Origin) -> Option<(&'s str, &'s Stage, 
 
 /// The API and the stage that are served at an address: below a domain name, or at the API's own address.
 fn served_at(state: &State, host: &str, path: &[String]) -> Option<(String, String)> {
-    let serves = |api: &str, stage: &str| state.apis.get(api).filter(|api| api.served(stage).is_some());
+    let serves =
+        |api: &str, stage: &str| state.apis.get(api).filter(|api| !api.is_http() && api.served(stage).is_some());
     match state.mapped(host, path) {
         Some((api, stage, [])) => serves(&api, &stage).is_some().then_some((api, stage)),
         Some(_) => None,
@@ -467,11 +469,11 @@ pub(super) fn segments(path: &str) -> Vec<String> {
     path.split('/').filter(|segment| !segment.is_empty()).map(decode).collect()
 }
 
-fn decode(text: &str) -> String {
+pub(super) fn decode(text: &str) -> String {
     percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
-fn query(text: &str) -> Pairs {
+pub(super) fn query(text: &str) -> Pairs {
     let decoded = |text: &str| decode(&text.replace('+', " "));
     text.split('&')
         .filter(|pair| !pair.is_empty())
@@ -491,9 +493,14 @@ fn accept_key(headers: &HeaderMap) -> Option<HeaderValue> {
     HeaderValue::from_str(&derive_accept_key(key.as_bytes())).ok()
 }
 
-/// The handshake's headers as in a `$connect` event: without hop-by-hop headers, with those that AWS adds, and with names in
+/// The headers of a handshake or a request as events have them: without hop-by-hop headers, with those that AWS adds, and with names in
 /// the client's case.
-fn forwarded_headers(headers: &HeaderMap, spelled: Option<&HeaderCase>, peer: SocketAddr, port: u16) -> Pairs {
+pub(super) fn forwarded_headers(
+    headers: &HeaderMap,
+    spelled: Option<&HeaderCase>,
+    peer: SocketAddr,
+    port: u16,
+) -> Pairs {
     let hop = [header::CONNECTION, header::UPGRADE];
     let sent = headers.iter().filter(|(name, _)| !hop.contains(name)).map(|(name, value)| {
         let name = spelled.and_then(|spelled| spelled.of(name)).unwrap_or_else(|| usual_case(name.as_str()));

@@ -207,33 +207,15 @@ impl RouteCall<'_> {
         payload: Bytes,
         request: &mut ClientRequest<'_>,
     ) -> Result<(String, Invoked), Cause> {
-        let uri = self.uri(config);
-        let function = integrated_function(&uri).ok_or_else(|| Cause::NoFunction { uri: uri.clone() })?;
-        let (functions, source_arn) = (self.functions, self.source_arn);
-        let named = || function.to_owned();
-        // With credentials the gateway invokes as that role, and the function's resource policy is not checked.
-        let role = config.credentials_arn.as_deref().zip(self.backends);
-        if let Some((role, backends)) = role {
-            backends.may_invoke(role, function)?;
-        }
-        let permitted =
-            config.credentials_arn.is_some() || functions.permits(function, "apigateway.amazonaws.com", source_arn);
-        if !permitted {
-            tracing::warn!(function, source_arn, "the function's resource policy does not let API Gateway invoke it");
-            return Err(Cause::NotPermitted { function: named(), source_arn: source_arn.to_owned() });
-        }
-        let limit = timeout_of(config);
-        let id = request.begin_invocation(function);
-        let Ok(answer) = tokio::time::timeout(limit, functions.invoke(function, &id, payload, request.id())).await
-        else {
-            tracing::warn!(function, ?limit, "the integration timed out");
-            return Err(Cause::TimedOut { function: named(), limit });
+        let invoking = Invoking {
+            functions: self.functions,
+            backends: self.backends,
+            uri: &self.uri(config),
+            role: config.credentials_arn.as_deref(),
+            source_arn: self.source_arn,
+            limit: timeout_of(config),
         };
-        let invoked = answer.map_err(|error| {
-            tracing::warn!(function, code = %error.code, message = error.message, "Lambda refused the invocation");
-            Cause::NotInvoked { function: named(), code: error.code.into_owned(), message: error.message }
-        })?;
-        Ok((named(), invoked))
+        invoking.invoke(payload, request).await
     }
 
     /// Sends a request to the integration's endpoint.
@@ -268,12 +250,56 @@ impl RouteCall<'_> {
     }
 }
 
-fn timeout_of(config: &IntegrationConfig) -> Duration {
+/// An invocation of a function by the gateway.
+pub struct Invoking<'a> {
+    pub functions: &'a dyn Functions,
+    /// `None` where there is no cloud around the gateway.
+    pub backends: Option<&'a Backends>,
+    /// The integration's URI, or the authorizer's, with the stage's variables in it.
+    pub uri: &'a str,
+    /// With a role the gateway invokes as that, and the function's resource policy is not checked.
+    pub role: Option<&'a str>,
+    /// What the function's resource policy is held against.
+    pub source_arn: &'a str,
+    pub limit: Duration,
+}
+
+impl Invoking<'_> {
+    /// Invokes the function; gives its ARN, and what came of it.
+    ///
+    /// # Errors
+    /// Why it was not invoked, or that it did not answer in time.
+    pub async fn invoke(&self, payload: Bytes, request: &mut ClientRequest<'_>) -> Result<(String, Invoked), Cause> {
+        let Self { functions, backends, uri, role, source_arn, limit } = *self;
+        let function = integrated_function(uri).ok_or_else(|| Cause::NoFunction { uri: uri.to_owned() })?;
+        let named = || function.to_owned();
+        if let Some((role, backends)) = role.zip(backends) {
+            backends.may_invoke(role, function)?;
+        }
+        if role.is_none() && !functions.permits(function, "apigateway.amazonaws.com", source_arn) {
+            tracing::warn!(function, source_arn, "the function's resource policy does not let API Gateway invoke it");
+            return Err(Cause::NotPermitted { function: named(), source_arn: source_arn.to_owned() });
+        }
+        let id = request.begin_invocation(function);
+        let Ok(answer) = tokio::time::timeout(limit, functions.invoke(function, &id, payload, request.id())).await
+        else {
+            tracing::warn!(function, ?limit, "the integration timed out");
+            return Err(Cause::TimedOut { function: named(), limit });
+        };
+        let invoked = answer.map_err(|error| {
+            tracing::warn!(function, code = %error.code, message = error.message, "Lambda refused the invocation");
+            Cause::NotInvoked { function: named(), code: error.code.into_owned(), message: error.message }
+        })?;
+        Ok((named(), invoked))
+    }
+}
+
+pub(super) fn timeout_of(config: &IntegrationConfig) -> Duration {
     Duration::from_millis(config.timeout_in_millis.into())
 }
 
 /// The failure of a function.
-fn failed(function: String, invoked: &Invoked) -> Cause {
+pub(super) fn failed(function: String, invoked: &Invoked) -> Cause {
     let error = String::from_utf8_lossy(&invoked.payload).into_owned();
     tracing::warn!(function, "the function failed: {}; `wschat logs --local` shows where", cause::described(&error));
     Cause::Failed { function, error }
@@ -287,7 +313,7 @@ fn message(document: &[u8]) -> String {
 
 /// The answer of a MOCK integration: the `statusCode` in what its request template gave, which AWS reads leniently
 /// (`{'statusCode': 200}`).
-fn mocked(body: &[u8]) -> Result<Backend, Cause> {
+pub(super) fn mocked(body: &[u8]) -> Result<Backend, Cause> {
     let given = String::from_utf8_lossy(body).into_owned();
     let status = serde_json::from_str::<Value>(&given).ok().and_then(|given| match &given["statusCode"] {
         Value::String(text) => text.parse().ok(),

@@ -2,7 +2,7 @@
 
 use super::ControlCall;
 use super::integration;
-use super::model::{Integration, IntegrationConfig, IntegrationResponseConfig, State, Strings};
+use super::model::{HTTP_TIMEOUT, Integration, IntegrationConfig, IntegrationResponseConfig, State, Strings};
 use super::rules::{self, Answer, Members, bad_request};
 use crate::local::protocol::wire::{ApiError, Response};
 
@@ -11,33 +11,46 @@ const MAX_INTEGRATIONS: usize = 300;
 
 pub fn create(state: &mut State, call: &ControlCall<'_>) -> Answer {
     let api = state.api_mut(call)?;
-    let mut config: IntegrationConfig = rules::parse(rules::members(call.request)?)?;
-    if config.integration_type == "AWS_PROXY" && config.integration_method.is_none() {
+    let members = rules::members(call.request)?;
+    let is_timed = members.contains_key("timeoutInMillis");
+    let mut config: IntegrationConfig = rules::parse(members)?;
+    let is_http = api.is_http();
+    if is_http && !is_timed {
+        config.timeout_in_millis = HTTP_TIMEOUT;
+    }
+    if config.integration_type == "AWS_PROXY"
+        && config.integration_method.is_none()
+        && config.integration_subtype.is_none()
+    {
         config.integration_method = Some("POST".to_owned());
     }
-    check(&config, call)?;
+    check(is_http, &config, call)?;
     if api.integrations.len() >= MAX_INTEGRATIONS {
         return Err(rules::quota_reached("Integrations"));
     }
     let id = rules::new_id(7);
-    let answer = Response::json(201, &representation(&id, &config));
+    let answer = Response::json(201, &representation(is_http, &id, &config));
     api.integrations.insert(id, Integration { config, responses: Default::default() });
     Ok(answer)
 }
 
 pub fn get(state: &State, call: &ControlCall<'_>) -> Answer {
-    Ok(Response::json(200, &representation(call.id(1), &integration(state, call)?.config)))
+    let is_http = state.api(call)?.is_http();
+    Ok(Response::json(200, &representation(is_http, call.id(1), &integration(state, call)?.config)))
 }
 
 pub fn list(state: &State, call: &ControlCall<'_>) -> Answer {
-    let integrations = state.api(call)?.integrations.iter();
-    rules::page(call.request, integrations.map(|(id, one)| (id.clone(), representation(id, &one.config))))
+    let api = state.api(call)?;
+    let is_http = api.is_http();
+    let integrations = api.integrations.iter();
+    rules::page(call.request, integrations.map(|(id, one)| (id.clone(), representation(is_http, id, &one.config))))
 }
 
 pub fn update(state: &mut State, call: &ControlCall<'_>) -> Answer {
     let config = rules::merge(&integration(state, call)?.config, rules::members(call.request)?)?;
-    check(&config, call)?;
-    let answer = Response::json(200, &representation(call.id(1), &config));
+    let is_http = state.api(call)?.is_http();
+    check(is_http, &config, call)?;
+    let answer = Response::json(200, &representation(is_http, call.id(1), &config));
     integration_mut(state, call)?.config = config;
     Ok(answer)
 }
@@ -116,7 +129,10 @@ fn integration_mut<'s>(state: &'s mut State, call: &ControlCall<'_>) -> Result<&
     state.api_mut(call)?.integrations.get_mut(call.id(1)).ok_or_else(|| unknown(call))
 }
 
-fn check(config: &IntegrationConfig, call: &ControlCall<'_>) -> Result<(), ApiError> {
+fn check(is_http: bool, config: &IntegrationConfig, call: &ControlCall<'_>) -> Result<(), ApiError> {
+    if is_http {
+        return check_of_http(config, call);
+    }
     rules::one_of("integrationType", &config.integration_type, &["AWS", "HTTP", "MOCK", "HTTP_PROXY", "AWS_PROXY"])?;
     rules::one_of("connectionType", &config.connection_type, &["INTERNET", "VPC_LINK"])?;
     rules::one_of(
@@ -148,6 +164,38 @@ fn check(config: &IntegrationConfig, call: &ControlCall<'_>) -> Result<(), ApiEr
     let function =
         integration::integrated_function(uri).ok_or_else(|| bad_request("Invalid function ARN or invalid uri"))?;
     // Stage variables have no value here.
+    let missing = !function.contains("${") && !call.functions.exists(function);
+    if call.context.conditions.strict.integration_needs_function && missing {
+        return Err(bad_request("Invalid function ARN or invalid uri"));
+    }
+    Ok(())
+}
+
+/// The rules of HTTP APIs.
+pub(super) fn check_of_http(config: &IntegrationConfig, call: &ControlCall<'_>) -> Result<(), ApiError> {
+    rules::one_of("connectionType", &config.connection_type, &["INTERNET", "VPC_LINK"])?;
+    rules::length("description", &config.description, 0, 1024)?;
+    if !["HTTP_PROXY", "AWS_PROXY"].contains(&config.integration_type.as_str()) {
+        return Err(bad_request("HTTP APIs only support integration types HTTP_PROXY and AWS_PROXY"));
+    }
+    if !(50..=HTTP_TIMEOUT).contains(&config.timeout_in_millis) {
+        return Err(bad_request("Timeout should be between 50 ms and 30000 ms"));
+    }
+    let uri = config.integration_uri.as_deref().unwrap_or_default();
+    if config.integration_subtype.is_some() {
+        return config
+            .credentials_arn
+            .as_ref()
+            .map(|_| ())
+            .ok_or_else(|| bad_request("CredentialsArn is required for AWS service integrations"));
+    }
+    if config.integration_type == "HTTP_PROXY" {
+        // A private integration has an ARN: of a load balancer's listener or a service.
+        return if config.connection_type == "VPC_LINK" { Ok(()) } else { check_endpoint(uri) };
+    }
+    rules::one_of("payloadFormatVersion", &config.payload_format_version, &["1.0", "2.0"])?;
+    let function =
+        integration::integrated_function(uri).ok_or_else(|| bad_request("Invalid function ARN or invalid uri"))?;
     let missing = !function.contains("${") && !call.functions.exists(function);
     if call.context.conditions.strict.integration_needs_function && missing {
         return Err(bad_request("Invalid function ARN or invalid uri"));
@@ -219,9 +267,13 @@ fn check_response(config: &IntegrationResponseConfig) -> Result<(), ApiError> {
     check_templates("responseTemplates", &config.response_templates)
 }
 
-fn representation(id: &str, config: &IntegrationConfig) -> Members {
+fn representation(is_http: bool, id: &str, config: &IntegrationConfig) -> Members {
     let mut members = rules::object(config);
     members.insert("integrationId".to_owned(), id.into());
+    if is_http {
+        members.shift_remove("passthroughBehavior");
+        return members;
+    }
     // AWS returns this member of a WebSocket API's integration although callers cannot set it.
     members.insert("integrationResponseSelectionExpression".to_owned(), "${integration.response.statuscode}".into());
     members

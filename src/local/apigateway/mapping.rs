@@ -27,6 +27,8 @@ pub struct RouteRequest {
     /// Names with all values.
     headers: Map<String, Value>,
     query: Map<String, Value>,
+    /// Of a REST API.
+    path: Map<String, Value>,
     variables: Strings,
 }
 
@@ -64,6 +66,7 @@ impl RouteRequest {
             context: take("requestContext"),
             headers: members(take("multiValueHeaders")),
             query: members(take("multiValueQueryStringParameters")),
+            path: members(take("pathParameters")),
             variables: variables.clone(),
         }
     }
@@ -85,7 +88,7 @@ impl RouteRequest {
     }
 
     /// The value of a mapping expression: `route.request.querystring.name`, `context.connectionId`, `'text'`.
-    fn mapped(&self, expression: &str) -> Result<Option<String>, String> {
+    pub(super) fn mapped(&self, expression: &str) -> Result<Option<String>, String> {
         if let Some(literal) = expression.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')) {
             return Ok(Some(literal.to_owned()));
         }
@@ -111,6 +114,14 @@ impl RouteRequest {
         }
     }
 
+    /// What a template gives for `body`: the request's, or the integration's.
+    ///
+    /// # Errors
+    /// What is wrong with it, with its place.
+    pub(super) fn rendered(&self, template: &str, body: &str) -> Result<String, String> {
+        self.render(template, body).map(|rendered| rendered.text).map_err(|error| error.to_string())
+    }
+
     /// Evaluates a template on `body`: the request's, or the integration's.
     fn render(&self, template: &str, body: &str) -> Result<vtl::Rendered, vtl::Error> {
         let first = |all: &Map<String, Value>| -> Map<String, Value> {
@@ -120,7 +131,7 @@ impl RouteRequest {
         let host = Variables {
             body: if body.is_empty() { "{}" } else { body },
             document: OnceCell::new(),
-            parameters: json!({ "path": {}, "querystring": first(&self.query), "header": first(&self.headers) }),
+            parameters: json!({ "path": self.path, "querystring": first(&self.query), "header": first(&self.headers) }),
         };
         let mut context = self.context.clone();
         if let Some(members) = context.as_object_mut() {

@@ -1,4 +1,5 @@
-//! API Gateway v2 for WebSocket APIs: the control plane, the gateway itself, and `@connections`.
+//! API Gateway v2: the control plane, the gateway for WebSockets with `@connections`, and that for requests of HTTP APIs and of
+//! REST APIs (`requests`), whose control plane is Cloud Control.
 //!
 //! ```text
 //! control plane   operations --> apis, integrations, models, routes, deployments, stages, domains, tags --> model::State
@@ -21,6 +22,7 @@ pub mod inspect;
 pub mod integration;
 pub mod management;
 pub mod model;
+pub mod requests;
 pub mod selection;
 pub mod throttle;
 
@@ -33,6 +35,7 @@ mod authorizers;
 mod deployments;
 mod domains;
 mod endpoint;
+mod import;
 mod integrations;
 mod jsonpath;
 mod mapping;
@@ -77,6 +80,8 @@ pub struct ApiGateway {
     state: PersistedState<State>,
     connections: Connections,
     throttles: Throttles,
+    /// Of issuers of tokens.
+    keys: requests::jwt::Keys,
     /// The rest of the cloud.
     backends: OnceLock<Backends>,
     /// Every socket's task holds a read lock; `shutdown` waits for the write lock.
@@ -117,6 +122,7 @@ impl ApiGateway {
             state,
             connections: Connections::default(),
             throttles: Throttles::default(),
+            keys: requests::jwt::Keys::default(),
             backends: OnceLock::new(),
             serving: Arc::default(),
         }))

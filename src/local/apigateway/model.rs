@@ -12,6 +12,15 @@ use super::throttle::Limit;
 /// AWS's refusal of a deployment id for a stage that deploys by itself.
 pub const AUTO_DEPLOYED: &str = "Deployment ID cannot be set on this stage because AutoDeploy is enabled";
 
+/// The protocol of HTTP APIs.
+pub const HTTP: &str = "HTTP";
+
+/// How long an integration of an HTTP API may take, in milliseconds (quotas of HTTP APIs).
+pub const HTTP_TIMEOUT: u32 = 30_000;
+
+/// The stage of an HTTP API that has no name in its address.
+pub const DEFAULT_STAGE: &str = "$default";
+
 /// A map of strings: tags, stage variables, request parameters.
 pub type Strings = BTreeMap<String, String>;
 
@@ -28,7 +37,7 @@ pub struct State {
     pub domains: BTreeMap<String, Domain>,
 }
 
-/// One WebSocket API with its parts, which are maps by id.
+/// One API with its parts, which are maps by id.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Api {
     pub region: String,
@@ -65,13 +74,32 @@ pub struct ApiConfig {
     pub disable_schema_validation: Option<bool>,
     #[serde(default = "default_ip_address_type")]
     pub ip_address_type: String,
+    /// Of HTTP APIs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cors_configuration: Option<CorsConfig>,
+}
+
+/// Whose pages may call an HTTP API and read its answers.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct CorsConfig {
+    pub allow_credentials: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allow_headers: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allow_methods: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allow_origins: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub expose_headers: Vec<String>,
+    pub max_age: i32,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AuthorizerConfig {
     pub name: String,
-    /// `REQUEST`.
+    /// `REQUEST`, or of HTTP APIs `JWT`.
     pub authorizer_type: String,
     #[serde(default)]
     pub authorizer_uri: String,
@@ -79,6 +107,24 @@ pub struct AuthorizerConfig {
     pub authorizer_credentials_arn: Option<String>,
     #[serde(default)]
     pub identity_source: Vec<String>,
+    // The rest is of HTTP APIs.
+    /// `1.0` or `2.0`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorizer_payload_format_version: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorizer_result_ttl_in_seconds: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enable_simple_responses: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwt_configuration: Option<JwtConfig>,
+}
+
+/// Who issues the tokens that callers must have, and for whom.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct JwtConfig {
+    pub audience: Vec<String>,
+    pub issuer: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -117,9 +163,23 @@ pub struct IntegrationConfig {
     pub request_templates: Strings,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template_selection_expression: Option<String>,
-    /// 50 to 29,000.
+    /// 50 to 29,000; of HTTP APIs to 30,000.
     #[serde(default = "default_timeout")]
     pub timeout_in_millis: u32,
+    // The rest is of HTTP APIs.
+    /// An operation of an AWS service: `SQS-SendMessage`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub integration_subtype: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection_id: Option<String>,
+    /// By status: changes by where they apply.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub response_parameters: BTreeMap<String, Strings>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_config: Option<serde_json::Value>,
+    /// Whether quick create made it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub api_gateway_managed: bool,
 }
 
 /// What is made of an integration's response. Proxies have none.
@@ -170,6 +230,9 @@ pub struct RouteConfig {
     pub route_key: String,
     #[serde(default)]
     pub api_key_required: bool,
+    /// Of a JWT, any of which a caller must have; of HTTP APIs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub authorization_scopes: Vec<String>,
     #[serde(default = "default_authorization_type")]
     pub authorization_type: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -189,6 +252,9 @@ pub struct RouteConfig {
     /// `integrations/{integrationId}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
+    /// Whether quick create made it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub api_gateway_managed: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -264,6 +330,9 @@ pub struct StageConfig {
     pub route_settings: BTreeMap<String, RouteSettings>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_log_settings: Option<AccessLogSettings>,
+    /// Whether quick create made it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub api_gateway_managed: bool,
 }
 
 /// A domain name under which stages are served.
@@ -348,6 +417,11 @@ pub struct AccessLogSettings {
 }
 
 impl Api {
+    /// Whether it is for HTTP requests, not for WebSockets.
+    pub fn is_http(&self) -> bool {
+        self.config.protocol_type == HTTP
+    }
+
     /// Freezes the current routes with their integrations, and the models.
     pub fn snapshot(&self) -> Snapshot {
         let routes = self.routes.values().map(|route| {
@@ -385,6 +459,7 @@ impl Default for RouteConfig {
         Self {
             route_key: String::new(),
             api_key_required: false,
+            authorization_scopes: Vec::new(),
             authorization_type: default_authorization_type(),
             authorizer_id: None,
             model_selection_expression: None,
@@ -393,6 +468,7 @@ impl Default for RouteConfig {
             request_parameters: BTreeMap::new(),
             route_response_selection_expression: None,
             target: None,
+            api_gateway_managed: false,
         }
     }
 }

@@ -6,8 +6,8 @@ use super::model::State;
 use super::required_permissions::{on_path, on_tags};
 use super::rules::Answer;
 use super::{
-    ApiGateway, ControlCall, NAME, account, apis, authorizers, deployments, domains, integrations, models, routes,
-    stages, tags,
+    ApiGateway, ControlCall, NAME, account, apis, authorizers, deployments, domains, import, integrations, models,
+    routes, stages, tags,
 };
 use crate::local::protocol::operation::OperationEffect;
 use crate::local::protocol::service::Permissions::Needs;
@@ -34,6 +34,9 @@ const OPERATIONS: &[Row<ApiGateway>] = &[
     row("GetAccount", "GET", "/account", Needs(on_path), Read(account::get)),
     row("UpdateAccount", "PATCH", "/account", Needs(on_path), Write(account::update)),
     row("CreateApi", "POST", "/v2/apis", Needs(on_path), Write(apis::create)),
+    row("ImportApi", "PUT", "/v2/apis", Needs(on_path), Write(import::create)),
+    row("ReimportApi", "PUT", "/v2/apis/{apiId}", Needs(on_path), Configure(import::replace)),
+    row("DeleteCorsConfiguration", "DELETE", "/v2/apis/{apiId}/cors", Needs(on_path), Configure(apis::delete_cors)),
     row("GetApis", "GET", "/v2/apis", Needs(on_path), Read(apis::list)),
     row("GetApi", "GET", "/v2/apis/{apiId}", Needs(on_path), Read(apis::get)),
     row("UpdateApi", "PATCH", "/v2/apis/{apiId}", Needs(on_path), Configure(apis::update)),

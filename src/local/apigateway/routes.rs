@@ -35,6 +35,7 @@ pub fn update(state: &mut State, call: &ControlCall<'_>) -> Answer {
     // An empty string clears it, as with other members; there is no other way to do so.
     config.route_response_selection_expression =
         config.route_response_selection_expression.filter(|text| !text.is_empty());
+    config.authorizer_id = config.authorizer_id.filter(|id| !id.is_empty());
     check(state.api(call)?, Some(call.id(1)), &config)?;
     let answer = Response::json(200, &representation(call.id(1), &config));
     route_mut(state, call)?.config = config;
@@ -99,7 +100,11 @@ fn check(api: &Api, own: Option<&str>, config: &RouteConfig) -> Result<(), ApiEr
     rules::length("routeKey", key, 1, 128)?;
     rules::one_of("authorizationType", &config.authorization_type, &["NONE", "AWS_IAM", "CUSTOM", "JWT"])?;
     let authorizer = config.authorizer_id.as_deref().filter(|id| !id.is_empty());
-    if config.authorization_type == "CUSTOM" {
+    if api.is_http() {
+        check_of_http(api, config, authorizer)?;
+    } else if !config.authorization_scopes.is_empty() {
+        return Err(bad_request("Authorization scopes are not supported for WebSocket APIs"));
+    } else if config.authorization_type == "CUSTOM" {
         if key != "$connect" {
             return Err(bad_request("Currently, authorization is restricted to the $connect route only"));
         }
@@ -134,6 +139,35 @@ fn check(api: &Api, own: Option<&str>, config: &RouteConfig) -> Result<(), ApiEr
     }
     if api.routes.iter().any(|(id, route)| route.config.route_key == *key && own != Some(id)) {
         return Err(rules::conflict(format!("Route with key {key} already exists for this API")));
+    }
+    Ok(())
+}
+
+/// The rules of HTTP APIs.
+fn check_of_http(api: &Api, config: &RouteConfig, authorizer: Option<&str>) -> Result<(), ApiError> {
+    const METHODS: [&str; 8] = ["ANY", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
+    let key = config.route_key.as_str();
+    let fits = key.split_once(' ').is_some_and(|(method, path)| METHODS.contains(&method) && path.starts_with('/'));
+    if key != "$default" && !fits {
+        return Err(bad_request(
+            "The provided route key is not formatted properly for HTTP protocol. Format should be \"<HTTP METHOD> /<RESOURCE PATH>\" or \"$default\"",
+        ));
+    }
+    if config.api_key_required {
+        return Err(bad_request("API Key is not currently supported by HTTP Apis"));
+    }
+    let wanted = match config.authorization_type.as_str() {
+        "CUSTOM" => "REQUEST",
+        "JWT" => "JWT",
+        _ if authorizer.is_some() => {
+            return Err(bad_request("Authorizer ID can be specified only with authorization type CUSTOM or JWT"));
+        }
+        _ => return Ok(()),
+    };
+    let known = authorizer.and_then(|id| api.authorizers.get(id));
+    if known.is_none_or(|known| known.authorizer_type != wanted) {
+        let id = authorizer.unwrap_or_default();
+        return Err(bad_request(format!("Invalid authorizer ID specified {id}")));
     }
     Ok(())
 }

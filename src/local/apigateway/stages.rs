@@ -1,7 +1,7 @@
 //! Stages: named pointers to a deployment, with their settings.
 
 use super::ControlCall;
-use super::model::{AUTO_DEPLOYED, AccessLogSettings, Api, Stage, StageConfig, State};
+use super::model::{AUTO_DEPLOYED, AccessLogSettings, Api, DEFAULT_STAGE, Stage, StageConfig, State};
 use super::rules::{self, Answer, Members, bad_request};
 use crate::local::protocol::wire::{ApiError, Response};
 
@@ -15,7 +15,7 @@ pub fn create(state: &mut State, call: &ControlCall<'_>) -> Answer {
     let may_log = super::account::check_logging(state, call.region());
     let api = state.api_mut(call)?;
     check(api, &config)?;
-    if logs(&config) {
+    if logs(&config) && !api.is_http() {
         may_log?;
     }
     check_routes(api, &config)?;
@@ -64,7 +64,7 @@ pub fn update(state: &mut State, call: &ControlCall<'_>) -> Answer {
     let stage = api.stages.get(call.id(1)).ok_or_else(|| unknown(call))?;
     let config: StageConfig = rules::merge(&stage.config, patch)?;
     check(api, &config)?;
-    if logs(&config) {
+    if logs(&config) && !api.is_http() {
         may_log?;
     }
     if tunes_routes {
@@ -115,7 +115,8 @@ fn logs(config: &StageConfig) -> bool {
 fn check(api: &Api, config: &StageConfig) -> Result<(), ApiError> {
     let name = &config.stage_name;
     rules::length("stageName", name, 1, 128)?;
-    if !name.chars().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-')) {
+    let is_default = api.is_http() && name == DEFAULT_STAGE;
+    if !is_default && !name.chars().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-')) {
         return Err(bad_request("Stage name only allows a-zA-Z0-9_-"));
     }
     rules::length("description", &config.description, 0, 1024)?;
@@ -140,6 +141,9 @@ fn check(api: &Api, config: &StageConfig) -> Result<(), ApiError> {
     let all = config.route_settings.values().chain([&config.default_route_settings]);
     for level in all.filter_map(|settings| settings.logging_level.as_deref()) {
         rules::one_of("loggingLevel", level, &["ERROR", "INFO", "OFF"])?;
+        if api.is_http() && level != "OFF" {
+            return Err(bad_request("Execution logs are not supported on protocolType HTTP"));
+        }
     }
     Ok(())
 }

@@ -83,6 +83,13 @@ pub fn arn(schema: &Schema, region: &str, model: &Value, identifier: &str) -> St
     own.unwrap_or_else(|| made_arn(schema, region, model, identifier))
 }
 
+/// Puts into what is shown of a REST API where the local cloud serves it (`apigateway::requests`), which on AWS follows from its id.
+pub fn serve(schema: &Schema, model: &mut Value, id: &str, authority: &str) {
+    if schema.type_name.ends_with("::RestApi") {
+        model["ApiEndpoint"] = format!("http://{authority}/{id}").into();
+    }
+}
+
 fn made_arn(schema: &Schema, region: &str, model: &Value, id: &str) -> String {
     let name = schema.name.as_ref().and_then(|property| model[property.as_str()].as_str()).unwrap_or(id);
     if schema.type_name.ends_with("::RestApi") {

@@ -125,6 +125,10 @@ impl TaggedResources for CloudControl {
 }
 
 impl Kept for CloudControl {
+    fn regions(&self) -> Vec<String> {
+        self.state.now().regions()
+    }
+
     fn of_type(&self, region: &str, type_name: &str) -> Vec<(String, Value)> {
         let records = self.state.now();
         let of_type = records.there(region).filter(|(known, ..)| known.strip_prefix("AWS::") == Some(type_name));

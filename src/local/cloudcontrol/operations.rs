@@ -174,7 +174,9 @@ fn get_resource(cloud: &CloudControl, region: &str, input: Input) -> Answer {
     let records = cloud.state.now();
     let record = records.read(region).and_then(|region| region.record(schema.type_name, &identifier));
     let record = record.ok_or_else(|| not_found(schema, &identifier))?;
-    Ok(json!({ "TypeName": schema.type_name, "ResourceDescription": described(schema, &identifier, &record.model) }))
+    let mut model = record.model.clone();
+    mint::serve(schema, &mut model, &identifier, &cloud.context.client_authority());
+    Ok(json!({ "TypeName": schema.type_name, "ResourceDescription": described(schema, &identifier, &model) }))
 }
 
 fn list_resources(cloud: &CloudControl, region: &str, input: Input) -> Answer {

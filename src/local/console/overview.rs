@@ -24,7 +24,9 @@ impl Console {
     pub(super) async fn state(&self) -> Value {
         let services = &self.services;
         let gateway = services.gateway.state();
-        let apis: Vec<Value> = gateway.apis.iter().map(|(id, api)| self.api_overview(id, api)).collect();
+        // Those that have connections.
+        let sockets = gateway.apis.iter().filter(|(_, api)| !api.is_http());
+        let apis: Vec<Value> = sockets.map(|(id, api)| self.api_overview(id, api)).collect();
         let functions = services.lambda.overview();
         let owner = |group: &GroupOverview| {
             let mut users = functions.iter().filter(|one| one.region == group.region && one.log_group == group.name);

@@ -92,6 +92,11 @@ pub trait Callers: Send + Sync {
 pub trait Records: Send + Sync {
     /// The resources of a type (`ApiGateway::ApiKey`) in a region: identifier and properties.
     fn of_type(&self, region: &str, type_name: &str) -> Vec<(String, Value)>;
+
+    /// The regions that have any.
+    fn regions(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// CloudWatch Logs, as Lambda delivers to it.

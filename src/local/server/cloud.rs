@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::request::Parts;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::time::timeout;
@@ -249,6 +250,14 @@ impl WebSockets for Gateway {
 
     fn without_upgrade(&self, request: &Request) -> Option<Response> {
         self.0.without_upgrade(request)
+    }
+
+    fn serves(&self, parts: &Parts) -> bool {
+        self.0.serves(parts)
+    }
+
+    async fn request(&self, parts: &Parts, body: Option<Bytes>, peer: SocketAddr) -> Response {
+        self.0.request(parts, body, peer).await
     }
 
     fn open(&self) -> Vec<OpenConnection> {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use http::request::Parts;
 use http::{HeaderMap, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -26,6 +27,7 @@ use super::listeners::Listeners;
 use super::origins::{self, Origin};
 use super::router::{Entry, Router, decode_query, scope};
 use crate::local::apigateway::connection::OpenConnection;
+use crate::local::apigateway::requests::MAX_PAYLOAD;
 use crate::local::console::{self, Answer, Console};
 use crate::local::context::link::Link;
 use crate::local::protocol::header_case::HeaderCase;
@@ -79,6 +81,16 @@ pub trait WebSockets: Send + Sync {
     /// The answer to an unsigned GET without an upgrade at the address of a WebSocket API.
     fn without_upgrade(&self, _request: &Request) -> Option<Response> {
         None
+    }
+
+    /// Whether an address is that of an HTTP API or of a REST API.
+    fn serves(&self, _parts: &Parts) -> bool {
+        false
+    }
+
+    /// Answers a request to such an address. `body` is `None` for one that is too large.
+    async fn request(&self, _parts: &Parts, _body: Option<Bytes>, _peer: SocketAddr) -> Response {
+        Response::empty(404)
     }
 
     /// The open connections, the oldest first.
@@ -222,6 +234,11 @@ impl Server {
                 Err(_) => into_hyper(Response::empty(400)),
             };
         }
+        // An SDK's calls are signed for their services, and APIs' requests for none, or for this one.
+        let is_call = scope(&parts.headers, &request.query).is_some_and(|scope| scope.service != "execute-api");
+        if !is_call && self.sockets.serves(&parts) {
+            return self.api_request(parts, body, peer).await;
+        }
         let page = origins::allowed(&self.origins, &request.headers);
         if !self.open
             && let Err(why) = admission::check(&request.headers, &self.hosts, page.is_some(), is_remote(peer))
@@ -240,6 +257,22 @@ impl Server {
             origins::expose(answer.headers_mut(), page);
         }
         answer
+    }
+
+    /// Answers a request of an HTTP API or a REST API. Pages of any origin may send them, as on AWS.
+    async fn api_request(&self, parts: Parts, body: Incoming, peer: SocketAddr) -> Answer {
+        if !self.open
+            && let Err(why) = admission::check(&parts.headers, &self.hosts, true, is_remote(peer))
+        {
+            return into_hyper(Response::json(403, &serde_json::json!({ "message": why })));
+        }
+        match read(body, MAX_PAYLOAD, &Link::default(), peer).await {
+            Ok(body) => into_hyper(self.sockets.request(&parts, body, peer).await),
+            Err(error) => {
+                tracing::debug!("{peer} did not send its whole request: {error}");
+                into_hyper(Response::empty(400).with_header("connection", "close"))
+            }
+        }
     }
 
     /// Answers a call of a service.
@@ -336,7 +369,7 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 }
 
 /// The request without its body.
-fn without_body(parts: &http::request::Parts) -> Request {
+fn without_body(parts: &Parts) -> Request {
     let query = decode_query(parts.uri.query().unwrap_or_default().as_bytes());
     let scope = scope(&parts.headers, &query);
     Request {

@@ -145,6 +145,12 @@ fn apigateway_operation(method: &str, path: &[&str]) -> String {
     if *path == ["account"] {
         return if method == "GET" { "GetAccount" } else { "UpdateAccount" }.to_owned();
     }
+    if path.last() == Some(&"cors") {
+        return "DeleteCorsConfiguration".to_owned();
+    }
+    if method == "PUT" {
+        return if path.len() == 2 { "ImportApi" } else { "ReimportApi" }.to_owned();
+    }
     if path[1] == "tags" {
         return match method {
             "POST" => "TagResource",

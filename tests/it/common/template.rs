@@ -180,6 +180,7 @@ pub fn apps() -> Vec<App> {
         shipped("node-chat", "examples/node-chat/template.yaml"),
         shipped("python-chat", "examples/python-chat/template.yaml"),
         App::services(),
+        App::web(),
         shipped("gateway", "tests/fixtures/gateway/template.yaml"),
         App::queue(),
         App::layers(),
@@ -210,6 +211,12 @@ impl App {
     pub fn bucket() -> Self {
         let folder = repository().join("tests/fixtures/bucket");
         Self { name: "bucket".to_owned(), template: folder.join("template.yaml"), code: Some(folder) }
+    }
+
+    /// HTTP APIs and a REST API beside a socket (`tests/fixtures/web`).
+    pub fn web() -> Self {
+        let folder = repository().join("tests/fixtures/web");
+        Self { name: "web".to_owned(), template: folder.join("template.yaml"), code: Some(folder) }
     }
 
     /// One whose function has layers (`tests/fixtures/layers`).

@@ -40,8 +40,13 @@ const WRITTEN_OVER: &[&str] = &["AWS::SQS::QueueInlinePolicy", "AWS::SNS::TopicI
 /// The property of canonical properties with the tags, whatever the type calls it.
 pub const TAGS: &str = "Tags";
 
-/// Types that the local cloud runs: their services are there.
+/// Types that the local cloud runs: their services are there, or what serves them (`local::apigateway::rest`).
 const RUN_LOCALLY: &[&str] = &[
+    "AWS::ApiGateway::Deployment",
+    "AWS::ApiGateway::Method",
+    "AWS::ApiGateway::Resource",
+    REST_API,
+    "AWS::ApiGateway::Stage",
     "AWS::Events::EventBus",
     "AWS::Events::Rule",
     "AWS::S3::Bucket",
@@ -64,6 +69,8 @@ const RULE: &str = "AWS::Events::Rule";
 const QUEUE: &str = "AWS::SQS::Queue";
 
 const SECRET: &str = "AWS::SecretsManager::Secret";
+
+const REST_API: &str = "AWS::ApiGateway::RestApi";
 
 /// The region in which global resources are found by their tags.
 pub const GLOBAL_REGION: &str = "us-east-1";
@@ -247,7 +254,7 @@ impl Kind for CloudControlled {
         if !self.is_tagged() || is_global(self.schema.type_name) {
             return None;
         }
-        if self.schema.type_name == "AWS::ApiGateway::RestApi" {
+        if self.schema.type_name == REST_API {
             return Some(RecorderArn::Gateway("restapis/"));
         }
         let attribute = self.schema.read_only.iter().find(is_arn).map(String::as_str);
@@ -284,6 +291,12 @@ impl Kind for CloudControlled {
 
     fn doubled(&self) -> Option<Doubled> {
         WRITTEN_OVER.contains(&self.schema.type_name).then_some(Doubled::WrittenOver)
+    }
+
+    /// The local cloud serves REST APIs, and says where (`local::cloudcontrol`); on AWS what is spelled out is right.
+    fn spelled_address(&self, _: &Value, physical_id: &str, scope: &Scope) -> Option<String> {
+        let is_api = self.schema.type_name == REST_API;
+        is_api.then(|| format!("https://{physical_id}.execute-api.{}.{}", scope.region, scope.url_suffix()))
     }
 
     fn is_record_locally(&self) -> bool {

@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::Refusal;
 use crate::core::iam::managed::{Known, PREFIX, all_names, known, name_of};
 use crate::core::types::{
-    alias, api_mapping, authorizer, function, inline_policy, integration, managed_policy, permission, role, route,
-    route_response, stage, table, tags,
+    alias, api_mapping, authorizer, function, inline_policy, integration, managed_policy, permission, protocol, role,
+    route, route_response, stage, table, tags,
 };
 use crate::core::words::runtimes::{self, LONGEST_ENVIRONMENT, RESERVED_VARIABLES};
 use crate::core::words::{Path, Problem, ProblemKind, Token};
@@ -26,7 +26,10 @@ pub(super) fn check(type_name: &str, properties: &Value) -> Vec<Refusal> {
             problems.extend(found.map(Refusal::from));
         }
         alias::TYPE => problems.extend(weights(properties).map(Refusal::from)),
-        authorizer::TYPE => problems.extend(request_authorizer(properties).into_iter().map(Refusal::from)),
+        authorizer::TYPE => {
+            problems.extend(request_authorizer(properties).into_iter().map(Refusal::from));
+            problems.extend(authorizer_needs(properties));
+        }
         permission::TYPE => problems.extend(principal(properties).map(Refusal::from)),
         inline_policy::TYPE => {
             problems.extend(length(&[&properties["PolicyDocument"]], 10_240, "PolicyDocument").map(Refusal::from))
@@ -34,7 +37,10 @@ pub(super) fn check(type_name: &str, properties: &Value) -> Vec<Refusal> {
         managed_policy::TYPE => {
             problems.extend(length(&[&properties["PolicyDocument"]], 6_144, "PolicyDocument").map(Refusal::from));
         }
-        integration::TYPE => problems.extend(uri(properties).into_iter().chain(connection(properties))),
+        integration::TYPE => {
+            problems.extend(uri(properties).into_iter().chain(connection(properties)));
+            problems.extend(timeout(properties).map(Refusal::from));
+        }
         api_mapping::TYPE => problems.extend(mapping_key(properties).map(Refusal::from)),
         route::TYPE => {
             problems.extend(authorization(properties).into_iter().chain(parameters(properties).map(Refusal::from)));
@@ -46,6 +52,7 @@ pub(super) fn check(type_name: &str, properties: &Value) -> Vec<Refusal> {
                     .into_iter()
                     .chain(log_destination(properties))
                     .chain(throttles(properties))
+                    .chain(stage_of_protocol(properties))
                     .map(Refusal::from),
             );
         }
@@ -156,7 +163,14 @@ fn variables(properties: &Value) -> Vec<Problem> {
 fn uri(properties: &Value) -> Option<Refusal> {
     let given = properties.get("IntegrationUri").filter(|uri| !uri.is_null());
     let kind = Path::default().key("IntegrationType");
+    let has_subtype = properties.get("IntegrationSubtype").is_some_and(|subtype| !subtype.is_null());
     match (text(properties, "IntegrationType")?, given) {
+        // "Only HTTP_PROXY and AWS_PROXY integration types are supported" (CreateIntegration of an HTTP API).
+        (type_of @ ("AWS" | "HTTP" | "MOCK"), _) if protocol::is_http(properties) => {
+            let what = format!("an HTTP API has no {type_of} integrations, only AWS_PROXY and HTTP_PROXY");
+            Some(Problem::new(kind.clone(), what).depending_on_values([kind]).into())
+        }
+        ("AWS_PROXY", None) if has_subtype => None,
         (type_of @ ("AWS_PROXY" | "AWS" | "HTTP" | "HTTP_PROXY"), None) => {
             let what = format!("an {type_of} integration needs an IntegrationUri");
             let problem = Problem::new(Path::default(), what).kind(ProblemKind::Missing);
@@ -188,6 +202,46 @@ fn uri(properties: &Value) -> Option<Refusal> {
     }
 }
 
+/// CreateIntegration, TimeoutInMillis: "between 50 and 29,000 milliseconds for WebSocket APIs and between 50 and 30,000 milliseconds
+/// for HTTP APIs".
+fn timeout(properties: &Value) -> Option<Problem> {
+    let most = if protocol::is_http(properties) { 30_000.0 } else { 29_000.0 };
+    let given = properties.get("TimeoutInMillis")?;
+    let path = Path::default().key("TimeoutInMillis");
+    given.as_f64().filter(|given| *given > most).map(|_| {
+        let what = format!("TimeoutInMillis must be from 50 to {most}, not {given}");
+        Problem::new(path.clone(), what).depending_on_values([path])
+    })
+}
+
+/// Only HTTP APIs have a stage `$default`; "Execution logs are not supported on protocolType HTTP" (UpdateStage).
+fn stage_of_protocol(properties: &Value) -> Vec<Problem> {
+    let root = Path::default();
+    if !protocol::is_http(properties) {
+        let name = text(properties, "StageName").filter(|name| *name == protocol::DEFAULT_STAGE);
+        let path = root.key("StageName");
+        let problem = |_| Problem::new(path.clone(), "the stage of a WebSocket API cannot be called $default");
+        return name.map(problem).map(|problem| problem.depending_on_values([path.clone()])).into_iter().collect();
+    }
+    let of_routes = properties["RouteSettings"].as_object().into_iter().flatten();
+    let of_routes = of_routes.map(|(route, settings)| (root.key("RouteSettings").key(route), settings));
+    let all = std::iter::once((root.key("DefaultRouteSettings"), &properties["DefaultRouteSettings"])).chain(of_routes);
+    let mut problems = Vec::new();
+    for (path, settings) in all {
+        let level = settings["LoggingLevel"].as_str().filter(|level| !matches!(*level, "" | "OFF"));
+        let traces = settings["DataTraceEnabled"] == true || settings["DataTraceEnabled"] == "true";
+        for (name, is_given) in [("LoggingLevel", level.is_some()), ("DataTraceEnabled", traces)] {
+            if is_given {
+                let path = path.key(name);
+                let problem =
+                    Problem::new(path.clone(), "HTTP APIs have no execution logs").depending_on_values([path]);
+                problems.push(problem.help("remove it, and let AccessLogSettings log the requests"));
+            }
+        }
+    }
+    problems
+}
+
 /// CreateIntegration, ConnectionId: the VPC link of a private integration.
 fn connection(properties: &Value) -> Option<Refusal> {
     let path = Path::default().key("ConnectionType");
@@ -195,12 +249,16 @@ fn connection(properties: &Value) -> Option<Refusal> {
     (text(properties, "ConnectionType")? == "VPC_LINK" && !has_id).then(|| {
         let what = "an integration with the connection type VPC_LINK needs a ConnectionId";
         let problem = Problem::new(path.clone(), what).kind(ProblemKind::Missing).depending_on_values([path]);
-        Refusal::missing(problem.help("ConnectionId: !Ref VPCLINK, an AWS::ApiGateway::VpcLink"))
+        let version = if protocol::is_http(properties) { "ApiGatewayV2" } else { "ApiGateway" };
+        Refusal::missing(problem.help(format!("ConnectionId: !Ref VPCLINK, an AWS::{version}::VpcLink")))
     })
 }
 
 /// A handshake has parameters, a message has none.
 fn parameters(properties: &Value) -> Option<Problem> {
+    if protocol::is_http(properties) {
+        return None;
+    }
     let given = properties.get("RequestParameters")?.as_object().filter(|given| !given.is_empty())?;
     let key = text(properties, "RouteKey").filter(|key| *key != "$connect")?;
     let path = Path::default().key("RequestParameters");
@@ -224,6 +282,9 @@ fn mapping_key(properties: &Value) -> Option<Problem> {
 /// Only `$connect` authorizes, for the whole connection ("Currently, authorization is restricted to the $connect route
 /// only"); and a WebSocket API's only response is `$default`.
 fn authorization(properties: &Value) -> Vec<Refusal> {
+    if protocol::is_http(properties) {
+        return http_route(properties);
+    }
     let only = only_default("RouteResponseSelectionExpression", properties);
     let mut problems: Vec<Refusal> = only.map(Refusal::from).into_iter().collect();
     if text(properties, "RouteKey") == Some("") {
@@ -232,6 +293,12 @@ fn authorization(properties: &Value) -> Vec<Refusal> {
     }
     let path = Path::default().key("AuthorizationType");
     let Some(kind) = text(properties, "AuthorizationType").filter(|kind| *kind != "NONE") else { return problems };
+    if kind == "JWT" {
+        let problem = Problem::new(path.clone(), "JWT authorization is for HTTP APIs").depending_on_values([path]);
+        problems
+            .push(problem.help("AuthorizationType: CUSTOM, and check the token in the authorizer's function").into());
+        return problems;
+    }
     match text(properties, "RouteKey") {
         Some("$connect") if kind == "CUSTOM" && properties.get("AuthorizerId").is_none_or(Value::is_null) => {
             let problem = Problem::new(path.clone(), "a route with the authorization CUSTOM needs an AuthorizerId")
@@ -245,6 +312,36 @@ fn authorization(properties: &Value) -> Vec<Refusal> {
             let key = Path::default().key("RouteKey");
             problems.push(Problem::new(path.clone(), what).help(help).depending_on_values([path, key]).into());
         }
+    }
+    problems
+}
+
+/// CreateRoute of an HTTP API: the form of its key ("The provided route key is not formatted properly for HTTP protocol"), its
+/// authorizer, and that it has no API keys.
+fn http_route(properties: &Value) -> Vec<Refusal> {
+    let mut problems: Vec<Refusal> = Vec::new();
+    let root = Path::default();
+    const METHODS: [&str; 8] = ["ANY", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
+    if let Some(key) = text(properties, "RouteKey").filter(|key| *key != "$default") {
+        let fits = key.split_once(' ').is_some_and(|(method, path)| METHODS.contains(&method) && path.starts_with('/'));
+        if !fits {
+            let path = root.key("RouteKey");
+            let what = format!("\"{key}\" is not the key of a route of an HTTP API");
+            let problem = Problem::new(path.clone(), what).depending_on_values([path]);
+            problems.push(problem.help("such as GET /items/{id}, ANY /{proxy+} or $default").into());
+        }
+    }
+    let kind = text(properties, "AuthorizationType").unwrap_or("NONE");
+    let path = root.key("AuthorizationType");
+    let names_one = properties.get("AuthorizerId").is_some_and(|id| !id.is_null());
+    if matches!(kind, "JWT" | "CUSTOM") && !names_one {
+        let what = format!("a route with the authorization {kind} needs an AuthorizerId");
+        let problem = Problem::new(path.clone(), what).kind(ProblemKind::Missing).help("AuthorizerId: !Ref AUTHORIZER");
+        problems.push(Refusal::missing(problem.depending_on_values([path])));
+    }
+    if properties["ApiKeyRequired"] == true || properties["ApiKeyRequired"] == "true" {
+        let problem = Problem::of_key(root.key("ApiKeyRequired"), "HTTP APIs have no API keys");
+        problems.push(problem.help("remove it, and authorize the route").into());
     }
     problems
 }
@@ -383,18 +480,24 @@ fn weights(properties: &Value) -> Option<Problem> {
 /// CreateAuthorizer of a WebSocket API: the caller's identity sources, and the function that it calls.
 fn request_authorizer(properties: &Value) -> Vec<Problem> {
     const SOURCES: [&str; 4] = ["route.request.header.", "route.request.querystring.", "context.", "stageVariables."];
+    const HTTP: [&str; 4] = ["$request.header.", "$request.querystring.", "$context.", "$stageVariables."];
+    let is_http = protocol::is_http(properties);
+    let (sources, whose, example) = match is_http {
+        true => (HTTP, "an HTTP API", "such as $request.header.Authorization or $request.querystring.token"),
+        false => (
+            SOURCES,
+            "a WebSocket API",
+            "such as route.request.header.Authorization or route.request.querystring.token",
+        ),
+    };
     let root = Path::default();
     let mut problems = Vec::new();
     for (at, source) in elements(properties, "IdentitySource") {
         let Some(given) = source.as_str().filter(|given| !Token::is_in(given)) else { continue };
-        if !SOURCES.iter().any(|source| given.starts_with(source)) {
-            let what = format!("\"{given}\" cannot be an identity source of a WebSocket API");
+        if !sources.iter().any(|source| given.starts_with(source)) {
+            let what = format!("\"{given}\" cannot be an identity source of {whose}");
             let path = root.key("IdentitySource").index(at);
-            problems.push(
-                Problem::new(path.clone(), what)
-                    .depending_on_values([path])
-                    .help("such as route.request.header.Authorization or route.request.querystring.token"),
-            );
+            problems.push(Problem::new(path.clone(), what).depending_on_values([path]).help(example));
         }
     }
     // The ARN of a function in this template is a known text.
@@ -408,6 +511,29 @@ fn request_authorizer(properties: &Value) -> Vec<Problem> {
         problems.push(problem.help(help).depending_on_values([path]));
     }
     problems
+}
+
+/// What an authorizer of its type must have: a function's URI, or the issuer and the place of its tokens; of HTTP APIs also the
+/// format of the event (CreateAuthorizer).
+fn authorizer_needs(properties: &Value) -> Vec<Refusal> {
+    let is_jwt = text(properties, "AuthorizerType") == Some("JWT");
+    let is_http = protocol::is_http(properties);
+    if is_jwt && !is_http {
+        let path = Path::default().key("AuthorizerType");
+        let problem = Problem::new(path.clone(), "JWT authorizers are for HTTP APIs").depending_on_values([path]);
+        return vec![problem.help("AuthorizerType: REQUEST, and check the token in the authorizer's function").into()];
+    }
+    let needed: &[&str] = match (is_jwt, is_http) {
+        (true, _) => &["IdentitySource", "JwtConfiguration"],
+        (false, true) => &["AuthorizerUri", "AuthorizerPayloadFormatVersion"],
+        (false, false) => &["AuthorizerUri"],
+    };
+    let missing = |name: &&&str| properties.get(**name).is_none_or(Value::is_null);
+    let problem = |name: &&str| {
+        let what = format!("missing property \"{name}\" of {}", authorizer::TYPE);
+        Refusal::missing(Problem::new(Path::default(), what).kind(ProblemKind::Missing))
+    };
+    needed.iter().filter(missing).map(problem).collect()
 }
 
 /// AddPermission, Principal: a service's name, an account, an ARN, or `*` ("The provided principal was invalid").

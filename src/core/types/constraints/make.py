@@ -92,7 +92,7 @@ LEFT_OUT = [
 QUOTAS = "Lambda developer guide, quotas"
 TAGGING = "API Gateway developer guide, tag restrictions"
 DOCUMENTED = {
-    ("AWS::ApiGatewayV2::Stage", "StageName"): ({"pattern": "[a-zA-Z0-9_-]+"}, "API Gateway: Stage name only allows a-zA-Z0-9_-; $default is for HTTP APIs"),
+    ("AWS::ApiGatewayV2::Stage", "StageName"): ({"pattern": r"(\$default|[a-zA-Z0-9_-]+)"}, "API Gateway: Stage name only allows a-zA-Z0-9_-; $default is for HTTP APIs"),
     ("AWS::ApiGatewayV2::Api", "Tags{key}"): ({"kind": "text", "least": 1, "most": 128}, TAGGING),
     ("AWS::ApiGatewayV2::Api", "Tags{}"): ({"least": 0, "most": 256}, TAGGING),
     ("AWS::ApiGatewayV2::DomainName", "Tags{key}"): ({"kind": "text", "least": 1, "most": 128}, TAGGING),
@@ -104,7 +104,7 @@ DOCUMENTED = {
     ("AWS::Lambda::Function", "MemorySize"): ({"most": 10240}, QUOTAS + "; more is for managed instances"),
     ("AWS::Lambda::Function", "Layers"): ({"kind": "list", "most": 5}, QUOTAS),
     ("AWS::Lambda::LayerVersion", "LayerName"): ({"pattern": "[a-zA-Z0-9-_]+"}, "PublishLayerVersion, LayerName, of a name"),
-    ("AWS::ApiGatewayV2::Integration", "TimeoutInMillis"): ({"most": 29000}, "CreateIntegration, TimeoutInMillis, for WebSocket APIs"),
+    ("AWS::ApiGatewayV2::Integration", "TimeoutInMillis"): ({"most": 30000}, "CreateIntegration, TimeoutInMillis, for HTTP APIs; for WebSocket APIs it is less"),
 }
 
 # Patterns in words. Those that are one class of characters explain themselves.
@@ -113,6 +113,7 @@ WORDS = {
     r"((/[A-Za-z0-9\.,\+@=_-]+)*)/": "begins and ends with /; between them letters, digits and .,+@=_-",
     r"arn:(aws[a-zA-Z-]*)?:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+": "the ARN of a role",
     r"[a-zA-Z]([a-zA-Z0-9_])+": "a letter, then letters, digits and _; two characters at least",
+    r"(\$default|[a-zA-Z0-9_-]+)": "letters, digits and _ -",
     r"(\$LATEST(\.PUBLISHED)?|[0-9]+)": "a version's number, or $LATEST",
     r"(lambda:[*]|lambda:[a-zA-Z]+|[*])": "lambda: and the name of an action",
     r"\d{12}": "twelve digits",
