@@ -357,7 +357,7 @@ impl<'a> Work<'a> {
 
     async fn save(&self, state: &State) -> Result<(), ResourceError> {
         let text = serde_json::to_vec(state).map_err(|error| ResourceError::Failed(error.to_string()))?;
-        self.s3().await?.put(&self.pointer.state(), text.into()).await.map_err(failure)
+        self.s3().await?.put(&self.pointer.state(), text.into()).await.map(drop).map_err(failure)
     }
 
     /// Removes the state, and answers that may have come twice.

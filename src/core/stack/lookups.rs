@@ -178,7 +178,7 @@ impl Lookups {
 
     /// All values that were found.
     pub fn values(&self) -> impl Iterator<Item = &str> {
-        self.0.values().filter_map(|found| found.as_deref().ok())
+        self.values.values().filter_map(|found| found.as_deref().ok())
     }
 
     /// What came of a lookup; `None` where nobody has looked yet.

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use futures_util::future::try_join_all;
 
-use super::lookups::{self, Unresolved};
+use super::lookups;
 use super::names::{self, Unnamed};
 use super::project::Project;
 use super::read::{self, ReadError};
@@ -77,8 +77,6 @@ pub enum AdoptError {
     Unread(#[from] ReadError),
     #[error(transparent)]
     Unnamed(#[from] Unnamed),
-    #[error(transparent)]
-    Unresolved(#[from] Unresolved),
     #[error("the template has no resource {0}")]
     Undescribed(String),
     #[error("{0} ({1}) carries no tags, and cannot be taken over by its id alone: take over what it belongs to")]
@@ -223,7 +221,7 @@ impl Adoption {
         let mut stack = Stack { tags, ..named };
         aws.claim(compare::claims(&stack, &claimed));
         let mut live = read::read(&aws, &Discovery::from(read::search(&stack))).await?;
-        lookups::of_live(&aws, &mut stack, &live).await?;
+        lookups::of_live(&aws, &mut stack, &live).await;
         let stale = formed.as_ref().map(Formed::stale).transpose()?.unwrap_or_default();
         let is_stale = |id: &str| stale.iter().any(|stale| stale == id);
         let mut comparison =
@@ -433,7 +431,7 @@ pub async fn after(aws: &Arc<Aws>, project: &Project) -> Result<(Vec<Live>, Plan
     if !names::is_read(&read::search(&stack), &read::search(&named), &live) {
         live = read::read(aws, &Discovery::from(read::search(&named))).await?;
     }
-    lookups::of_live(aws, &mut named, &live).await?;
+    lookups::of_live(aws, &mut named, &live).await;
     let secrets = plan::secrets(&named, &live);
     let plan = plan::diff(&named, &live, &PlanOptions::default()).map_err(AdoptError::Impossible)?;
     Ok((live, plan, secrets))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, header};
 use http_body_util::{BodyExt, Full};
@@ -266,7 +266,8 @@ impl Server {
         {
             return into_hyper(Response::json(403, &serde_json::json!({ "message": why })));
         }
-        match read(body, MAX_PAYLOAD, &Link::default(), peer).await {
+        let link = Link::default();
+        match read(body, MAX_PAYLOAD, &link, idle_timeout(&link, peer)).await {
             Ok(body) => into_hyper(self.sockets.request(&parts, body, peer).await),
             Err(error) => {
                 tracing::debug!("{peer} did not send its whole request: {error}");

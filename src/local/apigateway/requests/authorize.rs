@@ -70,6 +70,7 @@ impl ApiGateway {
             let backends = self.backends.get().ok_or_else(no_callers)?;
             let received = facts.request;
             let signed = Signed {
+                service: "execute-api",
                 method: received.method.as_str(),
                 path: &received.sent_path,
                 query: &received.query,

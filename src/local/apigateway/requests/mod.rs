@@ -425,7 +425,7 @@ fn with_path(uri: &str, path: &str) -> String {
 }
 
 fn into_response(answer: Answer) -> Response {
-    Response { status: answer.status, headers: answer.headers, body: answer.body }
+    Response { status: answer.status, headers: answer.headers, body: answer.body, file: None }
 }
 
 #[cfg(test)]
