@@ -89,7 +89,8 @@ pub fn planned(stack: &Stack, plan: &Plan, live: &[Live]) -> Result<Vec<String>,
     let mut shown = BTreeSet::new();
     for Change { set, removed, old, .. } in changes(stack, plan, live, &plan.known)? {
         let name = |key: &str| tags::export_name(key).unwrap_or(key).to_owned();
-        let (set, removed) = (set.keys().filter(|key| tags::is_export(key)), removed.iter().filter(|key| tags::is_export(key)));
+        let (set, removed) =
+            (set.keys().filter(|key| tags::is_export(key)), removed.iter().filter(|key| tags::is_export(key)));
         shown.extend(set.map(|key| (name(key), if old.contains_key(key) { '~' } else { '+' })));
         shown.extend(removed.map(|key| (name(key), '-')));
     }

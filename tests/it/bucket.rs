@@ -24,13 +24,15 @@ fn s3(cloud: &Cloud, method: &str, target: &str, headers: &str, body: &[u8]) -> 
 fn send(cloud: &Cloud, method: &str, target: &str, headers: &str, body: &[u8]) -> (u16, String) {
     let mut socket = TcpStream::connect(("127.0.0.1", cloud.port())).unwrap();
     let length = body.len();
-    write!(socket, "{method} {target} HTTP/1.1\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n").unwrap();
+    write!(socket, "{method} {target} HTTP/1.1\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n")
+        .unwrap();
     // What is refused before its body is read ends the connection.
     let _ = socket.write_all(body);
     let mut answer = Vec::new();
     let _ = socket.read_to_end(&mut answer);
     let answer = String::from_utf8_lossy(&answer).into_owned();
-    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_else(|| panic!("{answer:?}"));
+    let status =
+        answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_else(|| panic!("{answer:?}"));
     (status, answer.split_once("\r\n\r\n").map_or("", |(_, body)| body).to_owned())
 }
 

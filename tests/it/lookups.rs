@@ -107,7 +107,10 @@ fn an_export_that_another_stack_imports_is_guarded() {
     };
     write("data", &DATA.replace("platform-table", "platform-tables"));
     guarded(up(&cloud, "data").exits(1), "table would go");
-    guarded(cloud.wschat(&["plan", "--local", "--stack", "data", "--template", "data.yaml"]).exits(1), "table would go");
+    guarded(
+        cloud.wschat(&["plan", "--local", "--stack", "data", "--template", "data.yaml"]).exits(1),
+        "table would go",
+    );
     write("data", &DATA.replace("a, b*", "other"));
     guarded(up(&cloud, "data").exits(1), "words would change");
     let down = |stack: &str| cloud.wschat(&["down", "--local", "--yes", "--stack", stack]);
@@ -425,11 +428,13 @@ async fn all_stacks_of_an_app_go_up_and_down_together() {
     all("plan").ok();
     all("status").ok();
     let both = wschat(&["status", "--local", "--all-stacks", "--json"]).ok().stdout;
-    let stacks: Vec<Value> = both.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["stack"].clone()).collect();
+    let stacks: Vec<Value> =
+        both.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["stack"].clone()).collect();
     assert_eq!(stacks, ["Data", "Socket"]);
 
     let down = wschat(&["down", "--local", "--yes", "--all-stacks"]).ok();
-    let gone = |stack: &str| down.stderr.find(&format!("Stack {stack} is gone.")).unwrap_or_else(|| panic!("{}", down.stderr));
+    let gone =
+        |stack: &str| down.stderr.find(&format!("Stack {stack} is gone.")).unwrap_or_else(|| panic!("{}", down.stderr));
     assert!(gone("Socket") < gone("Data"));
     one.closed().await;
     same(&cloud.inventory().await, &Inventory::new());

@@ -93,7 +93,8 @@ pub async fn importers(
             let key = tags::import_key(export_key);
             let tagged = of_tagged(aws, &key).await?;
             let carriers = tagged.iter().chain(&apis).filter(|tags| is_here(aws, tags, &key));
-            let stacks_now = carriers.filter_map(|tags| tags.get(tags::STACK)).filter(|stack| **stack != aws.scope().stack);
+            let stacks_now =
+                carriers.filter_map(|tags| tags.get(tags::STACK)).filter(|stack| **stack != aws.scope().stack);
             *stacks = stacks_now.cloned().collect();
         }
         if found.values().all(BTreeSet::is_empty) {

@@ -102,14 +102,7 @@ pub trait LogSink: Send + Sync {
     }
 
     /// The same, where a group that is missing is created only if `may_create`, which is asked while no group can come or go.
-    fn append_if(
-        &self,
-        region: &str,
-        group: &str,
-        stream: &str,
-        events: Vec<LogEvent>,
-        may_create: &dyn Fn() -> bool,
-    );
+    fn append_if(&self, region: &str, group: &str, stream: &str, events: Vec<LogEvent>, may_create: &dyn Fn() -> bool);
 
     /// Appends a line to the log of the gateway, which is no group of the account's.
     fn log_gateway(&self, _region: &str, _stream: &str, _line: String) {}

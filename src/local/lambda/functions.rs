@@ -80,7 +80,8 @@ impl Source {
     /// The archive that the request carries, or names in S3.
     async fn archive(self, host: &LambdaHost) -> Result<Vec<u8>, ApiError> {
         if let Some(bucket) = &self.s3_bucket {
-            let key = self.s3_key.as_deref().ok_or_else(|| error::invalid("Please provide a source for function code."))?;
+            let key =
+                self.s3_key.as_deref().ok_or_else(|| error::invalid("Please provide a source for function code."))?;
             return host.read_object(bucket, key).await;
         }
         if self.image_uri.is_some() {

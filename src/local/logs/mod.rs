@@ -136,14 +136,7 @@ impl Logs {
 }
 
 impl LogSink for Logs {
-    fn append_if(
-        &self,
-        region: &str,
-        group: &str,
-        stream: &str,
-        events: Vec<LogEvent>,
-        may_create: &dyn Fn() -> bool,
-    ) {
+    fn append_if(&self, region: &str, group: &str, stream: &str, events: Vec<LogEvent>, may_create: &dyn Fn() -> bool) {
         if let Err(error) = self.store.deliver(region, group, stream, events, may_create) {
             tracing::warn!(group, stream, "log events are lost: {}", error.message);
         }

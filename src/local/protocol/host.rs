@@ -17,7 +17,10 @@ fn address(host: &str) -> Option<IpAddr> {
 /// `None` for other hosts. On AWS `BUCKET.s3.REGION.amazonaws.com` and its older forms (S3 user guide, "Virtual hosting of general
 /// purpose buckets"); here `BUCKET.s3.localhost`.
 pub fn s3_host(header: &str) -> Option<&str> {
-    let host = header.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit())).map_or(header, |(host, _)| host);
+    let host = header
+        .rsplit_once(':')
+        .filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()))
+        .map_or(header, |(host, _)| host);
     let before = match host.strip_suffix(".localhost") {
         Some(before) => before,
         None => host.strip_suffix(".amazonaws.com").or_else(|| host.strip_suffix(".amazonaws.com.cn"))?,

@@ -39,7 +39,8 @@ impl<S: Service> Row<S> {
         run: S::Run,
     ) -> Self {
         let service = S::NAME;
-        let operation = Operation { service, name, method, path, body_limit: MAX_BODY, effect, presigned: false, on_disk: false };
+        let operation =
+            Operation { service, name, method, path, body_limit: MAX_BODY, effect, presigned: false, on_disk: false };
         Self { operation, permissions, run }
     }
 
@@ -111,7 +112,9 @@ pub trait Service: Send + Sync + Sized + 'static {
     fn find(request: &Request) -> Result<Found, ApiError> {
         let named = |name: &str| Self::OPERATIONS.iter().position(|row| row.operation.name == name);
         let found = match Self::PROTOCOL {
-            Protocol::RestJson { .. } | Protocol::RestXml => by_path::<Self>(request.method.as_str(), &request.segments()),
+            Protocol::RestJson { .. } | Protocol::RestXml => {
+                by_path::<Self>(request.method.as_str(), &request.segments())
+            }
             Protocol::AwsJson10 | Protocol::AwsJson10Query(_) | Protocol::AwsJson11 => {
                 let target = request.headers.get("x-amz-target").and_then(|value| value.to_str().ok());
                 let name = Self::TARGETS.iter().find_map(|prefix| target?.strip_prefix(prefix));

@@ -202,7 +202,8 @@ mod tests {
             ("X-Amz-Signature", "e9124ecd82f779029b658b6d4b5c93777ac6d481cdae195ab6214b7c33735da9"),
         ]);
         let headers = pairs(&host);
-        let presigned = Signed { service: "execute-api", method: "GET", path: "/abc/prod", query: &query, headers: &headers };
+        let presigned =
+            Signed { service: "execute-api", method: "GET", path: "/abc/prod", query: &query, headers: &headers };
         let signature = presigned.signature().unwrap();
         assert_eq!(signature.access_key, "AKIDEXAMPLE");
         let check = |signed: &Signed<'_>, secret: &str, now: &str| signed.check(&signature, secret, at(now));
@@ -224,7 +225,8 @@ mod tests {
             ),
         ]);
         let query = pairs(&[("room", "a b")]);
-        let signed = Signed { service: "execute-api", method: "GET", path: "/abc/prod", query: &query, headers: &headers };
+        let signed =
+            Signed { service: "execute-api", method: "GET", path: "/abc/prod", query: &query, headers: &headers };
         let signature = signed.signature().unwrap();
         assert_eq!(signed.check(&signature, SECRET, at("20260102T031900Z")), Ok(()));
         assert_eq!(signed.check(&signature, SECRET, at("20260102T032000Z")), Err(Wrong::Expired));
@@ -241,7 +243,11 @@ mod tests {
             [&[][..], &[("Authorization", "Bearer x")], &[("Authorization", "AWS4-HMAC-SHA256 Credential=a")]]
         {
             let (headers, query) = (pairs(headers), pairs(&[]));
-            assert!(Signed { service: "execute-api", method: "GET", path: "/", query: &query, headers: &headers }.signature().is_none());
+            assert!(
+                Signed { service: "execute-api", method: "GET", path: "/", query: &query, headers: &headers }
+                    .signature()
+                    .is_none()
+            );
         }
     }
 }

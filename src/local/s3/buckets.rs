@@ -119,9 +119,7 @@ impl S3 {
             .buckets
             .iter()
             .filter(|(name, bucket)| {
-                name.as_str() > after
-                    && name.starts_with(prefix)
-                    && region.is_none_or(|region| bucket.region == region)
+                name.as_str() > after && name.starts_with(prefix) && region.is_none_or(|region| bucket.region == region)
             })
             .collect();
         let buckets: String = wanted
@@ -220,9 +218,10 @@ impl Bucket {
             Some(document) => Element::read(document.as_bytes())
                 .ok()
                 .and_then(|root| Some(root.child("Rule")?.text_of("ObjectOwnership")?.to_owned())),
-            None => self.properties.get("OwnershipControls").and_then(|controls| {
-                controls["Rules"].get(0)?["ObjectOwnership"].as_str().map(str::to_owned)
-            }),
+            None => self
+                .properties
+                .get("OwnershipControls")
+                .and_then(|controls| controls["Rules"].get(0)?["ObjectOwnership"].as_str().map(str::to_owned)),
         };
         ownership.is_some_and(|ownership| ownership != "BucketOwnerEnforced")
     }
@@ -246,16 +245,17 @@ pub fn owner(name: &str) -> String {
 /// `InvalidArgument` for what is no number.
 pub fn most(given: Option<&str>, name: &str, limit: usize) -> Result<usize, ApiError> {
     let Some(given) = given else { return Ok(limit) };
-    let most: usize = given
-        .parse()
-        .map_err(|_| error::invalid(format!("Provided {name} not an integer or within integer range")))?;
+    let most: usize =
+        given.parse().map_err(|_| error::invalid(format!("Provided {name} not an integer or within integer range")))?;
     Ok(most.min(limit))
 }
 
 /// Tags as an answer.
 pub fn tagging(tags: &BTreeMap<String, String>) -> Response {
-    let set: String =
-        tags.iter().map(|(key, value)| element("Tag", &format!("{}{}", leaf("Key", key), leaf("Value", value)))).collect();
+    let set: String = tags
+        .iter()
+        .map(|(key, value)| element("Tag", &format!("{}{}", leaf("Key", key), leaf("Value", value))))
+        .collect();
     xml::answer("Tagging", &element("TagSet", &set))
 }
 

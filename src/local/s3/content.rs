@@ -9,7 +9,6 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
-
 use super::checksum::{Algorithm, Sum};
 use super::error;
 use crate::local::protocol::wire::{ApiError, Request};
@@ -80,13 +79,13 @@ fn check<'a>(
     if let Some(expected) = header("x-amz-decoded-content-length").and_then(|length| length.parse::<u64>().ok())
         && expected != content.size
     {
-        let message =
-            "You did not provide the number of bytes specified by the Content-Length HTTP header".to_owned();
+        let message = "You did not provide the number of bytes specified by the Content-Length HTTP header".to_owned();
         return Err(ApiError::new(400, "IncompleteBody", message));
     }
     if let Some(md5) = header("content-md5") {
         let sent = STANDARD.decode(md5).ok().filter(|sent| sent.len() == 16);
-        let sent = sent.ok_or_else(|| ApiError::new(400, "InvalidDigest", "The Content-MD5 you specified was invalid."))?;
+        let sent =
+            sent.ok_or_else(|| ApiError::new(400, "InvalidDigest", "The Content-MD5 you specified was invalid."))?;
         if sent != content.md5 {
             let message = "The Content-MD5 you specified did not match what we received.";
             return Err(ApiError::new(400, "BadDigest", message));
@@ -240,7 +239,6 @@ pub fn copy(from: &Path, start: u64, length: u64, to: &Path, algorithm: Option<A
         file.write_all(&piece[..read])?;
     }
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -18,8 +18,7 @@ use crate::local::protocol::wire::ApiError;
 pub const PRINCIPAL: &str = "s3.amazonaws.com";
 
 /// What stays as it is in the key of an event, which is encoded as in a form.
-const KEY: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'*').remove(b'/').remove(b' ');
+const KEY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'*').remove(b'/').remove(b' ');
 
 /// What happened to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,12 +89,18 @@ impl S3 {
                     || self.receivers.functions.permits(&target, PRINCIPAL, &source);
                 let sent = match permitted {
                     true => self.receivers.functions.send_event(&target, event.to_string().into()),
-                    false => Err(ApiError::new(403, "AccessDenied", format!("its policy does not let {PRINCIPAL} invoke it"))),
+                    false => Err(ApiError::new(
+                        403,
+                        "AccessDenied",
+                        format!("its policy does not let {PRINCIPAL} invoke it"),
+                    )),
                 };
                 lost(&source, &target, sent);
                 continue;
             }
-            let Some(receiver) = self.receivers.others.iter().find(|one| one.service() == service).cloned() else { continue };
+            let Some(receiver) = self.receivers.others.iter().find(|one| one.service() == service).cloned() else {
+                continue;
+            };
             tokio::spawn(async move {
                 let delivery = Delivery {
                     body: event.to_string(),
@@ -107,7 +112,9 @@ impl S3 {
             });
         }
         if bucket.sends_to_bus {
-            self.receivers.bus.publish_event(&bucket.region, &on_bus(call.bucket, &bucket.region, what, object, &sequencer));
+            self.receivers
+                .bus
+                .publish_event(&bucket.region, &on_bus(call.bucket, &bucket.region, what, object, &sequencer));
         }
     }
 }

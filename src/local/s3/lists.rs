@@ -32,8 +32,7 @@ impl<'a> Asked<'a> {
             Some(_) => return Err(error::invalid("Invalid Encoding Method specified in Request")),
         };
         let most = most(call.query("max-keys"), "max-keys", PAGE)?;
-        let listing =
-            Listing { prefix: text("prefix"), delimiter: text("delimiter"), after: after.to_owned(), most };
+        let listing = Listing { prefix: text("prefix"), delimiter: text("delimiter"), after: after.to_owned(), most };
         Ok(Self { call, listing, is_encoded })
     }
 
@@ -132,7 +131,11 @@ impl S3 {
         let page = self.objects.list(call.bucket, &asked.listing)?;
         let mut inner = format!("{}{}", asked.head(&page), leaf("KeyMarker", asked.key(marker)));
         if let Some(next) = &page.next {
-            inner.push_str(&format!("{}{}", leaf("NextKeyMarker", asked.key(next)), leaf("NextVersionIdMarker", "null")));
+            inner.push_str(&format!(
+                "{}{}",
+                leaf("NextKeyMarker", asked.key(next)),
+                leaf("NextVersionIdMarker", "null")
+            ));
         }
         for object in &page.objects {
             let version = format!("{}{}", leaf("VersionId", "null"), leaf("IsLatest", true));

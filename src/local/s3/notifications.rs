@@ -23,7 +23,15 @@ const EVENTS: &[(&str, &[&str])] = &[
     ("ObjectRestore", &["Completed", "Delete", "Post"]),
     ("ObjectTagging", &["Delete", "Put"]),
     ("ReducedRedundancyLostObject", &[]),
-    ("Replication", &["OperationFailedReplication", "OperationMissedThreshold", "OperationNotTracked", "OperationReplicatedAfterThreshold"]),
+    (
+        "Replication",
+        &[
+            "OperationFailedReplication",
+            "OperationMissedThreshold",
+            "OperationNotTracked",
+            "OperationReplicatedAfterThreshold",
+        ],
+    ),
     ("TestEvent", &[]),
 ];
 
@@ -135,7 +143,10 @@ fn from_xml(root: &Element) -> Result<(Vec<Notification>, bool), ApiError> {
             };
             let rules = sent.child("Filter").and_then(|filter| filter.child("S3Key"));
             for rule in rules.into_iter().flat_map(|rules| rules.all("FilterRule")) {
-                one.filter(rule.text_of("Name").unwrap_or_default(), rule.child("Value").map_or("", |value| &value.text))?;
+                one.filter(
+                    rule.text_of("Name").unwrap_or_default(),
+                    rule.child("Value").map_or("", |value| &value.text),
+                )?;
             }
             all.push(one);
         }
@@ -293,7 +304,8 @@ impl S3 {
                 }
                 continue;
             }
-            let Some(receiver) = self.receivers.others.iter().find(|receiver| receiver.service() == one.service()) else {
+            let Some(receiver) = self.receivers.others.iter().find(|receiver| receiver.service() == one.service())
+            else {
                 return refused(format!("there is no receiver {}", one.target));
             };
             let test = Delivery {
@@ -333,7 +345,11 @@ mod tests {
         assert!(!all.fits("ObjectRemoved:Delete", "in/a.png") && !all.fits("ObjectCreated:Put", "out/a.png"));
         assert!(!all.fits("ObjectCreated:Put", "in/a.jpg"));
         let put = one(&["s3:ObjectCreated:Put", "s3:ObjectRemoved:Delete"], "", "");
-        assert!(put.fits("ObjectCreated:Put", "x") && put.fits("ObjectRemoved:Delete", "x") && !put.fits("ObjectCreated:Copy", "x"));
+        assert!(
+            put.fits("ObjectCreated:Put", "x")
+                && put.fits("ObjectRemoved:Delete", "x")
+                && !put.fits("ObjectCreated:Copy", "x")
+        );
     }
 
     #[test]

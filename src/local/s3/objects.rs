@@ -213,7 +213,11 @@ impl Objects {
         let old = {
             let database = lock(&self.database);
             let old: Option<String> = database
-                .query_row("SELECT file FROM objects WHERE bucket = ? AND key = ?", params![bucket, object.key], |row| row.get(0))
+                .query_row(
+                    "SELECT file FROM objects WHERE bucket = ? AND key = ?",
+                    params![bucket, object.key],
+                    |row| row.get(0),
+                )
                 .optional()
                 .map_err(error::broken)?;
             let sql = "INSERT OR REPLACE INTO objects (bucket, key, file, size, etag, modified, attributes) VALUES (?, ?, ?, ?, ?, ?, ?)";
@@ -265,7 +269,8 @@ impl Objects {
     pub fn list(&self, bucket: &str, listing: &Listing) -> Result<Page, ApiError> {
         let Listing { prefix, delimiter, after, most } = listing;
         let database = lock(&self.database);
-        let sql = "SELECT * FROM objects WHERE bucket = ?1 AND key > ?2 AND key >= ?3 AND key < ?4 ORDER BY key LIMIT ?5";
+        let sql =
+            "SELECT * FROM objects WHERE bucket = ?1 AND key > ?2 AND key >= ?3 AND key < ?4 ORDER BY key LIMIT ?5";
         let mut select = database.prepare_cached(sql).map_err(error::broken)?;
         let end = format!("{prefix}{LAST}");
         let common = |key: &str| {
@@ -350,11 +355,16 @@ impl Objects {
         let old = {
             let database = lock(&self.database);
             let old: Option<String> = database
-                .query_row("SELECT file FROM parts WHERE upload = ? AND number = ?", params![upload, number_of_part], |row| row.get(0))
+                .query_row(
+                    "SELECT file FROM parts WHERE upload = ? AND number = ?",
+                    params![upload, number_of_part],
+                    |row| row.get(0),
+                )
                 .optional()
                 .map_err(error::broken)?;
             let sql = "INSERT OR REPLACE INTO parts (upload, number, file, size, etag, modified, attributes) VALUES (?, ?, ?, ?, ?, ?, ?)";
-            let values = params![upload, number_of_part, part.file, number(part.size), part.etag, part.modified, attributes];
+            let values =
+                params![upload, number_of_part, part.file, number(part.size), part.etag, part.modified, attributes];
             database.execute(sql, values).map_err(error::broken)?;
             old
         };
@@ -382,7 +392,8 @@ impl Objects {
         let files: Vec<String> = {
             let database = lock(&self.database);
             database.execute("DELETE FROM uploads WHERE id = ?", [upload]).map_err(error::broken)?;
-            let mut delete = database.prepare("DELETE FROM parts WHERE upload = ? RETURNING file").map_err(error::broken)?;
+            let mut delete =
+                database.prepare("DELETE FROM parts WHERE upload = ? RETURNING file").map_err(error::broken)?;
             delete.query_map([upload], |row| row.get(0)).and_then(Iterator::collect).map_err(error::broken)?
         };
         self.forget(files);
@@ -416,12 +427,8 @@ mod tests {
             let mut all = Vec::new();
             let mut after = String::new();
             loop {
-                let listing = Listing {
-                    prefix: prefix.to_owned(),
-                    delimiter: delimiter.to_owned(),
-                    after: after.clone(),
-                    most,
-                };
+                let listing =
+                    Listing { prefix: prefix.to_owned(), delimiter: delimiter.to_owned(), after: after.clone(), most };
                 let page = objects.list("b", &listing).unwrap();
                 assert!(page.objects.len() + page.prefixes.len() <= most);
                 all.extend(page.objects.into_iter().map(|object| object.key));

@@ -21,9 +21,8 @@ use crate::local::context::clock::iso8601;
 use crate::local::protocol::wire::{ApiError, FilePart, Response};
 
 /// A time in a header (RFC 9110, 5.6.7).
-const HTTP_TIME: &[BorrowedFormatItem<'static>] = format_description!(
-    "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
-);
+const HTTP_TIME: &[BorrowedFormatItem<'static>] =
+    format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
 
 /// Headers that are kept with an object, and given out with it.
 const KEPT: &[&str] = &[
@@ -48,8 +47,11 @@ const OVERRIDES: &[(&str, &str)] = &[
 ];
 
 /// What an object can be protected with on AWS, and not here: the beginnings of headers.
-const UNSERVED: &[&str] =
-    &["x-amz-server-side-encryption-customer-", "x-amz-object-lock-", "x-amz-copy-source-server-side-encryption-customer-"];
+const UNSERVED: &[&str] = &[
+    "x-amz-server-side-encryption-customer-",
+    "x-amz-object-lock-",
+    "x-amz-copy-source-server-side-encryption-customer-",
+];
 
 /// The longest key in bytes, the most metadata in bytes, and the most tags of an object (S3 user guide).
 const MAX_KEY: usize = 1024;
@@ -123,7 +125,10 @@ fn moment(millis: i64) -> OffsetDateTime {
 
 /// Whether one of the ETags in a condition is this one.
 fn names(condition: &str, etag: &str) -> bool {
-    condition.split(',').map(|one| one.trim().trim_start_matches("W/").trim_matches('"')).any(|one| one == "*" || one == etag)
+    condition
+        .split(',')
+        .map(|one| one.trim().trim_start_matches("W/").trim_matches('"'))
+        .any(|one| one == "*" || one == etag)
 }
 
 /// Holds the conditions of a request against an object; `prefix` stands before the names of their headers. `Some` says that the
@@ -308,7 +313,9 @@ impl S3 {
     pub fn source_of(&self, call: &Call<'_>) -> Result<(String, Object), ApiError> {
         let header = call.header("x-amz-copy-source").unwrap_or_default();
         let named = copy_source(header);
-        let (bucket, key) = named.ok_or_else(|| error::invalid("Copy Source must mention the source bucket and key: sourcebucket/sourcekey"))?;
+        let (bucket, key) = named.ok_or_else(|| {
+            error::invalid("Copy Source must mention the source bucket and key: sourcebucket/sourcekey")
+        })?;
         self.state.now().bucket(&bucket)?;
         let source = self.objects.get(&bucket, &key)?;
         if unmodified(call, &source, "x-amz-copy-source-")? {
@@ -411,7 +418,9 @@ impl S3 {
 
 /// The answer to a write.
 pub fn written(object: &Object) -> Response {
-    empty(200).with_header("etag", &format!("\"{}\"", object.etag)).with_header("x-amz-server-side-encryption", "AES256")
+    empty(200)
+        .with_header("etag", &format!("\"{}\"", object.etag))
+        .with_header("x-amz-server-side-encryption", "AES256")
 }
 
 /// What a copy gives.
@@ -427,7 +436,9 @@ fn described(mut response: Response, call: &Call<'_>, object: &Object) -> Respon
     response.headers.remove(http::header::CONTENT_TYPE);
     let attributes = &object.attributes;
     let mut set = |name: &str, value: &str| {
-        if let (Ok(name), Ok(value)) = (http::HeaderName::try_from(name), http::HeaderValue::from_bytes(value.as_bytes())) {
+        if let (Ok(name), Ok(value)) =
+            (http::HeaderName::try_from(name), http::HeaderValue::from_bytes(value.as_bytes()))
+        {
             response.headers.insert(name, value);
         }
     };

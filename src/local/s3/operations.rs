@@ -9,8 +9,8 @@ use http::header::HOST;
 use super::required_permissions::{copying, on_bucket, on_everything, on_object};
 use super::{INCOMING, S3, error};
 use crate::local::protocol::host::{is_loopback, s3_host};
-use crate::local::protocol::operation::OperationEffect::{self, Changes, Reads};
 use crate::local::protocol::operation::Operation;
+use crate::local::protocol::operation::OperationEffect::{self, Changes, Reads};
 use crate::local::protocol::service::Permissions::Needs;
 use crate::local::protocol::service::{self, Found, Permissions, Service, ServiceCall};
 use crate::local::protocol::wire::{ApiError, Protocol, Request, Response};
@@ -312,4 +312,3 @@ impl Service for Arc<S3> {
         done.await.map_err(error::broken)?
     }
 }
-

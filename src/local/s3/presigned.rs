@@ -80,7 +80,8 @@ impl S3 {
     fn admit_anyone(&self, call: &Call<'_>) -> Result<(), ApiError> {
         let state = self.state.now();
         let bucket = state.bucket(call.bucket).map_err(|_| error::denied())?;
-        let resource = if call.key.is_empty() { arn(call.bucket) } else { arn(&format!("{}/{}", call.bucket, call.key)) };
+        let resource =
+            if call.key.is_empty() { arn(call.bucket) } else { arn(&format!("{}/{}", call.bucket, call.key)) };
         let need = Need::new(action(call.operation), resource).with("aws:SecureTransport", "true");
         if !bucket.restricts_public() && permits_service(bucket.policy(), "", &need) {
             return Ok(());

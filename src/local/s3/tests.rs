@@ -100,7 +100,13 @@ impl Fixture {
         S3::open(&context, receivers).unwrap()
     }
 
-    async fn send(&self, method: &str, target: &str, headers: &[(&'static str, &str)], body: &str) -> Result<Response, ApiError> {
+    async fn send(
+        &self,
+        method: &str,
+        target: &str,
+        headers: &[(&'static str, &str)],
+        body: &str,
+    ) -> Result<Response, ApiError> {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let mut request = Request::in_test(method, path, body);
         request.query = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
@@ -200,7 +206,10 @@ async fn what_is_not_served_is_refused_by_name() {
     }
     let customer = [("x-amz-server-side-encryption-customer-algorithm", "AES256")];
     assert_eq!(one.refused("PUT", "/files/k", &customer, "").await, "NotImplemented");
-    assert_eq!(one.refused("PUT", "/files/k", &[("x-amz-acl", "public-read")], "").await, "AccessControlListNotSupported");
+    assert_eq!(
+        one.refused("PUT", "/files/k", &[("x-amz-acl", "public-read")], "").await,
+        "AccessControlListNotSupported"
+    );
 }
 
 #[tokio::test]
@@ -248,11 +257,17 @@ async fn notifications_go_where_they_are_configured_to() {
     assert_eq!(record["eventName"], "ObjectCreated:Put");
     assert_eq!(record["s3"]["configurationId"], "mine");
     assert_eq!(record["s3"]["object"]["key"], "in/a+b%2Bc");
-    assert_eq!(record["s3"]["bucket"], json!({
-        "name": "files", "ownerIdentity": { "principalId": "00000000000000" }, "arn": "arn:aws:s3:::files",
-    }));
+    assert_eq!(
+        record["s3"]["bucket"],
+        json!({
+            "name": "files", "ownerIdentity": { "principalId": "00000000000000" }, "arn": "arn:aws:s3:::files",
+        })
+    );
     let event = &told[1].1;
-    assert_eq!((&event["detail-type"], &event["detail"]["object"]["key"]), (&json!("Object Created"), &json!("in/a b+c")));
+    assert_eq!(
+        (&event["detail-type"], &event["detail"]["object"]["key"]),
+        (&json!("Object Created"), &json!("in/a b+c"))
+    );
     assert_eq!(event["detail"]["reason"], "PutObject");
 
     one.ok("DELETE", "/files/out", "").await;
@@ -266,8 +281,11 @@ async fn notifications_go_where_they_are_configured_to() {
     one.ok("DELETE", "/files/out", "").await;
     assert_eq!(one.fake.take(), []);
 
-    for (target, why) in [(FUNCTION.replace(":f", ":gone"), "there is no function"), (FUNCTION.replace(":f", ":g"), "policy")] {
-        let error = one.send("PUT", "/files?notification", &[], &configuration.replace(FUNCTION, &target)).await.unwrap_err();
+    for (target, why) in
+        [(FUNCTION.replace(":f", ":gone"), "there is no function"), (FUNCTION.replace(":f", ":g"), "policy")]
+    {
+        let error =
+            one.send("PUT", "/files?notification", &[], &configuration.replace(FUNCTION, &target)).await.unwrap_err();
         assert!(error.code == "InvalidArgument" && error.message.contains(why), "{error:?}");
     }
     let other = configuration.replace(QUEUE, "arn:aws:sqs:eu-west-1:000000000000:closed");
@@ -282,7 +300,8 @@ async fn an_upload_in_parts_becomes_one_object() {
     let id = begun.split("<UploadId>").nth(1).unwrap().split('<').next().unwrap().to_owned();
     let first = "a".repeat(5 << 20);
     let put = async |number: u32, body: &str| {
-        let response = one.send("PUT", &format!("/files/big?partNumber={number}&uploadId={id}"), &[], body).await.unwrap();
+        let response =
+            one.send("PUT", &format!("/files/big?partNumber={number}&uploadId={id}"), &[], body).await.unwrap();
         response.headers["etag"].to_str().unwrap().to_owned()
     };
     let (one_etag, two_etag) = (put(1, &first).await, put(2, "end").await);

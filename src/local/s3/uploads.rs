@@ -33,7 +33,9 @@ impl S3 {
         let mut response = answer("InitiateMultipartUploadResult", &inner);
         if let Some(algorithm) = algorithm {
             let kind = if attributes.is_composite { "COMPOSITE" } else { "FULL_OBJECT" };
-            response = response.with_header("x-amz-checksum-algorithm", algorithm.name()).with_header("x-amz-checksum-type", kind);
+            response = response
+                .with_header("x-amz-checksum-algorithm", algorithm.name())
+                .with_header("x-amz-checksum-type", kind);
         }
         Ok(response)
     }
@@ -65,7 +67,8 @@ impl S3 {
         let algorithm = self.objects.upload(call.bucket, call.key, &upload)?.attributes.checksum;
         let algorithm = algorithm.and_then(|(name, _)| Algorithm::named(&name));
         let to = self.objects.folder().join(&file);
-        let content = content::copy(&self.objects.path(&source), start, length, &to, algorithm).map_err(error::broken)?;
+        let content =
+            content::copy(&self.objects.path(&source), start, length, &to, algorithm).map_err(error::broken)?;
         let checksum = content.checksum.clone().map(|(algorithm, value)| (algorithm.name().to_owned(), value));
         let part = Object::new("", file, &content, Attributes { checksum, ..Attributes::default() });
         self.objects.put_part(&upload, number, &part)?;
@@ -77,9 +80,11 @@ impl S3 {
         self.state.now().bucket(call.bucket)?;
         let id = call.query("uploadId").unwrap_or_default();
         let upload = self.objects.upload(call.bucket, call.key, id)?;
-        let number = call.query("partNumber").and_then(|number| number.parse().ok()).filter(|n| (1..=MAX_PARTS).contains(n));
-        let number = number
-            .ok_or_else(|| error::invalid(format!("Part number must be an integer between 1 and {MAX_PARTS}, inclusive")))?;
+        let number =
+            call.query("partNumber").and_then(|number| number.parse().ok()).filter(|n| (1..=MAX_PARTS).contains(n));
+        let number = number.ok_or_else(|| {
+            error::invalid(format!("Part number must be an integer between 1 and {MAX_PARTS}, inclusive"))
+        })?;
         Ok((upload.id, number))
     }
 
@@ -93,7 +98,8 @@ impl S3 {
         let mut parts: Vec<&Object> = Vec::new();
         let mut last = 0;
         for named in sent.all("Part") {
-            let number: u32 = named.text_of("PartNumber").and_then(|number| number.parse().ok()).ok_or_else(error::malformed)?;
+            let number: u32 =
+                named.text_of("PartNumber").and_then(|number| number.parse().ok()).ok_or_else(error::malformed)?;
             if number <= last {
                 let message = "The list of parts was not in ascending order. Parts must be ordered by part number.";
                 return Err(ApiError::new(400, "InvalidPartOrder", message));

@@ -129,7 +129,8 @@ pub fn answer(name: &str, inner: &str) -> Response {
 
 /// An answer with a document that is there already.
 pub fn document(text: String) -> Response {
-    let text = if text.starts_with("<?xml") { text } else { format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{text}") };
+    let text =
+        if text.starts_with("<?xml") { text } else { format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{text}") };
     Response::new(200, "application/xml", text.into())
 }
 

@@ -34,7 +34,8 @@ pub const CA_BUNDLE: &str = "ca-bundle.pem";
 
 /// The names of the server itself. No `*.localhost`: OpenSSL and rustls reject wildcards right below a top-level name, and
 /// rustls rejects the whole certificate.
-const OWN_NAMES: &[&str] = &["localhost", "*.execute-api.localhost", "*.s3.localhost", "s3.localhost", "127.0.0.1", "::1"];
+const OWN_NAMES: &[&str] =
+    &["localhost", "*.execute-api.localhost", "*.s3.localhost", "s3.localhost", "127.0.0.1", "::1"];
 
 /// For how many AWS host names certificates are cached.
 const MAX_CACHED_NAMES: usize = 1000;

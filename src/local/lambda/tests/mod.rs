@@ -65,14 +65,7 @@ impl Roles for OneRole {
 struct Logs(Mutex<Vec<(String, String, String)>>, Mutex<bool>);
 
 impl LogSink for Logs {
-    fn append_if(
-        &self,
-        region: &str,
-        group: &str,
-        stream: &str,
-        events: Vec<LogEvent>,
-        may_create: &dyn Fn() -> bool,
-    ) {
+    fn append_if(&self, region: &str, group: &str, stream: &str, events: Vec<LogEvent>, may_create: &dyn Fn() -> bool) {
         if *lock(&self.1) && !may_create() {
             return;
         }
