@@ -104,7 +104,8 @@ impl Project {
 
     /// The values that were given to the template's parameters; others have their defaults.
     pub fn given_parameters(&self) -> BTreeMap<String, String> {
-        let given = self.parameters().filter_map(|(name, _)| Some((name.to_owned(), self.parameters.get(name)?.clone())));
+        let given =
+            self.parameters().filter_map(|(name, _)| Some((name.to_owned(), self.parameters.get(name)?.clone())));
         given.collect()
     }
 

@@ -307,6 +307,12 @@ async fn an_import_that_aws_refuses_is_refused() {
             vec![topic_import("Free", "free")],
             "The following resources to import [Free] must have DeletionPolicy attribute specified in the template.",
         ),
+        (
+            with(json!({ "Free": { "Type": "AWS::DynamoDB::Table", "DeletionPolicy": "Retain",
+                "Properties": { "TableName": { "Fn::Sub": "${AWS::StackName}-rows" } } } })),
+            vec![import("Free", "AWS::DynamoDB::Table", "TableName", "rows")],
+            "The Identifier [TableName] for resource [Free] does not match the identifier value for the resource in the template",
+        ),
     ] {
         let set = client
             .create_change_set()

@@ -61,7 +61,8 @@ struct Templates;
 
 impl TemplateReader for Templates {
     fn read(&self, text: &str, region: &str, parameters: &BTreeMap<String, String>) -> Result<ReadTemplate, String> {
-        let first = |problems: Vec<Problem>| problems.into_iter().next().map(|problem| problem.what).unwrap_or_default();
+        let first =
+            |problems: Vec<Problem>| problems.into_iter().next().map(|problem| problem.what).unwrap_or_default();
         let template = parse(text.as_bytes()).map_err(first)?;
         let written = template.tree.clone();
         let template = expand(template, Context { partition: "aws", region, parameters });

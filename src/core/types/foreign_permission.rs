@@ -10,8 +10,8 @@ use serde_json::Value;
 use super::iam_permissions::{Permissions, Subject, tagging};
 use super::serving::LONGEST;
 use super::{
-    Action, Attribute, Desired, Doubled, Kind, Live, Names, Part, PlanView, Planning, PropertyError, ResourceView, StepEffects,
-    StepView, canonical, function, names, permission, tags, to_value,
+    Action, Attribute, Desired, Doubled, Kind, Live, Names, Part, PlanView, Planning, PropertyError, ResourceView,
+    StepEffects, StepView, canonical, function, names, permission, tags, to_value,
 };
 use crate::core::words::{DeletionPolicy, Problem, Scope};
 

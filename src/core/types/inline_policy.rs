@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::iam_permissions::{Permissions, Subject};
 use super::{
-    Action, Attribute, Desired, Doubled, Kind, Live, Part, PlanView, StackView, StepEffects, StepView, canonical, names, role,
-    texts, to_value,
+    Action, Attribute, Desired, Doubled, Kind, Live, Part, PlanView, StackView, StepEffects, StepView, canonical,
+    names, role, texts, to_value,
 };
 use crate::core::iam::document::Document;
 use crate::core::iam::grammar::{self, Purpose};

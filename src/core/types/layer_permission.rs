@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::iam_permissions::{ANY, Permissions, Subject};
 use super::{
-    Attribute, Desired, Doubled, Kind, Live, Names, PlanView, PropertyError, StepEffects, StepView, Within, layer_version,
-    names, permission, to_value,
+    Attribute, Desired, Doubled, Kind, Live, Names, PlanView, PropertyError, StepEffects, StepView, Within,
+    layer_version, names, permission, to_value,
 };
 use crate::core::iam::document::account_id;
 use crate::core::words::{Problem, Scope, deserialize, shown};

@@ -197,7 +197,8 @@ mod tests {
     #[test]
     fn a_stack_policy_may_allow_everything() {
         let all = r#"{"Effect": "Allow", "Action": "Update:*", "Principal": "*", "Resource": "*"}"#;
-        let deny = r#"{"Effect": "Deny", "Action": "Update:Replace", "Principal": "*", "Resource": "LogicalResourceId/T"}"#;
+        let deny =
+            r#"{"Effect": "Deny", "Action": "Update:Replace", "Principal": "*", "Resource": "LogicalResourceId/T"}"#;
         assert!(allows_all(&format!(r#"{{"Statement": [{all}]}}"#)));
         assert!(!allows_all(&format!(r#"{{"Statement": [{all}, {deny}]}}"#)));
         assert!(!allows_all(r#"{"Statement": []}"#));

@@ -28,7 +28,13 @@ pub fn tag(state: &mut State, call: &ControlCall<'_>) -> Answer {
     let tags = tags_mut(state, call)?;
     tags.extend(given);
     // AWS's own are not the caller's, and not counted.
-    check(&tags.iter().filter(|(key, _)| !key.starts_with("aws:")).map(|(key, value)| (key.clone(), value.clone())).collect())?;
+    check(
+        &tags
+            .iter()
+            .filter(|(key, _)| !key.starts_with("aws:"))
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect(),
+    )?;
     Ok(Response::json(201, &Members::new()))
 }
 

@@ -8,6 +8,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::calls::Calls;
+use super::evaluate::KNOWN_AFTER_APPLY;
 use super::model::{Change, ChangeSet, IN_REVIEW, ResourceToImport, Stack, invalid};
 use super::plan::same_outputs;
 use super::request::{proposal, stack_name};
@@ -209,6 +210,19 @@ fn check_import(
             "The following resources to import {} must have DeletionPolicy attribute specified in the template.",
             listed(&without)
         )));
+    }
+    for one in imports {
+        let stated = changes.iter().find(|change| change.logical_id == one.logical_id).map(|change| &change.stated);
+        let differs = |(name, value): &(&String, &String)| {
+            let stated = stated.and_then(|stated| stated[name.as_str()].as_str());
+            stated.is_some_and(|stated| stated != value.as_str() && stated != KNOWN_AFTER_APPLY)
+        };
+        if let Some((name, _)) = one.identifier.iter().find(differs) {
+            return Err(invalid(format!(
+                "The Identifier [{name}] for resource [{}] does not match the identifier value for the resource in the template",
+                one.logical_id
+            )));
+        }
     }
     if !same_outputs(&stack.processed, processed) {
         return Err(invalid("As part of the import operation, you cannot modify or add [Outputs]"));

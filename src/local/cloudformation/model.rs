@@ -132,6 +132,9 @@ pub struct Change {
     pub scope: Vec<String>,
     /// The properties that change.
     pub properties: Vec<String>,
+    /// The properties of one that is added, as far as their values are known.
+    #[serde(skip)]
+    pub stated: Value,
 }
 
 /// A resource that a change set takes into its stack.

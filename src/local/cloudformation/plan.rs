@@ -66,7 +66,8 @@ pub fn changes(stack: &Stack, scope: &Scope<'_>) -> Result<Vec<Change>, String> 
         let mut change =
             Change { logical_id: logical_id.clone(), type_name: type_name.to_owned(), ..Change::default() };
         let Some(old) = stack.resources.get(logical_id).filter(|old| !old.identifier.is_empty()) else {
-            changes.push(Change { action: "Add".to_owned(), ..change });
+            let stated = scope.evaluate(&resource["Properties"])?;
+            changes.push(Change { action: "Add".to_owned(), stated, ..change });
             continue;
         };
         change.physical_id = Some(old.physical_id.clone());

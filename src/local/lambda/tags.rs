@@ -88,7 +88,12 @@ impl Lambda {
             all.extend(set);
             all.retain(|key, _| !removed.contains(key));
             // CloudFormation's own are neither counted nor anything that a caller could have set.
-            check(&all.iter().filter(|(key, _)| !key.starts_with("aws:")).map(|(key, value)| (key.clone(), value.clone())).collect())?;
+            check(
+                &all.iter()
+                    .filter(|(key, _)| !key.starts_with("aws:"))
+                    .map(|(key, value)| (key.clone(), value.clone()))
+                    .collect(),
+            )?;
             *tags = all;
             Ok(())
         })

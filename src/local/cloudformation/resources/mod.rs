@@ -65,7 +65,13 @@ pub struct Existing<'a> {
 
 /// All types that have calls of their own.
 fn types() -> impl Iterator<Item = &'static Type> {
-    dynamodb::TYPES.iter().chain(gateway::TYPES).chain(iam::TYPES).chain(lambda::TYPES).chain(logs::TYPES).chain(policies::TYPES)
+    dynamodb::TYPES
+        .iter()
+        .chain(gateway::TYPES)
+        .chain(iam::TYPES)
+        .chain(lambda::TYPES)
+        .chain(logs::TYPES)
+        .chain(policies::TYPES)
 }
 
 /// What is done with a type.
