@@ -11,7 +11,7 @@ use zip::write::SimpleFileOptions;
 use crate::common::client::Client;
 use crate::common::inventory::{Inventory, same};
 use crate::common::template::App;
-use crate::common::{Cloud, TESTER};
+use crate::common::{Cloud, TESTER, eventually};
 
 /// A request to the local S3: status and body.
 fn s3(cloud: &Cloud, method: &str, target: &str, headers: &str, body: &[u8]) -> (u16, String) {
@@ -99,9 +99,9 @@ async fn a_function_comes_from_an_object() {
         let create = lambda.create_function().function_name("f").runtime(Runtime::Python312).handler("app.handler");
         create.role(&role).code(code).send()
     };
-    let missing = create("gone.zip").await.unwrap_err().into_service_error();
-    assert!(missing.to_string().contains("S3 Error Code: NoSuchKey"), "{missing}");
-    create("a b.zip").await.unwrap();
+    let missing = async || create("gone.zip").await.unwrap_err().into_service_error().to_string();
+    eventually("the object is missed", async || missing().await.contains("S3 Error Code: NoSuchKey")).await;
+    eventually("the role can be assumed", async || create("a b.zip").await.is_ok()).await;
     let answer = lambda.invoke().function_name("f").send().await.unwrap();
     assert_eq!(answer.payload().unwrap().as_ref(), b"\"from S3\"");
 }

@@ -244,6 +244,7 @@ async fn frames_go_into_a_queue_and_come_out_of_it_without_a_function() {
     } });
     fs::write(cloud.folder().join("template.json"), template.to_string()).unwrap();
     let uri = cloud.up().uri();
+    cloud.up().changes_nothing();
     let mut client = Client::connect(&uri).await;
     client.say(r#"{"action": "send", "text": "a&b"}"#).await;
     assert_eq!(client.hear().await, "kept: yes");

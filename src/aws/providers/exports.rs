@@ -92,16 +92,26 @@ pub async fn importers(
         for (export_key, stacks) in &mut found {
             let key = tags::import_key(export_key);
             let tagged = of_tagged(aws, &key).await?;
-            let carriers = tagged.iter().chain(&apis).filter(|tags| is_here(aws, tags, &key));
-            let stacks_now =
-                carriers.filter_map(|tags| tags.get(tags::STACK)).filter(|stack| **stack != aws.scope().stack);
-            *stacks = stacks_now.cloned().collect();
+            *stacks = other_stacks(aws, tagged.iter().chain(&apis), &key);
+            if !stacks.is_empty() {
+                // What others export by the same name may be what is imported, and is there still.
+                let exported = of_tagged(aws, export_key).await?;
+                if !other_stacks(aws, exported.iter().chain(&apis), export_key).is_empty() {
+                    stacks.clear();
+                }
+            }
         }
         if found.values().all(BTreeSet::is_empty) {
             break;
         }
     }
     Ok(found)
+}
+
+/// The other stacks of the region among those whose resources have these tags, and one with this key.
+fn other_stacks<'a>(aws: &Aws, tags: impl Iterator<Item = &'a Tags>, key: &str) -> BTreeSet<String> {
+    let stacks = tags.filter(|tags| is_here(aws, tags, key)).filter_map(|tags| tags.get(tags::STACK));
+    stacks.filter(|stack| **stack != aws.scope().stack).cloned().collect()
 }
 
 /// The one value that is exported under a name; `None` where nobody exports it. `carriers` are the tags of what records an export

@@ -143,7 +143,9 @@ impl LambdaHost {
     /// The refusal of a function whose code cannot be had.
     pub async fn read_object(&self, bucket: &str, key: &str) -> Result<Vec<u8>, ApiError> {
         let Some(store) = self.store.get().and_then(Weak::upgrade) else {
-            return Err(error::invalid("Error occurred while GetObject. S3 Error Code: NoSuchBucket."));
+            return Err(error::invalid(
+                "Error occurred while GetObject. S3 Error Code: NoSuchBucket. S3 Error Message: The specified bucket does not exist",
+            ));
         };
         let (bucket, key) = (bucket.to_owned(), key.to_owned());
         let read = tokio::task::spawn_blocking(move || store.read(&bucket, &key, MAX_ARCHIVE)).await;

@@ -281,9 +281,10 @@ async fn notifications_go_where_they_are_configured_to() {
     one.ok("DELETE", "/files/out", "").await;
     assert_eq!(one.fake.take(), []);
 
-    for (target, why) in
-        [(FUNCTION.replace(":f", ":gone"), "there is no function"), (FUNCTION.replace(":f", ":g"), "policy")]
-    {
+    for (target, why) in [
+        (FUNCTION.replace("function:f", "function:gone"), "there is no function"),
+        (FUNCTION.replace("function:f", "function:g"), "policy"),
+    ] {
         let error =
             one.send("PUT", "/files?notification", &[], &configuration.replace(FUNCTION, &target)).await.unwrap_err();
         assert!(error.code == "InvalidArgument" && error.message.contains(why), "{error:?}");

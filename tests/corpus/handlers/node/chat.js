@@ -16,7 +16,11 @@ exports.disconnect = async ({ requestContext }) => {
   return { statusCode: 200 };
 };
 
-exports.message = async ({ body, requestContext }) => {
-  await broadcast(JSON.parse(body).text, `https://${requestContext.domainName}/${requestContext.stage}`);
+// Many templates lead all routes to this one: a connection has no body.
+exports.message = async (event) => {
+  const { domainName, routeKey, stage } = event.requestContext;
+  if (routeKey === "$connect") return exports.connect(event);
+  if (routeKey === "$disconnect") return exports.disconnect(event);
+  await broadcast(JSON.parse(event.body).text, `https://${domainName}/${stage}`);
   return { statusCode: 200, body: "sent" };
 };
