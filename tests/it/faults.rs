@@ -458,7 +458,11 @@ fn the_first_up_of_every_app_is_rolled_back() {
         let cloud = app.fast();
         let calls = cloud.through().run(Operation::Up.arguments());
         calls.run.ok();
-        let calls: Vec<Name> = calls.calls.into_iter().map(|call| call.name).filter(|name| name.nth == 1).collect();
+        // Functions of custom resources write their answers with presigned addresses: those are no calls of wschat's. Who may
+        // not read an answer cannot know what was made, so cannot roll that back.
+        let is_answer = |name: &Name| (name.operation.as_str(), name.about.as_str()) == ("GetObject", "answers");
+        let is_ours = |name: &Name| name.nth == 1 && !name.service.is_empty() && !is_answer(name);
+        let calls: Vec<Name> = calls.calls.into_iter().map(|call| call.name).filter(is_ours).collect();
         // At this point all resources exist, where there is an API.
         let (last, others): (Vec<Name>, Vec<Name>) =
             calls.into_iter().partition(|call| call.operation == "CreateStage");
@@ -475,7 +479,10 @@ fn the_first_up_of_every_app_is_rolled_back() {
                 let trial = cloud.through().fault(&case.call, &case.fault).run(Operation::Up.arguments());
                 // If the call had its effect, the run may find on reading again that nothing is left to do. And a function's
                 // first call may be a probe, whose failure only counts if the role was rejected (`aws::propagation`).
-                let may_succeed = case.fault.when == When::After || case.call.operation == "CreateFunction";
+                // An answer that was read goes with its bucket at the latest.
+                let may_succeed = case.fault.when == When::After
+                    || case.call.operation == "CreateFunction"
+                    || (case.call.operation.as_str(), case.call.about.as_str()) == ("DeleteObject", "answers");
                 let found = trial.run.code == Some(0) && may_succeed;
                 if trial.was_hit() && !found {
                     let run = trial.run.exits(1);

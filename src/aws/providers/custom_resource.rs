@@ -362,11 +362,17 @@ impl<'a> Work<'a> {
 
     /// Removes the state, and answers that may have come twice.
     async fn forget_state(&self, state: &State) -> Result<(), ResourceError> {
-        let s3 = self.s3().await?;
         for id in state.answered.iter().chain(state.request.as_ref().map(|request| &request.id)) {
-            s3.delete(&self.pointer.answer(id)).await.map_err(failure)?;
+            self.discard(id).await;
         }
-        s3.delete(&self.pointer.state()).await.map_err(failure)
+        self.s3().await?.delete(&self.pointer.state()).await.map_err(failure)
+    }
+
+    /// Deletes an answer. One that stays goes with the bucket, or after a day.
+    async fn discard(&self, request: &str) {
+        if let Ok(s3) = self.s3().await {
+            let _ = s3.delete(&self.pointer.answer(request)).await;
+        }
     }
 
     /// Writes down what is asked, asks it and waits for the answer. A request of an earlier run may be answered already.
@@ -452,7 +458,7 @@ impl<'a> Work<'a> {
             let said = format!("{function} failed to {}: {why}", verb.to_ascii_lowercase());
             state.failed = Some(said.clone());
             self.save(state).await?;
-            self.s3().await?.delete(&self.pointer.answer(&request.id)).await.map_err(failure)?;
+            self.discard(&request.id).await;
             let log = log_of(state.function());
             return Err(ResourceError::Failed(format!("{said} (its log: {log})")));
         }
@@ -471,7 +477,7 @@ impl<'a> Work<'a> {
         state.is_made = true;
         state.data = if answer.no_echo { Default::default() } else { answer.data.clone() };
         self.save(state).await?;
-        self.s3().await?.delete(&self.pointer.answer(&request.id)).await.map_err(failure)?;
+        self.discard(&request.id).await;
         Ok(made(state, &answer.data))
     }
 
@@ -488,7 +494,7 @@ impl<'a> Work<'a> {
         let event = state.event(&request, self.kind.type_name(), self.cx.aws.scope(), &url);
         self.cx.aws.invoke_later(state.function(), event.to_string().into()).await?;
         let asked = self.wait(&answer, &state, RequestType::Delete, limit).await?;
-        s3.delete(&answer).await.map_err(failure)?;
+        self.discard(&request.id).await;
         let failed = match asked {
             Asked::Answered(answer) => answer.failed,
             Asked::Silent(seconds) => Some(format!("it did not answer within {seconds} s")),
