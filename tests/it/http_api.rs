@@ -237,7 +237,6 @@ fn what_an_api_of_the_other_protocol_has_is_refused_in_words() {
         ("HookRoute.ApiKeyRequired", json!(true), "HTTP APIs have no API keys"),
         ("HooksStage.DefaultRouteSettings", json!({ "LoggingLevel": "INFO" }), "HTTP APIs have no execution logs"),
         ("Guard.IdentitySource", json!(["route.request.header.A"]), "cannot be an identity source of an HTTP API"),
-        ("Guard.AuthorizerPayloadFormatVersion", Value::Null, "missing property \"AuthorizerPayloadFormatVersion\""),
         (
             "Hooks.RouteSelectionExpression",
             json!("$request.body.action"),

@@ -230,11 +230,19 @@ fn of_cloud_control(aws: &Aws, tagged: &[(String, Tags)]) -> Vec<Tagged> {
     read.collect()
 }
 
+/// The identifier of several parts that an ARN spells out as a path: `/restapis/ID/stages/NAME`. (Not every type can be listed
+/// without its parent: `ListResources` of stages needs the API.)
+fn compound(kind: &CloudControlled, arn: &str) -> Option<String> {
+    let resource = arn.splitn(6, ':').nth(5)?.strip_prefix('/')?;
+    let parts: Vec<&str> = resource.split('/').skip(1).step_by(2).collect();
+    (parts.len() == kind.schema.identifier.len()).then(|| parts.join("|"))
+}
+
 /// What Cloud Control may call the resource with this ARN, the likeliest first.
 fn identifiers(scope: &Scope, kind: &CloudControlled, arn: &str) -> Vec<String> {
     // Who calls may not be known yet.
     let scope = &Scope { account: arn.split(':').nth(4).unwrap_or_default().to_owned(), ..scope.clone() };
-    let [property] = kind.schema.identifier.as_slice() else { return Vec::new() };
+    let [property] = kind.schema.identifier.as_slice() else { return Vec::from_iter(compound(kind, arn)) };
     let last = last_part(arn);
     let is_arn =
         property.to_ascii_lowercase().ends_with("arn") || kind.identifier_of(scope, last).as_deref() == Some(arn);

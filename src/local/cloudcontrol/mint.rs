@@ -102,6 +102,11 @@ fn made_arn(schema: &Schema, region: &str, model: &Value, id: &str) -> String {
     if schema.type_name.ends_with("::RestApi") {
         return format!("arn:aws:apigateway:{region}::/restapis/{id}");
     }
+    if let (true, Some(api), Some(stage)) =
+        (schema.type_name.ends_with("ApiGateway::Stage"), model["RestApiId"].as_str(), model["StageName"].as_str())
+    {
+        return format!("arn:aws:apigateway:{region}::/restapis/{api}/stages/{stage}");
+    }
     let service =
         schema.actions("create").iter().find_map(|action| action.split_once(':')).map_or("aws", |(service, _)| service);
     let short = schema.type_name.rsplit("::").next().unwrap_or_default().to_lowercase();
