@@ -224,7 +224,7 @@ fn what_an_api_of_the_other_protocol_has_is_refused_in_words() {
             json!(["a"]),
             "AuthorizationScopes of AWS::ApiGatewayV2::Route cannot be used",
         ),
-        ("SocketStage.StageName", json!("$default"), "the stage of a WebSocket API cannot be called $default"),
+        ("SocketStage.StageName", json!("$default"), "StageName cannot be \"$default\""),
         ("SocketIntegration.TimeoutInMillis", json!(29_500), "TimeoutInMillis must be from 50 to 29000, not 29500"),
         ("HooksIntegration.TimeoutInMillis", json!(30_001), "TimeoutInMillis must be from 50 to 30000, not 30001"),
         ("HooksIntegration.IntegrationType", json!("MOCK"), "an HTTP API has no MOCK integrations"),
@@ -237,7 +237,6 @@ fn what_an_api_of_the_other_protocol_has_is_refused_in_words() {
         ("HookRoute.ApiKeyRequired", json!(true), "HTTP APIs have no API keys"),
         ("HooksStage.DefaultRouteSettings", json!({ "LoggingLevel": "INFO" }), "HTTP APIs have no execution logs"),
         ("Guard.IdentitySource", json!(["route.request.header.A"]), "cannot be an identity source of an HTTP API"),
-        ("Guard.AuthorizerPayloadFormatVersion", Value::Null, "missing property \"AuthorizerPayloadFormatVersion\""),
         (
             "Hooks.RouteSelectionExpression",
             json!("$request.body.action"),

@@ -40,7 +40,10 @@ pub async fn send(
     // A WebSocket API's integration has POST where it names no method.
     let method = method.filter(|method| *method != "ANY").unwrap_or("POST");
     let method: Method = method.parse().map_err(|_| format!("{method} is no HTTP method"))?;
-    let mut sent = Request::builder().method(method).uri(uri.path_and_query().map_or("/", |path| path.as_str()));
+    // A URI may have a query string and no path.
+    let target = uri.path_and_query().map_or("/", |path| path.as_str());
+    let target = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
+    let mut sent = Request::builder().method(method).uri(target);
     if let Some(headers) = sent.headers_mut() {
         let defaults = [
             (header::ACCEPT, "application/json".to_owned()),

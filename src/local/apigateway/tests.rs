@@ -158,7 +158,7 @@ async fn invalid_requests_get_aws_errors() {
     let empty = cloud.api().await;
 
     for (method, path, body, status, words) in [
-        ("POST", "apis".to_owned(), json!({ "name": "x", "protocolType": "HTTP" }), 400, "BadRequestException: An API with protocolType HTTP is not supported by the local cloud".to_owned()),
+        ("POST", "apis".to_owned(), json!({ "name": "x", "protocolType": "SOAP" }), 400, "BadRequestException: Invalid protocol specified. Must be one of [HTTP, WEBSOCKET]".to_owned()),
         ("POST", "apis".to_owned(), json!({ "name": "x", "protocolType": "WEBSOCKET" }), 400, "BadRequestException: RouteSelectionExpression is required for WEBSOCKET APIs".to_owned()),
         ("GET", "apis/nosuch".to_owned(), Value::Null, 404, "NotFoundException: Invalid API identifier specified 000000000000:nosuch".to_owned()),
         ("POST", format!("apis/{api}/routes"), json!({ "routeKey": "$default" }), 409, "ConflictException: Route with key $default already exists for this API".to_owned()),

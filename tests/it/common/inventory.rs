@@ -77,6 +77,9 @@ impl Cloud {
         for one in &all {
             name_ids(one, &mut minted);
         }
+        for rest in self.records("AWS::ApiGateway::RestApi").await {
+            minted.push((rest["RestApiId"].as_str().unwrap().to_owned(), "REST".to_owned()));
+        }
         let mut inventory = Inventory::new();
         for one in all {
             let text = minted.iter().fold(timeless(one).to_string(), |text, (id, name)| text.replace(id, name));
@@ -284,7 +287,9 @@ impl Cloud {
                 "kind": "api",
                 "name": api["name"],
                 "routes": sorted_by(routes, "routeKey"),
-                "integrations": sorted_by(integrations, "integrationUri"),
+                // Those that a document describes have no description to tell them apart.
+                "integrations": sorted_by(sorted_by(integrations, "payloadFormatVersion"), "integrationUri"),
+                "authorizers": sorted_by(below("authorizers").await, "name"),
                 "models": sorted_by(below("models").await, "name"),
                 "deployments": below("deployments").await,
                 "stages": sorted_by(below("stages").await, "stageName"),
@@ -492,6 +497,9 @@ fn name_ids(one: &Value, names: &mut Vec<(String, String)>) {
     }
     for model in list(one, "models") {
         name(&model["modelId"], "MODEL".to_owned());
+    }
+    for authorizer in list(one, "authorizers") {
+        name(&authorizer["authorizerId"], "AUTHORIZER".to_owned());
     }
     name(&one["description"]["apiId"], "API".to_owned());
     for (kind, id) in [("routes", "routeId"), ("integrations", "integrationId"), ("deployments", "deploymentId")] {

@@ -208,7 +208,9 @@ fn timeout(properties: &Value) -> Option<Problem> {
     let most = if protocol::is_http(properties) { 30_000.0 } else { 29_000.0 };
     let given = properties.get("TimeoutInMillis")?;
     let path = Path::default().key("TimeoutInMillis");
-    given.as_f64().filter(|given| *given > most).map(|_| {
+    let millis = given.as_f64().or_else(|| given.as_str()?.parse().ok());
+    let given = given.as_str().map_or_else(|| given.to_string(), str::to_owned);
+    millis.filter(|millis| *millis > most).map(|_| {
         let what = format!("TimeoutInMillis must be from 50 to {most}, not {given}");
         Problem::new(path.clone(), what).depending_on_values([path])
     })
@@ -220,7 +222,8 @@ fn stage_of_protocol(properties: &Value) -> Vec<Problem> {
     if !protocol::is_http(properties) {
         let name = text(properties, "StageName").filter(|name| *name == protocol::DEFAULT_STAGE);
         let path = root.key("StageName");
-        let problem = |_| Problem::new(path.clone(), "the stage of a WebSocket API cannot be called $default");
+        let problem =
+            |_| Problem::new(path.clone(), "StageName cannot be \"$default\"").help("only HTTP APIs have such a stage");
         return name.map(problem).map(|problem| problem.depending_on_values([path.clone()])).into_iter().collect();
     }
     let of_routes = properties["RouteSettings"].as_object().into_iter().flatten();
