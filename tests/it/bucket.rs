@@ -102,8 +102,11 @@ async fn a_function_comes_from_an_object() {
     let missing = async || create("gone.zip").await.unwrap_err().into_service_error().to_string();
     eventually("the object is missed", async || missing().await.contains("S3 Error Code: NoSuchKey")).await;
     eventually("the role can be assumed", async || create("a b.zip").await.is_ok()).await;
-    let answer = lambda.invoke().function_name("f").send().await.unwrap();
-    assert_eq!(answer.payload().unwrap().as_ref(), b"\"from S3\"");
+    eventually("it is active, and what the object has", async || {
+        let answer = lambda.invoke().function_name("f").send().await;
+        answer.is_ok_and(|answer| answer.payload().unwrap().as_ref() == b"\"from S3\"")
+    })
+    .await;
 }
 
 #[test]

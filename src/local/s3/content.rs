@@ -33,6 +33,11 @@ pub struct Content {
 /// # Errors
 /// Content that is not what its headers say; a file that cannot be read or written.
 pub fn receive(request: &Request, to: &Path) -> Result<Content, ApiError> {
+    // Nothing stays of what is refused.
+    receive_into(request, to).inspect_err(|_| drop(fs::remove_file(to)))
+}
+
+fn receive_into(request: &Request, to: &Path) -> Result<Content, ApiError> {
     let header = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok());
     let hash = header("x-amz-content-sha256").or_else(|| request.query("X-Amz-Content-Sha256")).unwrap_or_default();
     let chunked = hash.starts_with("STREAMING-");
@@ -60,11 +65,7 @@ pub fn receive(request: &Request, to: &Path) -> Result<Content, ApiError> {
     }
     let (content, sha256) = hashes.end();
     let trailing = trailers.into_iter().find_map(|(name, value)| Some((Algorithm::of_header(&name)?, value)));
-    let checked = check(&content, sha256.as_deref(), hash, &header, given.or(trailing));
-    if let Err(error) = checked {
-        let _ = fs::remove_file(to);
-        return Err(error);
-    }
+    check(&content, sha256.as_deref(), hash, &header, given.or(trailing))?;
     Ok(content)
 }
 

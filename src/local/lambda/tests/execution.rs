@@ -744,7 +744,7 @@ async fn the_last_lines_of_a_deleted_function_bring_no_log_group_back() {
     };
     let (ended, before) = tokio::join!(invocation, deletion);
     ended.unwrap();
-    assert_eq!(cloud.logged()[before..], [String::new(); 0]);
+    assert_eq!(cloud.logged()[before..], [""; 0]);
     // One of that name that exists again has a group again.
     cloud.create(json!({})).await.unwrap();
     cloud.result(json!({ "do": "sleep", "seconds": 0 })).await;
