@@ -280,7 +280,8 @@ pub async fn failures(aws: &Aws, id: &str) -> Vec<String> {
     let is_begin = |event: &sdk::StackEvent| {
         let status = event.resource_status.as_ref().map(sdk::ResourceStatus::as_str).unwrap_or_default();
         event.resource_type.as_deref() == Some("AWS::CloudFormation::Stack")
-            && ["CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS", "IMPORT_IN_PROGRESS"].contains(&status)
+            && ["CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS", "IMPORT_IN_PROGRESS"]
+                .contains(&status)
     };
     let of_change = events.iter().take_while(|event| !is_begin(event));
     let failed = of_change.filter_map(|event| {

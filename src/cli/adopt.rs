@@ -124,7 +124,11 @@ impl Args {
         if self.undo {
             return self.undo(&adoption, ui).await;
         }
-        let what = if is_formed { format!("the stack {name} cannot be taken over") } else { "nothing is taken over".to_owned() };
+        let what = if is_formed {
+            format!("the stack {name} cannot be taken over")
+        } else {
+            "nothing is taken over".to_owned()
+        };
         refuse(&what, adoption.obstacles())?;
         ui.event(&Event::Plan(crate::ui::plan::event(adoption.plan(), &adoption.secrets)));
         self.show(&adoption, ui);
@@ -140,13 +144,15 @@ impl Args {
         let note = |state: String| ui.say(format_args!("  {state}"));
         if is_formed {
             ui.say("1. CloudFormation is told to keep every resource.");
-            adoption.release(bucket.as_deref(), &note).await.map_err(|error| failed(error).hint("continue with", &again))?;
+            adoption
+                .release(bucket.as_deref(), &note)
+                .await
+                .map_err(|error| failed(error).hint("continue with", &again))?;
             ui.say("2. The resources get wschat's tags.");
         }
-        adoption
-            .mark(&|_| {})
-            .await
-            .map_err(|error| failed(error).hint("continue with", &again).hint("or go back with", again.clone().flagged("--undo")))?;
+        adoption.mark(&|_| {}).await.map_err(|error| {
+            failed(error).hint("continue with", &again).hint("or go back with", again.clone().flagged("--undo"))
+        })?;
         if is_formed {
             ui.say("3. CloudFormation's stack is deleted, which keeps them.");
         }
@@ -169,11 +175,15 @@ impl Args {
         ui.hide(&secrets);
         let count = live.iter().filter(|one| one.owner == Owner::Stack && one.logical_id.is_some()).count();
         if plan.is_empty() {
-            ui.say(format_args!("Stack {name} is wschat's, with {count} resources; `wschat up` has nothing to change but code."));
+            ui.say(format_args!(
+                "Stack {name} is wschat's, with {count} resources; `wschat up` has nothing to change but code."
+            ));
         } else {
             let columns = ui.columns();
             let view = View { secrets: &secrets, colour: ui.colour(), all: false, columns };
-            ui.say(format_args!("Stack {name} is wschat's, with {count} resources. The next `wschat up` makes these changes:"));
+            ui.say(format_args!(
+                "Stack {name} is wschat's, with {count} resources. The next `wschat up` makes these changes:"
+            ));
             ui.say_coloured(crate::ui::plan::text(&plan, view));
         }
         let answer = self.answer(aws, &live, true);
@@ -258,16 +268,17 @@ impl Args {
 
     fn again(&self) -> Command {
         let command = Command::new("adopt").with(&self.target).with(&self.project);
-        self.resources.iter().fold(command, |command, one| {
-            command.and("--resource", format!("{}={}", one.logical_id, one.physical_id))
-        })
+        self.resources
+            .iter()
+            .fold(command, |command, one| command.and("--resource", format!("{}={}", one.logical_id, one.physical_id)))
     }
 
     fn answer(&self, aws: &Aws, live: &[Live], done: bool) -> Event {
         let scope = aws.scope();
-        let resources = live.iter().filter(|one| one.owner == Owner::Stack).filter_map(|one| {
-            Some((one.logical_id.clone()?, one.physical_id.clone()))
-        });
+        let resources = live
+            .iter()
+            .filter(|one| one.owner == Owner::Stack)
+            .filter_map(|one| Some((one.logical_id.clone()?, one.physical_id.clone())));
         Event::Adopt(Adopted {
             stack: scope.stack.clone(),
             account: scope.account.clone(),

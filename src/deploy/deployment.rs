@@ -210,8 +210,7 @@ impl Deployment {
     ) -> Result<Self, NoPlan> {
         let aws = Arc::clone(session.aws());
         let settings = async { Ok::<_, Unnamed>(account::read(&aws, &stack).await) };
-        let ((named, live), account) =
-            tokio::try_join!(names::read(&mut session, project, stack.clone()), settings)?;
+        let ((named, live), account) = tokio::try_join!(names::read(&mut session, project, stack.clone()), settings)?;
         let stack = named;
         let (account, account_unread) = match account {
             Ok(account) => (account, None),

@@ -42,13 +42,17 @@ pub fn is_read(search: &Search, named: &Search, live: &[Live]) -> bool {
     let is_there = |type_name: &str, name: &String| {
         live.iter().any(|one| one.owner == Owner::Stack && one.type_name == type_name && one.physical_id == *name)
     };
-    let was_sought = |type_name: &&'static str, name: &String| search.includes(type_name, name) || is_there(type_name, name);
+    let was_sought =
+        |type_name: &&'static str, name: &String| search.includes(type_name, name) || is_there(type_name, name);
     named.names.iter().all(|(type_name, names)| names.iter().all(|name| was_sought(type_name, name)))
         && named.identifiers == search.identifiers
         && named.functions.is_subset(&search.functions)
         && named.inline_policies == search.inline_policies
         && named.attachments == search.attachments
-        && named.settings.iter().all(|(function, apart)| apart.is_empty() || search.settings.get(function) == Some(apart))
+        && named
+            .settings
+            .iter()
+            .all(|(function, apart)| apart.is_empty() || search.settings.get(function) == Some(apart))
 }
 
 /// The stack under the names that its resources have in `live`.
@@ -58,9 +62,9 @@ pub fn is_read(search: &Search, named: &Search, live: &[Live]) -> bool {
 pub fn settle(project: &Project, mut stack: Stack, live: &[Live]) -> Result<Stack, Unnamed> {
     let mut names = names(&stack, live);
     let has_them = |stack: &Stack, names: &Names| {
-        names.iter().all(|((_, id), name)| {
-            stack.resources.get(id).is_some_and(|resource| resource.name.as_ref() == Some(name))
-        })
+        names
+            .iter()
+            .all(|((_, id), name)| stack.resources.get(id).is_some_and(|resource| resource.name.as_ref() == Some(name)))
     };
     if has_them(&stack, &names) {
         return Ok(stack);
@@ -101,7 +105,8 @@ fn names(stack: &Stack, live: &[Live]) -> Names {
             continue;
         }
         // Beside one that it replaces: the new one counts.
-        let known = names.entry((one.type_name, resource.logical_id.clone())).or_insert_with(|| one.physical_id.clone());
+        let known =
+            names.entry((one.type_name, resource.logical_id.clone())).or_insert_with(|| one.physical_id.clone());
         if resource.name.as_ref() == Some(&one.physical_id) {
             known.clone_from(&one.physical_id);
         }
@@ -160,14 +165,19 @@ Outputs:
         let stack = Stack { tags: stack.tags, ..project.stack(&scope()).unwrap() };
         let live = stack.resources.values().map(|resource| {
             let mut properties = resource.properties.clone();
-            if let Value::Object(tags) = json!(tags::ownership(&scope(), &resource.logical_id, resource.deletion_policy)) {
+            if let Value::Object(tags) =
+                json!(tags::ownership(&scope(), &resource.logical_id, resource.deletion_policy))
+            {
                 properties["Tags"] = tags.into();
             }
             if resource.kind.type_name() == "AWS::SQS::Queue" {
                 properties["Tags"]["wschat:type"] = "AWS::SQS::Queue".into();
             }
             let name = resource.name.clone().unwrap();
-            Live { logical_id: Some(resource.logical_id.clone()), ..Live::new(resource.kind.type_name(), name, properties) }
+            Live {
+                logical_id: Some(resource.logical_id.clone()),
+                ..Live::new(resource.kind.type_name(), name, properties)
+            }
         });
         live.collect()
     }
@@ -201,14 +211,12 @@ Outputs:
         let stack = settle(&project, derived, &live).unwrap();
         assert_eq!(stack.resources["Table"].name, table);
         assert_eq!(stack.resources["Queue"].name.as_deref(), Some("chat-Queue-AB12CD34EF56"));
-        let options = PlanOptions { allow_data_loss: ["Table".to_owned(), "Logs".to_owned()].into(), ..PlanOptions::default() };
+        let options =
+            PlanOptions { allow_data_loss: ["Table".to_owned(), "Logs".to_owned()].into(), ..PlanOptions::default() };
         let plan = plan::diff(&stack, &live, &options).unwrap();
         let tables = plan.steps.iter().filter(|step| step.name == "Table");
         let steps: Vec<_> = tables.map(|step| (step.action, step.physical_id.clone())).collect();
-        assert_eq!(
-            steps,
-            [(Action::Create, table), (Action::Delete, Some("chat-Table-1ABCDEFGHIJKL".to_owned()))]
-        );
+        assert_eq!(steps, [(Action::Create, table), (Action::Delete, Some("chat-Table-1ABCDEFGHIJKL".to_owned()))]);
     }
 
     #[test]

@@ -269,7 +269,9 @@ async fn what_cannot_be_taken_over_is_said_at_once_and_stays() {
     template.save(&cloud);
     let refused = cloud.wschat(&["adopt", STACK, "--local", "--yes"]).exits(1);
     refused.changes_nothing();
-    for words in ["Rows (AWS::DynamoDB::Table) would be replaced", "More (AWS::Logs::LogGroup) is in the template, and not in"] {
+    for words in
+        ["Rows (AWS::DynamoDB::Table) would be replaced", "More (AWS::Logs::LogGroup) is in the template, and not in"]
+    {
         assert!(refused.stderr.contains(words), "{}", refused.stderr);
     }
     same(&cloud.inventory().await, &whole);
@@ -450,7 +452,11 @@ async fn hidden_parameters_must_be_given() {
     template.save(&cloud);
     let refused = cloud.wschat(&["adopt", STACK, "--local", "--yes"]).exits(64);
     refused.changes_nothing();
-    assert!(refused.stderr.contains("NoEcho") && refused.stderr.contains("--parameter Greeting=@FILE"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("NoEcho") && refused.stderr.contains("--parameter Greeting=@FILE"),
+        "{}",
+        refused.stderr
+    );
     let run = cloud.wschat(&["adopt", STACK, "--local", "--yes", "--parameter", "Greeting=good day"]).ok();
     assert!(run.stderr.contains("nothing to change but code"), "{}", run.stderr);
 }

@@ -292,7 +292,8 @@ impl S3 {
             .map_err(|error| error.to_string())?
             .into();
         let instructions = {
-            let signable = SignableRequest::new(method, url, request.headers().iter(), SignableBody::Bytes(body.as_bytes()));
+            let signable =
+                SignableRequest::new(method, url, request.headers().iter(), SignableBody::Bytes(body.as_bytes()));
             let signable = signable.map_err(|error| chain(&error))?;
             sign(signable, &params).map_err(|error| chain(&error))?.into_parts().0
         };

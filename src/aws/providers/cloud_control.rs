@@ -113,7 +113,10 @@ async fn claimed(aws: &Aws, found: &[Live]) -> Result<Vec<Live>, Unread> {
         for id in claims.of(kind.schema.type_name) {
             let is_it = |live: &Live| live.type_name == kind.schema.type_name && live.owner == Owner::Stack;
             let called = |live: &Live| {
-                live.physical_id == id || ["Ref", IDENTIFIER].iter().any(|name| live.attributes.get(*name).is_some_and(|known| known == id))
+                live.physical_id == id
+                    || ["Ref", IDENTIFIER]
+                        .iter()
+                        .any(|name| live.attributes.get(*name).is_some_and(|known| known == id))
             };
             if found.iter().chain(&read).any(|live| is_it(live) && called(live)) {
                 continue;

@@ -150,7 +150,8 @@ impl<'a> There<'a> {
         let alike = id.is_none() || !kind.agrees_in().is_empty();
         let alike = alike.then(|| self.by_properties.get(&(kind.type_name(), agreed(kind, &desired.properties))));
         let mut found = by_id.cloned().unwrap_or_default();
-        found.extend(alike.flatten().into_iter().flatten().filter(|index| by_id.is_none_or(|ids| !ids.contains(index))));
+        found
+            .extend(alike.flatten().into_iter().flatten().filter(|index| by_id.is_none_or(|ids| !ids.contains(index))));
         found
     }
 }

@@ -62,9 +62,10 @@ pub fn notes(text: &str) -> Result<Option<Vec<String>>, Vec<Problem>> {
 }
 
 fn resources_mut(template: &mut Value) -> Result<&mut Map<String, Value>, Vec<Problem>> {
-    template.get_mut("Resources").and_then(Value::as_object_mut).ok_or_else(|| {
-        vec![Problem::of_text(None, "the stack's template has no resources").kind(ProblemKind::Missing)]
-    })
+    template
+        .get_mut("Resources")
+        .and_then(Value::as_object_mut)
+        .ok_or_else(|| vec![Problem::of_text(None, "the stack's template has no resources").kind(ProblemKind::Missing)])
 }
 
 #[cfg(test)]

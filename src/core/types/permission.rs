@@ -10,8 +10,8 @@ use sha2::{Digest, Sha256};
 use super::iam_permissions::{Permissions, Subject};
 use super::serving::{When, is_invoked};
 use super::{
-    Action, Attribute, Desired, Kind, Live, Names, Part, PlanView, Planning, PropertyError, StackView, StepEffects, StepView,
-    Within, function, names, to_value,
+    Action, Attribute, Desired, Kind, Live, Names, Part, PlanView, Planning, PropertyError, StackView, StepEffects,
+    StepView, Within, function, names, to_value,
 };
 use crate::core::words::{Problem, ProblemKind, Scope, Token, deserialize, shown};
 

@@ -166,7 +166,8 @@ fn obstacles(plan: &Plan, live: &[Live], claimed: &[Claimed], is_whole: bool) ->
             Action::Replace => {
                 let changed = step.changes.iter().filter(|change| change.create_only);
                 let changed: Vec<&str> = changed.map(|change| change.property.as_str()).collect();
-                let why = if changed.is_empty() { step.why().to_owned() } else { format!("{} differ", changed.join(", ")) };
+                let why =
+                    if changed.is_empty() { step.why().to_owned() } else { format!("{} differ", changed.join(", ")) };
                 found.push(Obstacle::new(format!("{name} ({type_name}) would be replaced: {why}"), TEMPLATE));
             }
             Action::Delete | Action::Retain => {

@@ -89,7 +89,9 @@ pub enum AdoptError {
     #[error("the stack's template, as CloudFormation gives it, cannot be read: {}", .0.first().map(|problem| problem.what.clone()).unwrap_or_default())]
     Template(Vec<Problem>),
     /// The template with its policies is too long for a request, and there is no bucket.
-    #[error("the stack's template has {0} bytes, and CloudFormation takes more than {LONGEST_BODY} from a bucket alone")]
+    #[error(
+        "the stack's template has {0} bytes, and CloudFormation takes more than {LONGEST_BODY} from a bucket alone"
+    )]
     NoBucket(usize),
     #[error("the template could not be put into the bucket {bucket}: {error}")]
     Bucket { bucket: String, error: S3Error },
@@ -226,8 +228,8 @@ impl Adoption {
         lookups::of_live(&aws, &mut stack, &live).await?;
         let stale = formed.as_ref().map(Formed::stale).transpose()?.unwrap_or_default();
         let is_stale = |id: &str| stale.iter().any(|stale| stale == id);
-        let mut comparison =
-            compare::compare(&stack, &mut live, &claimed, formed.is_some(), is_stale).map_err(AdoptError::Impossible)?;
+        let mut comparison = compare::compare(&stack, &mut live, &claimed, formed.is_some(), is_stale)
+            .map_err(AdoptError::Impossible)?;
         if formed.is_none() {
             let is_claimed = |one: &Live| {
                 claimed.iter().any(|of| of.type_name == one.type_name && of.physical_id == one.physical_id)
@@ -297,11 +299,7 @@ impl Adoption {
     ///
     /// # Errors
     /// What CloudFormation refused; a template without a bucket that it would need.
-    pub async fn release(
-        &self,
-        bucket: Option<&str>,
-        note: &(dyn Fn(String) + Send + Sync),
-    ) -> Result<(), AdoptError> {
+    pub async fn release(&self, bucket: Option<&str>, note: &(dyn Fn(String) + Send + Sync)) -> Result<(), AdoptError> {
         let Some(formed) = self.formed.as_ref().filter(|formed| !formed.is_retained().unwrap_or_default()) else {
             return Ok(());
         };

@@ -147,7 +147,7 @@ mod tests {
             name: "chat".to_owned(),
             status: "UPDATE_ROLLBACK_FAILED".to_owned(),
             is_protected: true,
-            parent: Some("arn:aws:cloudformation:eu-west-1:1:stack/root/1".to_owned()),
+            parent: Some("arn:aws:cloudformation:eu-west-1:1:stack/outer/1".to_owned()),
             ..FormedStack::default()
         };
         let mut unmade = resource("Unmade", "AWS::DynamoDB::Table");
@@ -164,7 +164,7 @@ mod tests {
         let begins = [
             "the stack is in the state UPDATE_ROLLBACK_FAILED",
             "the stack has termination protection",
-            "the stack is nested in the stack root",
+            "the stack is nested in the stack outer",
             "the stack has a stack policy",
             "its export url is imported by web",
             "Inner is a nested stack",
@@ -197,7 +197,8 @@ mod tests {
     #[test]
     fn a_stack_policy_may_allow_everything() {
         let all = r#"{"Effect": "Allow", "Action": "Update:*", "Principal": "*", "Resource": "*"}"#;
-        let deny = r#"{"Effect": "Deny", "Action": "Update:Replace", "Principal": "*", "Resource": "LogicalResourceId/T"}"#;
+        let deny =
+            r#"{"Effect": "Deny", "Action": "Update:Replace", "Principal": "*", "Resource": "LogicalResourceId/T"}"#;
         assert!(allows_all(&format!(r#"{{"Statement": [{all}]}}"#)));
         assert!(!allows_all(&format!(r#"{{"Statement": [{all}, {deny}]}}"#)));
         assert!(!allows_all(r#"{"Statement": []}"#));
