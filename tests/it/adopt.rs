@@ -393,10 +393,11 @@ impl fmt::Display for Cut {
     }
 }
 
-/// A text without the letters that CloudFormation makes up for names.
+/// A text without the letters that CloudFormation makes up for names, and without ids in ARNs of APIs.
 fn nameless(text: &str) -> String {
     let name = regex_lite::Regex::new(&format!("({STACK}-[A-Za-z]+)-[A-Za-z0-9]{{12}}")).unwrap();
-    name.replace_all(text, "$1-ID").into_owned()
+    let api = regex_lite::Regex::new("::/apis/[a-z0-9]+").unwrap();
+    api.replace_all(&name.replace_all(text, "$1-ID"), "::/apis/ID").into_owned()
 }
 
 /// All that a cloud has, by names that are the same in every cloud.
