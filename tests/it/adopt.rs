@@ -206,9 +206,9 @@ async fn a_stack_is_taken_over_while_its_client_talks() {
     assert_eq!(status(&cloud).await, None);
     talker.goes_on().await;
 
-    // Only the zip differs: the same code in another archive.
+    // At most the zip differs: the same code in another archive.
     let first = cloud.up();
-    assert_eq!(first.mutations(), ["lambda.UpdateFunctionCode"], "{}", first.stderr);
+    assert!(first.mutations().iter().all(|call| call == "lambda.UpdateFunctionCode"), "{}", first.stderr);
     assert_eq!(first.uri(), uri);
     cloud.up().changes_nothing();
     let status = cloud.status().ok();
@@ -327,7 +327,7 @@ async fn a_half_adopted_stack_is_not_touched_and_can_be_given_back() {
     assert_eq!(status(&cloud).await.as_deref(), Some("UPDATE_COMPLETE"));
     // But for the digest in the description of the deployment.
     let described = |inventory: &Inventory| {
-        let kept = inventory.iter().filter(|(name, _)| !name.starts_with("API "));
+        let kept = inventory.iter().filter(|(name, _)| !name.starts_with("api "));
         kept.map(|(name, one)| (name.clone(), one.clone())).collect::<Inventory>()
     };
     same(&described(&cloud.inventory().await), &described(&whole));
@@ -393,6 +393,19 @@ impl fmt::Display for Cut {
     }
 }
 
+/// A text without the letters that CloudFormation makes up for names, and without ids in ARNs of APIs.
+fn nameless(text: &str) -> String {
+    let name = regex_lite::Regex::new(&format!("({STACK}-[A-Za-z]+)-[A-Za-z0-9]{{12}}")).unwrap();
+    let api = regex_lite::Regex::new("::/apis/[a-z0-9]+").unwrap();
+    api.replace_all(&name.replace_all(text, "$1-ID"), "::/apis/ID").into_owned()
+}
+
+/// All that a cloud has, by names that are the same in every cloud.
+fn everything(cloud: &Cloud) -> Inventory {
+    let all = cloud.inventory_now().into_iter();
+    all.map(|(name, one)| (nameless(&name), serde_json::from_str(&nameless(&one.to_string())).unwrap())).collect()
+}
+
 #[test]
 fn adopting_is_killed_at_every_call() {
     let start = || {
@@ -405,16 +418,22 @@ fn adopting_is_killed_at_every_call() {
     let cloud = start();
     let calls = cloud.through().run(ADOPT);
     assert_eq!(calls.run.code, Some(0), "{}", calls.run.stderr);
-    let names = calls.names();
-    let whole = cloud.inventory_now();
+    let names: Vec<Name> =
+        calls.names().into_iter().map(|name| Name { about: nameless(&name.about), ..name }).collect();
+    let whole = everything(&cloud);
     let both = |name: Name| [When::Before, When::After].map(|when| Cut { name: name.clone(), when });
     let cuts = sample::third("adopt points", names.into_iter().flat_map(both).collect());
     on_clouds(3, start, &cuts, |cloud, Cut { name, when }| {
         let fault = Fault { when: *when, what: FaultKind::Kill, permanent: false };
-        let killed = cloud.through().fault(name, &fault).run(ADOPT).run;
-        assert!(killed.code.is_none() || killed.code == Some(0), "{name}: {}", killed.stderr);
+        let wanted = name.clone();
+        let is_it = move |call: &Name| Name { about: nameless(&call.about), ..call.clone() } == wanted;
+        let killed = cloud.through().script(move |call| is_it(call).then(|| fault.clone())).run(ADOPT);
+        // The number of looks differs from run to run.
+        assert!(killed.was_hit() || name.nth > 1 || !name.mutating(), "there was no {name}");
+        let expected = if killed.was_hit() { None } else { Some(0) };
+        assert_eq!(killed.run.code, expected, "{name}: {}", killed.run.stderr);
         cloud.through().run(ADOPT).run.ok();
-        same(&cloud.inventory_now(), &whole);
+        same(&everything(cloud), &whole);
         let up = cloud.through().run(&["up", "--yes"]).run.ok();
         assert!(up.mutations().iter().all(|call| call == "lambda.UpdateFunctionCode"), "{name}: {}", up.stderr);
         cloud.through().run(&["down", "--yes"]).run.ok();

@@ -7,6 +7,7 @@ use super::{AdoptError, ByHand};
 use crate::aws::cloudformation::FormedResource;
 use crate::core::plan::{self, Action, Change, Plan, PlanOptions, Step};
 use crate::core::stack::{Names, Stack};
+use crate::core::template::expand::same_as;
 use crate::core::types::cloud_control::record::RECORD;
 use crate::core::types::tags::Claims;
 use crate::core::types::{self, Desired, Live, Owner, Part, deployment};
@@ -32,9 +33,9 @@ pub struct Claimed {
 
 /// What of a CloudFormation stack is to be taken over. A type that wschat does not have is none of it.
 pub fn claimed(resources: &[FormedResource]) -> Vec<Claimed> {
-    let known = resources.iter().filter(|one| !super::is_ignored(&one.type_name) && !one.physical_id.is_empty());
+    let known = resources.iter().filter(|one| !same_as::is_nothing(&one.type_name) && !one.physical_id.is_empty());
     let claimed = known.filter_map(|one| {
-        let kind = types::kind(super::type_here(&one.type_name))?;
+        let kind = types::kind(same_as::here(&one.type_name))?;
         Some(Claimed {
             type_name: kind.type_name(),
             physical_id: physical_id(kind, &one.physical_id),

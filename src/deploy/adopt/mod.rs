@@ -30,6 +30,7 @@ use crate::aws::cloudformation::{
 use crate::aws::providers::{Discovery, ResourceError};
 use crate::core::plan::{self, Plan, PlanError, PlanOptions};
 use crate::core::stack::{Secrets, Stack};
+use crate::core::template::expand::same_as;
 use crate::core::template::retain;
 use crate::core::types::{self, Live, Owner, S3Object};
 use crate::core::words::Problem;
@@ -40,24 +41,6 @@ pub use tag::Mark;
 /// How often, and after which pause, it is looked whether tags are found: AWS's index of tags lags behind by seconds.
 const LOOKS: usize = 20;
 const BETWEEN_LOOKS: Duration = Duration::from_secs(3);
-
-/// Types of CloudFormation that describe nothing in AWS.
-const IGNORED: &[&str] = &["AWS::CDK::Metadata"];
-
-/// What wschat has in the place of types of CloudFormation (`template::expand::same_as`).
-const SAME: &[(&str, &str)] = &[
-    ("AWS::IAM::RolePolicy", "AWS::IAM::Policy"),
-    ("AWS::SNS::TopicPolicy", "AWS::SNS::TopicInlinePolicy"),
-    ("AWS::SQS::QueuePolicy", "AWS::SQS::QueueInlinePolicy"),
-];
-
-fn is_ignored(type_name: &str) -> bool {
-    IGNORED.contains(&type_name)
-}
-
-fn type_here(type_name: &str) -> &str {
-    SAME.iter().find(|(theirs, _)| *theirs == type_name).map_or(type_name, |(_, ours)| ours)
-}
 
 /// A resource that was made by hand, and which of the template's it is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -176,7 +159,7 @@ impl Formed {
         if let Some(noted) = retain::notes(&self.processed).map_err(AdoptError::Template)? {
             return Ok(noted);
         }
-        let kind = |one: &FormedResource| types::kind(type_here(&one.type_name));
+        let kind = |one: &FormedResource| types::kind(same_as::here(&one.type_name));
         let frozen = self.resources.iter().filter(|one| kind(one).is_some_and(|kind| kind.is_frozen_by_deployments()));
         let last = frozen.map(|one| one.since).max().unwrap_or(0);
         let snapshots =

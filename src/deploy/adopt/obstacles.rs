@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::is_ignored;
 use crate::aws::cloudformation::{FormedResource, FormedStack};
+use crate::core::template::expand::same_as;
 use crate::core::types;
 
 /// What stands in the way, and what to do about it.
@@ -78,13 +78,13 @@ pub fn find(
         ));
     }
     let mut unknown: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for resource in resources.iter().filter(|one| !is_ignored(&one.type_name)) {
+    for resource in resources.iter().filter(|one| !same_as::is_nothing(&one.type_name)) {
         if resource.type_name == NESTED {
             found.push(Obstacle::new(
                 format!("{} is a nested stack", resource.logical_id),
                 "nested stacks cannot be taken over yet: bring their resources into one template first",
             ));
-        } else if types::kind(super::type_here(&resource.type_name)).is_none() {
+        } else if types::kind(same_as::here(&resource.type_name)).is_none() {
             unknown.entry(&resource.type_name).or_default().push(&resource.logical_id);
         } else if resource.physical_id.is_empty() {
             found.push(Obstacle::new(
@@ -147,7 +147,7 @@ mod tests {
             name: "chat".to_owned(),
             status: "UPDATE_ROLLBACK_FAILED".to_owned(),
             is_protected: true,
-            parent: Some("arn:aws:cloudformation:eu-west-1:1:stack/root/1".to_owned()),
+            parent: Some("arn:aws:cloudformation:eu-west-1:1:stack/outer/1".to_owned()),
             ..FormedStack::default()
         };
         let mut unmade = resource("Unmade", "AWS::DynamoDB::Table");
@@ -164,7 +164,7 @@ mod tests {
         let begins = [
             "the stack is in the state UPDATE_ROLLBACK_FAILED",
             "the stack has termination protection",
-            "the stack is nested in the stack root",
+            "the stack is nested in the stack outer",
             "the stack has a stack policy",
             "its export url is imported by web",
             "Inner is a nested stack",

@@ -34,7 +34,7 @@ mod python;
 mod record_sets;
 mod rest_api;
 mod role;
-mod same_as;
+pub mod same_as;
 mod shape;
 mod state_machine;
 mod sub;

@@ -28,6 +28,17 @@ const SEVERAL: &[Several] = &[
 /// A policy in a role, as a type of its own (template reference, `AWS::IAM::RolePolicy`) and as the one that wschat has.
 const ROLE_POLICY: (&str, &str) = ("AWS::IAM::RolePolicy", "AWS::IAM::Policy");
 
+/// The type that wschat has in the place of a type of CloudFormation's; the same one where it has that.
+pub fn here(type_name: &str) -> &str {
+    let several = SEVERAL.iter().map(|several| (several.type_name, several.one.0));
+    several.chain([ROLE_POLICY]).find(|(theirs, _)| *theirs == type_name).map_or(type_name, |(_, ours)| ours)
+}
+
+/// Whether a type tells AWS which tool wrote a template, and describes nothing.
+pub fn is_nothing(type_name: &str) -> bool {
+    type_name == "AWS::CDK::Metadata"
+}
+
 impl Template {
     /// The template with one policy for each queue, topic and role. The first keeps the logical id, the others get a number.
     #[must_use]
