@@ -150,7 +150,7 @@ impl Args {
     /// Checks the template, finds out who calls, and says which stack that is about. What is to be planned is neither built nor read yet.
     ///
     /// # Errors
-    /// What is wrong with the template; nobody to call as.
+    /// What is wrong with the template; no credentials.
     pub async fn prepare(&self, ui: &Ui) -> Result<Prepared, CommandError> {
         let name = self.target.stack()?;
         self.project.synthesise()?;

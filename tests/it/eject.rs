@@ -255,6 +255,8 @@ fn it_comes_back() {
     cloud.wschat(&["adopt", STACK, "--local", "--yes"]).ok();
     assert!(formed(&cloud).is_none());
     same(&unmarked(&cloud), &before);
+    // What the stack exports is recorded when it is deployed.
+    assert_eq!(cloud.up().mutations(), ["apigatewayv2.TagResource"]);
     cloud.up().changes_nothing();
 }
 

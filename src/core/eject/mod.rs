@@ -159,7 +159,7 @@ fn deployed_as<'a>(template: &'a Template, stack: &'a Stack) -> BTreeMap<&'a str
         let (type_name, declared_as) = (&template.resources[id].type_name, template.declared_as(id));
         let mut fitting = stack.resources.values().filter(|resource| {
             resource.kind.type_name() == type_name
-                && resource.declared_as == declared_as
+                && (resource.declared_as == declared_as || without_digest(&resource.logical_id) == without_digest(id))
                 && !taken.contains(resource.logical_id.as_str())
         });
         if let (Some(one), None) = (fitting.next(), fitting.next()) {
@@ -167,6 +167,14 @@ fn deployed_as<'a>(template: &'a Template, stack: &'a Stack) -> BTreeMap<&'a str
         }
     }
     deployed
+}
+
+/// A logical id without the digest that SAM ends it with: ten hexadecimal digits.
+fn without_digest(id: &str) -> &str {
+    match id.len().checked_sub(10).and_then(|end| id.split_at_checked(end)) {
+        Some((stem, digest)) if digest.bytes().all(|digit| digit.is_ascii_hexdigit()) => stem,
+        _ => id,
+    }
 }
 
 /// The template of the change set that imports; `value` is what `Ref` or an attribute gives for a resource.
