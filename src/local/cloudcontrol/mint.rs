@@ -95,7 +95,7 @@ fn made_arn(schema: &Schema, region: &str, model: &Value, id: &str) -> String {
     if schema.type_name.ends_with("::RestApi") {
         return format!("arn:aws:apigateway:{region}::/restapis/{id}");
     }
-    if schema.type_name == "AWS::ApiGateway::Stage" {
+    if schema.type_name.ends_with("::ApiGateway::Stage") {
         return format!("arn:aws:apigateway:{region}::/restapis/{}", id.replace('|', "/stages/"));
     }
     let service =
