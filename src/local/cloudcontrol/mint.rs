@@ -133,6 +133,7 @@ fn attribute(schema: &Schema, region: &str, model: &Value, path: &str, id: &str)
         }
         // (SNS API reference, `Subscribe`.)
         ("AWS::SNS::Subscription", "Arn") => return Some(format!("{}:{id}", model["TopicArn"].as_str()?).into()),
+        ("AWS::EKS::Nodegroup", "Id") => return Some(format!("{}/{name}", model["ClusterName"].as_str()?).into()),
         ("AWS::SecretsManager::Secret", "Id") => return Some(made_arn(schema, region, model, id).into()),
         ("AWS::S3::Bucket", "DomainName") => return Some(format!("{name}.s3.amazonaws.com").into()),
         ("AWS::S3::Bucket", "RegionalDomainName") => return Some(format!("{name}.s3.{region}.amazonaws.com").into()),
@@ -199,14 +200,19 @@ fn random(length: usize) -> String {
     Uuid::new_v4().simple().to_string().chars().take(length).collect()
 }
 
-/// Puts a value at a path, making the maps above it.
+/// Puts a value at a path, making the maps above it; in a list into each of its elements.
 fn put(model: &mut Value, path: &str, value: Value) {
-    let mut place = model;
-    for name in path.split('.') {
-        if !place.is_object() {
-            *place = json!({});
+    let (name, rest) = path.split_once('.').map_or((path, None), |(name, rest)| (name, Some(rest)));
+    match model {
+        Value::Array(items) => items.iter_mut().for_each(|item| put(item, path, value.clone())),
+        model => {
+            if !model.is_object() {
+                *model = json!({});
+            }
+            match rest {
+                Some(rest) => put(&mut model[name], rest, value),
+                None => model[name] = value,
+            }
         }
-        place = &mut place[name];
     }
-    *place = value;
 }
