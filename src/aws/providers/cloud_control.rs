@@ -332,11 +332,11 @@ fn composed(kind: &CloudControlled, arn: &str, tags: &Tags) -> Option<String> {
     let parts: Vec<Option<String>> = kind.schema.identifier.iter().map(given).collect();
     let resource = arn.splitn(6, ':').nth(5).unwrap_or_default();
     let segments: Vec<&str> = resource.split(['/', ':']).filter(|segment| !segment.is_empty()).collect();
-    let ids: Vec<&str> = match parts.iter().filter(|part| part.is_none()).count() {
+    let missing = parts.iter().filter(|part| part.is_none()).count();
+    let ids: Vec<&str> = match missing {
         1 => segments.last().copied().into_iter().collect(),
         _ => segments.into_iter().skip(1).step_by(2).collect(),
     };
-    let missing = parts.iter().filter(|part| part.is_none()).count();
     let mut ids = ids.get(ids.len().checked_sub(missing)?..)?.iter();
     let whole: Option<Vec<String>> =
         parts.into_iter().map(|part| part.or_else(|| Some((*ids.next()?).to_owned()))).collect();
@@ -587,7 +587,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_of_others_are_told_by_their_models() {
+    fn models_say_whose_requests_are() {
         let queue = kind("AWS::SQS::Queue").unwrap();
         let owner = |model: Option<Value>| {
             let event = ProgressEvent::builder().set_resource_model(model.map(|model| model.to_string())).build();

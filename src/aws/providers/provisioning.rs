@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::wait::{self, PollPolicy};
 use super::{Context, ResourceError};
 use crate::aws::client::{Aws, AwsCall, CallError, Meaning};
+use crate::core::types::cloud_control::record::UNRECORDED;
 use crate::core::types::cloud_control::{self, CloudControlled, IDENTIFIER, roles_in};
 use crate::core::types::tags::{self, Tags};
 use crate::core::types::{Desired, Live, Owner};
@@ -63,6 +64,23 @@ async fn was_deleted(aws: &Aws, created: &ProgressEvent) -> Result<bool, CallErr
         (&event.type_name, &event.identifier) == (&created.type_name, &created.identifier)
             && time(event) >= time(created)
     }))
+}
+
+/// All creates that Cloud Control remembers (for seven days: user guide, "Managing resource operation requests").
+pub(super) async fn creates(aws: &Aws) -> Result<Vec<ProgressEvent>, CallError> {
+    requests_like(aws, ResourceRequestStatusFilter::builder().operations(Operation::Create).build()).await
+}
+
+/// Whether a create that gave a resource is the first one that did: others were given what was there already.
+pub(super) fn is_first(creates: &[ProgressEvent], event: &ProgressEvent) -> bool {
+    let time = |event: &ProgressEvent| event.event_time.map(|time| time.as_nanos());
+    let is_earlier = |other: &ProgressEvent| {
+        (&other.type_name, &other.identifier) == (&event.type_name, &event.identifier)
+            && other.request_token != event.request_token
+            && other.operation_status == Some(OperationStatus::Success)
+            && time(other) <= time(event)
+    };
+    !creates.iter().any(is_earlier)
 }
 
 pub(super) async fn requests_like(
@@ -324,6 +342,10 @@ pub(super) fn unregistered(type_name: &str) -> ResourceError {
     ))
 }
 
+fn taken(type_name: &str, identifier: &str) -> ResourceError {
+    ResourceError::Failed(format!("{type_name} \"{identifier}\" already exists and belongs to {UNRECORDED}"))
+}
+
 fn vanished(type_name: &str, identifier: &str) -> ResourceError {
     ResourceError::Failed(format!(
         "{type_name} {identifier} was created, and AWS does not find it: something else deleted it"
@@ -413,8 +435,8 @@ impl CloudControlled {
             let error = match result("CreateResource", &event) {
                 Ok(()) => {
                     let identifier = event.identifier.as_deref().unwrap_or_default();
-                    if !was_over && before.iter().any(|known| known == identifier) {
-                        return Err(self.exists(identifier).into());
+                    if before.iter().any(|known| known == identifier) && !is_first(&creates(cx.aws).await?, &event) {
+                        return Err(taken(self.schema.type_name, identifier));
                     }
                     let looked = read(cx.aws, self, identifier, None).await;
                     if let Err(ResourceError::Call(error)) = &looked
@@ -498,6 +520,21 @@ impl CloudControlled {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_create_made_it() {
+        let create = |token: &str, at: i64| {
+            ProgressEvent::builder()
+                .type_name("AWS::SNS::Subscription")
+                .identifier("arn")
+                .request_token(token)
+                .operation_status(OperationStatus::Success)
+                .event_time(aws_sdk_cloudcontrol::primitives::DateTime::from_secs(at))
+                .build()
+        };
+        let all = [create("b", 20), create("a", 10)];
+        assert!(is_first(&all, &all[1]) && !is_first(&all, &all[0]) && is_first(&all[..1], &all[0]));
+    }
 
     #[test]
     fn failures_are_told_in_several_ways() {

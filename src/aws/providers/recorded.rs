@@ -6,13 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use aws_sdk_cloudcontrol::types::{Operation, OperationStatus, ProgressEvent, ResourceRequestStatusFilter};
+use aws_sdk_cloudcontrol::types::{OperationStatus, ProgressEvent};
 use aws_sdk_resourcegroupstagging::types::FailureInfo;
 use futures_util::future::try_join_all;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
-use super::provisioning::{Unread, finished, identifiers_of_type, is_finished, live, read_model, requests_like};
+use super::provisioning::{Unread, creates, finished, identifiers_of_type, is_finished, is_first, live, read_model};
 use super::{Context, Discovery, ResourceError, Search, gateway_tags};
 use crate::aws::client::{Aws, AwsCall, CallError, Meaning};
 use crate::core::schemas::value_at;
@@ -265,11 +265,6 @@ fn absent_live(type_name: &'static str, logical_id: String, kept: &[Kept]) -> Li
     .attribute(RECORDED_ON, Kept::write(kept))
 }
 
-/// All creates that Cloud Control remembers (for seven days: user guide, "Managing resource operation requests").
-async fn creates(aws: &Aws) -> Result<Vec<ProgressEvent>, CallError> {
-    requests_like(aws, ResourceRequestStatusFilter::builder().operations(Operation::Create).build()).await
-}
-
 /// The identifier of what a create since then has made, if any has. One that is under way is waited for.
 async fn created(
     aws: &Aws,
@@ -302,6 +297,7 @@ async fn created(
         let is_it = match sought {
             Sought::Identifier(wanted) => wanted == identifier && !has_failed,
             Sought::Marks(_) if is_taken(identifier) => false,
+            Sought::Marks(_) if kind.equal_in().is_some() && !is_first(creates, event) => false,
             Sought::Marks(marks) => read_model(aws, kind, identifier)
                 .await?
                 .is_some_and(|model| has_marks(kind, &kind.live_properties(&model), marks)),
@@ -402,13 +398,15 @@ pub(super) async fn create(
         Err(error) => {
             // Another call that is rejected, such as reading what was made, says nothing about the resource.
             let rejected = error.call().filter(|error| error.operation.ends_with(".CreateResource"));
+            // It was there before, and this create was given it.
+            let is_of_others = !before.is_empty() && error.call().is_none();
             let is_nothing = match (rejected.map(|error| error.meaning), sought) {
                 // Another run of this stack may have made it.
                 (Some(Meaning::Exists), Sought::Identifier(identifier)) => {
                     !is_lately_made(aws, kind, identifier, since).await?
                 }
                 (Some(Meaning::NotFound | Meaning::Refused | Meaning::Denied | Meaning::Exists), _) => true,
-                _ => false,
+                _ => is_of_others,
             };
             if is_nothing {
                 // A record that stays is removed by the next run.

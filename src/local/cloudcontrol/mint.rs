@@ -95,7 +95,7 @@ fn made_arn(schema: &Schema, region: &str, model: &Value, id: &str) -> String {
     if schema.type_name.ends_with("::RestApi") {
         return format!("arn:aws:apigateway:{region}::/restapis/{id}");
     }
-    if schema.type_name == "AWS::ApiGateway::Stage" {
+    if schema.type_name.ends_with("::ApiGateway::Stage") {
         return format!("arn:aws:apigateway:{region}::/restapis/{}", id.replace('|', "/stages/"));
     }
     let service =
@@ -133,6 +133,7 @@ fn attribute(schema: &Schema, region: &str, model: &Value, path: &str, id: &str)
         }
         // (SNS API reference, `Subscribe`.)
         ("AWS::SNS::Subscription", "Arn") => return Some(format!("{}:{id}", model["TopicArn"].as_str()?).into()),
+        ("AWS::EKS::Nodegroup", "Id") => return Some(format!("{}/{name}", model["ClusterName"].as_str()?).into()),
         ("AWS::SecretsManager::Secret", "Id") => return Some(made_arn(schema, region, model, id).into()),
         ("AWS::Cognito::UserPool", "ProviderName") => {
             return Some(format!("cognito-idp.{region}.amazonaws.com/{id}").into());
@@ -191,14 +192,19 @@ fn random(length: usize) -> String {
     Uuid::new_v4().simple().to_string().chars().take(length).collect()
 }
 
-/// Puts a value at a path, making the maps above it.
+/// Puts a value at a path, making the maps above it; in a list into each of its elements.
 fn put(model: &mut Value, path: &str, value: Value) {
-    let mut place = model;
-    for name in path.split('.') {
-        if !place.is_object() {
-            *place = json!({});
+    let (name, rest) = path.split_once('.').map_or((path, None), |(name, rest)| (name, Some(rest)));
+    match model {
+        Value::Array(items) => items.iter_mut().for_each(|item| put(item, path, value.clone())),
+        model => {
+            if !model.is_object() {
+                *model = json!({});
+            }
+            match rest {
+                Some(rest) => put(&mut model[name], rest, value),
+                None => model[name] = value,
+            }
         }
-        place = &mut place[name];
     }
-    *place = value;
 }
