@@ -15,7 +15,8 @@ use tokio::sync::OnceCell;
 
 pub use super::provisioning::Unread;
 use super::provisioning::{
-    SERVICE, change, end, finished, identifier, identifiers_of_type, last_part, read, read_model, under_way, unregistered,
+    SERVICE, change, end, finished, identifier, identifiers_of_type, last_part, read, read_model, under_way,
+    unregistered,
 };
 use super::recorded::{self, Early};
 use super::{Context, Discovery, Provider, ResourceError, Search, tagged};

@@ -329,7 +329,14 @@ impl Adoption {
         let key = format!("wschat/{}/retained.template.json", self.stack.scope.stack);
         let object = S3Object { bucket: bucket.to_owned(), key, version: None };
         let failed = |error| AdoptError::Bucket { bucket: bucket.to_owned(), error };
-        let url = self.aws.s3().await.map_err(failed)?.put(&object, bytes::Bytes::copy_from_slice(body.as_bytes())).await.map_err(failed)?;
+        let url = self
+            .aws
+            .s3()
+            .await
+            .map_err(failed)?
+            .put(&object, bytes::Bytes::copy_from_slice(body.as_bytes()))
+            .await
+            .map_err(failed)?;
         Ok((object, url))
     }
 

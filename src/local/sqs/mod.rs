@@ -131,7 +131,12 @@ pub struct LiveQueue {
 
 impl LiveQueue {
     fn new(messages: Messages) -> Self {
-        Self { messages: Mutex::new(messages), arrived: watch::Sender::new(0), is_saved: Mutex::new(true), saving: Mutex::default() }
+        Self {
+            messages: Mutex::new(messages),
+            arrived: watch::Sender::new(0),
+            is_saved: Mutex::new(true),
+            saving: Mutex::default(),
+        }
     }
 }
 

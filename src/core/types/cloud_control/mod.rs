@@ -231,7 +231,8 @@ impl Kind for CloudControlled {
         let is_tag = |change: &&Change| change.top() == TAGS && !change.property.ends_with(tags::WRITE_ONLY);
         let mut others = changes.iter().filter(|change| !is_tag(change)).peekable();
         let is_set_by_aws = self.schema.read_only.iter().any(|path| path == attribute || path == top);
-        others.peek().is_some() && is_set_by_aws && !attributes::stays(attribute) || others.any(|change| change.top() == top)
+        others.peek().is_some() && is_set_by_aws && !attributes::stays(attribute)
+            || others.any(|change| change.top() == top)
     }
 
     fn taggable(&self) -> bool {

@@ -19,8 +19,8 @@ use crate::local::apigateway::gateway_log::ClientRequest;
 use crate::local::apigateway::integration::{self, Invoking};
 use crate::local::apigateway::model::{AuthorizerConfig, FrozenRoute};
 use crate::local::apigateway::selection;
-use crate::local::protocol::signature::Signed;
 use crate::local::context::ACCOUNT;
+use crate::local::protocol::signature::Signed;
 
 /// How long an authorizer may take (quotas of HTTP APIs: 10 seconds).
 const TIMEOUT: Duration = Duration::from_secs(10);
