@@ -61,7 +61,7 @@ fn strip(value: &mut Value) {
             members.retain(|key, value| {
                 let is_empty = value.is_null() || value.as_array().is_some_and(Vec::is_empty);
                 let is_of_mark = |text: &str| text.is_empty() || text.starts_with("wschat:");
-                !is_empty && !(key == "description" && value.as_str().is_some_and(is_of_mark))
+                !(is_empty || key == "description" && value.as_str().is_some_and(is_of_mark))
             });
         }
         Value::Array(items) => {
@@ -87,8 +87,11 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
+/// A stack of CloudFormation's: its status, its resources' types and physical ids by logical id, and its outputs.
+type Formed = (String, BTreeMap<String, (String, String)>, BTreeSet<String>);
+
 /// CloudFormation's stack: its status, its resources by logical id, its exports.
-fn formed(cloud: &Cloud) -> Option<(String, BTreeMap<String, (String, String)>, BTreeSet<String>)> {
+fn formed(cloud: &Cloud) -> Option<Formed> {
     runtime().block_on(async {
         let formation = aws_sdk_cloudformation::Client::new(&cloud.sdk().await);
         let found = formation.describe_stacks().stack_name(STACK).send().await.ok()?;

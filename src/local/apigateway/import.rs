@@ -68,10 +68,10 @@ fn import(api: &mut Api, document: &Value, call: &ControlCall<'_>) -> Result<(),
     api.config.version = text(&info["version"]).unwrap_or_default();
     apis::select_routes(&mut api.config);
     let servers = document["servers"].as_array().into_iter().flatten();
-    let disabled = servers.filter_map(|server| {
+    let mut disabled = servers.filter_map(|server| {
         server["x-amazon-apigateway-endpoint-configuration"]["disableExecuteApiEndpoint"].as_bool()
     });
-    api.config.disable_execute_api_endpoint = disabled.last().unwrap_or(false);
+    api.config.disable_execute_api_endpoint = disabled.next_back().unwrap_or(false);
     api.config.cors_configuration = match &document["x-amazon-apigateway-cors"] {
         Value::Null => None,
         cors => Some(cors_of(cors)?),

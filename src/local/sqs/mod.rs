@@ -255,14 +255,13 @@ async fn save_messages(sqs: Weak<Sqs>) {
         }
         tokio::time::sleep(SAVE_DELAY).await;
         let Some(strong) = sqs.upgrade() else { return };
-        let saved = tokio::task::spawn_blocking(move || {
-            strong.save();
-            // What could not be saved is tried again.
-            if strong.has_unsaved() {
-                std::thread::sleep(RETRY_DELAY);
-                strong.unsaved.notify_one();
-            }
-        });
-        let _ = saved.await;
+        let saving = Arc::clone(&strong);
+        let _ = tokio::task::spawn_blocking(move || saving.save()).await;
+        // What could not be saved is tried again.
+        if strong.has_unsaved() {
+            strong.unsaved.notify_one();
+            drop(strong);
+            tokio::time::sleep(RETRY_DELAY).await;
+        }
     }
 }

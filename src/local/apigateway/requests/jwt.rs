@@ -36,8 +36,11 @@ struct Key {
 /// The keys of issuers, as they were fetched.
 #[derive(Debug, Default)]
 pub struct Keys {
-    by_issuer: Mutex<HashMap<String, (Instant, Arc<Vec<Key>>)>>,
+    by_issuer: Mutex<HashMap<String, Fetched>>,
 }
+
+/// When the keys of an issuer were fetched, and they.
+type Fetched = (Instant, Arc<Vec<Key>>);
 
 /// What a token says.
 pub type Claims = Map<String, Value>;

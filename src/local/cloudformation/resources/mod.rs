@@ -38,6 +38,9 @@ pub struct Declared<'a> {
     pub name: &'a str,
 }
 
+/// The properties of a resource, where it is there.
+type Found = Result<Option<Map<String, Value>>, ApiError>;
+
 /// What CloudFormation does with the resources of a type.
 pub struct Type {
     pub name: &'static str,
@@ -49,7 +52,7 @@ pub struct Type {
     pub importable: bool,
     create: for<'a> fn(&'a Calls, &'a Declared<'a>) -> BoxFuture<'a, Result<Identifier, ApiError>>,
     /// `None` where it is not there.
-    read: for<'a> fn(&'a Calls, &'a str, &'a Identifier) -> BoxFuture<'a, Result<Option<Map<String, Value>>, ApiError>>,
+    read: for<'a> fn(&'a Calls, &'a str, &'a Identifier) -> BoxFuture<'a, Found>,
     delete: for<'a> fn(&'a Calls, &'a Existing<'a>) -> BoxFuture<'a, Result<(), ApiError>>,
     /// The ARN by which it is tagged.
     arn: fn(&Calls, &Identifier, &Map<String, Value>) -> Option<String>,
