@@ -69,7 +69,7 @@ mod tests {
     fn a_word_that_is_too_long_stays_whole() {
         assert_eq!(
             wrapped("see arn:aws:lambda:us-east-1:1:function:x for more", 22),
-            "see arn:aws:lambda:us-east-1:1:function:x\n  for more"
+            "see\n  arn:aws:lambda:us-east-1:1:function:x\n  for more"
         );
     }
 

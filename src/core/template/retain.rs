@@ -89,7 +89,7 @@ Resources:
     #[test]
     fn every_resource_stays_and_nothing_else_changes() {
         let before: Value = tree::read(YAML.as_bytes()).unwrap().0;
-        assert_eq!(unretained(YAML).unwrap(), ["Role", "Table"]);
+        assert_eq!(unretained(YAML).unwrap(), ["Table", "Role"]);
         assert_eq!(notes(YAML).unwrap(), None);
         let text = retained(YAML, &["Role"]).unwrap();
         assert!(unretained(&text).unwrap().is_empty());

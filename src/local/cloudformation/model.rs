@@ -6,10 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::resources::Identifier;
 use crate::local::context::CloudContext;
 use crate::local::context::clock::now_millis;
 use crate::local::protocol::wire::ApiError;
+
+/// What identifies a resource: the properties of its type's primary identifier.
+pub type Identifier = BTreeMap<String, String>;
 
 /// All regions.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

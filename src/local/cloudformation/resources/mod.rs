@@ -22,8 +22,7 @@ use super::evaluate::Attributes;
 use crate::core::schemas::schema;
 use crate::local::protocol::wire::ApiError;
 
-/// What identifies a resource: the properties of its type's primary identifier.
-pub type Identifier = BTreeMap<String, String>;
+pub use super::model::Identifier;
 
 /// How long CloudFormation waits between two looks at what is under way, and how often it looks.
 const PAUSE: Duration = Duration::from_millis(10);
