@@ -150,11 +150,12 @@ impl Args {
         adoption.mark(&|_| {}).await.map_err(|error| {
             failed(error).hint("continue with", &again).hint("or go back with", again.clone().flagged("--undo"))
         })?;
+        // Before the stack is gone: nothing else has the values of its parameters.
+        self.write_down(&remembered, ui)?;
         if is_formed {
             ui.say("3. CloudFormation's stack is deleted, which keeps them.");
         }
         adoption.dissolve(&note).await.map_err(|error| failed(error).hint("continue with", &again))?;
-        self.write_down(&remembered, ui)?;
         self.taken(&aws, project, ui).await
     }
 

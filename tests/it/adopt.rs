@@ -422,7 +422,7 @@ fn adopting_is_killed_at_every_call() {
         calls.names().into_iter().map(|name| Name { about: nameless(&name.about), ..name }).collect();
     let whole = everything(&cloud);
     let both = |name: Name| [When::Before, When::After].map(|when| Cut { name: name.clone(), when });
-    let cuts = sample::third("adopt points", names.into_iter().flat_map(both).collect());
+    let cuts = sample::some("adopt points", names.into_iter().flat_map(both).collect(), 24);
     on_clouds(3, start, &cuts, |cloud, Cut { name, when }| {
         let fault = Fault { when: *when, what: FaultKind::Kill, permanent: false };
         let wanted = name.clone();

@@ -197,7 +197,7 @@ fn it_is_killed_at_every_call_and_run_again() {
     trial.run.ok();
     is_handed_over(&first);
     let both = |name: Name| [When::Before, When::After].map(|when| Cut { name: name.clone(), when });
-    let cuts = sample::third("points", names.into_iter().flat_map(both).collect());
+    let cuts = sample::some("points", names.into_iter().flat_map(both).collect(), 24);
     on_clouds(CLOUDS, cloud, &cuts, |_, cut| {
         let cloud = up();
         let fault = Fault { when: cut.when, what: FaultKind::Kill, permanent: false };

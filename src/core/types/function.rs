@@ -574,10 +574,11 @@ impl Kind for Function {
                 );
             }
         }
-        // Lambda may have made its log group, which is deleted with it.
+        // Lambda may have made its log group, which is read, and deleted with it.
+        let group = format!("{}{name}", super::log_group::LAMBDA);
+        logs(permissions, it.scope, &group, &["ListTagsForResource"]);
         if it.creates || it.deletes {
-            let group = format!("{}{name}", super::log_group::LAMBDA);
-            logs(permissions, it.scope, &group, &["ListTagsForResource", "TagResource", "DeleteLogGroup"]);
+            logs(permissions, it.scope, &group, &["TagResource", "DeleteLogGroup"]);
         }
     }
 }

@@ -380,6 +380,8 @@ impl Cloud {
                 404 => return Value::Null,
                 // A table that was deleted since it was listed.
                 400 if answer.contains("#ResourceNotFoundException") => return Value::Null,
+                // What Cloud Control cannot list.
+                405 if answer.contains("UnsupportedActionException") => return Value::Null,
                 429 => {}
                 400 if answer.contains("Throttling") => {}
                 _ => panic!("{service} {method} {path}: {status} {answer}"),
