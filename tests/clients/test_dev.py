@@ -391,7 +391,7 @@ def test_a_stopped_local_cloud_is_said(app):
         at = len(dev.shown)
         port = re.search(r"localhost:(\d+)/", dev.shown)[1]
         wschat("local", "stop", cwd=app.folder)
-        dev.wait("The local cloud has stopped: nothing can be updated. Start it with: wschat local start", at)
+        dev.wait("The local cloud has stopped: nothing can be updated. Start it with:", at)
         app.save_node("two")
         dev.wait("Node could not be updated", at)
         wschat("local", "start", "--port", port, cwd=app.folder)

@@ -11,7 +11,6 @@ mod lambda;
 mod logs;
 mod policies;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
