@@ -107,12 +107,24 @@ impl Cloud {
                 "kind": "table",
                 "name": name,
                 "description": table,
-                "expiry": self.dynamodb("DescribeTimeToLive", json!({"TableName": name})).await,
+                "expiry": self.expiry(&name).await,
                 "recovery": self.dynamodb("DescribeContinuousBackups", json!({"TableName": name})).await,
                 "tags": sorted(list(&tags, "Tags")),
             }));
         }
         tables
+    }
+
+    /// The time to live of a table, when what was changed of it is done: `up` does not wait for that.
+    async fn expiry(&self, table: &Value) -> Value {
+        loop {
+            let expiry = self.dynamodb("DescribeTimeToLive", json!({"TableName": table})).await;
+            let status = expiry["TimeToLiveDescription"]["TimeToLiveStatus"].as_str().unwrap_or_default();
+            if !status.ends_with("ING") {
+                return expiry;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     async fn functions(&self) -> Vec<Value> {
