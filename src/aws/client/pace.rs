@@ -44,9 +44,10 @@ fn quota(service: &'static str, operation: &str) -> Quota {
 
 /// No line becomes slower than this, in calls a second: so soon somebody finds out that others have finished.
 const SLOWEST: f64 = 0.5;
-/// After a throttled call the next one of a line waits about this long at most. Where a quota is slower, whoever asks most
-/// often gets what others leave.
+/// After a throttled call the next one of a line waits about this long at most.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// The same where the quota is slower than one call a second: a turn that no caller takes is lost to all of them.
+const LONGEST_PAUSE_OF_SLOW: Duration = Duration::from_millis(500);
 /// How many calls a second a service without a documented quota is taken to admit at least, once it has throttled one.
 const GUESS: f64 = 20.0;
 
@@ -114,7 +115,8 @@ impl Rate {
         }
         self.rate = (self.rate / 2.0).max(SLOWEST.min(self.quota.rate));
         self.slower = now;
-        let pause = Duration::from_secs_f64(1.0 / self.rate).min(LONGEST_PAUSE);
+        let longest = if self.quota.rate < 1.0 { LONGEST_PAUSE_OF_SLOW } else { LONGEST_PAUSE };
+        let pause = Duration::from_secs_f64(1.0 / self.rate).min(longest);
         self.next = now + self.slack() + pause.mul_f64(jitter);
     }
 }
