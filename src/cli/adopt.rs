@@ -171,7 +171,7 @@ impl Args {
                 .exits(Exit::NotThere));
         }
         ui.hide(&secrets);
-        let count = live.iter().filter(|one| one.owner == Owner::Stack && one.logical_id.is_some()).count();
+        let count = plan.steps.iter().filter(|step| step.live.is_some()).count();
         if plan.is_empty() {
             ui.say(format_args!(
                 "Stack {name} is wschat's, with {count} resources; `wschat up` has nothing to change but code."
