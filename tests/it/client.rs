@@ -230,7 +230,7 @@ async fn in_a_terminal_frames_do_not_tear_the_line_that_is_typed() {
     let (url, accepted) = server().await;
     let mut terminal = terminal(&cloud, &["--url", &url]);
     let mut socket = accepted.await;
-    terminal.until("Ctrl-D closes the");
+    terminal.until("  connection.");
     terminal.types("hallo");
     terminal.until("> hallo");
     socket.send(Message::text("{ \"tick\": 1 }")).await.unwrap();
@@ -264,7 +264,7 @@ async fn ctrl_c_and_a_close_restore_the_terminal() {
         let (url, accepted) = server().await;
         let mut terminal = terminal(&cloud, &["--url", &url]);
         let mut socket = accepted.await;
-        terminal.until("Ctrl-D closes the");
+        terminal.until("  connection.");
         terminal.types("half a line");
         terminal.until("> half a line");
         if by_server {
