@@ -200,10 +200,13 @@ fn settle_owners(found: &mut Vec<Live>, scope: &Scope, search: &Search) {
     let parent = |live: &Live| types::kind(live.type_name).and_then(|kind| kind.parent());
     let mut others: BTreeSet<String> = BTreeSet::new();
     for api in found.iter().filter(|live| live.type_name == TYPE && is_ours(live)) {
-        let serving = [route::TYPE, integration::TYPE, deployment::TYPE, stage::TYPE];
-        let inside = found.iter().filter(|live| {
-            serving.contains(&live.type_name) && live.parent.as_deref() == Some(api.physical_id.as_str())
-        });
+        // A route that leads nowhere serves nobody: it may be there before the first integration.
+        let is_serving = |live: &Live| match live.type_name {
+            route::TYPE => live.properties.get("Target").is_some(),
+            other => [integration::TYPE, deployment::TYPE, stage::TYPE].contains(&other),
+        };
+        let inside =
+            found.iter().filter(|live| is_serving(live) && live.parent.as_deref() == Some(api.physical_id.as_str()));
         let inside: Vec<&Live> = inside.collect();
         let tagged_whole = [tags::LOGICAL_ID, tags::DELETION_POLICY];
         let tagged_whole = tagged_whole.iter().all(|key| api.properties["Tags"].get(*key).is_some());
