@@ -376,10 +376,8 @@ impl CloudControlled {
     async fn reappears(&'static self, cx: Context<'_>, event: &ProgressEvent) -> Result<Option<Live>, ResourceError> {
         let identifier = event.identifier.as_deref().unwrap_or_default();
         let begun = Instant::now();
-        if is_earlier(event) || was_deleted(cx.aws, event).await? {
-            return Ok(None);
-        }
-        while begun.elapsed() < EARLIER {
+        // Its deletion may still be under way when this run asks for the first time.
+        while !is_earlier(event) && begun.elapsed() < EARLIER && !was_deleted(cx.aws, event).await? {
             tokio::time::sleep(Duration::from_secs(1)).await;
             if let Some(live) = read(cx.aws, self, identifier, None).await? {
                 return Ok(Some(live));
