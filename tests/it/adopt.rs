@@ -1,6 +1,5 @@
 //! Stacks that CloudFormation made, and resources that somebody made by hand, are taken over.
 
-use std::fmt;
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -12,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::common::call_name::Name;
 use crate::common::client::Client;
+use crate::common::cut::Cut;
 use crate::common::inventory::{Inventory, same};
 use crate::common::pool::on_clouds;
 use crate::common::proxy::{Fault, FaultKind, When};
@@ -381,18 +381,6 @@ async fn resources_made_by_hand_are_taken_over() {
     same(&cloud.inventory().await, &Inventory::new());
 }
 
-/// Where a run is killed.
-struct Cut {
-    name: Name,
-    when: When,
-}
-
-impl fmt::Display for Cut {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "killed {:?} {}", self.when, self.name)
-    }
-}
-
 /// A text without the letters that CloudFormation makes up for names, and without ids in ARNs of APIs.
 fn nameless(text: &str) -> String {
     let name = regex_lite::Regex::new(&format!("({STACK}-[A-Za-z]+)-[A-Za-z0-9]{{12}}")).unwrap();
@@ -421,10 +409,9 @@ fn adopting_is_killed_at_every_call() {
     let names: Vec<Name> =
         calls.names().into_iter().map(|name| Name { about: nameless(&name.about), ..name }).collect();
     let whole = everything(&cloud);
-    let both = |name: Name| [When::Before, When::After].map(|when| Cut { name: name.clone(), when });
-    let cuts = sample::some("adopt points", names.into_iter().flat_map(both).collect(), 24);
-    on_clouds(3, start, &cuts, |cloud, Cut { name, when }| {
-        let fault = Fault { when: *when, what: FaultKind::Kill, permanent: false };
+    let cuts = sample::some("adopt points", Cut::everywhere(names), 24);
+    on_clouds(3, start, &cuts, |cloud, cut| {
+        let (name, fault) = (&cut.name, cut.fault());
         let wanted = name.clone();
         let is_it = move |call: &Name| Name { about: nameless(&call.about), ..call.clone() } == wanted;
         let killed = cloud.through().script(move |call| is_it(call).then(|| fault.clone())).run(ADOPT);

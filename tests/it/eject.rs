@@ -1,7 +1,6 @@
 //! `wschat eject`: CloudFormation takes the stack over, and nothing of it changes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -9,11 +8,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::common::call_name::Name;
 use crate::common::client::Client;
+use crate::common::cut::Cut;
 use crate::common::inventory::{Inventory, same};
 use crate::common::pool::on_clouds;
-use crate::common::proxy::{Fault, FaultKind, When};
 use crate::common::template::{SWIFT, Template};
 use crate::common::{Cloud, Run, STACK, eventually, sample};
 
@@ -176,18 +174,6 @@ fn code_on_this_machine_needs_a_bucket() {
     assert!(refused.stderr.contains("--bucket NAME"), "{}", refused.stderr);
 }
 
-/// The call at which a run is killed.
-struct Cut {
-    name: Name,
-    when: When,
-}
-
-impl fmt::Display for Cut {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "killed {:?} {}", self.when, self.name)
-    }
-}
-
 #[test]
 fn it_is_killed_at_every_call_and_run_again() {
     let first = up();
@@ -196,12 +182,10 @@ fn it_is_killed_at_every_call_and_run_again() {
     let names = trial.names();
     trial.run.ok();
     is_handed_over(&first);
-    let both = |name: Name| [When::Before, When::After].map(|when| Cut { name: name.clone(), when });
-    let cuts = sample::some("points", names.into_iter().flat_map(both).collect(), 24);
+    let cuts = sample::some("points", Cut::everywhere(names), 24);
     on_clouds(CLOUDS, cloud, &cuts, |_, cut| {
         let cloud = up();
-        let fault = Fault { when: cut.when, what: FaultKind::Kill, permanent: false };
-        let run = cloud.through().fault(&cut.name, &fault).run(EJECT).run;
+        let run = cloud.through().fault(&cut.name, &cut.fault()).run(EJECT).run;
         // At no moment is anything without an owner: what CloudFormation does not have is wschat's.
         let held =
             formed(&cloud).filter(|(status, resources, _)| status.ends_with("_COMPLETE") && !resources.is_empty());

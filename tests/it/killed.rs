@@ -4,12 +4,12 @@
 //! answer arrived. Each time, a third of these points runs (`common::sample`); the time saved pays for the example apps.
 
 use crate::common;
-use std::fmt;
 
 use crate::common::call_name::Name;
+use crate::common::cut::Cut;
 use crate::common::inventory::{Inventory, same};
 use crate::common::pool::on_clouds;
-use crate::common::proxy::{Fault, FaultKind, ProxiedRun, When};
+use crate::common::proxy::ProxiedRun;
 use crate::common::{Cloud, Run, sample, template};
 use rustix::process::Signal;
 
@@ -22,29 +22,10 @@ const POINTS: usize = 36;
 const UP: &[&str] = &["up", "--yes"];
 const DOWN: &[&str] = &["down", "--yes"];
 
-/// The point at which a run is killed.
-struct Cut {
-    name: Name,
-    when: When,
-}
-
-impl fmt::Display for Cut {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "killed {:?} {}", self.when, self.name)
-    }
-}
-
 impl Cut {
-    /// Before and after every one of these calls.
-    fn everywhere(calls: Vec<Name>) -> Vec<Self> {
-        let both = |name: Name| [When::Before, When::After].map(|when| Self { name: name.clone(), when });
-        calls.into_iter().flat_map(both).collect()
-    }
-
     /// Runs `wschat` and kills it there.
     fn run(&self, cloud: &Cloud, arguments: &[&str]) {
-        let fault = Fault { when: self.when, what: FaultKind::Kill, permanent: false };
-        let ProxiedRun { run, calls, .. } = cloud.through().fault(&self.name, &fault).run(arguments);
+        let ProxiedRun { run, calls, .. } = cloud.through().fault(&self.name, &self.fault()).run(arguments);
         if calls.iter().any(|call| call.fault.is_some()) {
             assert_eq!(run.code, None, "{self} and yet it went on\n{}", run.stderr);
         } else {

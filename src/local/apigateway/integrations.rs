@@ -160,15 +160,7 @@ fn check(is_http: bool, config: &IntegrationConfig, call: &ControlCall<'_>) -> R
         }
         _ => {}
     }
-    let uri = uri.unwrap_or_default();
-    let function =
-        integration::integrated_function(uri).ok_or_else(|| bad_request("Invalid function ARN or invalid uri"))?;
-    // Stage variables have no value here.
-    let missing = !function.contains("${") && !call.functions.exists(function);
-    if call.context.conditions.strict.integration_needs_function && missing {
-        return Err(bad_request("Invalid function ARN or invalid uri"));
-    }
-    Ok(())
+    check_function(uri.unwrap_or_default(), call)
 }
 
 /// The rules of HTTP APIs.
@@ -194,8 +186,14 @@ pub(super) fn check_of_http(config: &IntegrationConfig, call: &ControlCall<'_>) 
         return if config.connection_type == "VPC_LINK" { Ok(()) } else { check_endpoint(uri) };
     }
     rules::one_of("payloadFormatVersion", &config.payload_format_version, &["1.0", "2.0"])?;
+    check_function(uri, call)
+}
+
+/// Checks that a URI names a function; one that exists, where the conditions ask for that.
+fn check_function(uri: &str, call: &ControlCall<'_>) -> Result<(), ApiError> {
     let function =
         integration::integrated_function(uri).ok_or_else(|| bad_request("Invalid function ARN or invalid uri"))?;
+    // Stage variables have no value here.
     let missing = !function.contains("${") && !call.functions.exists(function);
     if call.context.conditions.strict.integration_needs_function && missing {
         return Err(bad_request("Invalid function ARN or invalid uri"));

@@ -426,3 +426,11 @@ pub struct Invoked {
     pub log_tail: String,
     pub version: String,
 }
+
+/// The tags in CloudFormation's properties of a resource: a list of `Key` and `Value`.
+pub fn tags_of(properties: &Value) -> BTreeMap<String, String> {
+    let tags = properties["Tags"].as_array().into_iter().flatten();
+    let pair =
+        |tag: &Value| Some((tag["Key"].as_str()?.to_owned(), tag["Value"].as_str().unwrap_or_default().to_owned()));
+    tags.filter_map(pair).collect()
+}

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::notifications::{from_property, to_property};
 use super::{Bucket, S3, arn, error};
 use crate::local::context::clock::now_millis;
-use crate::local::context::ports::ControlledResources;
+use crate::local::context::ports::{ControlledResources, tags_of};
 use crate::local::protocol::wire::ApiError;
 
 const BUCKET: &str = "AWS::S3::Bucket";
@@ -180,11 +180,4 @@ fn kept(properties: &Value) -> Map<String, Value> {
         .filter(|(name, value)| !OTHERS.contains(&name.as_str()) && !value.is_null())
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect()
-}
-
-fn tags_of(properties: &Value) -> BTreeMap<String, String> {
-    let tags = properties["Tags"].as_array().into_iter().flatten();
-    let pair =
-        |tag: &Value| Some((tag["Key"].as_str()?.to_owned(), tag["Value"].as_str().unwrap_or_default().to_owned()));
-    tags.filter_map(pair).collect()
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::{Sns, Subscription, TopicId, error, subscriptions};
-use crate::local::context::ports::ControlledResources;
+use crate::local::context::ports::{ControlledResources, tags_of};
 use crate::local::protocol::wire::ApiError;
 
 const TOPIC: &str = "AWS::SNS::Topic";
@@ -224,11 +224,4 @@ fn typed(attributes: &BTreeMap<String, String>) -> Map<String, Value> {
         _ => text.into(),
     };
     attributes.iter().map(|(name, text)| (name.clone(), value(name, text))).collect()
-}
-
-fn tags_of(properties: &Value) -> BTreeMap<String, String> {
-    let tags = properties["Tags"].as_array().into_iter().flatten();
-    let pair =
-        |tag: &Value| Some((tag["Key"].as_str()?.to_owned(), tag["Value"].as_str().unwrap_or_default().to_owned()));
-    tags.filter_map(pair).collect()
 }

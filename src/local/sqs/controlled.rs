@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::{QueueId, Sqs, attributes};
-use crate::local::context::ports::ControlledResources;
+use crate::local::context::ports::{ControlledResources, tags_of};
 use crate::local::protocol::wire::ApiError;
 
 const QUEUE: &str = "AWS::SQS::Queue";
@@ -143,11 +143,4 @@ fn attributes_of(properties: &Value) -> BTreeMap<String, String> {
         .filter(|(name, value)| !OTHERS.contains(&name.as_str()) && !value.is_null())
         .map(|(name, value)| (name.clone(), text(value)))
         .collect()
-}
-
-fn tags_of(properties: &Value) -> BTreeMap<String, String> {
-    let tags = properties["Tags"].as_array().into_iter().flatten();
-    let pair =
-        |tag: &Value| Some((tag["Key"].as_str()?.to_owned(), tag["Value"].as_str().unwrap_or_default().to_owned()));
-    tags.filter_map(pair).collect()
 }

@@ -11,6 +11,7 @@ pub mod aws;
 pub mod call_name;
 pub mod client;
 pub mod cloudformation;
+pub mod cut;
 pub mod inventory;
 pub mod pool;
 pub mod proxy;
