@@ -65,13 +65,18 @@ pub fn minted(schema: &Schema, region: &str, asked: &Value) -> (Value, String) {
             put(&mut model, path, value);
         }
     }
-    let parts = schema.identifier.iter().map(|path| match value_at(&model, path) {
+    let identifier = identifier(schema, &model, &id);
+    (model, identifier)
+}
+
+/// What Cloud Control calls a resource, by its properties; `otherwise` stands for one that is not among them.
+pub fn identifier(schema: &Schema, model: &Value, otherwise: &str) -> String {
+    let parts = schema.identifier.iter().map(|path| match value_at(model, path) {
         Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
-        None => id.clone(),
+        None => otherwise.to_owned(),
     });
-    let identifier = parts.collect::<Vec<_>>().join("|");
-    (model, identifier)
+    parts.collect::<Vec<_>>().join("|")
 }
 
 /// The ARN of a resource.

@@ -124,7 +124,7 @@ fn update_resource(cloud: &CloudControl, region: &str, input: Input) -> Answer {
         }
         if let Some(server) = server {
             let updated = server.update(region, schema.type_name, &identifier, &new);
-            return Ok((identifier.clone(), updated.err().map(|error| failure(&error))));
+            return Ok((mint::identifier(schema, &old, &identifier), updated.err().map(|error| failure(&error))));
         }
         let of_type = records.resources.entry(schema.type_name.to_owned()).or_default();
         if let Some(record) = of_type.get_mut(&identifier) {
@@ -141,9 +141,11 @@ fn delete_resource(cloud: &CloudControl, region: &str, input: Input) -> Answer {
     let asked_for = json!(["DELETE", schema.type_name, identifier]);
     if let Some(server) = cloud.server_of(schema.type_name) {
         return cloud.request(region, schema, "DELETE", input.client_token, asked_for, |_, _| {
-            server.read(region, schema.type_name, &identifier).ok_or_else(|| not_found(schema, &identifier))?;
+            let old = server.read(region, schema.type_name, &identifier);
+            let old = old.ok_or_else(|| not_found(schema, &identifier))?;
             let deleted = server.delete(region, schema.type_name, &identifier);
-            Ok((identifier.clone(), deleted.err().map(|error| failure(&error))))
+            // A queue may be named by AWS's URL of it, too: the request tells of it as its creation did.
+            Ok((mint::identifier(schema, &old, &identifier), deleted.err().map(|error| failure(&error))))
         });
     }
     cloud.request(region, schema, "DELETE", input.client_token, asked_for, |records, ends| {

@@ -21,7 +21,6 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, StatusCode};
-use time::OffsetDateTime;
 
 use self::authorize::Denied;
 use self::event::Facts;
@@ -30,7 +29,7 @@ use self::response::Answer;
 use super::access_log::{AccessRecord, Integration as Integrated};
 use super::authorizer::Refused;
 use super::cause::{Cause, IntegrationFailure};
-use super::event::{Origin, Pairs, milliseconds};
+use super::event::{Origin, Pairs};
 use super::gateway::{api_of_host, segments};
 use super::gateway_log::ClientRequest;
 use super::integration::{self, Invoking, with_variables};
@@ -122,17 +121,7 @@ impl ApiGateway {
         if let Some(answer) = cors.and_then(|cors| cors::preflight(cors, &received)) {
             return answer;
         }
-        let user_agent = Some(received.header("user-agent").to_owned()).filter(|agent| !agent.is_empty());
-        let origin = Origin {
-            api_id: place.api.clone(),
-            stage: stage_name,
-            connection_id: String::new(),
-            domain_name: received.host.clone(),
-            source_ip: received.source_ip.clone(),
-            user_agent,
-            connected_at: milliseconds(OffsetDateTime::now_utc()),
-            authorizer: None,
-        };
+        let origin = received.origin(place.api.clone(), stage_name);
         let mut record = AccessRecord::new("REQUEST");
         record.variables = vec![
             ("httpMethod", received.method.to_string()),

@@ -5,8 +5,10 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Method, header};
+use time::OffsetDateTime;
 
 use crate::core::websocket::event::Pairs;
+use crate::local::apigateway::event::{Origin, milliseconds};
 use crate::local::apigateway::gateway::{decode, forwarded_headers, query};
 use crate::local::protocol::header_case::HeaderCase;
 
@@ -52,6 +54,20 @@ impl Received {
     pub fn header(&self, name: &str) -> &str {
         let found = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
         found.map_or("", |(_, value)| value.as_str())
+    }
+
+    /// Where it comes from, as the events of functions and authorizers have it.
+    pub fn origin(&self, api_id: String, stage: String) -> Origin {
+        Origin {
+            api_id,
+            stage,
+            connection_id: String::new(),
+            domain_name: self.host.clone(),
+            source_ip: self.source_ip.clone(),
+            user_agent: Some(self.header("user-agent").to_owned()).filter(|agent| !agent.is_empty()),
+            connected_at: milliseconds(OffsetDateTime::now_utc()),
+            authorizer: None,
+        }
     }
 
     /// The path below the stage, decoded.

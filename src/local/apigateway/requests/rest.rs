@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use http::StatusCode;
 use regex_lite::Regex;
 use serde_json::{Map, Value};
-use time::OffsetDateTime;
 
 use super::event::Facts;
 use super::request::{Pattern, Received, select};
@@ -20,7 +19,7 @@ use crate::local::apigateway::ApiGateway;
 use crate::local::apigateway::access_log::{AccessRecord, Integration as Integrated};
 use crate::local::apigateway::admission;
 use crate::local::apigateway::cause::{Cause, IntegrationFailure, Side};
-use crate::local::apigateway::event::{Origin, milliseconds};
+use crate::local::apigateway::event::Origin;
 use crate::local::apigateway::gateway::segments;
 use crate::local::apigateway::gateway_log::{self, ClientRequest};
 use crate::local::apigateway::integration::{self, Invoking, with_variables};
@@ -116,17 +115,7 @@ impl ApiGateway {
         if received.path.len() > 1 {
             received.path = received.path.trim_end_matches('/').to_owned();
         }
-        let user_agent = Some(received.header("user-agent").to_owned()).filter(|agent| !agent.is_empty());
-        let origin = Origin {
-            api_id: api.to_owned(),
-            stage: stage.name.clone(),
-            connection_id: String::new(),
-            domain_name: received.host.clone(),
-            source_ip: received.source_ip.clone(),
-            user_agent,
-            connected_at: milliseconds(OffsetDateTime::now_utc()),
-            authorizer: None,
-        };
+        let origin = received.origin(api.to_owned(), stage.name.clone());
         let mut record = AccessRecord::new("REQUEST");
         let result = self.rest_routed(region, &model, &stage, &origin, &received, &mut record).await;
         let mut answer = result.unwrap_or_else(|(status, message, cause)| {
