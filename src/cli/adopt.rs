@@ -335,7 +335,7 @@ fn use_parameters(args: &mut project::Args, project: &Project, formed: &Formed) 
     let is_free = |name: &str| declared.contains_key(name) && !given.contains_key(name);
     let hidden: Vec<String> = formed.hidden().into_iter().filter(|name| is_free(name)).collect();
     if let Some(first) = hidden.first() {
-        let what = format!("nobody can read the values of these parameters (NoEcho): {}", hidden.join(", "));
+        let what = format!("the values of these parameters cannot be read (NoEcho): {}", hidden.join(", "));
         let advice = format!("give each of them: --parameter {first}=@FILE");
         return Err(CommandError::new(what).advice(advice).exits(Exit::Usage));
     }

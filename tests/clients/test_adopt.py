@@ -1,7 +1,7 @@
 """The way from SAM and back: SAM's command line deploys, wschat takes the stack over, changes it and hands it back, SAM goes on.
 
-On wschat's own local cloud all of it, with a client that never stops talking. On ministack, which nobody here wrote, the way over of what
-has no API; what it lacks for the rest is tested, too, so that nobody has to remember it.
+On wschat's own local cloud all of it, with a client that never stops talking. On ministack, which is another project's, the way over of what
+has no API; what it lacks for the rest is tested, too.
 """
 
 import contextlib

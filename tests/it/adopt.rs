@@ -1,4 +1,4 @@
-//! Stacks that CloudFormation made, and resources that somebody made by hand, are taken over.
+//! Stacks that CloudFormation made, and resources that were made by hand, are taken over.
 
 use std::fs;
 use std::sync::Arc;
@@ -429,7 +429,7 @@ fn adopting_is_killed_at_every_call() {
     });
 }
 
-/// A value that nobody reads must be given again.
+/// A value that cannot be read must be given again.
 #[tokio::test]
 async fn hidden_parameters_must_be_given() {
     let cloud = Cloud::start().go();

@@ -142,7 +142,7 @@ async fn a_stack_is_made_released_and_imported_again() {
     same(&cloud.inventory().await, &before);
     says(&uri, "{}", "hello {}").await;
 
-    // Its tags stay, and nobody takes them off.
+    // Its tags stay, and cannot be taken off.
     let lambda = aws_sdk_lambda::Client::new(&cloud.sdk().await);
     let function = lambda.get_function().function_name(echo).send().await.unwrap();
     let arn = function.configuration().unwrap().function_arn().unwrap().to_owned();

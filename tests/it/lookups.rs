@@ -115,7 +115,7 @@ fn an_export_that_another_stack_imports_is_guarded() {
     guarded(up(&cloud, "data").exits(1), "words would change");
     let down = |stack: &str| cloud.wschat(&["down", "--local", "--yes", "--stack", stack]);
     guarded(down("data").exits(1), "table would go");
-    // What nobody imports any more may change.
+    // What no stack imports any more may change.
     let own = "Resources:\n  Own: {Type: AWS::Logs::LogGroup, Properties: {LogGroupName: /own}}\n";
     write("socket", own);
     cloud.wschat(&["up", "--local", "--yes", "--stack", "socket", "--template", "socket.yaml", "--replace-stack"]).ok();

@@ -226,7 +226,7 @@ impl S3 {
         }
     }
 
-    /// An address to which whoever has it can write the object once or more, for so long (seven days at most).
+    /// An address to which every client that has it can write the object once or more, for so long (seven days at most).
     ///
     /// # Errors
     /// When it cannot be signed.
@@ -525,7 +525,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_has_a_presigned_address_may_write() {
+    fn a_presigned_address_is_all_that_a_writer_needs() {
         let answer = object("b", "stack/a b.json", None);
         let url = s3(None).presigned_put(&answer, Duration::from_secs(3600)).unwrap();
         let (address, query) = url.split_once('?').unwrap();

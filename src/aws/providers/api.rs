@@ -200,7 +200,7 @@ fn settle_owners(found: &mut Vec<Live>, scope: &Scope, search: &Search) {
     let parent = |live: &Live| types::kind(live.type_name).and_then(|kind| kind.parent());
     let mut others: BTreeSet<String> = BTreeSet::new();
     for api in found.iter().filter(|live| live.type_name == TYPE && is_ours(live)) {
-        // A route that leads nowhere serves nobody: it may be there before the first integration.
+        // A route without a target serves no client: it may be there before the first integration.
         let is_serving = |live: &Live| match live.type_name {
             route::TYPE => live.properties.get("Target").is_some(),
             other => [integration::TYPE, deployment::TYPE, stage::TYPE].contains(&other),

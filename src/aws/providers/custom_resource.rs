@@ -220,7 +220,7 @@ impl Provider for CustomResource {
         let is_deleting =
             |state: &State| state.request.as_ref().is_some_and(|open| open.request_type == RequestType::Delete);
         if state.request.is_some() && !is_deleting(&state) {
-            // What it makes now would be nobody's. That it failed is no reason to leave it there.
+            // What it makes now would have no owner. That it failed is no reason to leave it there.
             let asked = work.ask(&mut state).await?;
             let _ = work.conclude(&mut state, asked).await;
         }

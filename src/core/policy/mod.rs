@@ -66,7 +66,7 @@ pub fn needed(plan: &Plan, stack: Option<&Stack>, scope: &Scope, roles: Roles, o
 }
 
 /// The policy with which a CloudFormation stack is taken over: `tagging` are the changes of tags, as a plan. A template that is too
-/// long for a request goes through a bucket, which is somebody's to name.
+/// long for a request goes through a bucket, which the caller names.
 pub fn to_adopt(tagging: &Plan, stack: &Stack, scope: &Scope, roles: Roles) -> Policy {
     let mut policy = needed(tagging, Some(stack), scope, roles, &[]);
     let mut permissions = Permissions::default();

@@ -609,7 +609,7 @@ impl<'a> Resolver<'a> {
                 // A name that is too long is reported with the other constraints.
                 given.as_str().map(|given| given.chars().take(naming.longest).collect())
             }
-            // What is there keeps its name, whoever gave it.
+            // What is there keeps its name, whichever tool gave it.
             None if self.lookups.name(kind.type_name(), logical_id).is_some() => {
                 self.lookups.name(kind.type_name(), logical_id).cloned()
             }

@@ -45,7 +45,7 @@ pub fn claimed(resources: &[FormedResource]) -> Vec<Claimed> {
     claimed.collect()
 }
 
-/// What somebody made by hand and a template describes.
+/// What was made by hand and a template describes.
 ///
 /// # Errors
 /// What the template does not describe; what carries no tags.

@@ -1,4 +1,4 @@
-//! Takes resources over: those of a CloudFormation stack, or those that somebody made by hand.
+//! Takes resources over: those of a CloudFormation stack, or those that were made by hand.
 //!
 //! ```text
 //! Formed::read --> Adoption::compare --> release --> mark --> dissolve --> after
@@ -6,8 +6,8 @@
 //! ```
 //!
 //! There is no record of how far a run came: each step sees from AWS whether it is done. Until `dissolve`, CloudFormation has
-//! the stack as before, but for policies that keep its resources; from `mark` on, wschat has it, too. So at no moment a resource
-//! belongs to nobody.
+//! the stack as before, but for policies that keep its resources; from `mark` on, wschat has it, too. So every resource
+//! always has an owner.
 
 mod compare;
 mod obstacles;
@@ -139,7 +139,7 @@ impl Formed {
         shown.map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 
-    /// The stack's parameters whose values nobody may read (`NoEcho`).
+    /// The stack's parameters whose values cannot be read (`NoEcho`).
     pub fn hidden(&self) -> BTreeSet<String> {
         self.stack.parameters.iter().filter(|(_, value)| *value == "****").map(|(name, _)| name.clone()).collect()
     }
@@ -172,7 +172,7 @@ impl Formed {
 #[derive(Debug)]
 pub struct Adoption {
     aws: Arc<Aws>,
-    /// The CloudFormation stack that they are of; `None` for those that somebody made by hand.
+    /// The CloudFormation stack that they are of; `None` for those that were made by hand.
     formed: Option<Formed>,
     claimed: Vec<Claimed>,
     /// The template's stack with names of wschat's, and with those that its resources have.

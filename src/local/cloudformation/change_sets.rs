@@ -1,4 +1,4 @@
-//! Change sets: what would change is shown, and carried out when somebody says so; and existing resources are imported. The refusals
+//! Change sets: what would change is shown, and carried out on request; and existing resources are imported. The refusals
 //! of an import, their order and their words are as measured on AWS (ministack, `tests/test_cfn_import`; cdkd#307, #1128, #1772).
 
 use std::collections::BTreeSet;

@@ -71,7 +71,7 @@ impl CloudFormation {
         let _ = self.services.set(services);
     }
 
-    /// Ends what nobody goes on with.
+    /// Ends the operations that the last process did not finish.
     fn give_up(&self) -> Result<(), ApiError> {
         let busy: Vec<(String, String)> = self.state.read(|state| {
             let busy = state.everywhere().filter(|(_, stack)| stack.is_busy());

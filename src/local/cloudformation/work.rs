@@ -50,7 +50,7 @@ impl Worker {
         state.stack(self.region(), &self.stack).cloned().unwrap_or_default()
     }
 
-    /// Changes the stack. What cannot be saved is logged: nobody waits for an answer.
+    /// Changes the stack. What cannot be saved is logged: no caller waits for an answer.
     fn change(&self, change: impl FnOnce(&mut Stack)) {
         let changed = self.service.state.change(|state| {
             change(state.stack_mut(self.region(), &self.stack)?);
@@ -355,7 +355,7 @@ impl Worker {
                 continue;
             }
             let read = resources::read(&self.calls, &resource.type_name, &resource.identifier).await;
-            // One that somebody deleted still has its name.
+            // One that was deleted by other means still has its name.
             let gone = Attributes { reference: resource.physical_id.clone(), ..Attributes::default() };
             known.insert(logical_id, read.map_err(|error| error.message)?.unwrap_or(gone));
         }

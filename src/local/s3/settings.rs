@@ -149,7 +149,7 @@ impl Bucket {
         self.settings.get("policy").map_or("", String::as_str)
     }
 
-    /// Whether a policy lets nobody in who is not of the account, as those of new buckets do not.
+    /// Whether a policy lets only callers of the account in, as those of new buckets do not.
     pub fn restricts_public(&self) -> bool {
         match self.settings.get("publicAccessBlock") {
             Some(document) => Element::read(document.as_bytes())

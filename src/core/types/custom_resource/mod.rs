@@ -2,7 +2,7 @@
 //! says how it went by writing an answer to an address that it is given.
 //! (<https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref.html>)
 //!
-//! Nobody can be asked what such a function has made. So what it was last told, and what it answered, is kept in an object of a
+//! AWS cannot be asked what such a function has made. So what it was last told, and what it answered, is kept in an object of a
 //! bucket of the stack (`state`), and a tag of another resource of the stack says where (`pointer`).
 
 pub mod pointer;

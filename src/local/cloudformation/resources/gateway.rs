@@ -39,7 +39,7 @@ pub const TYPES: &[Type] = &[
         let (api, stage) = (part(identifier, "ApiId"), part(identifier, "StageName"));
         Some(format!("arn:aws:apigateway:{}::/apis/{api}/stages/{stage}", calls.region()))
     }),
-    // The account's setting: nobody deletes it.
+    // The account's setting is not deleted.
     Type {
         name: "AWS::ApiGateway::Account",
         identifier: &["Id"],
