@@ -5,5 +5,6 @@
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::process::ExitCode {
-    wschat::cli::main()
+    // A panic has told what it was (`ui::panics`), and the process fails as it does for every other error.
+    std::panic::catch_unwind(wschat::cli::main).unwrap_or(std::process::ExitCode::FAILURE)
 }

@@ -10,6 +10,7 @@ mod editor;
 pub mod event;
 pub mod keys;
 pub mod logs;
+pub mod panics;
 pub mod plan;
 pub mod printable;
 pub mod progress;

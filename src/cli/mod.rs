@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::ui::Ui;
 use crate::ui::event::Event;
+use crate::ui::{self, Ui};
 use config::settings::{self, Effective, NoLine};
 use error::CommandError;
 use exit::{Ended, Exit};
@@ -182,6 +182,7 @@ const LEAVE: Duration = Duration::from_millis(100);
 
 /// Runs the command that this process was started with.
 pub fn main() -> ExitCode {
+    ui::panics::tell();
     let typed: Vec<_> = std::env::args_os().collect();
     let line = settings::line(&command(), &typed, || project::find().ok());
     let cli = line.and_then(|line| match Cli::from_arg_matches(&line.matches) {
