@@ -179,7 +179,10 @@ async fn an_api_that_only_carries_the_tags_stays() {
     ];
     let elsewhere = [whole[0], ("wschat:region", "eu-west-1"), whole[2], whole[3]];
     let copied = hand.api("copied", whole).await;
-    hand.apis.create_route().api_id(&copied).route_key("$default").send().await.unwrap();
+    let mock =
+        hand.apis.create_integration().api_id(&copied).integration_type(IntegrationType::Mock).send().await.unwrap();
+    let target = format!("integrations/{}", mock.integration_id().unwrap());
+    hand.apis.create_route().api_id(&copied).route_key("$default").target(target).send().await.unwrap();
     let staged = hand.api("staged", whole).await;
     let mock = hand.apis.create_integration().api_id(&staged).integration_type(IntegrationType::Mock);
     mock.send().await.unwrap();
@@ -206,8 +209,12 @@ async fn an_api_that_only_carries_the_tags_stays() {
     cloud.status().ok();
     cloud.down();
     same(&cloud.inventory().await, &theirs);
-    // An empty one was left by a run that was killed.
+    // One that serves no client was left by a run that was killed: an empty one, or one with routes that lead nowhere yet.
     hand.api("app", whole).await;
+    cloud.down();
+    same(&cloud.inventory().await, &theirs);
+    let routed = hand.api("app", whole).await;
+    hand.apis.create_route().api_id(&routed).route_key("$default").send().await.unwrap();
     cloud.down();
     same(&cloud.inventory().await, &theirs);
 }
