@@ -90,7 +90,7 @@ fn code(word: &str) -> String {
 }
 
 /// The template that the user has, and the code beside it.
-fn project(cloud: &Cloud, word: &str) -> Template {
+pub fn project(cloud: &Cloud, word: &str) -> Template {
     let mut template = Template(serde_yaml::from_str(TEMPLATE).unwrap());
     template.set("Talk.CodeUri", "talk".into());
     template.save(cloud);
@@ -101,7 +101,7 @@ fn project(cloud: &Cloud, word: &str) -> Template {
 }
 
 /// A stack of CloudFormation's with the same resources.
-async fn form(cloud: &Cloud, change: impl FnOnce(&mut Template)) -> cloudformation::types::Stack {
+pub async fn form(cloud: &Cloud, change: impl FnOnce(&mut Template)) -> cloudformation::types::Stack {
     let mut template = Template(serde_yaml::from_str(TEMPLATE).unwrap());
     template.set("Talk.InlineCode", code("old").into());
     change(&mut template);
@@ -122,7 +122,7 @@ async fn form(cloud: &Cloud, change: impl FnOnce(&mut Template)) -> cloudformati
 }
 
 /// The state of CloudFormation's stack; `None` where there is none.
-async fn status(cloud: &Cloud) -> Option<String> {
+pub async fn status(cloud: &Cloud) -> Option<String> {
     let client = cloudformation::Client::new(&cloud.sdk().await);
     let answer = client.describe_stacks().stack_name(STACK).send().await.ok()?;
     Some(answer.stacks?.first()?.stack_status.clone()?.as_str().to_owned())
@@ -136,7 +136,7 @@ async fn ids(cloud: &Cloud) -> std::collections::BTreeMap<String, String> {
     resources.map(|one| (one.logical_resource_id.unwrap(), one.physical_resource_id.unwrap())).collect()
 }
 
-fn now(future: impl Future<Output = ()>) {
+pub fn now(future: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future);
 }
 
@@ -382,14 +382,14 @@ async fn resources_made_by_hand_are_taken_over() {
 }
 
 /// A text without the letters that CloudFormation makes up for names, and without ids in ARNs of APIs.
-fn nameless(text: &str) -> String {
+pub fn nameless(text: &str) -> String {
     let name = regex_lite::Regex::new(&format!("({STACK}-[A-Za-z]+)-[A-Za-z0-9]{{12}}")).unwrap();
     let api = regex_lite::Regex::new("::/apis/[a-z0-9]+").unwrap();
     api.replace_all(&name.replace_all(text, "$1-ID"), "::/apis/ID").into_owned()
 }
 
 /// All that a cloud has, by names that are the same in every cloud.
-fn everything(cloud: &Cloud) -> Inventory {
+pub fn everything(cloud: &Cloud) -> Inventory {
     let all = cloud.inventory_now().into_iter();
     all.map(|(name, one)| (nameless(&name), serde_json::from_str(&nameless(&one.to_string())).unwrap())).collect()
 }

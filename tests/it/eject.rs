@@ -15,18 +15,18 @@ use crate::common::pool::on_clouds;
 use crate::common::template::{SWIFT, Template};
 use crate::common::{Cloud, Run, STACK, eventually, sample};
 
-const EJECT: &[&str] = &["eject", "--yes"];
+pub const EJECT: &[&str] = &["eject", "--yes"];
 
 /// How many cases run in parallel.
 const CLOUDS: usize = 2;
 
-fn cloud() -> Cloud {
+pub fn cloud() -> Cloud {
     let cloud = Cloud::start().conditions(SWIFT).go();
     Template::of("tests/fixtures/eject/template.yaml").save(&cloud);
     cloud
 }
 
-fn up() -> Cloud {
+pub fn up() -> Cloud {
     let cloud = cloud();
     cloud.up();
     cloud
@@ -37,7 +37,7 @@ fn eject(cloud: &Cloud) -> Run {
 }
 
 /// The inventory without what tells whose a resource is.
-fn unmarked(cloud: &Cloud) -> Inventory {
+pub fn unmarked(cloud: &Cloud) -> Inventory {
     let inventory = cloud.inventory_now();
     inventory
         .into_iter()
@@ -86,10 +86,10 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 /// A stack of CloudFormation's: its status, its resources' types and physical ids by logical id, and its outputs.
-type Formed = (String, BTreeMap<String, (String, String)>, BTreeSet<String>);
+pub type Formed = (String, BTreeMap<String, (String, String)>, BTreeSet<String>);
 
 /// CloudFormation's stack: its status, its resources by logical id, its exports.
-fn formed(cloud: &Cloud) -> Option<Formed> {
+pub fn formed(cloud: &Cloud) -> Option<Formed> {
     runtime().block_on(async {
         let formation = aws_sdk_cloudformation::Client::new(&cloud.sdk().await);
         let found = formation.describe_stacks().stack_name(STACK).send().await.ok()?;
@@ -105,7 +105,7 @@ fn formed(cloud: &Cloud) -> Option<Formed> {
 }
 
 /// Everything is in CloudFormation's stack, and nothing is wschat's.
-fn is_handed_over(cloud: &Cloud) {
+pub fn is_handed_over(cloud: &Cloud) {
     let (status, resources, exports) = formed(cloud).expect("CloudFormation has no stack");
     assert_eq!(status, "UPDATE_COMPLETE");
     let template = fs::read_to_string(cloud.folder().join("template.cloudformation.json")).unwrap();

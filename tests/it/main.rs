@@ -39,6 +39,7 @@ mod neighbours;
 mod no_outage;
 mod ownership;
 mod queue;
+mod refused;
 mod rest_api;
 mod round_trips;
 mod s3;

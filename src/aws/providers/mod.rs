@@ -279,6 +279,14 @@ pub trait Provider: Kind {
         )))
     }
 
+    /// Puts on a resource what marks it as the stack's, which is all that `desired` has otherwise than `live`.
+    ///
+    /// # Errors
+    /// What AWS refused.
+    async fn mark(&self, cx: Context<'_>, live: &Live, desired: &Desired) -> Result<(), ResourceError> {
+        self.update(cx, live, desired).await
+    }
+
     /// Takes off a resource what marks it as the stack's: its ownership tags and those that record others, or the marker in its
     /// description. It stays as it is. One without such a mark is no error.
     ///

@@ -530,7 +530,7 @@ impl Kind for Function {
             allow(&["PutFunctionConcurrency", "DeleteFunctionConcurrency"]);
         }
         // Only a build could tell whether its code differs.
-        if it.updates || it.keeps {
+        if (it.updates || it.keeps) && !it.marks {
             allow(&["UpdateFunctionCode"]);
         }
         let outdated = matches!(it.health, Some(super::Health::Outdated(_)));
@@ -580,6 +580,13 @@ impl Kind for Function {
         if it.creates || it.deletes {
             logs(permissions, it.scope, &group, &["TagResource", "DeleteLogGroup"]);
         }
+    }
+
+    fn permissions_to_import(&self, it: &Subject<'_>, _: bool, permissions: &mut Permissions) {
+        let settings = ["CodeSigningConfig", "RecursionConfig", "ScalingConfig"].map(|setting| format!("GetFunction{setting}"));
+        let settings = settings.each_ref().map(String::as_str);
+        permissions.allow("lambda", &settings, arn(it.scope, it.name()));
+        permissions.allow("lambda", &["GetRuntimeManagementConfig"], arn(it.scope, it.name()));
     }
 }
 

@@ -591,6 +591,11 @@ pub trait Kind: Send + Sync + 'static {
     /// The IAM permissions behind the calls with which the type's provider reads a step's resource, carries the step
     /// out and rolls it back. (`tests/it/iam.rs` deploys with those alone.)
     fn permissions(&self, it: &Subject<'_>, permissions: &mut Permissions);
+
+    /// The IAM permissions with which CloudFormation takes in a resource of this type, beside those with which wschat reads it: it reads
+    /// it, or, where it cannot import it (`again`), creates the same once more (`doubled`). It does both with its caller's permissions.
+    /// (The handlers of the published schemas; cfn-lint 1.58.0.)
+    fn permissions_to_import(&self, _it: &Subject<'_>, _again: bool, _permissions: &mut Permissions) {}
 }
 
 impl fmt::Debug for dyn Kind {

@@ -120,9 +120,7 @@ impl Worker {
         self.change(|stack| match done {
             Ok(()) => stack.set_status("IMPORT_COMPLETE", None),
             Err(why) => {
-                for one in &imports {
-                    stack.resources.remove(&one.logical_id);
-                }
+                stack.take_back_imports();
                 stack.set_status("IMPORT_ROLLBACK_IN_PROGRESS", Some(&why));
                 stack.set_status("IMPORT_ROLLBACK_COMPLETE", None);
             }

@@ -159,9 +159,9 @@ fn archive(name: &str, content: &[u8]) -> Result<Vec<u8>, ApiError> {
 }
 
 async fn read_function(calls: &Calls, identifier: &Identifier) -> Result<Option<Map<String, Value>>, ApiError> {
-    let path = format!("{FUNCTIONS}/{}/configuration", segment(part(identifier, "FunctionName")));
+    let path = format!("{FUNCTIONS}/{}", segment(part(identifier, "FunctionName")));
     let Some(found) = present(calls.rest("lambda", Method::GET, &path, None).await)? else { return Ok(None) };
-    Ok(Some(chosen(&found, &[("Arn", "FunctionArn"), ("FunctionName", "FunctionName")])))
+    Ok(Some(chosen(&found["Configuration"], &[("Arn", "FunctionArn"), ("FunctionName", "FunctionName")])))
 }
 
 /// Members of an answer, by the names of attributes.
