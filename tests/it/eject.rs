@@ -9,9 +9,11 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::common::client::Client;
+use crate::common::cloudformation::{CAPABILITIES, until};
 use crate::common::cut::Cut;
 use crate::common::inventory::{Inventory, same};
 use crate::common::pool::on_clouds;
+use crate::common::proxy::{Fault, FaultKind, When};
 use crate::common::template::{SWIFT, Template};
 use crate::common::{Cloud, Run, STACK, eventually, sample};
 
@@ -251,16 +253,75 @@ fn it_comes_back() {
 fn another_stack_of_that_name_is_left_alone() {
     let cloud = up();
     let body = r#"{"Resources": {"Other": {"Type": "AWS::Logs::LogGroup"}}}"#;
-    runtime().block_on(async {
-        let formation = aws_sdk_cloudformation::Client::new(&cloud.sdk().await);
-        formation.create_stack().stack_name(STACK).template_body(body).send().await.unwrap();
-    });
-    runtime().block_on(eventually("the other stack is there", async || {
-        let formation = aws_sdk_cloudformation::Client::new(&cloud.sdk().await);
-        let found = formation.describe_stacks().stack_name(STACK).send().await.unwrap();
-        found.stacks()[0].stack_status().unwrap().as_str() == "CREATE_COMPLETE"
-    }));
+    create(&cloud, body);
     let refused = eject(&cloud).exits(1);
     refused.changes_nothing();
     assert!(refused.stderr.contains("which is not this one"), "{}", refused.stderr);
+}
+
+/// Two stacks of one template: CloudFormation's and wschat's, each with resources of its own.
+#[test]
+fn a_stack_that_was_deployed_beside_it_is_not_taken_for_it() {
+    let cloud = Cloud::start().conditions(SWIFT).go();
+    let body = r#"{"Resources": {"Logs": {"Type": "AWS::Logs::LogGroup", "Properties": {"RetentionInDays": 7}}}}"#;
+    fs::write(cloud.folder().join("template.json"), body).unwrap();
+    create(&cloud, body);
+    cloud.up();
+    let before = cloud.inventory_now();
+    let refused = eject(&cloud).exits(1);
+    refused.changes_nothing();
+    assert!(refused.stderr.contains("with resources of its own"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("Logs is app-Logs-"), "{}", refused.stderr);
+    same(&cloud.inventory_now(), &before);
+}
+
+/// Ends a run when the first tag is to come off: CloudFormation has everything.
+fn killed_before_release(cloud: &Cloud) {
+    let kill = Fault { when: When::Before, what: FaultKind::Kill, permanent: false };
+    let run = cloud.through().script(move |call| call.operation.starts_with("Untag").then(|| kill.clone())).run(EJECT).run;
+    assert_eq!(run.code, None, "{}", run.stderr);
+}
+
+/// Whoever deleted CloudFormation's stack now would delete the resources.
+#[test]
+fn a_template_that_has_changed_meanwhile_is_no_reason_to_delete_the_stack() {
+    let cloud = up();
+    killed_before_release(&cloud);
+    let mut template = Template::of("tests/fixtures/eject/template.yaml");
+    template.0["Resources"]["Later"] = serde_json::json!({"Type": "AWS::Logs::LogGroup"});
+    template.save(&cloud);
+    let refused = eject(&cloud).exits(1);
+    refused.changes_nothing();
+    for words in ["has this stack's resources", "take back what has changed", "do not delete CloudFormation's stack"] {
+        assert!(refused.stderr.contains(words), "{}", refused.stderr);
+    }
+    Template::of("tests/fixtures/eject/template.yaml").save(&cloud);
+    eject(&cloud).ok();
+    is_handed_over(&cloud);
+}
+
+#[test]
+fn a_stack_that_another_tool_has_deployed_meanwhile_is_let_go() {
+    let cloud = up();
+    killed_before_release(&cloud);
+    let written = fs::read_to_string(cloud.folder().join("template.cloudformation.json")).unwrap();
+    let mut template: Value = serde_json::from_str(&written).unwrap();
+    template["Resources"]["Rows"]["Metadata"] = serde_json::json!({"SamResourceId": "Rows"});
+    runtime().block_on(async {
+        let formation = aws_sdk_cloudformation::Client::new(&cloud.sdk().await);
+        let update = formation.update_stack().stack_name(STACK).template_body(template.to_string());
+        update.set_capabilities(Some(CAPABILITIES.to_vec())).send().await.unwrap();
+        until(&formation, STACK, "UPDATE_COMPLETE").await;
+    });
+    eject(&cloud).ok();
+    is_handed_over(&cloud);
+}
+
+/// A stack of CloudFormation's of this template.
+fn create(cloud: &Cloud, body: &str) {
+    runtime().block_on(async {
+        let formation = aws_sdk_cloudformation::Client::new(&cloud.sdk().await);
+        formation.create_stack().stack_name(STACK).template_body(body).send().await.unwrap();
+        until(&formation, STACK, "CREATE_COMPLETE").await;
+    });
 }

@@ -3,9 +3,10 @@
 use std::fs;
 
 use crate::common::client::Client;
+use crate::common::cloudformation::made_sam_echo;
 use crate::common::inventory::{Inventory, same};
 use crate::common::template::{Template, tags};
-use crate::common::{Cloud, Run, repository, template};
+use crate::common::{Cloud, Run, STACK, repository, sample, template};
 use serde_json::{Value, json};
 use wschat::local::context::ACCOUNT;
 
@@ -581,4 +582,72 @@ async fn custom_resources_are_deployed_with_their_policy() {
     suffices(&cloud, "up", &changing).await;
     suffices(&cloud, "down", &policy(&cloud, &["--down"])).await;
     same(&inventory(&cloud).await, &Inventory::new());
+}
+
+/// A cloud that enforces IAM, with a stack that CloudFormation has made of SAM's echo.
+async fn formed() -> Cloud {
+    let cloud = cloud().await;
+    made_sam_echo(&cloud, STACK).await;
+    cloud
+}
+
+const TOKEN: &[&str] = &["--parameter", "Token=secret"];
+
+/// A stack is taken over with the policy for that, and none of its statements can be left out.
+#[tokio::test]
+async fn a_stack_is_taken_over_with_its_policy() {
+    let cloud = formed().await;
+    let taking = policy(&cloud, &[&["--adopt"], TOKEN].concat());
+    for (one, rest) in sample::some("statements of adopt", each_without_one(&taking).into_iter().map(Missing).collect(), 6)
+        .into_iter()
+        .map(|Missing(pair)| pair)
+    {
+        let cloud = formed().await;
+        grant(&cloud, &rest).await;
+        let before = cloud.calls().len();
+        let run = as_deployer(&cloud, &[&["adopt", STACK, "--yes"], TOKEN].concat()).await;
+        assert!(!refusals(&cloud, before).is_empty(), "without {one:#}\n{}", run.stderr);
+    }
+    grant(&cloud, &taking).await;
+    let before = cloud.calls().len();
+    as_deployer(&cloud, &[&["adopt", STACK, "--yes"], TOKEN].concat()).await.ok();
+    assert_eq!(refusals(&cloud, before), [""; 0], "adopt under {taking:#}");
+}
+
+/// A cloud that enforces IAM, with a stack of wschat's that has what a handover deals with.
+async fn deployed() -> Cloud {
+    let cloud = cloud().await;
+    Template::of("tests/fixtures/eject/template.yaml").save(&cloud);
+    as_administrator(&cloud, &["up", "--yes"]).ok();
+    cloud
+}
+
+/// The same of a stack that is handed over.
+#[tokio::test]
+async fn a_stack_is_handed_over_with_its_policy() {
+    let cloud = deployed().await;
+    let giving = policy(&cloud, &["--eject"]);
+    for (one, rest) in sample::some("statements of eject", each_without_one(&giving).into_iter().map(Missing).collect(), 6)
+        .into_iter()
+        .map(|Missing(pair)| pair)
+    {
+        let cloud = deployed().await;
+        grant(&cloud, &rest).await;
+        let before = cloud.calls().len();
+        let run = as_deployer(&cloud, &["eject", "--yes"]).await;
+        assert!(!refusals(&cloud, before).is_empty(), "without {one:#}\n{}", run.stderr);
+    }
+    grant(&cloud, &giving).await;
+    let before = cloud.calls().len();
+    as_deployer(&cloud, &["eject", "--yes"]).await.ok();
+    assert_eq!(refusals(&cloud, before), [""; 0], "eject under {giving:#}");
+}
+
+/// A statement that is left out of a policy, and the rest.
+struct Missing((Value, Value));
+
+impl std::fmt::Display for Missing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "without {}", self.0.0)
+    }
 }

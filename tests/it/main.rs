@@ -19,6 +19,7 @@ mod drift;
 mod eject;
 mod events;
 mod faults;
+mod handover;
 mod hints;
 mod hostile;
 mod http_api;

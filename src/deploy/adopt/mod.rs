@@ -128,7 +128,7 @@ impl Adoption {
         by_hand: &[ByHand],
     ) -> Result<Self, AdoptError> {
         let claimed = match &formed {
-            Some(formed) => compare::claimed(&formed.resources),
+            Some(formed) => compare::claimed(&formed.resources, &formed.processed),
             None => compare::by_hand(&stack, by_hand)?,
         };
         project.set_names(compare::names(&stack, &claimed));
@@ -357,7 +357,7 @@ impl Adoption {
                 }
                 self.check_retained().await?;
                 let held = cloudformation::resources(&self.aws, &stack.id).await?;
-                let mut grown = compare::claimed(&held);
+                let mut grown = compare::claimed(&held, &formed.processed);
                 grown.retain(|one| !self.claimed.contains(one));
                 if !grown.is_empty() {
                     return Err(AdoptError::Grown(grown.into_iter().map(|one| one.logical_id).collect()));

@@ -122,7 +122,9 @@ pub async fn standing(
         // It never had a template.
         "IMPORT_ROLLBACK_COMPLETE" if template.is_null() => return Ok(Standing::RolledBack { id: stack.id }),
         status if status.ends_with("_COMPLETE") && template == *whole => return Ok(Standing::Whole),
-        status if status.ends_with("_COMPLETE") && is_ours => return Ok(Standing::Imported { template }),
+        status if status.ends_with("_COMPLETE") && is_ours && is_import(&template) => {
+            return Ok(Standing::Imported { template });
+        }
         _ => {}
     }
     let held = release::held(aws, name).await?;
@@ -132,6 +134,12 @@ pub async fn standing(
         return Ok(Standing::Whole);
     }
     Ok(Standing::Other { status: stack.status, has_ours })
+}
+
+/// Whether a template is one that imports: it has no outputs and lets go of nothing.
+fn is_import(template: &Value) -> bool {
+    let stays = |resource: &Value| resource["DeletionPolicy"] == "Retain";
+    template["Outputs"].is_null() && template["Resources"].as_object().is_some_and(|all| all.values().all(stays))
 }
 
 /// Whether a template has no resource that `whole` does not have.
@@ -391,6 +399,10 @@ mod tests {
         ] {
             assert_eq!(is_part_of(&part, &whole), expected, "{part}");
         }
+        let retained = json!({"Resources": {"A": {"Type": "T", "DeletionPolicy": "Retain"}}});
+        let mut with_output = retained.clone();
+        with_output["Outputs"] = json!({"O": {"Value": "x"}});
+        assert!(is_import(&retained) && !is_import(&with_output) && !is_import(&whole));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! operations (table) --> describe;  stacks, change_sets --request--> plan (evaluate) --> work --> resources --calls--> services
 //! ```
 //!
-//! Not played, and refused by name: changes of a resource's properties, types that the local cloud has not, nested stacks, custom
+//! Not played, and refused by name: changes of properties but for those in `resources::updates`, types that the local cloud has not, nested stacks, custom
 //! resources, stack policies, drift.
 
 mod calls;

@@ -100,6 +100,7 @@ impl Worker {
             }
             Err(why) => {
                 self.change(|stack| stack.set_status("UPDATE_ROLLBACK_IN_PROGRESS", Some(&why)));
+                self.set_back(&old).await;
                 let made: Vec<String> =
                     self.stack().in_order().into_iter().filter(|id| !old.resources.contains_key(id)).collect();
                 self.delete_by(&old, made, false).await;
@@ -264,10 +265,12 @@ impl Worker {
                 imported.extend(scope.imported.take());
                 properties?
             };
-            if stack.resources.get(logical_id).is_some_and(|resource| !resource.identifier.is_empty()) {
+            if let Some(old) = stack.resources.get(logical_id).filter(|resource| !resource.identifier.is_empty()) {
+                let done = self.set_properties(logical_id, old, properties).await;
+                done.map_err(|_| format!("The following resource(s) failed to update: [{logical_id}]."))?;
                 self.change(|stack| {
                     if let Some(resource) = stack.resources.get_mut(logical_id) {
-                        (resource.properties, resource.place) = (properties, place);
+                        resource.place = place;
                     }
                 });
                 continue;
@@ -290,6 +293,38 @@ impl Worker {
             stack.adopt(wanted);
         });
         Ok(order)
+    }
+
+    /// Changes a resource in place, where its properties differ.
+    async fn set_properties(&self, logical_id: &str, old: &Resource, properties: Value) -> Result<(), ApiError> {
+        if old.properties == properties {
+            return Ok(());
+        }
+        self.change(|stack| stack.set_resource_status(logical_id, "UPDATE_IN_PROGRESS", None));
+        let existing =
+            Existing { type_name: &old.type_name, identifier: &old.identifier, properties: &old.properties };
+        let done = resources::updates::update(&self.calls, &existing, &properties).await;
+        self.change(|stack| {
+            // Also where that failed, since a part of them may have been set.
+            if let Some(resource) = stack.resources.get_mut(logical_id) {
+                resource.properties = properties;
+            }
+            match &done {
+                Ok(()) => stack.set_resource_status(logical_id, "UPDATE_COMPLETE", None),
+                Err(error) => stack.set_resource_status(logical_id, "UPDATE_FAILED", Some(&error.message)),
+            }
+        });
+        done
+    }
+
+    /// Gives the resources of a stack the properties again that they had in `old`; what is refused is an event.
+    async fn set_back(&self, old: &Stack) {
+        let now = self.stack();
+        for logical_id in now.in_order().into_iter().rev() {
+            if let (Some(was), Some(is)) = (old.resources.get(&logical_id), now.resources.get(&logical_id)) {
+                let _ = self.set_properties(&logical_id, is, was.properties.clone()).await;
+            }
+        }
     }
 
     async fn make(
@@ -421,12 +456,14 @@ impl Stack {
 pub fn not_played(changes: &[Change]) -> Option<String> {
     let changed: Vec<String> = changes
         .iter()
-        .filter(|change| change.action == "Modify" && !change.properties.is_empty())
-        .map(|change| format!("{} ({}: {})", change.logical_id, change.type_name, change.properties.join(", ")))
+        .filter(|change| change.action == "Modify")
+        .map(|change| (change, resources::updates::not_played(&change.type_name, &change.properties)))
+        .filter(|(_, properties)| !properties.is_empty())
+        .map(|(change, properties)| format!("{} ({}: {})", change.logical_id, change.type_name, properties.join(", ")))
         .collect();
     let list = changed.join("; ");
     (!changed.is_empty()).then(|| {
-        format!("The local cloud's CloudFormation does not play changes of properties: {list}. `wschat up` makes them.")
+        format!("The local cloud's CloudFormation does not play changes of these properties: {list}. Nothing was changed.")
     })
 }
 

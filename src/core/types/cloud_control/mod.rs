@@ -308,6 +308,10 @@ impl Kind for CloudControlled {
         self.allow(it, permissions);
     }
 
+    fn name_in(&self, formed_id: &str) -> String {
+        self.named_by(formed_id)
+    }
+
     fn permissions_to_import(&self, _: &Subject<'_>, again: bool, permissions: &mut Permissions) {
         for (service, action) in self.schema.actions("create").iter().filter_map(|action| action.split_once(':')) {
             if again {

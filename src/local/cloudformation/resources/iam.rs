@@ -162,6 +162,49 @@ async fn delete_policies(calls: &Calls, existing: &Existing<'_>) -> Result<(), A
     Ok(())
 }
 
+/// Writes another policy over one of roles.
+///
+/// # Errors
+/// IAM's refusal.
+pub async fn put_again(calls: &Calls, new: &Value) -> Result<(), ApiError> {
+    for role in roles(new) {
+        put(calls, &role, new).await?;
+    }
+    Ok(())
+}
+
+/// Gives a role other policies.
+///
+/// # Errors
+/// IAM's refusal.
+pub async fn update_role(calls: &Calls, existing: &Existing<'_>, new: &Value) -> Result<(), ApiError> {
+    let (role, old) = (part(existing.identifier, "RoleName").to_owned(), existing.properties);
+    let about = |rest: (&'static str, String)| [("RoleName", role.clone()), rest];
+    if old["AssumeRolePolicyDocument"] != new["AssumeRolePolicyDocument"] {
+        let document = document(&new["AssumeRolePolicyDocument"]);
+        calls.query("iam", "UpdateAssumeRolePolicy", &about(("PolicyDocument", document))).await?;
+    }
+    let arns = |of: &Value| -> Vec<String> {
+        of["ManagedPolicyArns"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    let (had, wanted) = (arns(old), arns(new));
+    for arn in wanted.iter().filter(|arn| !had.contains(arn)) {
+        calls.query("iam", "AttachRolePolicy", &about(("PolicyArn", arn.clone()))).await?;
+    }
+    for arn in had.iter().filter(|arn| !wanted.contains(arn)) {
+        present(calls.query("iam", "DetachRolePolicy", &about(("PolicyArn", arn.clone()))).await)?;
+    }
+    let policies = |of: &Value| of["Policies"].as_array().cloned().unwrap_or_default();
+    let names: Vec<Option<String>> = policies(new).iter().map(|policy| text(policy, "PolicyName")).collect();
+    for policy in policies(new).iter().filter(|policy| !policies(old).contains(policy)) {
+        put(calls, &role, policy).await?;
+    }
+    for name in policies(old).iter().map(|policy| text(policy, "PolicyName")).filter(|name| !names.contains(name)) {
+        take_off(calls, &role, &name.unwrap_or_default()).await?;
+    }
+    Ok(())
+}
+
 async fn put_policy(calls: &Calls, declared: &Declared<'_>) -> Result<Identifier, ApiError> {
     let role = text(declared.properties, "RoleName").unwrap_or_default();
     put(calls, &role, declared.properties).await?;

@@ -10,6 +10,7 @@ use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 use super::{Declared, Existing, Identifier, Type, part, present, single, tags, text, until, without};
+use super::updates::changed;
 use crate::local::cloudformation::calls::{Calls, segment};
 use crate::local::cloudformation::model::invalid;
 use crate::local::context::CloudContext;
@@ -172,6 +173,64 @@ fn chosen(answer: &Value, names: &[(&str, &str)]) -> Map<String, Value> {
 async fn delete_function(calls: &Calls, existing: &Existing<'_>) -> Result<(), ApiError> {
     let path = format!("{FUNCTIONS}/{}", segment(part(existing.identifier, "FunctionName")));
     calls.rest("lambda", Method::DELETE, &path, None).await.map(drop)
+}
+
+/// What `UpdateFunctionConfiguration` sets where a template does not say it any more. (Lambda API reference: what is absent stays.)
+fn unset(property: &str) -> Value {
+    match property {
+        "Description" => "".into(),
+        "Environment" => json!({ "Variables": {} }),
+        "Layers" => json!([]),
+        "MemorySize" => 128.into(),
+        "Timeout" => 3.into(),
+        _ => Value::Null,
+    }
+}
+
+/// Gives a function other code and another configuration.
+///
+/// # Errors
+/// Lambda's refusal.
+pub async fn update_function(calls: &Calls, existing: &Existing<'_>, new: &Value) -> Result<(), ApiError> {
+    let path = format!("{FUNCTIONS}/{}", segment(part(existing.identifier, "FunctionName")));
+    let mut changed = changed(existing.properties, new);
+    let reserved = changed.remove("ReservedConcurrentExecutions");
+    if changed.remove("Code").is_some() {
+        let mut input = code(new)?;
+        if !new["Architectures"].is_null() {
+            input["Architectures"] = new["Architectures"].clone();
+        }
+        calls.rest("lambda", Method::PUT, &format!("{path}/code"), Some(&input)).await?;
+        updated(calls, &path).await?;
+    }
+    if !changed.is_empty() {
+        let value = |(name, value): (String, Value)| (name.clone(), if value.is_null() { unset(&name) } else { value });
+        let input: Value = changed.into_iter().map(value).collect::<Map<_, _>>().into();
+        calls.rest("lambda", Method::PUT, &format!("{path}/configuration"), Some(&input)).await?;
+        updated(calls, &path).await?;
+    }
+    let concurrency = format!("/2017-10-31{}/concurrency", path.trim_start_matches("/2015-03-31"));
+    match reserved {
+        None => Ok(()),
+        Some(Value::Null) => calls.rest("lambda", Method::DELETE, &concurrency, None).await.map(drop),
+        Some(reserved) => {
+            let body = json!({ "ReservedConcurrentExecutions": reserved });
+            calls.rest("lambda", Method::PUT, &concurrency, Some(&body)).await.map(drop)
+        }
+    }
+}
+
+/// Waits until an update of a function is done.
+async fn updated(calls: &Calls, path: &str) -> Result<(), ApiError> {
+    until(path, || async {
+        let found = calls.rest("lambda", Method::GET, &format!("{path}/configuration"), None).await?;
+        match found["LastUpdateStatus"].as_str() {
+            Some("InProgress") => Ok(None),
+            Some("Failed") => Err(invalid(found["LastUpdateStatusReason"].as_str().unwrap_or_default())),
+            _ => Ok(Some(())),
+        }
+    })
+    .await
 }
 
 async fn create_permission(calls: &Calls, declared: &Declared<'_>) -> Result<Identifier, ApiError> {

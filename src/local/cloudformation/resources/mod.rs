@@ -10,6 +10,7 @@ mod iam;
 mod lambda;
 mod logs;
 mod policies;
+pub mod updates;
 
 use std::time::Duration;
 
