@@ -375,7 +375,9 @@ fn failed(error: AdoptError) -> CommandError {
                  and run it again",
             )
         }
-        AdoptError::Grown(_) => CommandError::new(error.to_string()).advice("run it again: it takes over what the stack has now"),
+        AdoptError::Grown(_) => {
+            CommandError::new(error.to_string()).advice("run it again: it takes over what the stack has now")
+        }
         AdoptError::Untagged(_) => {
             CommandError::new(error.to_string()).advice("AWS may show tags some seconds later: run it again")
         }

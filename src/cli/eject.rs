@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use super::command::{Command, Flags};
 use super::desired::{self, Prepared};
-use super::target;
 use super::error::CommandError;
 use super::exit::{Ended, Exit};
+use super::target;
 
 use crate::aws::change_sets::ChangeSet;
 use crate::aws::client::Aws;
@@ -325,8 +325,7 @@ pub(super) async fn bucket(
 }
 
 /// What to do about a stack of CloudFormation's that has the name.
-const OTHER_STACK: &str =
-    "the stack must have that name, because templates refer to it: delete CloudFormation's stack if nothing needs what it has";
+const OTHER_STACK: &str = "the stack must have that name, because templates refer to it: delete CloudFormation's stack if nothing needs what it has";
 
 /// That CloudFormation has a stack of this name with which nothing can be done.
 fn is_another(name: &str, status: &str, has_ours: bool) -> CommandError {
@@ -337,14 +336,18 @@ fn is_another(name: &str, status: &str, has_ours: bool) -> CommandError {
     // Its template may let go of them: they would be deleted with it.
     let stays = "do not delete CloudFormation's stack, which may delete them";
     if status.ends_with("_COMPLETE") {
-        let what = format!("CloudFormation's stack {name} ({status}) has this stack's resources with another template than this one");
+        let what = format!(
+            "CloudFormation's stack {name} ({status}) has this stack's resources with another template than this one"
+        );
         return CommandError::new(what)
             .advice("take back what has changed since in the template, its parameters or the code, and run it again")
             .advice(stays);
     }
     let what = format!("CloudFormation's stack {name}, which has this stack's resources, is in the state {status}");
     let advice = match status {
-        "UPDATE_ROLLBACK_FAILED" => format!("aws cloudformation continue-update-rollback --stack-name {name}, and run it again"),
+        "UPDATE_ROLLBACK_FAILED" => {
+            format!("aws cloudformation continue-update-rollback --stack-name {name}, and run it again")
+        }
         _ => "bring it into a state that ends in _COMPLETE first, and run it again".to_owned(),
     };
     CommandError::new(what).advice(advice).advice(stays)

@@ -118,7 +118,8 @@ impl Args {
     /// Takes the tags that a stack has, too, where this run is not given one of that key and every resource can carry it; gives those.
     pub fn add_tags(&mut self, tags: Tags) -> Tags {
         let given = |key: &String| self.tags_of_project.iter().chain(&self.tags).any(|(given, _)| given == key);
-        let added: Tags = tags.into_iter().filter(|(key, value)| !given(key) && tags::check(key, value).is_ok()).collect();
+        let added: Tags =
+            tags.into_iter().filter(|(key, value)| !given(key) && tags::check(key, value).is_ok()).collect();
         self.tags_of_project.extend(added.clone());
         added
     }

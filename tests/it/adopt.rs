@@ -470,7 +470,8 @@ async fn an_update_that_would_change_something_is_not_made() {
     form(&cloud, |_| {}).await;
     project(&cloud, "old");
     let whole = cloud.inventory().await;
-    let answer = Fault { when: When::Before, what: FaultKind::Answer("text/xml", CHANGES_MORE.to_owned()), permanent: false };
+    let answer =
+        Fault { when: When::Before, what: FaultKind::Answer("text/xml", CHANGES_MORE.to_owned()), permanent: false };
     let is_made = AtomicBool::new(false);
     let script = move |call: &Name| match call.operation.as_str() {
         "CreateChangeSet" => {
@@ -480,7 +481,8 @@ async fn an_update_that_would_change_something_is_not_made() {
         "DescribeChangeSet" => is_made.load(Ordering::Relaxed).then(|| answer.clone()),
         _ => None,
     };
-    let run = tokio::task::block_in_place(|| cloud.through().script(script).run(&["adopt", STACK, "--yes"])).run.exits(1);
+    let run =
+        tokio::task::block_in_place(|| cloud.through().script(script).run(&["adopt", STACK, "--yes"])).run.exits(1);
     assert!(run.stderr.contains("Talk (AWS::Lambda::Function): Environment"), "{}", run.stderr);
     assert_eq!(run.mutations(), ["cloudformation.CreateChangeSet", "cloudformation.DeleteChangeSet"]);
     same(&cloud.inventory().await, &whole);
@@ -525,7 +527,8 @@ async fn deploys_more(client: &cloudformation::Client) {
     template["Resources"]["More"] =
         json!({"Type": "AWS::Logs::LogGroup", "DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"});
     let greeting = cloudformation::types::Parameter::builder().parameter_key("Greeting").use_previous_value(true);
-    let update = client.update_stack().stack_name(STACK).template_body(template.to_string()).parameters(greeting.build());
+    let update =
+        client.update_stack().stack_name(STACK).template_body(template.to_string()).parameters(greeting.build());
     update.capabilities("CAPABILITY_IAM".into()).send().await.unwrap();
     eventually("it is updated", async || {
         let answer = client.describe_stacks().stack_name(STACK).send().await.unwrap();

@@ -411,7 +411,10 @@ async fn what_aws_refuses_of_stacks_is_refused() {
     changed["Resources"]["Topic"]["Properties"]["DisplayName"] = "d".into();
     let update = client.update_stack().stack_name("data").template_body(changed.to_string()).send().await;
     let (_, message) = refused(update);
-    assert!(message.contains("does not play changes of these properties: Topic (AWS::SNS::Topic: DisplayName)"), "{message}");
+    assert!(
+        message.contains("does not play changes of these properties: Topic (AWS::SNS::Topic: DisplayName)"),
+        "{message}"
+    );
     let nested = json!({ "Resources": { "A": { "Type": "AWS::CloudFormation::Stack", "Properties": {} } } });
     let create = client.create_stack().stack_name("nested").template_body(nested.to_string()).send().await;
     let (_, message) = refused(create);
@@ -502,7 +505,8 @@ async fn a_changed_handler_is_deployed_and_undone_with_what_fails() {
         (found.code_sha256.unwrap(), found.memory_size.unwrap(), found.timeout.unwrap())
     };
     let update = async |template: &Value, status: &str| {
-        let kept = SAM_ECHO.iter().map(|(key, _)| Parameter::builder().parameter_key(*key).use_previous_value(true).build());
+        let kept =
+            SAM_ECHO.iter().map(|(key, _)| Parameter::builder().parameter_key(*key).use_previous_value(true).build());
         let update = client.update_stack().stack_name("app").template_body(template.to_string());
         update.set_parameters(Some(kept.collect())).set_capabilities(Some(CAPABILITIES.to_vec())).send().await.unwrap();
         until(&client, "app", status).await;

@@ -278,7 +278,8 @@ fn a_stack_that_was_deployed_beside_it_is_not_taken_for_it() {
 /// Ends a run when the first tag is to come off: CloudFormation has everything.
 fn killed_before_release(cloud: &Cloud) {
     let kill = Fault { when: When::Before, what: FaultKind::Kill, permanent: false };
-    let run = cloud.through().script(move |call| call.operation.starts_with("Untag").then(|| kill.clone())).run(EJECT).run;
+    let run =
+        cloud.through().script(move |call| call.operation.starts_with("Untag").then(|| kill.clone())).run(EJECT).run;
     assert_eq!(run.code, None, "{}", run.stderr);
 }
 

@@ -45,23 +45,28 @@ fn brings_code_alone(run: &Run) {
 #[test]
 fn apps_of_many_services_come_and_go() {
     let apps = [App::services(), App::queue(), App::bucket(), App::web(), App::gateway()];
-    on_clouds(2, || Cloud::start().go(), &apps, |_, app| {
-        let cloud = app.fast();
-        let path = cloud.folder().join("template.yaml");
-        let template = Template(serde_yaml::from_str(&fs::read_to_string(path).unwrap()).unwrap());
-        crate::adopt::block(async { made(&cloud, STACK, &sent(&template), &[]).await });
-        let before = formed(&cloud);
+    on_clouds(
+        2,
+        || Cloud::start().go(),
+        &apps,
+        |_, app| {
+            let cloud = app.fast();
+            let path = cloud.folder().join("template.yaml");
+            let template = Template(serde_yaml::from_str(&fs::read_to_string(path).unwrap()).unwrap());
+            crate::adopt::block(async { made(&cloud, STACK, &sent(&template), &[]).await });
+            let before = formed(&cloud);
 
-        let adopted = cloud.through().run(&["adopt", STACK, "--yes"]).run.ok();
-        println!("{}", adopted.stderr);
-        brings_code_alone(&cloud.through().run(&["up", "--yes"]).run.ok());
-        cloud.through().run(&["up", "--yes"]).run.ok().changes_nothing();
+            let adopted = cloud.through().run(&["adopt", STACK, "--yes"]).run.ok();
+            println!("{}", adopted.stderr);
+            brings_code_alone(&cloud.through().run(&["up", "--yes"]).run.ok());
+            cloud.through().run(&["up", "--yes"]).run.ok().changes_nothing();
 
-        crate::adopt::block(crate::common::cloudformation::bucket(&cloud, "code"));
-        let ejected = cloud.through().run(&["eject", "--yes", "--bucket", "code"]).run.ok();
-        let ids = |all: Vec<(String, String, String)>| all.into_iter().map(|(id, ..)| id).collect::<Vec<_>>();
-        assert_eq!(ids(formed(&cloud)), ids(before), "{}", ejected.stderr);
-        let marks = serde_json::to_string(&cloud.inventory_now()).unwrap();
-        assert!(!marks.contains("wschat:stack"), "{}", &marks[marks.find("wschat:stack").unwrap_or(0)..][..200]);
-    });
+            crate::adopt::block(crate::common::cloudformation::bucket(&cloud, "code"));
+            let ejected = cloud.through().run(&["eject", "--yes", "--bucket", "code"]).run.ok();
+            let ids = |all: Vec<(String, String, String)>| all.into_iter().map(|(id, ..)| id).collect::<Vec<_>>();
+            assert_eq!(ids(formed(&cloud)), ids(before), "{}", ejected.stderr);
+            let marks = serde_json::to_string(&cloud.inventory_now()).unwrap();
+            assert!(!marks.contains("wschat:stack"), "{}", &marks[marks.find("wschat:stack").unwrap_or(0)..][..200]);
+        },
+    );
 }

@@ -74,10 +74,14 @@ impl Refusal {
     }
 }
 
-/// What neither CloudFormation's stack has nor wschat's tags mark. (Log groups that no template describes belong to no CloudFormation
-/// stack.)
+/// The kinds of an inventory that have an owner of their own. (Log groups that no template describes belong to no CloudFormation stack;
+/// what cannot be tagged is recorded on one of these.)
+const OWNED: &[&str] = &["AWS::SQS::Queue", "api", "function", "role", "table"];
+
+/// What neither CloudFormation's stack has nor wschat's tags mark.
 fn unowned(cloud: &Cloud) -> Vec<String> {
-    let formed = eject::formed(cloud).filter(|(status, ..)| !status.starts_with("DELETE")).map(|(_, resources, _)| resources);
+    let formed =
+        eject::formed(cloud).filter(|(status, ..)| !status.starts_with("DELETE")).map(|(_, resources, _)| resources);
     let formed: Vec<(String, String)> = formed.unwrap_or_default().into_values().collect();
     let is_formed = |kind: &str, name: &str| {
         formed.iter().any(|(type_name, id)| {
@@ -87,7 +91,7 @@ fn unowned(cloud: &Cloud) -> Vec<String> {
     let inventory = cloud.inventory_now().into_iter();
     let without = inventory.filter(|(name, one)| {
         let (kind, name) = name.split_once(' ').unwrap();
-        !one.to_string().contains("wschat:stack") && kind != "log" && !is_formed(kind, name)
+        OWNED.contains(&kind) && !one.to_string().contains("wschat:stack") && !is_formed(kind, name)
     });
     without.map(|(name, _)| name).collect()
 }

@@ -466,7 +466,8 @@ impl Provider for CloudControlled {
             serde_json::from_value::<Tags>(properties[cloud_control::TAGS].clone()).unwrap_or_default()
         };
         let there = tags(&live.properties);
-        let new: Tags = tags(&desired.properties).into_iter().filter(|(key, value)| there.get(key) != Some(value)).collect();
+        let new: Tags =
+            tags(&desired.properties).into_iter().filter(|(key, value)| there.get(key) != Some(value)).collect();
         recorded::set(cx.aws, &arn, new, Vec::new()).await
     }
 

@@ -52,14 +52,7 @@ pub fn needed(plan: &Plan, stack: Option<&Stack>, scope: &Scope, roles: Roles, o
 
 /// Adds what reading a stack takes and what the steps of a plan do; `marks` says that they put wschat's marks on resources or take
 /// them off, and do nothing else.
-fn of_run(
-    permissions: &mut Permissions,
-    plan: &Plan,
-    stack: Option<&Stack>,
-    scope: &Scope,
-    roles: Roles,
-    marks: bool,
-) {
+fn of_run(permissions: &mut Permissions, plan: &Plan, stack: Option<&Stack>, scope: &Scope, roles: Roles, marks: bool) {
     for kind in types::TYPES {
         kind.permissions_to_list(scope, roles, permissions);
     }
@@ -126,7 +119,11 @@ pub fn to_eject(
         let objects = format!("arn:{}:s3:::{name}/{}/*", scope.partition, scope.stack);
         permissions.allow("s3", &["GetObject", "PutObject"], objects);
         if let Some(stack) = made_by {
-            permissions.allow("cloudformation", &["DescribeStacks"], scope.arn("cloudformation", &format!("stack/{stack}/*")));
+            permissions.allow(
+                "cloudformation",
+                &["DescribeStacks"],
+                scope.arn("cloudformation", &format!("stack/{stack}/*")),
+            );
         }
     }
     Policy::from(permissions)

@@ -583,7 +583,8 @@ impl Kind for Function {
     }
 
     fn permissions_to_import(&self, it: &Subject<'_>, _: bool, permissions: &mut Permissions) {
-        let settings = ["CodeSigningConfig", "RecursionConfig", "ScalingConfig"].map(|setting| format!("GetFunction{setting}"));
+        let settings =
+            ["CodeSigningConfig", "RecursionConfig", "ScalingConfig"].map(|setting| format!("GetFunction{setting}"));
         let settings = settings.each_ref().map(String::as_str);
         permissions.allow("lambda", &settings, arn(it.scope, it.name()));
         permissions.allow("lambda", &["GetRuntimeManagementConfig"], arn(it.scope, it.name()));

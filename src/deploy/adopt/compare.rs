@@ -8,12 +8,12 @@ use super::obstacles::Obstacle;
 use super::{AdoptError, ByHand};
 use crate::aws::cloudformation::FormedResource;
 use crate::core::plan::{self, Action, Change, Plan, PlanOptions, Step};
-use crate::core::stack::{Names, Stack};
 use crate::core::schemas::value_at;
+use crate::core::stack::{Names, Stack};
 use crate::core::template::expand::same_as;
 use crate::core::template::retain;
-use crate::core::types::cloud_control::record::RECORD;
 use crate::core::types::cloud_control;
+use crate::core::types::cloud_control::record::RECORD;
 use crate::core::types::tags::Claims;
 use crate::core::types::{self, Desired, Live, Owner, Part, deployment};
 

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::try_join_all;
 
-use super::obstacles::{self, Obstacle};
 use super::AdoptError;
+use super::obstacles::{self, Obstacle};
 use crate::aws::client::{Aws, CallError};
 use crate::aws::cloudformation::{self, FormedResource, FormedStack, IN_REVIEW};
 use crate::core::template::expand::same_as;

@@ -21,9 +21,9 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::names::{self, Unnamed};
-use super::{lookups, marking};
 use super::project::Project;
 use super::read::{self, ReadError};
+use super::{lookups, marking};
 use crate::aws::change_sets::{self, NewChangeSet, Parameters, ResourceChange};
 use crate::aws::client::{Aws, CallError, S3Error};
 use crate::aws::cloudformation::{self, FormedStack, LONGEST_BODY, StackError, TemplateSource};
@@ -188,7 +188,8 @@ impl Adoption {
     pub fn tagging(&self) -> Plan {
         let marks = tag::marks(&self.comparison.plan, &self.comparison.snapshots);
         let is_marked = |live: &Live| {
-            let same = |mark: &Mark| (mark.live.type_name, &mark.live.physical_id) == (live.type_name, &live.physical_id);
+            let same =
+                |mark: &Mark| (mark.live.type_name, &mark.live.physical_id) == (live.type_name, &live.physical_id);
             marks.iter().any(same)
         };
         let others = self.live.iter().filter(|one| one.owner == Owner::Stack && !is_marked(one));

@@ -96,8 +96,14 @@ pub async fn release(
 }
 
 /// States of a resource that a stack does not have, or not any more. (One whose import was taken back is itself as before.)
-const NOT_HELD: &[&str] =
-    &["CREATE_FAILED", "DELETE_COMPLETE", "DELETE_SKIPPED", "IMPORT_FAILED", "IMPORT_ROLLBACK_COMPLETE", "ROLLBACK_COMPLETE"];
+const NOT_HELD: &[&str] = &[
+    "CREATE_FAILED",
+    "DELETE_COMPLETE",
+    "DELETE_SKIPPED",
+    "IMPORT_FAILED",
+    "IMPORT_ROLLBACK_COMPLETE",
+    "ROLLBACK_COMPLETE",
+];
 
 /// The resources that a CloudFormation stack has.
 pub(super) async fn held(aws: &Aws, stack: &str) -> Result<Vec<FormedResource>, EjectError> {
@@ -108,7 +114,9 @@ pub(super) async fn held(aws: &Aws, stack: &str) -> Result<Vec<FormedResource>, 
 /// What a CloudFormation stack does not have of the template `whole`, a sentence each.
 pub(super) fn missing(held: &[FormedResource], whole: &Value) -> Vec<String> {
     let is_there = |id: &str, declared: &Value| {
-        held.iter().any(|one| one.logical_id == id && declared["Type"] == one.type_name.as_str() && one.status.ends_with("_COMPLETE"))
+        held.iter().any(|one| {
+            one.logical_id == id && declared["Type"] == one.type_name.as_str() && one.status.ends_with("_COMPLETE")
+        })
     };
     let declared = whole["Resources"].as_object().into_iter().flatten();
     let missing = declared.filter(|(id, one)| one.get("Condition").is_none() && !is_there(id, one));
@@ -125,7 +133,11 @@ pub(super) fn has_any(held: &[FormedResource], marked: &[Live]) -> bool {
 fn another(live: &Live, there: &BTreeMap<&str, &FormedResource>) -> Option<String> {
     let id = live.logical_id.as_deref()?;
     let formed = there.get(id).filter(|formed| formed.type_name == live.type_name)?;
-    let is_double = types::kind(live.type_name).is_some_and(|kind| kind.doubled().is_some());
+    // What lies in another resource goes with that, and of what is left behind there may be several.
+    let kind = types::kind(live.type_name)?;
+    if kind.doubled().is_some() || kind.parent().is_some() || kind.is_left_behind() {
+        return None;
+    }
     // One of both may be the end or the beginning of the other: an ARN, or an id with what it lies in.
     let own = ["Ref", IDENTIFIER].map(|name| live.attributes.get(name));
     let mut known = own.into_iter().flatten().chain([&live.physical_id]);
@@ -133,8 +145,9 @@ fn another(live: &Live, there: &BTreeMap<&str, &FormedResource>) -> Option<Strin
         let (one, other) = (known.as_str(), formed.physical_id.as_str());
         one.ends_with(other) || one.starts_with(other) || other.ends_with(one) || other.starts_with(one)
     };
-    let differs = !is_double && !known.any(is_one);
-    differs.then(|| format!("{id} is {} in CloudFormation's stack, and {} in wschat's", formed.physical_id, live.physical_id))
+    (!known.any(is_one)).then(|| {
+        format!("{id} is {} in CloudFormation's stack, and {} in wschat's", formed.physical_id, live.physical_id)
+    })
 }
 
 /// What the stack has with a mark of its own.

@@ -301,8 +301,7 @@ impl Worker {
             return Ok(());
         }
         self.change(|stack| stack.set_resource_status(logical_id, "UPDATE_IN_PROGRESS", None));
-        let existing =
-            Existing { type_name: &old.type_name, identifier: &old.identifier, properties: &old.properties };
+        let existing = Existing { type_name: &old.type_name, identifier: &old.identifier, properties: &old.properties };
         let done = resources::updates::update(&self.calls, &existing, &properties).await;
         self.change(|stack| {
             // Also where that failed, since a part of them may have been set.
@@ -463,7 +462,9 @@ pub fn not_played(changes: &[Change]) -> Option<String> {
         .collect();
     let list = changed.join("; ");
     (!changed.is_empty()).then(|| {
-        format!("The local cloud's CloudFormation does not play changes of these properties: {list}. Nothing was changed.")
+        format!(
+            "The local cloud's CloudFormation does not play changes of these properties: {list}. Nothing was changed."
+        )
     })
 }
 

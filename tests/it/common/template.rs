@@ -222,7 +222,11 @@ impl App {
 
     /// A gateway without functions (`tests/fixtures/gateway`).
     pub fn gateway() -> Self {
-        Self { name: "gateway".to_owned(), template: repository().join("tests/fixtures/gateway/template.yaml"), code: None }
+        Self {
+            name: "gateway".to_owned(),
+            template: repository().join("tests/fixtures/gateway/template.yaml"),
+            code: None,
+        }
     }
 
     /// HTTP APIs and a REST API beside a socket (`tests/fixtures/web`).

@@ -70,7 +70,10 @@ impl CloudControlled {
             SECRET if reference.starts_with("arn:") => {
                 reference.split(':').nth(6).and_then(|name| name.rsplit_once('-')).map(|(name, _)| name)
             }
-            _ if reference.starts_with("arn:") || reference.starts_with("https://") || reference.starts_with("http://") => {
+            _ if reference.starts_with("arn:")
+                || reference.starts_with("https://")
+                || reference.starts_with("http://") =>
+            {
                 reference.rsplit(['/', ':']).next()
             }
             _ => Some(reference),

@@ -4,8 +4,8 @@
 use http::Method;
 use serde_json::{Map, Value, json};
 
-use super::{Declared, Existing, Identifier, Type, part, present, single, tags, text, without};
 use super::updates::changed;
+use super::{Declared, Existing, Identifier, Type, part, present, single, tags, text, without};
 use crate::local::cloudformation::calls::{Calls, segment};
 use crate::local::cloudformation::model::invalid;
 use crate::local::protocol::wire::ApiError;

@@ -9,8 +9,8 @@ use serde_json::{Map, Value, json};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-use super::{Declared, Existing, Identifier, Type, part, present, single, tags, text, until, without};
 use super::updates::changed;
+use super::{Declared, Existing, Identifier, Type, part, present, single, tags, text, until, without};
 use crate::local::cloudformation::calls::{Calls, segment};
 use crate::local::cloudformation::model::invalid;
 use crate::local::context::CloudContext;
