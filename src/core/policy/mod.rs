@@ -134,7 +134,7 @@ fn on_formed(permissions: &mut Permissions, scope: &Scope, others: &[&str]) {
     let arn = scope.arn("cloudformation", &format!("stack/{}/*", scope.stack));
     let reads = ["DescribeChangeSet", "DescribeStackEvents", "DescribeStacks", "GetTemplate", "ListStackResources"];
     let changes = ["CreateChangeSet", "DeleteChangeSet", "ExecuteChangeSet"];
-    permissions.allow("cloudformation", &[&reads, &changes, others].concat(), arn);
+    permissions.allow("cloudformation", &[&reads[..], &changes, others].concat(), arn);
 }
 
 impl From<Permissions> for Policy {
