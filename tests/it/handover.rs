@@ -18,13 +18,14 @@ fn sent(template: &Template) -> Value {
     }
     const CODE: &str = "exports.handler = async () => ({ statusCode: 200 });";
     for resource in sent["Resources"].as_object_mut().unwrap().values_mut() {
+        let type_name = resource["Type"].as_str().unwrap_or_default().to_owned();
         let properties = &mut resource["Properties"];
-        match resource["Type"].as_str() {
-            Some("AWS::Serverless::Function") => {
+        match type_name.as_str() {
+            "AWS::Serverless::Function" => {
                 properties.as_object_mut().unwrap().shift_remove("CodeUri");
                 properties["InlineCode"] = CODE.into();
             }
-            Some("AWS::Lambda::Function") => properties["Code"] = json!({ "ZipFile": CODE }),
+            "AWS::Lambda::Function" => properties["Code"] = json!({ "ZipFile": CODE }),
             _ => {}
         }
     }

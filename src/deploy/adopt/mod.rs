@@ -324,8 +324,12 @@ impl Adoption {
         self.aws.claim(types::tags::Claims::default());
         let mut looks = 0;
         loop {
+            // By their tags alone first: then it is known what they are called, and what is found by those names is.
             let live = read::read(&self.aws, &Discovery::from(read::search(&self.derived))).await?;
-            let missing = self.not_among(&live);
+            let mut missing = self.not_among(&live, |kind| kind.taggable());
+            if missing.is_empty() {
+                missing = self.not_among(&self.read().await?, |_| true);
+            }
             looks += 1;
             match missing.is_empty() {
                 true => return Ok(()),
@@ -369,7 +373,7 @@ impl Adoption {
                 return Err(self.ended(stack).await);
             }
         }
-        let missing = self.not_among(&self.read().await?);
+        let missing = self.not_among(&self.read().await?, |_| true);
         if missing.is_empty() { Ok(()) } else { Err(AdoptError::Gone(missing)) }
     }
 
@@ -383,15 +387,16 @@ impl Adoption {
         Ok(read::read(&self.aws, &Discovery::from(read::search(&self.stack))).await?)
     }
 
-    /// What was read of the stack before and is not among `now` as the stack's, in words.
-    fn not_among(&self, now: &[Live]) -> Vec<String> {
+    /// What was read of the stack before, of the types that are meant, and is not among `now` as the stack's, in words.
+    fn not_among(&self, now: &[Live], is_meant: impl Fn(&dyn types::Kind) -> bool) -> Vec<String> {
+        let is_meant = |one: &&Live| types::kind(one.type_name).is_some_and(|kind| is_meant(kind));
         let is_there = |one: &&Live| {
             now.iter().any(|other| {
                 (other.type_name, &other.physical_id, &other.parent) == (one.type_name, &one.physical_id, &one.parent)
                     && other.owner == Owner::Stack
             })
         };
-        let before = self.live.iter().filter(|one| one.owner == Owner::Stack && !one.is_absent());
+        let before = self.live.iter().filter(is_meant).filter(|one| one.owner == Owner::Stack && !one.is_absent());
         let missing = before.filter(|one| !is_there(one));
         missing.map(|one| format!("{} ({})", one.physical_id, one.type_name)).collect()
     }
