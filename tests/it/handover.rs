@@ -13,12 +13,15 @@ use crate::common::{Cloud, Run, STACK};
 /// The app's template as a deployer sends it, with code that never runs.
 fn sent(template: &Template) -> Value {
     let mut sent = template.0.clone();
-    if let Some(globals) = sent["Globals"]["Function"].as_object_mut() {
+    if let Some(globals) = sent.pointer_mut("/Globals/Function").and_then(Value::as_object_mut) {
         globals.shift_remove("CodeUri");
     }
     const CODE: &str = "exports.handler = async () => ({ statusCode: 200 });";
     for resource in sent["Resources"].as_object_mut().unwrap().values_mut() {
         let type_name = resource["Type"].as_str().unwrap_or_default().to_owned();
+        if resource["Properties"].is_null() {
+            resource["Properties"] = json!({});
+        }
         let properties = &mut resource["Properties"];
         match type_name.as_str() {
             "AWS::Serverless::Function" => {

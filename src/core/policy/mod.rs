@@ -78,6 +78,10 @@ fn of_run(permissions: &mut Permissions, plan: &Plan, stack: Option<&Stack>, sco
 pub fn to_adopt(tagging: &Plan, stack: &Stack, scope: &Scope, roles: Roles) -> Policy {
     let mut permissions = Permissions::default();
     of_run(&mut permissions, tagging, Some(stack), scope, roles, true);
+    // To work out a change set, CloudFormation may read what outputs name.
+    for step in &tagging.steps {
+        permissions::to_import(&mut permissions, tagging, step, scope, roles, false);
+    }
     on_formed(&mut permissions, scope, &["DeleteStack", "GetStackPolicy"]);
     // It names an export, and no stack.
     permissions.allow("cloudformation", &["ListImports"], "*");

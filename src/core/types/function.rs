@@ -514,6 +514,10 @@ impl Kind for Function {
         }
         let mut allow = |actions: &[&str]| permissions.allow("lambda", actions, arn.as_str());
         allow(&["GetFunction", "GetPolicy"]);
+        // Its versions and aliases may have marks, too.
+        if it.marks {
+            allow(&["ListAliases", "ListVersionsByFunction"]);
+        }
         if it.creates {
             allow(&["CreateFunction", "TagResource", "DeleteFunction"]);
             if it.has("ReservedConcurrentExecutions") {

@@ -119,8 +119,8 @@ impl Kind for InlinePolicy {
         }
     }
 
-    fn permissions_to_import(&self, it: &Subject<'_>, _: bool, permissions: &mut Permissions) {
-        for role in it.texts("Roles") {
+    fn permissions_to_import(&self, it: &Subject<'_>, again: bool, permissions: &mut Permissions) {
+        for role in it.texts("Roles").into_iter().filter(|_| again) {
             permissions.allow("iam", &["GetRolePolicy", "PutRolePolicy"], role::arn_in(it, &role));
         }
     }

@@ -146,7 +146,9 @@ impl Worker {
             let found = resources::read(&self.calls, &one.type_name, &one.identifier).await;
             let found = found.map_err(|error| error.message)?;
             let attributes = found.ok_or_else(|| not_found(one))?;
-            self.tag(&one.type_name, &one.logical_id, &one.identifier, &attributes);
+            self.tag(&one.type_name, &one.logical_id, &one.identifier, &attributes)
+                .await
+                .map_err(|error| error.message)?;
             self.change(|stack| {
                 if let Some(resource) = stack.resources.get_mut(&one.logical_id) {
                     resource.identifier = one.identifier.clone();
@@ -356,15 +358,23 @@ impl Worker {
             stack.set_resource_status(logical_id, "CREATE_IN_PROGRESS", Some("Resource creation Initiated"));
         });
         let attributes = resources::read(&self.calls, type_name, &identifier).await?.unwrap_or_default();
-        self.tag(type_name, logical_id, &identifier, &attributes);
+        self.tag(type_name, logical_id, &identifier, &attributes).await?;
         self.change(|stack| stack.set_resource_status(logical_id, "CREATE_COMPLETE", None));
         Ok(attributes)
     }
 
-    /// Sets the tags that say whose a resource is, and the stack's own, where its type has tags.
-    fn tag(&self, type_name: &str, logical_id: &str, identifier: &resources::Identifier, attributes: &Attributes) {
-        let Some(arn) = resources::arn(&self.calls, type_name, identifier, attributes) else { return };
+    /// Sets the tags that say whose a resource is, and the stack's own, where its type has tags. Roles have the stack's alone.
+    async fn tag(
+        &self,
+        type_name: &str,
+        logical_id: &str,
+        identifier: &resources::Identifier,
+        attributes: &Attributes,
+    ) -> Result<(), ApiError> {
         let stack = self.stack();
+        let Some(arn) = resources::arn(&self.calls, type_name, identifier, attributes) else {
+            return resources::tag_role(&self.calls, type_name, identifier, &stack.settings.tags).await;
+        };
         let mut tags: BTreeMap<String, String> = stack.settings.tags.clone();
         for (name, value) in [("stack-name", stack.name.as_str()), ("stack-id", &stack.id), ("logical-id", logical_id)]
         {
@@ -372,11 +382,12 @@ impl Worker {
         }
         for source in &self.service.tagged {
             match source.retag(&arn, &tags, &[]) {
-                Ok(true) => return,
+                Ok(true) => return Ok(()),
                 Ok(false) => {}
                 Err(error) => tracing::warn!("{arn}: {}", error.message),
             }
         }
+        Ok(())
     }
 
     /// What the resources of the stack give to others.

@@ -1,4 +1,7 @@
-//! Roles and policies of IAM. CloudFormation sets no tags of its own on them (cloudformation-coverage-roadmap#277, #1159, #1966).
+//! Roles and policies of IAM. CloudFormation sets the stack's tags on roles, and none of its own (schema of `AWS::IAM::Role`, `tagging`;
+//! cloudformation-coverage-roadmap#277, #1159, #1966).
+
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
@@ -6,9 +9,11 @@ use super::{Declared, Existing, Identifier, Type, document, part, present, singl
 use crate::local::cloudformation::calls::{Calls, text_of};
 use crate::local::protocol::wire::ApiError;
 
+pub const ROLE: &str = "AWS::IAM::Role";
+
 pub const TYPES: &[Type] = &[
     Type {
-        name: "AWS::IAM::Role",
+        name: ROLE,
         identifier: &["RoleName"],
         reference: "RoleName",
         importable: true,
@@ -77,6 +82,20 @@ async fn create_role(calls: &Calls, declared: &Declared<'_>) -> Result<Identifie
         put(calls, &name, policy).await?;
     }
     Ok(single("RoleName", name))
+}
+
+/// Sets tags of a role.
+///
+/// # Errors
+/// IAM's refusal.
+pub async fn tag_role(calls: &Calls, role: &str, tags: &BTreeMap<String, String>) -> Result<(), ApiError> {
+    let tags = tags.iter().enumerate().flat_map(|(index, (key, value))| {
+        let member = |name: &str| format!("Tags.member.{}.{name}", index + 1);
+        [(member("Key"), key.clone()), (member("Value"), value.clone())]
+    });
+    let all: Vec<(String, String)> = std::iter::once(("RoleName".to_owned(), role.to_owned())).chain(tags).collect();
+    let all: Vec<(&str, String)> = all.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+    calls.query("iam", "TagRole", &all).await.map(drop)
 }
 
 async fn put(calls: &Calls, role: &str, policy: &Value) -> Result<(), ApiError> {

@@ -12,6 +12,7 @@ mod logs;
 mod policies;
 pub mod updates;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -140,6 +141,22 @@ pub async fn delete(calls: &Calls, existing: &Existing<'_>) -> Result<(), ApiErr
 /// The ARN by which a resource is tagged; `None` where CloudFormation gives it no tags.
 pub fn arn(calls: &Calls, type_name: &str, identifier: &Identifier, attributes: &Attributes) -> Option<String> {
     of(type_name).ok().and_then(|known| (known.arn)(calls, identifier, &attributes.values))
+}
+
+/// Sets a stack's tags on a role; nothing on a resource of another type.
+///
+/// # Errors
+/// IAM's refusal.
+pub async fn tag_role(
+    calls: &Calls,
+    type_name: &str,
+    identifier: &Identifier,
+    tags: &BTreeMap<String, String>,
+) -> Result<(), ApiError> {
+    match type_name == iam::ROLE && !tags.is_empty() {
+        true => iam::tag_role(calls, part(identifier, "RoleName"), tags).await,
+        false => Ok(()),
+    }
 }
 
 /// Whether a refusal says that what it is about is not there.
