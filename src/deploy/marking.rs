@@ -9,7 +9,11 @@ use crate::core::types::{self, Live, Owner};
 /// The step that gives a live resource other marks, which are among these properties; one that keeps it as it is where nothing differs.
 pub fn step(live: &Live, properties: &Value) -> Step {
     let Some(kind) = types::kind(live.type_name) else { return Step::on(live, Action::Retain) };
-    let changes = changes(kind, &live.properties, properties);
+    let mut changes = changes(kind, &live.properties, properties);
+    if changes.is_empty() && live.properties != *properties {
+        // A mark behind a description, which is no property of its own.
+        changes.push(Change { property: "Description".to_owned(), old: None, new: None, create_only: false });
+    }
     let action = if changes.is_empty() { Action::Retain } else { Action::Update };
     Step { changes, ..Step::on(live, action) }
 }

@@ -372,10 +372,14 @@ impl Worker {
         attributes: &Attributes,
     ) -> Result<(), ApiError> {
         let stack = self.stack();
+        let own = stack.resources.get(logical_id).map(|resource| resources::own_tags(&resource.properties));
+        let is_own = |key: &String| own.as_ref().is_some_and(|own| own.contains_key(key));
+        // A resource's own tags are stronger than the stack's.
+        let of_stack = stack.settings.tags.clone().into_iter();
+        let mut tags: BTreeMap<String, String> = of_stack.filter(|(key, _)| !is_own(key)).collect();
         let Some(arn) = resources::arn(&self.calls, type_name, identifier, attributes) else {
-            return resources::tag_role(&self.calls, type_name, identifier, &stack.settings.tags).await;
+            return resources::tag_role(&self.calls, type_name, identifier, &tags).await;
         };
-        let mut tags: BTreeMap<String, String> = stack.settings.tags.clone();
         for (name, value) in [("stack-name", stack.name.as_str()), ("stack-id", &stack.id), ("logical-id", logical_id)]
         {
             tags.insert(format!("aws:cloudformation:{name}"), value.to_owned());

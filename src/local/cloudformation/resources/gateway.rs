@@ -5,7 +5,7 @@ use http::Method;
 use serde_json::{Map, Value, json};
 
 use super::updates::changed;
-use super::{Declared, Existing, Identifier, Type, part, present, single, tags, text, without};
+use super::{Declared, Existing, Identifier, Type, own_tags, part, present, single, text, without};
 use crate::local::cloudformation::calls::{Calls, segment};
 use crate::local::cloudformation::model::invalid;
 use crate::local::protocol::wire::ApiError;
@@ -99,7 +99,7 @@ async fn create(calls: &Calls, declared: &Declared<'_>) -> Result<Identifier, Ap
     let in_path: Vec<&str> = known.identifier.iter().copied().filter(|name| *name != known.reference).collect();
     let mut body = members(&without(declared.properties, &in_path));
     if !declared.properties["Tags"].is_null() {
-        body["tags"] = tags(declared.properties).into();
+        body["tags"] = own_tags(declared.properties).into();
     }
     let answer = calls
         .rest(SERVICE, Method::POST, &collection(declared.type_name, |name| segment(&given(name))), Some(&body))

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::{Declared, Existing, Identifier, Type, document, part, present, single, tags, text};
+use super::{Declared, Existing, Identifier, Type, document, own_tags, part, present, single, text};
 use crate::local::cloudformation::calls::{Calls, text_of};
 use crate::local::protocol::wire::ApiError;
 
@@ -68,7 +68,7 @@ async fn create_role(calls: &Calls, declared: &Declared<'_>) -> Result<Identifie
     for optional in ["Path", "Description", "MaxSessionDuration", "PermissionsBoundary"] {
         parameters.extend(text(properties, optional).map(|value| (optional.to_owned(), value)));
     }
-    for (index, (key, value)) in tags(properties).iter().enumerate() {
+    for (index, (key, value)) in own_tags(properties).iter().enumerate() {
         parameters.push((format!("Tags.member.{}.Key", index + 1), key.clone()));
         parameters.push((format!("Tags.member.{}.Value", index + 1), value.as_str().unwrap_or_default().to_owned()));
     }

@@ -10,7 +10,7 @@ use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 use super::updates::changed;
-use super::{Declared, Existing, Identifier, Type, part, present, single, tags, text, until, without};
+use super::{Declared, Existing, Identifier, Type, own_tags, part, present, single, text, until, without};
 use crate::local::cloudformation::calls::{Calls, segment};
 use crate::local::cloudformation::model::invalid;
 use crate::local::context::CloudContext;
@@ -108,7 +108,7 @@ async fn create_function(calls: &Calls, declared: &Declared<'_>) -> Result<Ident
     input["FunctionName"] = name.as_str().into();
     input["Code"] = code(properties)?;
     if !properties["Tags"].is_null() {
-        input["Tags"] = tags(properties).into();
+        input["Tags"] = own_tags(properties).into();
     }
     until(&name, || async {
         match calls.rest("lambda", Method::POST, FUNCTIONS, Some(&input)).await {
@@ -323,7 +323,7 @@ async fn delete_alias(calls: &Calls, existing: &Existing<'_>) -> Result<(), ApiE
 async fn create_mapping(calls: &Calls, declared: &Declared<'_>) -> Result<Identifier, ApiError> {
     let mut input = without(declared.properties, &["Tags"]);
     if !declared.properties["Tags"].is_null() {
-        input["Tags"] = tags(declared.properties).into();
+        input["Tags"] = own_tags(declared.properties).into();
     }
     let made = calls.rest("lambda", Method::POST, MAPPINGS, Some(&input)).await?;
     let id = made["UUID"].as_str().unwrap_or_default();

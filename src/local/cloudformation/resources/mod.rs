@@ -207,7 +207,7 @@ fn document(value: &Value) -> String {
 }
 
 /// The tags of a template, in a list or a map.
-fn tags(properties: &Value) -> Map<String, Value> {
+pub fn own_tags(properties: &Value) -> Map<String, Value> {
     let shown = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     match &properties["Tags"] {
         Value::Object(tags) => tags.iter().map(|(key, value)| (key.clone(), shown(value).into())).collect(),
