@@ -290,7 +290,7 @@ fn killed_before_release(cloud: &Cloud) {
     assert_eq!(run.code, None, "{}", run.stderr);
 }
 
-/// Whoever deleted CloudFormation's stack now would delete the resources.
+/// To delete CloudFormation's stack now would delete the resources.
 #[test]
 fn a_template_that_has_changed_meanwhile_is_no_reason_to_delete_the_stack() {
     let cloud = up();

@@ -293,13 +293,14 @@ pub trait Provider: Kind {
     /// # Errors
     /// What AWS refused.
     async fn release(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError> {
-        let unmarked = live.unmarked();
-        if unmarked.properties != live.properties {
-            self.update(cx, &live.without_records(), &unmarked).await?;
-        }
+        // The tags that tell whose it is go last: what is left when that is refused is found by them.
         let records: Vec<String> = crate::core::types::tags::records(&live.attributes).map(|(key, _)| key).collect();
         if self.keeps_records() && !records.is_empty() {
             self.record(cx.aws, &live.physical_id, Tags::new(), records).await?;
+        }
+        let unmarked = live.unmarked();
+        if unmarked.properties != live.properties {
+            self.update(cx, &live.without_records(), &unmarked).await?;
         }
         Ok(())
     }

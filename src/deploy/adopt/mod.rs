@@ -354,7 +354,7 @@ impl Adoption {
     /// What CloudFormation refused; what is gone.
     pub async fn dissolve(&self, note: &(dyn Fn(String) + Send + Sync)) -> Result<(), AdoptError> {
         if let Some(formed) = &self.formed {
-            // Once more, because somebody may have deployed meanwhile: what is deleted now does not come back.
+            // Once more, because it may have been deployed meanwhile: what is deleted now does not come back.
             let now = cloudformation::settled(&self.aws, &formed.stack.id, note).await?;
             if let Some(stack) = now {
                 if !stack.status.ends_with("_COMPLETE") && stack.status != formed.stack.status {

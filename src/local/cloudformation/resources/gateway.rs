@@ -4,8 +4,7 @@
 use http::Method;
 use serde_json::{Map, Value, json};
 
-use super::updates::changed;
-use super::{Declared, Existing, Identifier, Type, own_tags, part, present, single, text, without};
+use super::{Declared, Existing, Identifier, Type, changed, own_tags, part, present, single, text, without};
 use crate::local::cloudformation::calls::{Calls, segment};
 use crate::local::cloudformation::model::invalid;
 use crate::local::protocol::wire::ApiError;

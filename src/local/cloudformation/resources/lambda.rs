@@ -9,8 +9,7 @@ use serde_json::{Map, Value, json};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-use super::updates::changed;
-use super::{Declared, Existing, Identifier, Type, own_tags, part, present, single, text, until, without};
+use super::{Declared, Existing, Identifier, Type, changed, own_tags, part, present, single, text, until, without};
 use crate::local::cloudformation::calls::{Calls, segment};
 use crate::local::cloudformation::model::invalid;
 use crate::local::context::CloudContext;

@@ -219,6 +219,12 @@ pub fn own_tags(properties: &Value) -> Map<String, Value> {
     }
 }
 
+/// The properties that differ, with their new values; null for one that is taken away.
+fn changed(old: &Value, new: &Value) -> Map<String, Value> {
+    let names = [old, new].into_iter().filter_map(Value::as_object).flat_map(Map::keys);
+    names.filter(|name| old[*name] != new[*name]).map(|name| (name.clone(), new[name].clone())).collect()
+}
+
 /// A single identifier.
 fn single(name: &str, value: impl Into<String>) -> Identifier {
     [(name.to_owned(), value.into())].into()

@@ -2,7 +2,7 @@
 //! by name before anything is changed.
 
 use futures_util::future::BoxFuture;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{Existing, gateway, iam, lambda, policies};
 use crate::local::cloudformation::calls::Calls;
@@ -86,16 +86,11 @@ pub async fn update(calls: &Calls, existing: &Existing<'_>, new: &Value) -> Resu
     }
 }
 
-/// The properties that differ, with their new values; null for one that is taken away.
-pub fn changed(old: &Value, new: &Value) -> Map<String, Value> {
-    let names = [old, new].into_iter().filter_map(Value::as_object).flat_map(Map::keys);
-    names.filter(|name| old[*name] != new[*name]).map(|name| (name.clone(), new[name].clone())).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
+    use super::super::changed;
     use super::*;
 
     #[test]
