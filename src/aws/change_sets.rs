@@ -1,7 +1,7 @@
 //! CloudFormation's change sets: what a stack becomes, made, looked at, carried out. A stack that is handed over to CloudFormation needs
 //! them, because no other call imports what is there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use aws_sdk_cloudformation::types as sdk;
@@ -26,11 +26,31 @@ pub struct NewChangeSet {
     pub stack: String,
     pub name: String,
     pub template: TemplateSource,
-    pub parameters: BTreeMap<String, String>,
-    /// Tags of the stack, which CloudFormation gives all its resources.
+    pub parameters: Parameters,
+    /// Tags of the stack, which CloudFormation gives all its resources; without any, it keeps those that it has.
     pub tags: BTreeMap<String, String>,
     /// What is imported; nothing where the stack is updated.
     pub imports: Vec<Import>,
+}
+
+/// The values of a stack's parameters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Parameters {
+    Given(BTreeMap<String, String>),
+    /// These keep the values that the stack has.
+    Kept(BTreeSet<String>),
+}
+
+impl Parameters {
+    fn to_send(&self) -> Vec<sdk::Parameter> {
+        let named = |key: &String| sdk::Parameter::builder().parameter_key(key);
+        match self {
+            Self::Given(values) => {
+                values.iter().map(|(key, value)| named(key).parameter_value(value).build()).collect()
+            }
+            Self::Kept(keys) => keys.iter().map(|key| named(key).use_previous_value(true).build()).collect(),
+        }
+    }
 }
 
 /// A resource that is imported.
@@ -61,6 +81,9 @@ pub struct ResourceChange {
     pub type_name: String,
     /// Whether it is, or may be, replaced.
     pub replaces: bool,
+    /// The properties that get another value for certain, `Tags` among them. (What follows from another resource that is changed is
+    /// listed as one that may: "Dynamic". API reference, `ResourceChangeDetail`.)
+    pub sets: BTreeSet<String>,
 }
 
 impl ChangeSet {
@@ -118,9 +141,7 @@ pub async fn create(aws: &Aws, new: &NewChangeSet) -> Result<ChangeSet, StackErr
         TemplateSource::Body(body) => (Some(body.clone()), None),
         TemplateSource::Url(url) => (None, Some(url.clone())),
     };
-    let parameter =
-        |(key, value): (&String, &String)| sdk::Parameter::builder().parameter_key(key).parameter_value(value).build();
-    let parameters: Vec<_> = new.parameters.iter().map(parameter).collect();
+    let parameters = new.parameters.to_send();
     let tags: Vec<_> = new.tags.iter().map(|(key, value)| sdk::Tag::builder().key(key).value(value).build()).collect();
     let import = |one: &Import| {
         sdk::ResourceToImport::builder()
@@ -208,11 +229,20 @@ async fn describe(aws: &Aws, stack: &str, name: &str) -> Result<Option<ChangeSet
 
 fn read(change: sdk::ResourceChange) -> Option<ResourceChange> {
     let replaces = change.replacement.is_some_and(|replacement| replacement != sdk::Replacement::False);
+    let details = change.details.unwrap_or_default().into_iter();
+    let certain = details.filter(|detail| detail.evaluation != Some(sdk::EvaluationType::Dynamic));
+    let targets = certain.filter_map(|detail| detail.target);
+    let set = targets.filter_map(|target| match target.attribute? {
+        sdk::ResourceAttribute::Properties => Some(target.name.unwrap_or_default()),
+        sdk::ResourceAttribute::Tags => Some("Tags".to_owned()),
+        _ => None,
+    });
     Some(ResourceChange {
         action: change.action?.as_str().to_owned(),
         logical_id: change.logical_resource_id.unwrap_or_default(),
         type_name: change.resource_type.unwrap_or_default(),
         replaces,
+        sets: set.collect(),
     })
 }
 

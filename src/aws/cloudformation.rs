@@ -20,6 +20,9 @@ pub const LONGEST_BODY: usize = 51_200;
 pub const SAM_BUCKET_STACK: &str = "aws-sam-cli-managed-default";
 const SAM_BUCKET: &str = "SourceBucket";
 
+/// The status of a stack that a change set has made and nothing has filled yet.
+pub const IN_REVIEW: &str = "REVIEW_IN_PROGRESS";
+
 /// How long a stack may take for one change. (A table's deletion, or a function's in a VPC, take minutes; all of a stack is seldom
 /// more than half an hour.)
 const PATIENCE: Duration = Duration::from_secs(60 * 60);
@@ -83,14 +86,6 @@ pub enum TemplateSource {
     Body(String),
     /// The address of an object in S3.
     Url(String),
-}
-
-/// What came of an update.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UpdateAnswer {
-    Begun,
-    /// The stack is as the template describes it.
-    NothingToDo,
 }
 
 /// Why a change of a stack has not come to its end.
@@ -195,46 +190,6 @@ pub async fn importers(aws: &Aws, export: &str) -> Result<Vec<String>, CallError
         // "Export 'x' is not imported by any stack."
         Err(error) if error.message.contains("not imported") => Ok(Vec::new()),
         found => found,
-    }
-}
-
-/// Changes a stack to `template`, with the values that its parameters have and with all capabilities.
-///
-/// # Errors
-/// What CloudFormation refused.
-pub async fn update(aws: &Aws, stack: &FormedStack, template: &TemplateSource) -> Result<UpdateAnswer, CallError> {
-    let parameters = stack
-        .parameters
-        .keys()
-        .map(|key| sdk::Parameter::builder().parameter_key(key).use_previous_value(true).build())
-        .collect::<Vec<_>>();
-    let (body, url) = match template {
-        TemplateSource::Body(body) => (Some(body.clone()), None),
-        TemplateSource::Url(url) => (None, Some(url.clone())),
-    };
-    // The same template twice is one update: the second is told that there is nothing to do, or that one is in progress.
-    let answer = aws
-        .call(AwsCall::new(SERVICE, "UpdateStack").repeatable(), || {
-            aws.cloudformation
-                .update_stack()
-                .stack_name(&stack.name)
-                .set_template_body(body.clone())
-                .set_template_url(url.clone())
-                .set_parameters((!parameters.is_empty()).then(|| parameters.clone()))
-                .capabilities(sdk::Capability::CapabilityIam)
-                .capabilities(sdk::Capability::CapabilityNamedIam)
-                .capabilities(sdk::Capability::CapabilityAutoExpand)
-                .send()
-        })
-        .await;
-    match answer {
-        Ok(_) => Ok(UpdateAnswer::Begun),
-        Err(error) if error.message.contains("No updates are to be performed") => Ok(UpdateAnswer::NothingToDo),
-        // The answer to the first of two was lost.
-        Err(error) if error.message.contains("UPDATE_IN_PROGRESS state and can not be updated") => {
-            Ok(UpdateAnswer::Begun)
-        }
-        Err(error) => Err(error),
     }
 }
 

@@ -11,6 +11,7 @@ use super::{project, result, target};
 use crate::aws::client::Aws;
 use crate::aws::cloudformation;
 use crate::core::stack::Stack;
+use crate::core::types::tags::Tags;
 use crate::core::types::{Live, Owner};
 use crate::core::words::naming::check_stack;
 use crate::deploy::adopt::{self, AdoptError, Adoption, ByHand, Formed, Obstacle};
@@ -52,6 +53,9 @@ pub struct Args {
     /// Print JSON, one event per line (docs/json.md)
     #[arg(long)]
     pub(super) json: bool,
+    /// The tags of CloudFormation's stack, which later runs are to give, too.
+    #[arg(skip)]
+    tags_of_stack: Tags,
 }
 
 fn name(name: &str) -> Result<String, String> {
@@ -86,9 +90,13 @@ impl Args {
         let formed = Formed::read(&aws, &name, &|state| ui.say(state)).await.map_err(failed)?;
         match formed {
             Some(formed) => {
+                if !self.undo {
+                    refuse(&format!("the stack {name} cannot be taken over"), &formed.obstacles)?;
+                }
                 use_parameters(&mut self.project, &project, &formed)?;
+                let tags_of_stack = self.project.add_tags(formed.tags());
+                self.tags_of_stack = tags_of_stack;
                 let project = self.project.read(Some(&name))?;
-                refuse(&format!("the stack {name} cannot be taken over"), &formed.obstacles)?;
                 let (project, stack) = describe(&self.target, project, &aws, ui).await?;
                 self.take(aws, &project, stack, Some(formed), ui).await
             }
@@ -147,7 +155,7 @@ impl Args {
                 .map_err(|error| failed(error).hint("continue with", &again))?;
             ui.say("2. The resources get wschat's tags.");
         }
-        adoption.mark(&|_| {}).await.map_err(|error| {
+        adoption.mark().await.map_err(|error| {
             failed(error).hint("continue with", &again).hint("or go back with", again.clone().flagged("--undo"))
         })?;
         // Before the stack is gone: nothing else has the values of its parameters.
@@ -250,11 +258,12 @@ impl Args {
             ui.say(format_args!("warning: {error}"));
         }
         self.target.remember(ui)?;
-        self.target.remember_parameters(remembered, &BTreeSet::new(), ui)
+        self.target.remember_parameters(remembered, &BTreeSet::new(), ui)?;
+        self.target.remember_tags(&self.tags_of_stack, ui)
     }
 
     async fn undo(&self, adoption: &Adoption, ui: &Ui) -> Result<Ended, CommandError> {
-        adoption.unmark(&|_| {}).await.map_err(failed)?;
+        adoption.unmark().await.map_err(failed)?;
         let name = &adoption.stack.scope.stack;
         ui.say(format_args!(
             "Stack {name} is CloudFormation's alone. Its resources are still kept if it is deleted; the next deployment with SAM or \
@@ -305,6 +314,7 @@ pub(super) async fn prepare(
         return Err(CommandError::new(what).exits(Exit::NotThere));
     };
     use_parameters(project_args, &project, &formed)?;
+    project_args.add_tags(formed.tags());
     let project = project_args.read(Some(&name))?;
     let (project, stack) = describe(target, project, &aws, ui).await?;
     let adoption = Adoption::compare(Arc::clone(&aws), &project, stack, Some(formed), &[]).await.map_err(failed)?;
@@ -358,6 +368,16 @@ fn refuse(what: &str, obstacles: &[Obstacle]) -> Result<(), CommandError> {
 fn failed(error: AdoptError) -> CommandError {
     match error {
         AdoptError::Impossible(errors) => CommandError::of_plan(&errors),
+        AdoptError::Harmful(why) => {
+            let what = AdoptError::Harmful(Vec::new()).to_string();
+            CommandError::new(what).because(why).advice(
+                "CloudFormation fetches the values of SSM parameters again with every update: deploy the stack with the tool that made it, \
+                 and run it again",
+            )
+        }
+        AdoptError::Grown(_) => {
+            CommandError::new(error.to_string()).advice("run it again: it takes over what the stack has now")
+        }
         AdoptError::Untagged(_) => {
             CommandError::new(error.to_string()).advice("AWS may show tags some seconds later: run it again")
         }

@@ -9,13 +9,17 @@ use super::command::{Command, Flags};
 use super::desired::{self, Prepared};
 use super::error::CommandError;
 use super::exit::{Ended, Exit};
+use super::target;
 
 use crate::aws::change_sets::ChangeSet;
 use crate::aws::client::Aws;
-use crate::aws::cloudformation::{self, SAM_BUCKET_STACK};
+use crate::aws::cloudformation::{self, LONGEST_BODY, SAM_BUCKET_STACK};
 use crate::core::eject::{Handover, How};
+use crate::core::policy::CodeBucket;
 use crate::core::stack::{Code, Stack};
+use crate::core::template::Template;
 use crate::core::types::Doubled;
+use crate::core::words::Scope;
 use crate::deploy::deployment::{Deployment, When, build};
 use crate::deploy::eject::{self, CodeUpload, EjectError, Ejection, Released, Standing};
 use crate::deploy::execute::Zips;
@@ -61,7 +65,9 @@ impl Args {
         let Prepared { session, project, stack, build: request, .. } = self.desired.prepare(ui).await?;
         let aws = Arc::clone(session.aws());
         let zips = build(request).await?;
-        let bucket = self.bucket(&stack, &aws).await?;
+        let target = &self.desired.target;
+        let found = bucket(target, &aws, self.bucket.as_deref(), &stack, &expanded(&project, &stack.scope)?).await?;
+        let bucket = found.or_refuse()?;
         let code = project.code(&stack).map_err(|error| format!("{}: {error}", project.file()))?;
         let uploads = bucket.as_deref().map(|bucket| eject::uploads(&stack, &code, &zips, bucket)).unwrap_or_default();
         let template = project.for_cloudformation(&stack.scope, &CodeUpload::places(&uploads));
@@ -71,7 +77,7 @@ impl Args {
         let standing = eject::standing(&aws, &name, &whole, &note).await.map_err(|error| self.failed(error))?;
         let logical_ids: BTreeSet<String> = stack.resources.keys().cloned().collect();
         match &standing {
-            Standing::Other { status } => return Err(self.is_another(&name, status)),
+            Standing::Other { status, has_ours } => return Err(is_another(&name, status, *has_ours)),
             Standing::Whole => ui.say(format_args!("CloudFormation's stack {name} has everything.")),
             _ => {
                 let deployment =
@@ -147,26 +153,6 @@ impl Args {
         Ok(())
     }
 
-    /// The bucket for code; `None` where there is no code to put anywhere, and no bucket is known.
-    async fn bucket(&self, stack: &Stack, aws: &Aws) -> Result<Option<String>, CommandError> {
-        if self.bucket.is_some() {
-            return Ok(self.bucket.clone());
-        }
-        let found = match self.desired.target.bucket_of_sam()? {
-            Some(named) => Some(named),
-            None => cloudformation::sam_bucket(aws).await.map_err(|error| error.to_string())?,
-        };
-        let local = stack.resources.values().filter(|resource| matches!(resource.code, Some(Code::Local(_))));
-        let local: Vec<&str> = local.map(|resource| resource.declared_as.as_str()).collect();
-        if found.is_none() && !local.is_empty() {
-            let what = format!("CloudFormation needs the code of {} in a bucket, and none is known", local.join(", "));
-            return Err(CommandError::new(what).advice("name one in the stack's region: --bucket NAME").advice(format!(
-                "without it, it is s3_bucket of samconfig.toml, or that of the CloudFormation stack {SAM_BUCKET_STACK}"
-            )));
-        }
-        Ok(found)
-    }
-
     /// The deployment, if AWS has the stack as the template describes it.
     fn up(&self, deployment: Deployment) -> Result<Deployment, CommandError> {
         if deployment.plan.is_empty() && deployment.exports.is_empty() {
@@ -202,12 +188,6 @@ impl Args {
         if ui.confirm(question) { Ok(()) } else { Err("nothing was changed".into()) }
     }
 
-    fn is_another(&self, name: &str, status: &str) -> CommandError {
-        CommandError::new(format!("CloudFormation has a stack {name} already ({status}), which is not this one")).advice(
-            "the stack must have that name, because templates refer to it: delete CloudFormation's stack if nothing needs it",
-        )
-    }
-
     fn has_changed(&self) -> CommandError {
         CommandError::new("CloudFormation has imported the resources with another template than this one")
             .advice("take back what has changed since in the template, its parameters or the code, and run it again")
@@ -221,6 +201,7 @@ impl Args {
             EjectError::Refused(why) => {
                 new.because(why).advice("leave those out of the template, `wschat up`, and run it again")
             }
+            EjectError::Another(why) => new.because(why).advice(OTHER_STACK),
             EjectError::Harmful(why) => {
                 new.because(why).advice("nothing was changed; CloudFormation's console shows the change set")
             }
@@ -264,6 +245,112 @@ impl Flags for Args {
 fn note(ui: &Ui) -> impl Fn(String) + Send + Sync + use<> {
     let ui = ui.clone();
     move |text| ui.say(text)
+}
+
+/// The project's template as CloudFormation is to have it, but for the places of its code.
+///
+/// # Errors
+/// When it cannot be read.
+pub(super) fn expanded(project: &Project, scope: &Scope) -> Result<Template, CommandError> {
+    let template = project.for_cloudformation(scope, &BTreeMap::new());
+    template.map_err(|_| format!("{} cannot be read as a template", project.file()).into())
+}
+
+/// The bucket for code, and for a template that is too long for a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Bucket {
+    /// There is nothing to put into one.
+    NotNeeded,
+    /// The one that an option or samconfig.toml names.
+    Named(String),
+    /// The one that SAM's CLI has made, which CloudFormation was asked for.
+    OfSam(String),
+    /// None is known for the code of these.
+    Missing(Vec<String>),
+}
+
+impl Bucket {
+    pub(super) fn is_missing(&self) -> bool {
+        matches!(self, Self::Missing(_))
+    }
+
+    /// The bucket whose use a policy allows.
+    pub(super) fn to_allow(&self) -> Option<CodeBucket> {
+        let (name, made_by) = match self {
+            Self::Named(name) => (name, None),
+            Self::OfSam(name) => (name, Some(SAM_BUCKET_STACK)),
+            Self::NotNeeded | Self::Missing(_) => return None,
+        };
+        Some(CodeBucket { name: name.clone(), made_by })
+    }
+
+    /// Its name; `None` where none is needed.
+    fn or_refuse(self) -> Result<Option<String>, CommandError> {
+        match self {
+            Self::Named(name) | Self::OfSam(name) => Ok(Some(name)),
+            Self::NotNeeded => Ok(None),
+            // A template alone: how long it is is said where it is sent.
+            Self::Missing(of) if of.is_empty() => Ok(None),
+            Self::Missing(of) => {
+                let what = format!("CloudFormation needs the code of {} in a bucket, and none is known", of.join(", "));
+                Err(CommandError::new(what).advice("name one in the stack's region: --bucket NAME").advice(format!(
+                    "without it, it is s3_bucket of samconfig.toml, or that of the CloudFormation stack {SAM_BUCKET_STACK}"
+                )))
+            }
+        }
+    }
+}
+
+/// Which bucket code and a long template go into; `named` is the one that this run is told.
+///
+/// # Errors
+/// When samconfig.toml cannot be read, or CloudFormation cannot be asked.
+pub(super) async fn bucket(
+    target: &target::Args,
+    aws: &Aws,
+    named: Option<&str>,
+    stack: &Stack,
+    template: &Template,
+) -> Result<Bucket, CommandError> {
+    let local = stack.resources.values().filter(|resource| matches!(resource.code, Some(Code::Local(_))));
+    let local: Vec<String> = local.map(|resource| resource.declared_as.clone()).collect();
+    if local.is_empty() && eject::text(&template.document()).len() <= LONGEST_BODY {
+        return Ok(Bucket::NotNeeded);
+    }
+    if let Some(named) = named.map(str::to_owned).map_or_else(|| target.bucket_of_sam(), |named| Ok(Some(named)))? {
+        return Ok(Bucket::Named(named));
+    }
+    let of_sam = cloudformation::sam_bucket(aws).await.map_err(|error| error.to_string())?;
+    Ok(of_sam.map_or(Bucket::Missing(local), Bucket::OfSam))
+}
+
+/// What to do about a stack of CloudFormation's that has the name.
+const OTHER_STACK: &str = "the stack must have that name, because templates refer to it: delete CloudFormation's stack if nothing needs what it has";
+
+/// That CloudFormation has a stack of this name with which nothing can be done.
+fn is_another(name: &str, status: &str, has_ours: bool) -> CommandError {
+    if !has_ours {
+        let what = format!("CloudFormation has a stack {name} already ({status}), which is not this one");
+        return CommandError::new(what).advice(OTHER_STACK);
+    }
+    // Its template may let go of them: they would be deleted with it.
+    let stays = "do not delete CloudFormation's stack, which may delete them";
+    if status.ends_with("_COMPLETE") {
+        let what = format!(
+            "CloudFormation's stack {name} ({status}) has this stack's resources with another template than this one"
+        );
+        return CommandError::new(what)
+            .advice("take back what has changed since in the template, its parameters or the code, and run it again")
+            .advice(stays);
+    }
+    let what = format!("CloudFormation's stack {name}, which has this stack's resources, is in the state {status}");
+    let advice = match status {
+        "UPDATE_ROLLBACK_FAILED" => {
+            format!("aws cloudformation continue-update-rollback --stack-name {name}, and run it again")
+        }
+        _ => "bring it into a state that ends in _COMPLETE first, and run it again".to_owned(),
+    };
+    CommandError::new(what).advice(advice).advice(stays)
 }
 
 /// Says what becomes of each resource.

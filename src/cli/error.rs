@@ -48,7 +48,10 @@ impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for CommandError {
             Ok(NoPlan::Unnamed(error)) => error.into(),
             Ok(NoPlan::Unfinished(stack)) => {
                 let adopt = format!("wschat adopt {stack}");
-                return Self::new(NoPlan::Unfinished(stack).to_string()).hint("finish it", adopt);
+                let eject = format!("wschat eject {stack}");
+                return Self::new(NoPlan::Unfinished(stack).to_string())
+                    .hint("finish it", adopt)
+                    .hint("or, where it was being handed over", eject);
             }
             Ok(NoPlan::Unpublished(error)) => error.into(),
             Ok(NoPlan::AndUnbuilt { why, build }) => {

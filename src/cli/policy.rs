@@ -2,9 +2,11 @@
 
 use super::error::CommandError;
 use super::exit::{Ended, Exit};
-use super::{adopt, project, target};
+use super::{adopt, eject, project, target};
+use crate::aws::change_sets;
 use crate::core::plan;
 use crate::core::policy;
+use crate::deploy::marking;
 use crate::package::Source;
 use crate::ui::Ui;
 use crate::ui::event::Event;
@@ -24,6 +26,9 @@ pub struct Args {
     /// Print what `wschat adopt` needs to take over the CloudFormation stack of this name instead
     #[arg(long, conflicts_with = "down")]
     adopt: bool,
+    /// Print what `wschat eject` needs to hand the stack over to CloudFormation instead
+    #[arg(long, conflicts_with_all = ["down", "adopt"])]
+    eject: bool,
     /// Ask for fewer permissions: without iam:GetAccountAuthorizationDetails, which shows every policy of the account;
     /// roles are then read by their names, which takes more calls
     #[arg(long)]
@@ -39,6 +44,9 @@ impl Args {
         if self.adopt {
             let (aws, adoption) = adopt::prepare(&mut self.project, &self.target, ui).await?;
             return print(&policy::to_adopt(&adoption.tagging(), &adoption.stack, aws.scope(), roles), ui);
+        }
+        if self.eject {
+            return self.to_eject(roles, ui).await;
         }
         let project = match self.down {
             true => None,
@@ -67,6 +75,26 @@ impl Args {
             }
         };
         print(&policy::needed(&plan, stack.as_ref(), aws.scope(), roles, &objects), ui)
+    }
+}
+
+impl Args {
+    async fn to_eject(&self, roles: policy::Roles, ui: &Ui) -> Result<Ended, CommandError> {
+        self.project.synthesise()?;
+        let project = self.project.read(self.target.named())?;
+        let (aws, stack, live) = self.target.read(Some(&project), ui).await?;
+        let Some(stack) = stack else { return Err(CommandError::new("there is no template")) };
+        ui.hide(&plan::secrets(&stack, &live));
+        let template = eject::expanded(&project, &stack.scope)?;
+        let bucket = eject::bucket(&self.target, &aws, None, &stack, &template).await?;
+        if bucket.is_missing() {
+            ui.say("No bucket for the code is known: allow s3:PutObject and s3:GetObject on the one that --bucket is going to name.");
+        }
+        let types = stack.resources.values().map(|resource| resource.kind.type_name());
+        let importable = change_sets::importable(&aws, types).await.map_err(|error| error.to_string())?;
+        let is_importable = |type_name: &str| importable.contains_key(type_name);
+        let releasing = marking::releasing(&live);
+        print(&policy::to_eject(&releasing, &stack, aws.scope(), roles, is_importable, bucket.to_allow().as_ref()), ui)
     }
 }
 

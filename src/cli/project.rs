@@ -115,6 +115,15 @@ impl Args {
         Ok(tags)
     }
 
+    /// Takes the tags that a stack has, too, where this run is not given one of that key and every resource can carry it; gives those.
+    pub fn add_tags(&mut self, tags: Tags) -> Tags {
+        let given = |key: &String| self.tags_of_project.iter().chain(&self.tags).any(|(given, _)| given == key);
+        let added: Tags =
+            tags.into_iter().filter(|(key, value)| !given(key) && tags::check(key, value).is_ok()).collect();
+        self.tags_of_project.extend(added.clone());
+        added
+    }
+
     /// Whether the command line or the environment gives this tag.
     pub fn gives_tag(&self, key: &str) -> bool {
         self.tags.iter().any(|(given, _)| given == key)

@@ -16,6 +16,7 @@ use crate::aws::client::{Aws, Target};
 use crate::aws::providers::Search;
 use crate::core::stack::Stack;
 use crate::core::types::Live;
+use crate::core::types::tags::Tags;
 use crate::core::words::Scope;
 use crate::core::words::naming::check_stack;
 use crate::deploy::project::Project;
@@ -222,6 +223,20 @@ impl Args {
     ) -> Result<(), CommandError> {
         let Some(config) = self.config_now(ui)? else { return Ok(()) };
         match config.remember_parameters(given, forgotten, self.place.local) {
+            Ok(Some(written)) => ui.say(written),
+            Ok(None) => {}
+            Err(why) => ui.say(format_args!("warning: {why}")),
+        }
+        Ok(())
+    }
+
+    /// Writes down tags that all resources are to have; where that cannot be done it is said.
+    ///
+    /// # Errors
+    /// What is wrong with the file.
+    pub fn remember_tags(&self, tags: &Tags, ui: &Ui) -> Result<(), CommandError> {
+        let Some(config) = self.config_now(ui)? else { return Ok(()) };
+        match config.remember_tags(tags) {
             Ok(Some(written)) => ui.say(written),
             Ok(None) => {}
             Err(why) => ui.say(format_args!("warning: {why}")),

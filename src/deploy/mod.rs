@@ -12,6 +12,7 @@ pub mod exports;
 pub mod fetch;
 pub mod logs;
 pub mod lookups;
+pub mod marking;
 pub mod names;
 pub mod project;
 pub mod read;

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::common::call_name::Name;
 use crate::common::client::Client;
+use crate::common::cloudformation::made_sam_echo;
 use crate::common::cut::Cut;
 use crate::common::inventory::{Inventory, same};
 use crate::common::pool::on_clouds;
@@ -90,7 +91,7 @@ fn code(word: &str) -> String {
 }
 
 /// The template that the user has, and the code beside it.
-fn project(cloud: &Cloud, word: &str) -> Template {
+pub fn project(cloud: &Cloud, word: &str) -> Template {
     let mut template = Template(serde_yaml::from_str(TEMPLATE).unwrap());
     template.set("Talk.CodeUri", "talk".into());
     template.save(cloud);
@@ -101,7 +102,7 @@ fn project(cloud: &Cloud, word: &str) -> Template {
 }
 
 /// A stack of CloudFormation's with the same resources.
-async fn form(cloud: &Cloud, change: impl FnOnce(&mut Template)) -> cloudformation::types::Stack {
+pub async fn form(cloud: &Cloud, change: impl FnOnce(&mut Template)) -> cloudformation::types::Stack {
     let mut template = Template(serde_yaml::from_str(TEMPLATE).unwrap());
     template.set("Talk.InlineCode", code("old").into());
     change(&mut template);
@@ -122,7 +123,7 @@ async fn form(cloud: &Cloud, change: impl FnOnce(&mut Template)) -> cloudformati
 }
 
 /// The state of CloudFormation's stack; `None` where there is none.
-async fn status(cloud: &Cloud) -> Option<String> {
+pub async fn status(cloud: &Cloud) -> Option<String> {
     let client = cloudformation::Client::new(&cloud.sdk().await);
     let answer = client.describe_stacks().stack_name(STACK).send().await.ok()?;
     Some(answer.stacks?.first()?.stack_status.clone()?.as_str().to_owned())
@@ -136,8 +137,12 @@ async fn ids(cloud: &Cloud) -> std::collections::BTreeMap<String, String> {
     resources.map(|one| (one.logical_resource_id.unwrap(), one.physical_resource_id.unwrap())).collect()
 }
 
-fn now(future: impl Future<Output = ()>) {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future);
+pub fn now(future: impl Future<Output = ()>) {
+    block(future);
+}
+
+pub fn block<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
 /// A client that sends a message every few milliseconds, and hears each answer.
@@ -382,14 +387,14 @@ async fn resources_made_by_hand_are_taken_over() {
 }
 
 /// A text without the letters that CloudFormation makes up for names, and without ids in ARNs of APIs.
-fn nameless(text: &str) -> String {
+pub fn nameless(text: &str) -> String {
     let name = regex_lite::Regex::new(&format!("({STACK}-[A-Za-z]+)-[A-Za-z0-9]{{12}}")).unwrap();
     let api = regex_lite::Regex::new("::/apis/[a-z0-9]+").unwrap();
     api.replace_all(&name.replace_all(text, "$1-ID"), "::/apis/ID").into_owned()
 }
 
 /// All that a cloud has, by names that are the same in every cloud.
-fn everything(cloud: &Cloud) -> Inventory {
+pub fn everything(cloud: &Cloud) -> Inventory {
     let all = cloud.inventory_now().into_iter();
     all.map(|(name, one)| (nameless(&name), serde_json::from_str(&nameless(&one.to_string())).unwrap())).collect()
 }
@@ -447,4 +452,102 @@ async fn hidden_parameters_must_be_given() {
     );
     let run = cloud.wschat(&["adopt", STACK, "--local", "--yes", "--parameter", "Greeting=good day"]).ok();
     assert!(run.stderr.contains("nothing to change but code"), "{}", run.stderr);
+}
+
+/// CloudFormation's answer to `DescribeChangeSet`: an environment gets another value, which the template does not tell.
+const CHANGES_MORE: &str = r#"<DescribeChangeSetResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/">
+<DescribeChangeSetResult><Status>CREATE_COMPLETE</Status><ExecutionStatus>AVAILABLE</ExecutionStatus><Changes><member>
+<Type>Resource</Type><ResourceChange><Action>Modify</Action><LogicalResourceId>Talk</LogicalResourceId>
+<ResourceType>AWS::Lambda::Function</ResourceType><Replacement>False</Replacement><Scope><member>Properties</member></Scope>
+<Details><member><Target><Attribute>Properties</Attribute><Name>Environment</Name><RequiresRecreation>Never</RequiresRecreation></Target>
+<Evaluation>Static</Evaluation><ChangeSource>ParameterReference</ChangeSource></member></Details>
+</ResourceChange></member></Changes></DescribeChangeSetResult></DescribeChangeSetResponse>"#;
+
+/// An update fetches the values of SSM parameters again, so it may do more than keep resources.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_update_that_would_change_something_is_not_made() {
+    let cloud = Cloud::start().go();
+    form(&cloud, |_| {}).await;
+    project(&cloud, "old");
+    let whole = cloud.inventory().await;
+    let answer =
+        Fault { when: When::Before, what: FaultKind::Answer("text/xml", CHANGES_MORE.to_owned()), permanent: false };
+    let is_made = AtomicBool::new(false);
+    let script = move |call: &Name| match call.operation.as_str() {
+        "CreateChangeSet" => {
+            is_made.store(true, Ordering::Relaxed);
+            None
+        }
+        "DescribeChangeSet" => is_made.load(Ordering::Relaxed).then(|| answer.clone()),
+        _ => None,
+    };
+    let run =
+        tokio::task::block_in_place(|| cloud.through().script(script).run(&["adopt", STACK, "--yes"])).run.exits(1);
+    assert!(run.stderr.contains("Talk (AWS::Lambda::Function): Environment"), "{}", run.stderr);
+    assert_eq!(run.mutations(), ["cloudformation.CreateChangeSet", "cloudformation.DeleteChangeSet"]);
+    same(&cloud.inventory().await, &whole);
+    assert_eq!(status(&cloud).await.as_deref(), Some("CREATE_COMPLETE"));
+    // With what CloudFormation says itself, it goes on.
+    cloud.wschat(&["adopt", STACK, "--local", "--yes"]).ok();
+}
+
+#[test]
+fn what_the_stack_has_got_meanwhile_is_not_let_go() {
+    let cloud = Cloud::start().conditions(SWIFT).go();
+    project(&cloud, "old");
+    let mut client = None;
+    now(async {
+        form(&cloud, |_| {}).await;
+        client = Some(cloudformation::Client::new(&cloud.sdk().await));
+    });
+    let (client, is_done) = (client.unwrap(), AtomicBool::new(false));
+    let script = move |call: &Name| {
+        if call.operation == "TagResource" && !is_done.swap(true, Ordering::Relaxed) {
+            let client = client.clone();
+            std::thread::spawn(move || now(deploys_more(&client))).join().unwrap();
+        }
+        None
+    };
+    let run = cloud.through().script(script).run(&["adopt", STACK, "--yes"]).run.exits(1);
+    assert!(run.stderr.contains("has changed meanwhile: it did not have More before"), "{}", run.stderr);
+    let mut found = None;
+    now(async { found = status(&cloud).await });
+    assert_eq!(found.as_deref(), Some("UPDATE_COMPLETE"));
+    let refused = cloud.wschat(&["adopt", STACK, "--local", "--yes"]).exits(1);
+    refused.changes_nothing();
+    assert!(refused.stderr.contains("is in the stack, and not in the template"), "{}", refused.stderr);
+    cloud.wschat(&["adopt", STACK, "--local", "--undo"]).ok();
+    assert!(!serde_json::to_string(&cloud.inventory_now()).unwrap().contains("wschat:"));
+}
+
+/// Another deployer adds a log group to the stack, which is retained like all that is there.
+async fn deploys_more(client: &cloudformation::Client) {
+    let text = client.get_template().stack_name(STACK).send().await.unwrap().template_body.unwrap();
+    let mut template: Value = serde_json::from_str(&text).unwrap();
+    template["Resources"]["More"] =
+        json!({"Type": "AWS::Logs::LogGroup", "DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"});
+    let greeting = cloudformation::types::Parameter::builder().parameter_key("Greeting").use_previous_value(true);
+    let update =
+        client.update_stack().stack_name(STACK).template_body(template.to_string()).parameters(greeting.build());
+    update.capabilities("CAPABILITY_IAM".into()).send().await.unwrap();
+    eventually("it is updated", async || {
+        let answer = client.describe_stacks().stack_name(STACK).send().await.unwrap();
+        answer.stacks()[0].stack_status().unwrap().as_str() == "UPDATE_COMPLETE"
+    })
+    .await;
+}
+
+/// CloudFormation gives the tags of its stack to all resources: they stay, also in later runs.
+#[tokio::test]
+async fn the_tags_of_the_stack_stay() {
+    let cloud = Cloud::start().go();
+    made_sam_echo(&cloud, STACK).await;
+    let token: &[&str] = &["--local", "--yes", "--parameter", "Token=secret"];
+    let run = cloud.wschat(&[&["adopt", STACK], token].concat()).ok();
+    let file = fs::read_to_string(cloud.folder().join("wschat.toml")).unwrap();
+    assert!(file.contains("[default.tags]\nteam = \"red\""), "{file}\n{}", run.stderr);
+    cloud.wschat(&[&["up"], token].concat()).ok();
+    let left = serde_json::to_string(&cloud.inventory().await).unwrap();
+    assert!(left.contains("team"), "{left}");
+    cloud.wschat(&[&["up"], token].concat()).ok().changes_nothing();
 }

@@ -411,7 +411,10 @@ async fn what_aws_refuses_of_stacks_is_refused() {
     changed["Resources"]["Topic"]["Properties"]["DisplayName"] = "d".into();
     let update = client.update_stack().stack_name("data").template_body(changed.to_string()).send().await;
     let (_, message) = refused(update);
-    assert!(message.contains("does not play changes of properties: Topic (AWS::SNS::Topic: DisplayName)"), "{message}");
+    assert!(
+        message.contains("does not play changes of these properties: Topic (AWS::SNS::Topic: DisplayName)"),
+        "{message}"
+    );
     let nested = json!({ "Resources": { "A": { "Type": "AWS::CloudFormation::Stack", "Properties": {} } } });
     let create = client.create_stack().stack_name("nested").template_body(nested.to_string()).send().await;
     let (_, message) = refused(create);
@@ -486,4 +489,44 @@ async fn types_are_described() {
     }
     let unknown = client.describe_type().r#type(RegistryType::Resource).type_name("AWS::No::Such").send().await;
     assert_eq!(refused(unknown).0, "TypeNotFoundException");
+}
+
+/// What `sam deploy` does with a changed handler; and what is undone where the rest of an update fails.
+#[tokio::test]
+async fn a_changed_handler_is_deployed_and_undone_with_what_fails() {
+    let cloud = Cloud::start().conditions(SWIFT).go();
+    let client = client(&cloud).await;
+    let mut template = with_inline_code(&cloud, &sam_echo(&cloud));
+    made(&cloud, "app", &template, SAM_ECHO).await;
+    let function = resources(&client, "app").await.into_iter().find(|(id, ..)| id == "Echo").unwrap().2;
+    let lambda = aws_sdk_lambda::Client::new(&cloud.sdk().await);
+    let now = async || {
+        let found = lambda.get_function_configuration().function_name(&function).send().await.unwrap();
+        (found.code_sha256.unwrap(), found.memory_size.unwrap(), found.timeout.unwrap())
+    };
+    let update = async |template: &Value, status: &str| {
+        let kept =
+            SAM_ECHO.iter().map(|(key, _)| Parameter::builder().parameter_key(*key).use_previous_value(true).build());
+        let update = client.update_stack().stack_name("app").template_body(template.to_string());
+        update.set_parameters(Some(kept.collect())).set_capabilities(Some(CAPABILITIES.to_vec())).send().await.unwrap();
+        until(&client, "app", status).await;
+    };
+    let first = now().await;
+    let properties = &mut template["Resources"]["Echo"]["Properties"];
+    properties["InlineCode"] = "exports.handler = async () => ({ statusCode: 200, body: 'changed' });".into();
+    properties["MemorySize"] = 512.into();
+    properties["Timeout"] = 9.into();
+    update(&template, "UPDATE_COMPLETE").await;
+    let second = now().await;
+    assert!(second.0 != first.0 && (second.1, second.2) == (512, 9), "{second:?}");
+
+    let mut failing = template.clone();
+    let properties = &mut failing["Resources"]["Echo"]["Properties"];
+    properties["InlineCode"] = "exports.handler = async () => 'broken';".into();
+    properties.as_object_mut().unwrap().shift_remove("Timeout");
+    failing["Resources"]["ZLast"] = json!({
+        "Type": "AWS::SQS::Queue", "DependsOn": "Echo", "Properties": { "QueueName": "no name" },
+    });
+    update(&failing, "UPDATE_ROLLBACK_COMPLETE").await;
+    assert_eq!(now().await, second);
 }

@@ -131,7 +131,7 @@ impl Case {
 }
 
 /// Faults after which the call may or may not have had its effect.
-fn uncertain(call: &Name) -> Vec<Fault> {
+pub fn uncertain(call: &Name) -> Vec<Fault> {
     let internal = match call.service.as_str() {
         "dynamodb" => "InternalServerError",
         "lambda" => "ServiceException",
@@ -166,7 +166,7 @@ fn lost_answers_and_internal_errors_leave_no_trace() {
 
 /// The throttling errors of all AWS services, and the codes that the SDKs treat as throttling (botocore's and smithy-rs's
 /// lists).
-fn throttles() -> Vec<Fault> {
+pub fn throttles() -> Vec<Fault> {
     let rate = "Rate exceeded";
     vec![
         Fault::refuse(400, "ThrottlingException", rate),
@@ -305,7 +305,7 @@ fn throttling_and_conflicts_are_retried() {
 }
 
 /// Permanent faults: a missing permission, and an invalid request.
-fn permanent(call: &Name) -> Vec<Fault> {
+pub fn permanent(call: &Name) -> Vec<Fault> {
     let Name { service, operation, about, .. } = call;
     let action = format!("{}:{operation}", if service == "apigatewayv2" { "apigateway" } else { service });
     let denied = format!(
@@ -324,6 +324,9 @@ fn permanent(call: &Name) -> Vec<Fault> {
         }
         // Resources are asked for their tags one by one then.
         "tagging" => vec![],
+        "cloudformation" => {
+            vec![Fault::refuse(403, "AccessDenied", &denied), Fault::refuse(400, "ValidationError", invalid)]
+        }
         "iam" => vec![Fault::refuse(403, "AccessDenied", &denied), Fault::refuse(400, "ValidationError", invalid)],
         "dynamodb" => vec![
             Fault::refuse(400, "AccessDeniedException", &denied),

@@ -3,9 +3,10 @@
 use std::fs;
 
 use crate::common::client::Client;
+use crate::common::cloudformation::made_sam_echo;
 use crate::common::inventory::{Inventory, same};
 use crate::common::template::{Template, tags};
-use crate::common::{Cloud, Run, repository, template};
+use crate::common::{Cloud, Run, STACK, repository, sample, template};
 use serde_json::{Value, json};
 use wschat::local::context::ACCOUNT;
 
@@ -581,4 +582,56 @@ async fn custom_resources_are_deployed_with_their_policy() {
     suffices(&cloud, "up", &changing).await;
     suffices(&cloud, "down", &policy(&cloud, &["--down"])).await;
     same(&inventory(&cloud).await, &Inventory::new());
+}
+
+/// A cloud that enforces IAM, with a stack that CloudFormation has made of SAM's echo.
+async fn formed() -> Cloud {
+    let cloud = cloud().await;
+    made_sam_echo(&cloud, STACK).await;
+    cloud
+}
+
+const TOKEN: &[&str] = &["--parameter", "Token=secret"];
+
+/// How many statements of a policy are left out, one at a time: each takes a cloud.
+const LEFT_OUT: usize = 5;
+
+/// A verb succeeds with the policy that is printed for it, without a refused call; without a statement of it, some call is refused.
+async fn is_exact(start: impl AsyncFn() -> Cloud, flags: &[&str], verb: &[&str]) {
+    let cloud = start().await;
+    let whole = policy(&cloud, flags);
+    grant(&cloud, &whole).await;
+    let before = cloud.calls().len();
+    let run = as_deployer(&cloud, verb).await;
+    assert_eq!(refusals(&cloud, before), [""; 0], "{verb:?} under {whole:#}\n{}", run.stderr);
+    run.ok();
+    let count = whole["Statement"].as_array().unwrap().len();
+    for index in sample::some(&format!("statements of {verb:?}"), (0..count).collect(), LEFT_OUT) {
+        let cloud = start().await;
+        // Ids and names are other ones.
+        let (one, rest) = each_without_one(&policy(&cloud, flags)).swap_remove(index);
+        grant(&cloud, &rest).await;
+        let before = cloud.calls().len();
+        let run = as_deployer(&cloud, verb).await;
+        assert!(!refusals(&cloud, before).is_empty(), "{verb:?} without {one:#}\n{}", run.stderr);
+    }
+}
+
+#[tokio::test]
+async fn a_stack_is_taken_over_with_its_policy() {
+    let flags = [&["--adopt"], TOKEN].concat();
+    is_exact(formed, &flags, &[&["adopt", STACK, "--yes"], TOKEN].concat()).await;
+}
+
+/// A cloud that enforces IAM, with a stack of wschat's that has what a handover deals with.
+async fn deployed() -> Cloud {
+    let cloud = cloud().await;
+    Template::of("tests/fixtures/eject/template.yaml").save(&cloud);
+    as_administrator(&cloud, &["up", "--yes"]).ok();
+    cloud
+}
+
+#[tokio::test]
+async fn a_stack_is_handed_over_with_its_policy() {
+    is_exact(deployed, &["--eject"], &["eject", "--yes"]).await;
 }

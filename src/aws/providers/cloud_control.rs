@@ -400,6 +400,11 @@ async fn retag(aws: &Aws, live: &Live, from: &Tags, to: &Tags) -> Result<(), Res
 }
 
 impl CloudControlled {
+    /// The ARN by which the tags of a live resource are set; `None` where it has none that is known.
+    fn own_arn(&self, scope: &Scope, live: &Live) -> Option<String> {
+        self.recorder_arn()?.of(scope, |attribute| live.attributes.get(attribute.unwrap_or("Ref")).cloned())
+    }
+
     /// Whether nothing but a name is known of a resource that Cloud Control identifies by something else.
     fn is_named_alone(&self, live: &Live) -> bool {
         let is_name = |naming: Naming| self.schema.identifier == [naming.property];
@@ -452,6 +457,20 @@ impl Provider for CloudControlled {
         }
     }
 
+    async fn mark(&self, cx: Context<'_>, live: &Live, desired: &Desired) -> Result<(), ResourceError> {
+        // An update would lose what no reading gives back.
+        let Some(arn) = self.own_arn(cx.aws.scope(), live).filter(|_| self.is_tagged()) else {
+            return self.update(cx, live, desired).await;
+        };
+        let tags = |properties: &Value| {
+            serde_json::from_value::<Tags>(properties[cloud_control::TAGS].clone()).unwrap_or_default()
+        };
+        let there = tags(&live.properties);
+        let new: Tags =
+            tags(&desired.properties).into_iter().filter(|(key, value)| there.get(key) != Some(value)).collect();
+        recorded::set(cx.aws, &arn, new, Vec::new()).await
+    }
+
     async fn release(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError> {
         if !self.is_tagged() {
             return recorded::forget(cx.aws, live).await;
@@ -460,9 +479,8 @@ impl Provider for CloudControlled {
         if marks.is_empty() {
             return Ok(());
         }
-        let value = |attribute: Option<&str>| live.attributes.get(attribute.unwrap_or("Ref")).cloned();
-        match self.recorder_arn().and_then(|form| form.of(cx.aws.scope(), value)) {
-            // An update would lose what no reading gives back.
+        match self.own_arn(cx.aws.scope(), live) {
+            // As for `mark`.
             Some(arn) => recorded::set(cx.aws, &arn, Tags::new(), marks).await,
             None => self.update(cx, &live.without_records(), &live.unmarked()).await,
         }

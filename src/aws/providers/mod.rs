@@ -279,19 +279,28 @@ pub trait Provider: Kind {
         )))
     }
 
+    /// Puts on a resource what marks it as the stack's, which is all that `desired` has otherwise than `live`.
+    ///
+    /// # Errors
+    /// What AWS refused.
+    async fn mark(&self, cx: Context<'_>, live: &Live, desired: &Desired) -> Result<(), ResourceError> {
+        self.update(cx, live, desired).await
+    }
+
     /// Takes off a resource what marks it as the stack's: its ownership tags and those that record others, or the marker in its
     /// description. It stays as it is. One without such a mark is no error.
     ///
     /// # Errors
     /// What AWS refused.
     async fn release(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError> {
-        let unmarked = live.unmarked();
-        if unmarked.properties != live.properties {
-            self.update(cx, &live.without_records(), &unmarked).await?;
-        }
+        // The tags that tell whose it is go last: what is left when that is refused is found by them.
         let records: Vec<String> = crate::core::types::tags::records(&live.attributes).map(|(key, _)| key).collect();
         if self.keeps_records() && !records.is_empty() {
             self.record(cx.aws, &live.physical_id, Tags::new(), records).await?;
+        }
+        let unmarked = live.unmarked();
+        if unmarked.properties != live.properties {
+            self.update(cx, &live.without_records(), &unmarked).await?;
         }
         Ok(())
     }

@@ -7,6 +7,9 @@ use std::path::Path;
 
 use super::{Config, FILE, LOCAL, PARAMETERS, Value, parse};
 
+/// The table of tags.
+const TAGS: &str = "tags";
+
 /// The beginning of the file.
 pub const HEAD: &str = "\
 # The settings of wschat's commands in this folder. Commit this file: then every clone uses the same stack, whatever
@@ -67,6 +70,19 @@ impl Config {
         edits.extend(forgotten.iter().filter(|name| known.contains_key(*name)).map(|name| Edit::remove(&table, name)));
         let Some(what) = self.write(&edits)? else { return Ok(None) };
         Ok(Some(format!("{} now has {what} in [{table}]: later runs use it.", self.path.display())))
+    }
+
+    /// Stores tags for the resources of this environment. Returns a sentence on what was written, if anything was.
+    ///
+    /// # Errors
+    /// Why it could not be written, and what to write by hand.
+    pub fn remember_tags(&self, tags: &BTreeMap<String, String>) -> Result<Option<String>, String> {
+        let known = self.table(TAGS);
+        let table = format!("{}.{TAGS}", self.own_table());
+        let new = tags.iter().filter(|(key, value)| known.get(*key) != Some(value));
+        let edits: Vec<Edit> = new.map(|(key, value)| Edit::set(&table, key, value)).collect();
+        let Some(what) = self.write(&edits)? else { return Ok(None) };
+        Ok(Some(format!("{} now has {what} in [{table}]: later runs tag with it.", self.path.display())))
     }
 
     /// Stores settings and parameters that the user has just chosen.

@@ -7,9 +7,17 @@ use crate::core::types::iam_permissions::{Permissions, Resources, Roles, Subject
 use crate::core::words::{Scope, Token};
 
 /// Adds the permissions to read a step's resource, to carry the step out and to roll it back.
-pub fn of_step(permissions: &mut Permissions, plan: &Plan, step: &Step, scope: &Scope, roles: Roles) {
+/// `marks` says that the step does nothing but put wschat's marks on it or take them off.
+pub fn of_step(permissions: &mut Permissions, plan: &Plan, step: &Step, scope: &Scope, roles: Roles, marks: bool) {
     if let Some(kind) = step.kind() {
-        kind.permissions(&subject(plan, step, scope, roles), permissions);
+        kind.permissions(&Subject { marks, ..subject(plan, step, scope, roles) }, permissions);
+    }
+}
+
+/// Adds the permissions with which CloudFormation takes in a step's resource, or creates the same `again`.
+pub fn to_import(permissions: &mut Permissions, plan: &Plan, step: &Step, scope: &Scope, roles: Roles, again: bool) {
+    if let Some(kind) = step.kind() {
+        kind.permissions_to_import(&subject(plan, step, scope, roles), again, permissions);
     }
 }
 
@@ -24,6 +32,7 @@ fn subject<'a>(plan: &'a Plan, step: &'a Step, scope: &'a Scope, roles: Roles) -
         updates: step.action == Action::Update,
         deletes: matches!(step.action, Action::Delete | Action::Replace),
         keeps: step.action == Action::Keep,
+        marks: false,
         physical_id: step.physical_id.as_deref().or_else(|| desired?.name.as_deref()),
         live_id: live.map(|live| live.physical_id.as_str()),
         desired: desired.map(|desired| Token::substitute(&desired.properties, &known)).unwrap_or_default(),

@@ -1,5 +1,7 @@
 //! The template of a CloudFormation stack that lets go of its resources: each of them stays when the stack is deleted.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use super::tree;
@@ -45,6 +47,13 @@ pub fn unretained(text: &str) -> Result<Vec<String>, Vec<Problem>> {
     let stays = |resource: &Value| POLICIES.iter().all(|policy| resource[*policy] == "Retain");
     let going = resources_mut(&mut template)?.iter().filter(|(_, resource)| !stays(resource));
     Ok(going.map(|(logical_id, _)| logical_id.clone()).collect())
+}
+
+/// The properties of each resource of a template; nothing of a text that is none.
+pub fn properties(text: &str) -> BTreeMap<String, Value> {
+    let Ok((mut template, _)) = tree::read(text.as_bytes()) else { return BTreeMap::new() };
+    let Ok(resources) = resources_mut(&mut template) else { return BTreeMap::new() };
+    resources.iter().map(|(logical_id, resource)| (logical_id.clone(), resource["Properties"].clone())).collect()
 }
 
 /// The resources that `retained` was told to note; `None` for a template that it has not made.

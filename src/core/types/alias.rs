@@ -168,4 +168,12 @@ impl Kind for Alias {
             }
         }
     }
+
+    fn permissions_to_import(&self, it: &Subject<'_>, _: bool, permissions: &mut Permissions) {
+        for function in it.texts("FunctionName") {
+            let function = function::arn(it.scope, &function);
+            permissions.allow("lambda", &["GetProvisionedConcurrencyConfig"], format!("{function}:{ANY}"));
+            permissions.allow("lambda", &["GetAlias"], function);
+        }
+    }
 }

@@ -224,6 +224,10 @@ impl Kind for Api {
             permissions.allow("apigateway", &["DELETE"], apigateway(it.scope, &format!("{path}/cors")));
         }
     }
+
+    fn permissions_to_import(&self, it: &Subject<'_>, _: bool, permissions: &mut Permissions) {
+        permissions.allow("apigateway", &["GET"], apigateway(it.scope, &format!("apis/{}", it.name())));
+    }
 }
 
 pub(crate) fn arn(scope: &Scope, id: &str) -> String {

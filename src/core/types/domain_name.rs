@@ -137,6 +137,10 @@ impl Kind for DomainName {
         }
         gateway_changes(it, permissions, &path);
     }
+
+    fn permissions_to_import(&self, it: &Subject<'_>, _: bool, permissions: &mut Permissions) {
+        permissions.allow("apigateway", &["GET"], apigateway(it.scope, &format!("domainnames/{}", it.name())));
+    }
 }
 
 pub(crate) fn arn(scope: &Scope, name: &str) -> String {

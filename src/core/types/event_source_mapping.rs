@@ -447,6 +447,11 @@ impl Kind for EventSourceMapping {
             allow(&["TagResource", "UntagResource"]);
         }
     }
+
+    fn permissions_to_import(&self, it: &Subject<'_>, _: bool, permissions: &mut Permissions) {
+        let arn = it.scope.arn("lambda", &format!("event-source-mapping:{}", it.name()));
+        permissions.allow("lambda", &["GetEventSourceMapping"], arn);
+    }
 }
 
 /// Of a live value what is stated in `wanted`.

@@ -514,6 +514,10 @@ impl Kind for Function {
         }
         let mut allow = |actions: &[&str]| permissions.allow("lambda", actions, arn.as_str());
         allow(&["GetFunction", "GetPolicy"]);
+        // Its versions and aliases may have marks, too.
+        if it.marks {
+            allow(&["ListAliases", "ListVersionsByFunction"]);
+        }
         if it.creates {
             allow(&["CreateFunction", "TagResource", "DeleteFunction"]);
             if it.has("ReservedConcurrentExecutions") {
@@ -530,7 +534,7 @@ impl Kind for Function {
             allow(&["PutFunctionConcurrency", "DeleteFunctionConcurrency"]);
         }
         // Only a build could tell whether its code differs.
-        if it.updates || it.keeps {
+        if (it.updates || it.keeps) && !it.marks {
             allow(&["UpdateFunctionCode"]);
         }
         let outdated = matches!(it.health, Some(super::Health::Outdated(_)));
@@ -580,6 +584,14 @@ impl Kind for Function {
         if it.creates || it.deletes {
             logs(permissions, it.scope, &group, &["TagResource", "DeleteLogGroup"]);
         }
+    }
+
+    fn permissions_to_import(&self, it: &Subject<'_>, _: bool, permissions: &mut Permissions) {
+        let settings =
+            ["CodeSigningConfig", "RecursionConfig", "ScalingConfig"].map(|setting| format!("GetFunction{setting}"));
+        let settings = settings.each_ref().map(String::as_str);
+        permissions.allow("lambda", &settings, arn(it.scope, it.name()));
+        permissions.allow("lambda", &["GetRuntimeManagementConfig"], arn(it.scope, it.name()));
     }
 }
 

@@ -71,6 +71,8 @@ pub struct Subject<'a> {
     pub updates: bool,
     pub deletes: bool,
     pub keeps: bool,
+    /// Whether it does nothing but put wschat's marks on a resource or take them off: no code is built, and tags are set alone.
+    pub marks: bool,
     /// The physical id, if the resource exists or its name is known.
     pub physical_id: Option<&'a str>,
     /// The physical id of the live resource, if there is one.

@@ -118,6 +118,12 @@ impl Kind for InlinePolicy {
             }
         }
     }
+
+    fn permissions_to_import(&self, it: &Subject<'_>, again: bool, permissions: &mut Permissions) {
+        for role in it.texts("Roles").into_iter().filter(|_| again) {
+            permissions.allow("iam", &["GetRolePolicy", "PutRolePolicy"], role::arn_in(it, &role));
+        }
+    }
 }
 
 pub(crate) fn live(props: &Props) -> Live {

@@ -225,6 +225,12 @@ impl Kind for LayerVersion {
             }
         }
     }
+
+    fn permissions_to_import(&self, it: &Subject<'_>, _: bool, permissions: &mut Permissions) {
+        for name in it.texts("LayerName") {
+            permissions.allow("lambda", &["GetLayerVersion"], it.scope.arn("lambda", &format!("layer:{name}:{ANY}")));
+        }
+    }
 }
 
 #[cfg(test)]

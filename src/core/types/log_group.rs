@@ -161,6 +161,11 @@ impl Kind for LogGroup {
             allow(&["TagResource", "UntagResource"]);
         }
     }
+
+    fn permissions_to_import(&self, it: &Subject<'_>, _: bool, permissions: &mut Permissions) {
+        logs(permissions, it.scope, it.name(), &["DescribeIndexPolicies", "GetDataProtectionPolicy"]);
+        permissions.allow("logs", &["DescribeResourcePolicies"], ANY);
+    }
 }
 
 /// Whether a group without tags may be one that Lambda made for a function of this name: then it is whose the function

@@ -591,6 +591,20 @@ pub trait Kind: Send + Sync + 'static {
     /// The IAM permissions behind the calls with which the type's provider reads a step's resource, carries the step
     /// out and rolls it back. (`tests/it/iam.rs` deploys with those alone.)
     fn permissions(&self, it: &Subject<'_>, permissions: &mut Permissions);
+
+    /// A physical id of CloudFormation's (what `Ref` gives) as wschat has it: of a type whose name stands in an ARN, the name.
+    fn name_in(&self, formed_id: &str) -> String {
+        let is_named = self.naming().is_some_and(|naming| naming.path.is_some());
+        match is_named && formed_id.starts_with("arn:") {
+            true => formed_id.rsplit('/').next().unwrap_or(formed_id).to_owned(),
+            false => formed_id.to_owned(),
+        }
+    }
+
+    /// The IAM permissions with which CloudFormation takes in a resource of this type, beside those with which wschat reads it: it reads
+    /// it, or, where it cannot import it (`again`), creates the same once more (`doubled`). It does both with its caller's permissions.
+    /// (The handlers of the published schemas; cfn-lint 1.58.0.)
+    fn permissions_to_import(&self, _it: &Subject<'_>, _again: bool, _permissions: &mut Permissions) {}
 }
 
 impl fmt::Debug for dyn Kind {

@@ -227,6 +227,13 @@ impl Kind for Permission {
             }
         }
     }
+
+    fn permissions_to_import(&self, it: &Subject<'_>, again: bool, permissions: &mut Permissions) {
+        let actions: &[&str] = if again { &["AddPermission", "GetPolicy", "RemovePermission"] } else { &["GetPolicy"] };
+        for function in it.texts("FunctionName") {
+            permissions.allow("lambda", actions, function::arn(it.scope, &function));
+        }
+    }
 }
 
 pub(crate) fn live(function: &str, alias: Option<&str>, statement: &Value) -> Live {

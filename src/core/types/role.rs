@@ -214,6 +214,10 @@ impl Kind for Role {
             }
         }
     }
+
+    fn permissions_to_import(&self, it: &Subject<'_>, _: bool, permissions: &mut Permissions) {
+        permissions.allow("iam", READ_BY_NAME, arn(it.scope, it.path(), it.name()));
+    }
 }
 
 /// Whether API Gateway can assume a role with these properties.

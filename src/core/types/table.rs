@@ -454,6 +454,11 @@ impl Kind for Table {
             }
         }
     }
+
+    fn permissions_to_import(&self, it: &Subject<'_>, _: bool, permissions: &mut Permissions) {
+        let actions = ["DescribeContributorInsights", "DescribeKinesisStreamingDestination", "GetResourcePolicy"];
+        permissions.allow("dynamodb", &actions, it.scope.arn("dynamodb", &format!("table/{}", it.name())));
+    }
 }
 
 /// What DynamoDB does with a table's key on behalf of whoever gives it to the table, as the example of a key policy in the DynamoDB

@@ -214,6 +214,15 @@ impl Kind for Version {
             }
         }
     }
+
+    fn permissions_to_import(&self, it: &Subject<'_>, _: bool, permissions: &mut Permissions) {
+        for function in it.texts("FunctionName") {
+            let version = format!("{}:{ANY}", function::arn(it.scope, &function));
+            let actions = ["GetFunctionConfiguration", "GetProvisionedConcurrencyConfig", "GetRuntimeManagementConfig"];
+            permissions.allow("lambda", &actions, version.as_str());
+            permissions.allow("lambda", &["GetFunctionScalingConfig"], version);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -2,12 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use super::obstacles::Obstacle;
 use super::{AdoptError, ByHand};
 use crate::aws::cloudformation::FormedResource;
 use crate::core::plan::{self, Action, Change, Plan, PlanOptions, Step};
+use crate::core::schemas::value_at;
 use crate::core::stack::{Names, Stack};
 use crate::core::template::expand::same_as;
+use crate::core::template::retain;
+use crate::core::types::cloud_control;
 use crate::core::types::cloud_control::record::RECORD;
 use crate::core::types::tags::Claims;
 use crate::core::types::{self, Desired, Live, Owner, Part, deployment};
@@ -28,19 +33,39 @@ pub struct Comparison {
 pub struct Claimed {
     pub type_name: &'static str,
     pub physical_id: String,
+    /// Cloud Control's identifier, as far as the template tells it.
+    pub identifier: Option<String>,
     pub logical_id: String,
 }
 
-/// What of a CloudFormation stack is to be taken over. A type that wschat does not have is none of it.
-pub fn claimed(resources: &[FormedResource]) -> Vec<Claimed> {
+/// What of a CloudFormation stack, whose template is `processed`, is to be taken over. A type that wschat does not have is none of it.
+pub fn claimed(resources: &[FormedResource], processed: &str) -> Vec<Claimed> {
+    let properties = retain::properties(processed);
+    let ids: BTreeMap<&str, &str> =
+        resources.iter().map(|one| (one.logical_id.as_str(), one.physical_id.as_str())).collect();
+    // What is found by what it belongs to names that by its id.
+    let value = |value: &Value| match value {
+        Value::String(text) => Some(text.clone()),
+        value => Some((*ids.get(value["Ref"].as_str()?)?).to_owned()),
+    };
     let known = resources.iter().filter(|one| !same_as::is_nothing(&one.type_name) && !one.physical_id.is_empty());
-    let claimed = known.filter_map(|one| {
-        let kind = types::kind(same_as::here(&one.type_name))?;
-        Some(Claimed {
-            type_name: kind.type_name(),
-            physical_id: physical_id(kind, &one.physical_id),
-            logical_id: one.logical_id.clone(),
-        })
+    let claimed = known.flat_map(|one| {
+        let Some(kind) = types::kind(same_as::here(&one.type_name)) else { return Vec::new() };
+        let given = properties.get(&one.logical_id).cloned().unwrap_or_default();
+        let is_taken = |name: &str| properties.contains_key(name);
+        let singles = same_as::singles(&one.type_name, &one.logical_id, &given, is_taken);
+        let all = singles.unwrap_or_else(|| vec![(one.logical_id.clone(), given)]);
+        let claim = |(logical_id, given): (String, Value)| {
+            let provisioned = cloud_control::kind(kind.type_name());
+            let part = |path: &str| value(value_at(&given, path)?);
+            Claimed {
+                type_name: kind.type_name(),
+                physical_id: kind.name_in(&one.physical_id),
+                identifier: provisioned.and_then(|kind| kind.identifier_with(part, &one.physical_id)),
+                logical_id,
+            }
+        };
+        all.into_iter().map(claim).collect()
     });
     claimed.collect()
 }
@@ -59,20 +84,12 @@ pub fn by_hand(stack: &Stack, resources: &[ByHand]) -> Result<Vec<Claimed>, Adop
         }
         Ok(Claimed {
             type_name: kind.type_name(),
-            physical_id: physical_id(kind, &one.physical_id),
+            physical_id: kind.name_in(&one.physical_id),
+            identifier: None,
             logical_id: one.logical_id.clone(),
         })
     };
     resources.iter().map(claim).collect()
-}
-
-/// A physical id of CloudFormation's as wschat has it: of a type whose name stands in an ARN, the name.
-pub(super) fn physical_id(kind: &dyn types::Kind, id: &str) -> String {
-    let is_named = kind.naming().is_some_and(|naming| naming.path.is_some());
-    match is_named && id.starts_with("arn:") {
-        true => id.rsplit('/').next().unwrap_or(id).to_owned(),
-        false => id.to_owned(),
-    }
 }
 
 /// The names of what is claimed, where the template leaves them out.
@@ -93,7 +110,11 @@ pub fn claims(stack: &Stack, claimed: &[Claimed]) -> Claims {
     let mut claims = Claims::default();
     for one in claimed {
         let policy = stack.resources.get(&one.logical_id).map(|resource| resource.deletion_policy).unwrap_or_default();
-        claims.add(one.type_name, &one.physical_id, &one.logical_id, policy);
+        // What carries no tags is asked for by that alone.
+        let is_named = one.identifier.is_none() || types::kind(one.type_name).is_some_and(|kind| kind.taggable());
+        for id in one.identifier.iter().chain(is_named.then_some(&one.physical_id)) {
+            claims.add(one.type_name, id, &one.logical_id, policy);
+        }
     }
     claims
 }

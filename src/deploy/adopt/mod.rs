@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Formed::read --> Adoption::compare --> release --> mark --> dissolve --> after
-//!   (reads)            (reads)        (UpdateStack)  (tags)  (DeleteStack)  (reads)
+//!   (reads)            (reads)        (change set)   (tags)  (DeleteStack)  (reads)
 //! ```
 //!
 //! There is no record of how far a run came: each step sees from AWS whether it is done. Until `dissolve`, CloudFormation has
@@ -10,37 +10,41 @@
 //! always has an owner.
 
 mod compare;
+mod formed;
 mod obstacles;
 mod tag;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
+use sha2::{Digest, Sha256};
 
-use super::lookups;
 use super::names::{self, Unnamed};
 use super::project::Project;
 use super::read::{self, ReadError};
+use super::{lookups, marking};
+use crate::aws::change_sets::{self, NewChangeSet, Parameters, ResourceChange};
 use crate::aws::client::{Aws, CallError, S3Error};
-use crate::aws::cloudformation::{
-    self, FormedResource, FormedStack, LONGEST_BODY, StackError, TemplateSource, UpdateAnswer,
-};
+use crate::aws::cloudformation::{self, FormedStack, LONGEST_BODY, StackError, TemplateSource};
 use crate::aws::providers::{Discovery, ResourceError};
 use crate::core::plan::{self, Plan, PlanError, PlanOptions};
 use crate::core::stack::{Secrets, Stack};
-use crate::core::template::expand::same_as;
 use crate::core::template::retain;
 use crate::core::types::{self, Live, Owner, S3Object};
 use crate::core::words::Problem;
 use compare::{Claimed, Comparison};
+pub use formed::Formed;
 pub use obstacles::Obstacle;
 pub use tag::Mark;
 
 /// How often, and after which pause, it is looked whether tags are found: AWS's index of tags lags behind by seconds.
 const LOOKS: usize = 20;
 const BETWEEN_LOOKS: Duration = Duration::from_secs(3);
+
+/// The same for a stack that does not show yet that its change set is being carried out.
+const LOOKS_AT_STACK: usize = 50;
+const BETWEEN_LOOKS_AT_STACK: Duration = Duration::from_millis(200);
 
 /// A resource that was made by hand, and which of the template's it is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +82,14 @@ pub enum AdoptError {
     Bucket { bucket: String, error: S3Error },
     #[error("CloudFormation has not taken over that these resources stay: {}", .0.join(", "))]
     Unretained(Vec<String>),
+    #[error("CloudFormation refuses the change set that keeps the resources: {0}")]
+    BadChangeSet(String),
+    /// What the change set would do beside that, a line each.
+    #[error("an update that keeps the resources would change some of them, and was not made")]
+    Harmful(Vec<String>),
+    /// What the CloudFormation stack has beside what was tagged.
+    #[error("the CloudFormation stack has changed meanwhile: it did not have {} before", .0.join(", "))]
+    Grown(Vec<String>),
     #[error("{name} ({id}) could not be tagged: {error}")]
     Unmarked { name: String, id: String, error: ResourceError },
     /// AWS does not show these with the stack's tags.
@@ -86,86 +98,6 @@ pub enum AdoptError {
     /// AWS does not show these any more.
     #[error("these are gone: {}", .0.join(", "))]
     Gone(Vec<String>),
-}
-
-/// A CloudFormation stack, and what CloudFormation tells of it.
-#[derive(Debug, Clone)]
-pub struct Formed {
-    pub stack: FormedStack,
-    pub resources: Vec<FormedResource>,
-    /// Its template, with transforms applied.
-    pub processed: String,
-    /// What keeps it from being taken over.
-    pub obstacles: Vec<Obstacle>,
-}
-
-impl Formed {
-    /// Reads a stack by its name, when CloudFormation is not at work on it any more; `None` where there is none.
-    ///
-    /// # Errors
-    /// When CloudFormation cannot be asked, or does not come to an end.
-    pub async fn read(
-        aws: &Aws,
-        name: &str,
-        note: &(dyn Fn(String) + Send + Sync),
-    ) -> Result<Option<Self>, AdoptError> {
-        let Some(stack) = cloudformation::stack(aws, name).await? else { return Ok(None) };
-        // A change set that was never carried out is no end.
-        let stack = match stack.is_busy() && stack.status != "REVIEW_IN_PROGRESS" {
-            true => cloudformation::settled(aws, &stack.id, note).await?,
-            false => Some(stack),
-        };
-        let Some(stack) = stack else { return Ok(None) };
-        let exports = try_join_all(stack.exports.iter().map(|export| async move {
-            Ok::<_, CallError>((export.clone(), cloudformation::importers(aws, export).await?))
-        }));
-        let (resources, processed, policy, importers) = tokio::try_join!(
-            cloudformation::resources(aws, &stack.id),
-            cloudformation::template(aws, &stack.id, true),
-            cloudformation::stack_policy(aws, &stack.id),
-            exports
-        )?;
-        let resources: Vec<FormedResource> =
-            resources.into_iter().filter(|one| one.status != "DELETE_COMPLETE").collect();
-        let is_retained = retain::unretained(&processed).map_err(AdoptError::Template)?.is_empty();
-        let importers: BTreeMap<String, Vec<String>> = importers.into_iter().collect();
-        let obstacles = obstacles::find(&stack, &resources, policy.as_deref(), &importers, is_retained);
-        Ok(Some(Self { stack, resources, processed, obstacles }))
-    }
-
-    /// The values of the stack's parameters that may be read.
-    pub fn parameters(&self) -> BTreeMap<String, String> {
-        let shown = self.stack.parameters.iter().filter(|(_, value)| *value != "****");
-        shown.map(|(name, value)| (name.clone(), value.clone())).collect()
-    }
-
-    /// The stack's parameters whose values cannot be read (`NoEcho`).
-    pub fn hidden(&self) -> BTreeSet<String> {
-        self.stack.parameters.iter().filter(|(_, value)| *value == "****").map(|(name, _)| name.clone()).collect()
-    }
-
-    /// Whether CloudFormation keeps all resources when the stack goes.
-    ///
-    /// # Errors
-    /// When its template cannot be read.
-    pub fn is_retained(&self) -> Result<bool, AdoptError> {
-        Ok(retain::unretained(&self.processed).map_err(AdoptError::Template)?.is_empty())
-    }
-
-    /// The logical ids of snapshots that do not have what CloudFormation has changed since they were taken: the stage serves something
-    /// else than the template describes.
-    fn stale(&self) -> Result<Vec<String>, AdoptError> {
-        // The times of a stack that an earlier run has changed say nothing any more.
-        if let Some(noted) = retain::notes(&self.processed).map_err(AdoptError::Template)? {
-            return Ok(noted);
-        }
-        let kind = |one: &FormedResource| types::kind(same_as::here(&one.type_name));
-        let frozen = self.resources.iter().filter(|one| kind(one).is_some_and(|kind| kind.is_frozen_by_deployments()));
-        let last = frozen.map(|one| one.since).max().unwrap_or(0);
-        let snapshots =
-            self.resources.iter().filter(|one| kind(one).is_some_and(|kind| kind.part() == types::Part::Snapshot));
-        Ok(snapshots.filter(|one| one.since < last).map(|one| one.logical_id.clone()).collect())
-    }
 }
 
 /// Resources that are about to be taken over, beside the template that describes them.
@@ -196,7 +128,7 @@ impl Adoption {
         by_hand: &[ByHand],
     ) -> Result<Self, AdoptError> {
         let claimed = match &formed {
-            Some(formed) => compare::claimed(&formed.resources),
+            Some(formed) => compare::claimed(&formed.resources, &formed.processed),
             None => compare::by_hand(&stack, by_hand)?,
         };
         project.set_names(compare::names(&stack, &claimed));
@@ -252,17 +184,17 @@ impl Adoption {
         &self.comparison.plan
     }
 
-    /// The changes of tags that taking over makes, as a plan: for the permissions that they need.
+    /// What taking over does to each resource, as a plan: for the permissions that it needs.
     pub fn tagging(&self) -> Plan {
         let marks = tag::marks(&self.comparison.plan, &self.comparison.snapshots);
-        let steps = marks.into_iter().map(|mark| {
-            let change = plan::Change { property: "Tags".to_owned(), old: None, new: None, create_only: false };
-            plan::Step {
-                changes: vec![change],
-                desired: Some(mark.desired),
-                ..plan::Step::on(&mark.live, plan::Action::Update)
-            }
-        });
+        let is_marked = |live: &Live| {
+            let same =
+                |mark: &Mark| (mark.live.type_name, &mark.live.physical_id) == (live.type_name, &live.physical_id);
+            marks.iter().any(same)
+        };
+        let others = self.live.iter().filter(|one| one.owner == Owner::Stack && !is_marked(one));
+        let steps = marks.iter().map(|mark| marking::step(&mark.live, &mark.desired.properties));
+        let steps = steps.chain(others.map(|one| plan::Step::on(one, plan::Action::Retain)));
         Plan { steps: steps.collect(), ..Plan::default() }
     }
 
@@ -287,6 +219,7 @@ impl Adoption {
         let stale = formed.stale()?;
         let stale: Vec<&str> = stale.iter().map(String::as_str).collect();
         let body = retain::retained(&formed.processed, &stale).map_err(AdoptError::Template)?;
+        let digest = hex::encode(&Sha256::digest(&body)[..6]);
         let uploaded = match body.len() > LONGEST_BODY {
             true => Some(self.upload(&body, bucket).await?),
             false => None,
@@ -295,25 +228,65 @@ impl Adoption {
             Some((_, url)) => TemplateSource::Url(url.clone()),
             None => TemplateSource::Body(body),
         };
-        let begun = cloudformation::update(&self.aws, &formed.stack, &source).await;
-        let ended = match begun {
-            Ok(UpdateAnswer::Begun) => cloudformation::settled(&self.aws, &formed.stack.id, note).await,
-            Ok(UpdateAnswer::NothingToDo) => Ok(Some(formed.stack.clone())),
-            Err(error) => Err(error.into()),
-        };
+        let carried_out = self.carry_out(formed, source, &digest, note).await;
         // CloudFormation has read it, or never will.
         if let Some((object, _)) = &uploaded
             && let Ok(s3) = self.aws.s3().await
         {
             let _ = s3.delete(object).await;
         }
-        // What had nothing to do is as it was, and is looked at below.
-        let failed = |stack: &FormedStack| stack.status != "UPDATE_COMPLETE" && stack.status != formed.stack.status;
-        if let Some(stack) = ended?.filter(failed) {
-            let reasons = cloudformation::failures(&self.aws, &stack.id).await;
-            return Err(StackError::Ended { name: stack.name, status: stack.status, reasons }.into());
+        carried_out
+    }
+
+    /// Makes a change set of a template in which every resource is retained, and carries it out if it does nothing else. (An update
+    /// fetches the values of SSM parameters again: user guide, "Systems Manager parameter types".)
+    async fn carry_out(
+        &self,
+        formed: &Formed,
+        template: TemplateSource,
+        digest: &str,
+        note: &(dyn Fn(String) + Send + Sync),
+    ) -> Result<(), AdoptError> {
+        let (aws, stack) = (&self.aws, &formed.stack);
+        let new = NewChangeSet {
+            stack: stack.name.clone(),
+            // Its name tells all that it does: a run that begins again finds its own.
+            name: format!("wschat-retain-{digest}"),
+            template,
+            parameters: Parameters::Kept(stack.parameters.keys().cloned().collect()),
+            tags: BTreeMap::new(),
+            imports: Vec::new(),
+        };
+        let set = change_sets::create(aws, &new).await?;
+        let harmful: Vec<String> = set.changes.iter().filter_map(beyond).collect();
+        if set.is_void() || !harmful.is_empty() {
+            change_sets::delete(aws, &stack.name, &new.name).await?;
+            return if set.is_void() { self.check_retained().await } else { Err(AdoptError::Harmful(harmful)) };
         }
-        self.check_retained().await
+        if set.status != "CREATE_COMPLETE" {
+            return Err(AdoptError::BadChangeSet(set.reason));
+        }
+        change_sets::execute(aws, &stack.name, &new.name).await?;
+        for look in 1.. {
+            let now = cloudformation::settled(aws, &stack.id, note).await?;
+            let status = now.as_ref().map_or("deleted", |now| now.status.as_str());
+            let checked = if now.is_some() { self.check_retained().await } else { Ok(()) };
+            match checked {
+                Ok(()) if status.ends_with("_COMPLETE") => return Ok(()),
+                // It may take a moment until the stack shows that the execution has begun.
+                Err(AdoptError::Unretained(_)) if status == stack.status && look < LOOKS_AT_STACK => {
+                    tokio::time::sleep(BETWEEN_LOOKS_AT_STACK).await;
+                }
+                Err(error) if status == "UPDATE_COMPLETE" || status == stack.status => return Err(error),
+                Ok(()) | Err(AdoptError::Unretained(_)) => {
+                    let reasons = cloudformation::failures(aws, &stack.id).await;
+                    let (name, status) = (stack.name.clone(), status.to_owned());
+                    return Err(StackError::Ended { name, status, reasons }.into());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// Holds CloudFormation to it, by the template that it has now.
@@ -344,15 +317,19 @@ impl Adoption {
     ///
     /// # Errors
     /// What was refused; what does not carry them then.
-    pub async fn mark(&self, told: &(dyn Fn(&Mark) + Send + Sync)) -> Result<(), AdoptError> {
+    pub async fn mark(&self) -> Result<(), AdoptError> {
         let marks = tag::marks(&self.comparison.plan, &self.comparison.snapshots);
-        tag::apply(&self.aws, &marks, told).await?;
+        tag::apply(&self.aws, &marks).await?;
         // From here on, the tags count; and later runs know the names by them alone.
         self.aws.claim(types::tags::Claims::default());
         let mut looks = 0;
         loop {
+            // By their tags alone first: then it is known what they are called, and what is found by those names is.
             let live = read::read(&self.aws, &Discovery::from(read::search(&self.derived))).await?;
-            let missing = self.not_among(&live);
+            let mut missing = self.not_among(&live, |kind| kind.taggable());
+            if missing.is_empty() {
+                missing = self.not_among(&self.read().await?, |_| true);
+            }
             looks += 1;
             match missing.is_empty() {
                 true => return Ok(()),
@@ -366,9 +343,9 @@ impl Adoption {
     ///
     /// # Errors
     /// What was refused.
-    pub async fn unmark(&self, told: &(dyn Fn(&Mark) + Send + Sync)) -> Result<(), AdoptError> {
+    pub async fn unmark(&self) -> Result<(), AdoptError> {
         let ours: Vec<Live> = self.live.iter().filter(|one| one.owner == Owner::Stack).cloned().collect();
-        tag::apply(&self.aws, &tag::unmarks(&ours), told).await
+        tag::take_off(&self.aws, &ours).await
     }
 
     /// Deletes the CloudFormation stack, which keeps its resources, and reads whether they are all there.
@@ -377,33 +354,61 @@ impl Adoption {
     /// What CloudFormation refused; what is gone.
     pub async fn dissolve(&self, note: &(dyn Fn(String) + Send + Sync)) -> Result<(), AdoptError> {
         if let Some(formed) = &self.formed {
-            // Once more: what is deleted now does not come back.
-            self.check_retained().await?;
-            cloudformation::delete(&self.aws, &formed.stack.id).await?;
+            // Once more, because it may have been deployed meanwhile: what is deleted now does not come back.
+            let now = cloudformation::settled(&self.aws, &formed.stack.id, note).await?;
+            if let Some(stack) = now {
+                if !stack.status.ends_with("_COMPLETE") && stack.status != formed.stack.status {
+                    return Err(self.ended(stack).await);
+                }
+                self.check_retained().await?;
+                let held = cloudformation::resources(&self.aws, &stack.id).await?;
+                let mut grown = compare::claimed(&held, &formed.processed);
+                grown.retain(|one| !self.claimed.contains(one));
+                if !grown.is_empty() {
+                    return Err(AdoptError::Grown(grown.into_iter().map(|one| one.logical_id).collect()));
+                }
+                cloudformation::delete(&self.aws, &stack.id).await?;
+            }
             if let Some(stack) = cloudformation::settled(&self.aws, &formed.stack.id, note).await? {
-                let reasons = cloudformation::failures(&self.aws, &stack.id).await;
-                return Err(StackError::Ended { name: stack.name, status: stack.status, reasons }.into());
+                return Err(self.ended(stack).await);
             }
         }
-        let missing = self.not_among(&self.read().await?);
+        let missing = self.not_among(&self.read().await?, |_| true);
         if missing.is_empty() { Ok(()) } else { Err(AdoptError::Gone(missing)) }
+    }
+
+    /// That a stack is not in the state that it is to be in.
+    async fn ended(&self, stack: FormedStack) -> AdoptError {
+        let reasons = cloudformation::failures(&self.aws, &stack.id).await;
+        StackError::Ended { name: stack.name, status: stack.status, reasons }.into()
     }
 
     async fn read(&self) -> Result<Vec<Live>, AdoptError> {
         Ok(read::read(&self.aws, &Discovery::from(read::search(&self.stack))).await?)
     }
 
-    /// What was read of the stack before and is not among `now` as the stack's, in words.
-    fn not_among(&self, now: &[Live]) -> Vec<String> {
+    /// What was read of the stack before, of the types that are meant, and is not among `now` as the stack's, in words.
+    fn not_among(&self, now: &[Live], is_meant: impl Fn(&dyn types::Kind) -> bool) -> Vec<String> {
+        let is_meant = |one: &&Live| types::kind(one.type_name).is_some_and(|kind| is_meant(kind));
         let is_there = |one: &&Live| {
             now.iter().any(|other| {
                 (other.type_name, &other.physical_id, &other.parent) == (one.type_name, &one.physical_id, &one.parent)
                     && other.owner == Owner::Stack
             })
         };
-        let before = self.live.iter().filter(|one| one.owner == Owner::Stack && !one.is_absent());
+        let before = self.live.iter().filter(is_meant).filter(|one| one.owner == Owner::Stack && !one.is_absent());
         let missing = before.filter(|one| !is_there(one));
         missing.map(|one| format!("{} ({})", one.physical_id, one.type_name)).collect()
+    }
+}
+
+/// What a change does beside keeping its resource, in words.
+fn beyond(change: &ResourceChange) -> Option<String> {
+    let of = format!("{} ({})", change.logical_id, change.type_name);
+    match change.action.as_str() {
+        "Modify" if change.sets.is_empty() => None,
+        "Modify" => Some(format!("{of}: {}", change.sets.iter().cloned().collect::<Vec<_>>().join(", "))),
+        action => Some(format!("{of}: {action}")),
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::aws::cloudformation::{FormedResource, FormedStack};
 use crate::core::template::expand::same_as;
-use crate::core::types;
+use crate::core::types::{self, custom_resource};
 
 /// What stands in the way, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +84,11 @@ pub fn find(
                 format!("{} is a nested stack", resource.logical_id),
                 "nested stacks cannot be taken over yet: bring their resources into one template first",
             ));
+        } else if custom_resource::kind(&resource.type_name).is_some() {
+            found.push(Obstacle::new(
+                format!("{} ({}) is a custom resource, whose state CloudFormation alone has", resource.logical_id, resource.type_name),
+                "move it into a stack of its own first, or take it out of the template with the tool that made the stack",
+            ));
         } else if types::kind(same_as::here(&resource.type_name)).is_none() {
             unknown.entry(&resource.type_name).or_default().push(&resource.logical_id);
         } else if resource.physical_id.is_empty() {
@@ -158,6 +163,7 @@ mod tests {
             resource("Meta", "AWS::CDK::Metadata"),
             resource("Inner", "AWS::CloudFormation::Stack"),
             resource("Wait", "AWS::CloudFormation::WaitConditionHandle"),
+            resource("Seed", "Custom::Seed"),
             unmade,
         ];
         let all = found(stack, &resources, Some(r#"{"Statement": []}"#));
@@ -168,6 +174,7 @@ mod tests {
             "the stack has a stack policy",
             "its export url is imported by web",
             "Inner is a nested stack",
+            "Seed (Custom::Seed) is a custom resource",
             "Unmade is in the state CREATE_COMPLETE, and has no id",
             "wschat does not deploy AWS::CloudFormation::WaitConditionHandle (Wait)",
         ];

@@ -4,7 +4,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::AdoptError;
 use crate::aws::client::Aws;
-use crate::aws::providers::{Context, provider};
+use crate::aws::providers::{Context, ResourceError, provider};
 use crate::core::plan::{Action, Plan};
 use crate::core::types::cloud_control::record::RECORD;
 use crate::core::types::{self, Desired, Live, tags};
@@ -54,34 +54,46 @@ fn mark(kind: &dyn types::Kind, live: &Live, desired: &Desired) -> Mark {
     Mark { live: from, desired: Desired { name: Some(live.physical_id.clone()), properties, ..desired.clone() } }
 }
 
-/// The same resources without wschat's tags, to give them back.
-pub fn unmarks(live: &[Live]) -> Vec<Mark> {
-    let tagged = live.iter().filter(|one| types::kind(one.type_name).is_some_and(|kind| kind.taggable()));
-    tagged.map(|one| Mark { live: one.without_records(), desired: one.unmarked() }).collect()
-}
-
-/// Makes the calls; `told` hears of each resource that is done.
+/// Puts the marks on.
 ///
 /// # Errors
 /// The first that was refused.
-pub async fn apply(aws: &Aws, marks: &[Mark], told: &(dyn Fn(&Mark) + Send + Sync)) -> Result<(), AdoptError> {
-    stream::iter(marks)
-        .map(|mark| async move {
-            let Some(provider) = provider(mark.live.type_name) else { return Ok(()) };
-            let silent = |_| {};
-            let cx = Context { aws, note: &silent };
-            provider.update(cx, &mark.live, &mark.desired).await.map_err(|error| AdoptError::Unmarked {
-                name: mark.desired.logical_id.clone(),
-                id: mark.live.physical_id.clone(),
-                error,
-            })?;
-            told(mark);
-            Ok(())
-        })
-        .buffer_unordered(AT_ONCE)
-        .try_collect::<Vec<()>>()
-        .await
-        .map(drop)
+pub async fn apply(aws: &Aws, marks: &[Mark]) -> Result<(), AdoptError> {
+    let silent = |_| {};
+    let cx = Context { aws, note: &silent };
+    each(marks, |mark| async move {
+        let Some(provider) = provider(mark.live.type_name) else { return Ok(()) };
+        let name = &mark.desired.logical_id;
+        provider.mark(cx, &mark.live, &mark.desired).await.map_err(|error| failed(name, &mark.live, error))
+    })
+    .await
+}
+
+/// Takes all marks off again, to give the resources back.
+///
+/// # Errors
+/// The first that was refused.
+pub async fn take_off(aws: &Aws, live: &[Live]) -> Result<(), AdoptError> {
+    let silent = |_| {};
+    let cx = Context { aws, note: &silent };
+    each(live, |one| async move {
+        let Some(provider) = provider(one.type_name) else { return Ok(()) };
+        let name = one.logical_id.as_ref().unwrap_or(&one.physical_id);
+        provider.release(cx, one).await.map_err(|error| failed(name, one, error))
+    })
+    .await
+}
+
+fn failed(name: &str, live: &Live, error: ResourceError) -> AdoptError {
+    AdoptError::Unmarked { name: name.to_owned(), id: live.physical_id.clone(), error }
+}
+
+/// Does something to each, some at once, until one fails.
+async fn each<'a, T, F>(all: &'a [T], deed: impl Fn(&'a T) -> F) -> Result<(), AdoptError>
+where
+    F: Future<Output = Result<(), AdoptError>> + 'a,
+{
+    stream::iter(all).map(deed).buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await.map(drop)
 }
 
 #[cfg(test)]
@@ -110,7 +122,5 @@ mod tests {
             marks[0].desired.properties,
             json!({"BillingMode": "PROVISIONED", "Tags": {"team": "blue", "wschat:stack": "chat", "wschat:logical-id": "Table"}})
         );
-        let back = unmarks(&[live]);
-        assert_eq!(back[0].desired.properties["Tags"], json!({"team": "blue"}));
     }
 }

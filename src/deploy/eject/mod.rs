@@ -22,14 +22,17 @@ pub use self::code::{CodeUpload, uploads};
 pub use self::release::{Released, release};
 use super::deployment::Deployment;
 use super::read::{self, ReadError};
-use crate::aws::change_sets::{self, ChangeSet, Import, NewChangeSet};
+use crate::aws::change_sets::{self, ChangeSet, Import, NewChangeSet, Parameters};
 use crate::aws::client::{Aws, CallError, S3Error};
-use crate::aws::cloudformation::{self, LONGEST_BODY, StackError, TemplateSource};
+use crate::aws::cloudformation::{self, IN_REVIEW, LONGEST_BODY, StackError, TemplateSource};
 use crate::aws::providers::{Discovery, ResourceError};
 use crate::core::eject::{self, Handover};
 use crate::core::plan::Action;
 use crate::core::template::Template;
 use crate::core::types::{Live, S3Object};
+
+/// How many resources a change set can import (API reference, `CreateChangeSet`, `ResourcesToImport`).
+const MOST_IMPORTED: usize = 200;
 
 /// How far a stack is.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,8 +45,9 @@ pub enum Standing {
     Imported { template: Value },
     /// The stack has the whole template.
     Whole,
-    /// A stack of that name has another template.
-    Other { status: String },
+    /// A stack of that name has another template, or is in a state in which nothing can be done with it. `has_ours` says that
+    /// resources of wschat's stack are in it.
+    Other { status: String, has_ours: bool },
 }
 
 /// Why a stack could not be handed over.
@@ -67,6 +71,9 @@ pub enum EjectError {
     Harmful(Vec<String>),
     #[error("the template has {} bytes, and CloudFormation takes {LONGEST_BODY} without a bucket", .0)]
     NeedsBucket(usize),
+    /// What CloudFormation's stack and wschat's have under one logical id, a sentence each.
+    #[error("CloudFormation has a stack of this name with resources of its own")]
+    Another(Vec<String>),
     /// What is not as it was, a sentence each.
     #[error("not everything is as it was before the import")]
     Differs(Vec<String>),
@@ -100,7 +107,7 @@ pub async fn standing(
 ) -> Result<Standing, EjectError> {
     let Some(stack) = cloudformation::stack(aws, name).await? else { return Ok(Standing::Nothing) };
     // It has a change set, and nothing else.
-    if stack.status == "REVIEW_IN_PROGRESS" {
+    if stack.status == IN_REVIEW {
         return Ok(Standing::Nothing);
     }
     let Some(stack) = cloudformation::settled(aws, &stack.id, note).await? else { return Ok(Standing::Nothing) };
@@ -108,14 +115,31 @@ pub async fn standing(
     // What wschat sends is JSON. Another one is a stack of others'.
     let template: Value = serde_json::from_str(&text).unwrap_or_default();
     let is_ours = is_part_of(&template, whole);
-    Ok(match stack.status.as_str() {
+    match stack.status.as_str() {
         "IMPORT_ROLLBACK_COMPLETE" | "IMPORT_ROLLBACK_FAILED" | "ROLLBACK_COMPLETE" if is_ours => {
-            Standing::RolledBack { id: stack.id }
+            return Ok(Standing::RolledBack { id: stack.id });
         }
-        status if !status.ends_with("_COMPLETE") || !is_ours => Standing::Other { status: stack.status },
-        _ if template == *whole => Standing::Whole,
-        _ => Standing::Imported { template },
-    })
+        // It never had a template.
+        "IMPORT_ROLLBACK_COMPLETE" if template.is_null() => return Ok(Standing::RolledBack { id: stack.id }),
+        status if status.ends_with("_COMPLETE") && template == *whole => return Ok(Standing::Whole),
+        status if status.ends_with("_COMPLETE") && is_ours && is_import(&template) => {
+            return Ok(Standing::Imported { template });
+        }
+        _ => {}
+    }
+    let held = release::held(aws, name).await?;
+    let has_ours = release::has_any(&held, &release::marked(aws).await?);
+    // Another tool has deployed it since it was whole: what is left to do is the same.
+    if has_ours && stack.status.ends_with("_COMPLETE") && release::missing(&held, whole).is_empty() {
+        return Ok(Standing::Whole);
+    }
+    Ok(Standing::Other { status: stack.status, has_ours })
+}
+
+/// Whether a template is one that imports: it has no outputs and lets go of nothing.
+fn is_import(template: &Value) -> bool {
+    let stays = |resource: &Value| resource["DeletionPolicy"] == "Retain";
+    template["Outputs"].is_null() && template["Resources"].as_object().is_some_and(|all| all.values().all(stays))
 }
 
 /// Whether a template has no resource that `whole` does not have.
@@ -144,6 +168,11 @@ impl Ejection {
         let types: BTreeSet<&str> = template.resources.values().map(|resource| resource.type_name.as_str()).collect();
         let importable = change_sets::importable(&aws, types).await?;
         let handover = eject::plan(template, stack, &live, &plan.known, &importable).map_err(EjectError::Refused)?;
+        let imported = handover.imported().count();
+        if imported > MOST_IMPORTED {
+            let why = format!("it imports {MOST_IMPORTED} resources at once, and {imported} must be imported");
+            return Err(EjectError::Refused(vec![why]));
+        }
         Ok(Self {
             name: stack.scope.stack.clone(),
             handover,
@@ -261,7 +290,7 @@ impl Ejection {
             stack: self.name.clone(),
             name: format!("wschat-{verb}-{digest}"),
             template: self.source(text).await?,
-            parameters: self.parameters.clone(),
+            parameters: Parameters::Given(self.parameters.clone()),
             tags: self.tags.clone(),
             imports,
         })
@@ -331,10 +360,7 @@ pub fn text(template: &Value) -> String {
 /// # Errors
 /// When that fails, or the stack has resources.
 pub async fn clear(aws: &Aws, id: &str, note: &(dyn Fn(String) + Send + Sync)) -> Result<(), EjectError> {
-    let held = cloudformation::resources(aws, id).await?;
-    let is_held =
-        |status: &str| status.ends_with("_COMPLETE") && !status.contains("DELETE") && !status.contains("ROLLBACK");
-    let held: Vec<String> = held.into_iter().filter(|one| is_held(&one.status)).map(|one| one.logical_id).collect();
+    let held: Vec<String> = release::held(aws, id).await?.into_iter().map(|one| one.logical_id).collect();
     if !held.is_empty() {
         let reasons = vec![format!("it still has {}", held.join(", "))];
         return Err(StackError::Ended { name: id.to_owned(), status: "rolled back".to_owned(), reasons }.into());
@@ -373,6 +399,10 @@ mod tests {
         ] {
             assert_eq!(is_part_of(&part, &whole), expected, "{part}");
         }
+        let retained = json!({"Resources": {"A": {"Type": "T", "DeletionPolicy": "Retain"}}});
+        let mut with_output = retained.clone();
+        with_output["Outputs"] = json!({"O": {"Value": "x"}});
+        assert!(is_import(&retained) && !is_import(&with_output) && !is_import(&whole));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::EjectError;
 use crate::aws::client::Aws;
 use crate::aws::cloudformation::{self, FormedResource};
 use crate::aws::providers::{Context, Discovery, Search, provider};
+use crate::core::types::cloud_control::IDENTIFIER;
 use crate::core::types::cloud_control::record::RECORDED_ON;
 use crate::core::types::{self, Doubled, Kind, Live, Owner, Part, TYPES};
 use crate::deploy::read;
@@ -46,21 +47,20 @@ pub async fn release(
     logical_ids: &BTreeSet<String>,
     note: &(dyn Fn(String) + Send + Sync),
 ) -> Result<Released, EjectError> {
-    let formed = cloudformation::resources(aws, name).await?;
-    let there: BTreeMap<&str, &FormedResource> = formed
-        .iter()
-        .filter(|one| one.status.ends_with("_COMPLETE"))
-        .map(|one| (one.logical_id.as_str(), one))
-        .collect();
-    let declared = whole["Resources"].as_object().into_iter().flatten();
-    let missing = declared.filter(|(id, one)| one.get("Condition").is_none() && !there.contains_key(id.as_str()));
-    let missing: Vec<String> = missing.map(|(id, _)| format!("{id} is not in CloudFormation's stack")).collect();
+    let formed = held(aws, name).await?;
+    let there: BTreeMap<&str, &FormedResource> = formed.iter().map(|one| (one.logical_id.as_str(), one)).collect();
+    let missing = missing(&formed, whole);
     if !missing.is_empty() {
         return Err(EjectError::Differs(missing));
     }
+    let all = marked(aws).await?;
+    let others: Vec<String> = all.iter().filter_map(|live| another(live, &there)).collect();
+    if !others.is_empty() {
+        return Err(EjectError::Another(others));
+    }
     let mut outcome = Released::default();
     let mut turns: BTreeMap<usize, Vec<Live>> = BTreeMap::new();
-    for live in marked(aws).await? {
+    for live in all {
         let Some(kind) = types::kind(live.type_name) else { continue };
         let is_of_stack =
             live.logical_id.as_ref().is_none_or(|id| logical_ids.contains(id) || there.contains_key(id.as_str()));
@@ -95,8 +95,63 @@ pub async fn release(
     Ok(outcome)
 }
 
+/// States of a resource that a stack does not have, or not any more. (One whose import was taken back is itself as before.)
+const NOT_HELD: &[&str] = &[
+    "CREATE_FAILED",
+    "DELETE_COMPLETE",
+    "DELETE_SKIPPED",
+    "IMPORT_FAILED",
+    "IMPORT_ROLLBACK_COMPLETE",
+    "ROLLBACK_COMPLETE",
+];
+
+/// The resources that a CloudFormation stack has.
+pub(super) async fn held(aws: &Aws, stack: &str) -> Result<Vec<FormedResource>, EjectError> {
+    let all = cloudformation::resources(aws, stack).await?.into_iter();
+    Ok(all.filter(|one| !NOT_HELD.contains(&one.status.as_str())).collect())
+}
+
+/// What a CloudFormation stack does not have of the template `whole`, a sentence each.
+pub(super) fn missing(held: &[FormedResource], whole: &Value) -> Vec<String> {
+    let is_there = |id: &str, declared: &Value| {
+        held.iter().any(|one| {
+            one.logical_id == id && declared["Type"] == one.type_name.as_str() && one.status.ends_with("_COMPLETE")
+        })
+    };
+    let declared = whole["Resources"].as_object().into_iter().flatten();
+    let missing = declared.filter(|(id, one)| one.get("Condition").is_none() && !is_there(id, one));
+    missing.map(|(id, _)| format!("{id} is not in CloudFormation's stack")).collect()
+}
+
+/// Whether a CloudFormation stack has any of these resources.
+pub(super) fn has_any(held: &[FormedResource], marked: &[Live]) -> bool {
+    let is_held = |live: &Live| held.iter().any(|one| one.type_name == live.type_name && is_same(one, live));
+    marked.iter().filter(|live| types::kind(live.type_name).is_some_and(|kind| kind.parent().is_none())).any(is_held)
+}
+
+/// That CloudFormation has another resource under the logical id of this one, in a sentence.
+fn another(live: &Live, there: &BTreeMap<&str, &FormedResource>) -> Option<String> {
+    let id = live.logical_id.as_deref()?;
+    let formed = there.get(id).filter(|formed| formed.type_name == live.type_name)?;
+    // What lies in another resource goes with that, and of what is left behind there may be several.
+    let kind = types::kind(live.type_name)?;
+    if kind.doubled().is_some() || kind.parent().is_some() || kind.is_left_behind() {
+        return None;
+    }
+    // One of both may be the end or the beginning of the other: an ARN, or an id with what it lies in.
+    let own = ["Ref", IDENTIFIER].map(|name| live.attributes.get(name));
+    let mut known = own.into_iter().flatten().chain([&live.physical_id]);
+    let is_one = |known: &String| {
+        let (one, other) = (known.as_str(), formed.physical_id.as_str());
+        one.ends_with(other) || one.starts_with(other) || other.ends_with(one) || other.starts_with(one)
+    };
+    (!known.any(is_one)).then(|| {
+        format!("{id} is {} in CloudFormation's stack, and {} in wschat's", formed.physical_id, live.physical_id)
+    })
+}
+
 /// What the stack has with a mark of its own.
-async fn marked(aws: &Aws) -> Result<Vec<Live>, EjectError> {
+pub(super) async fn marked(aws: &Aws) -> Result<Vec<Live>, EjectError> {
     let search = Search { route_responses: true, integration_responses: true, versions: true, ..Search::default() };
     let live = read::read(aws, &Discovery::from(search)).await?;
     Ok(live.into_iter().filter(|one| one.owner == Owner::Stack && !one.is_absent()).collect())

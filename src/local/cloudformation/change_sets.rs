@@ -215,7 +215,8 @@ fn check_import(
         let stated = changes.iter().find(|change| change.logical_id == one.logical_id).map(|change| &change.stated);
         let differs = |(name, value): &(&String, &String)| {
             let stated = stated.and_then(|stated| stated[name.as_str()].as_str());
-            stated.is_some_and(|stated| stated != value.as_str() && stated != KNOWN_AFTER_APPLY)
+            // What it says with the name of another one that is imported is not known yet.
+            stated.is_some_and(|stated| stated != value.as_str() && !stated.contains(KNOWN_AFTER_APPLY))
         };
         if let Some((name, _)) = one.identifier.iter().find(differs) {
             return Err(invalid(format!(

@@ -5,7 +5,7 @@
 //! operations (table) --> describe;  stacks, change_sets --request--> plan (evaluate) --> work --> resources --calls--> services
 //! ```
 //!
-//! Not played, and refused by name: changes of a resource's properties, types that the local cloud has not, nested stacks, custom
+//! Not played, and refused by name: changes of properties but for those in `resources::updates`, types that the local cloud has not, nested stacks, custom
 //! resources, stack policies, drift.
 
 mod calls;
@@ -33,6 +33,9 @@ use super::context::ports::{ReadTemplate, Services, TaggedResources, TemplateRea
 use super::context::store::PersistedState;
 use super::protocol::query::Xml;
 use super::protocol::wire::{ApiError, Caller};
+
+/// Why an operation has failed that was under way.
+const STOPPED: &str = "The local cloud was stopped meanwhile";
 
 /// The name of its file.
 const FILE: &str = "cloudformation";
@@ -84,8 +87,12 @@ impl CloudFormation {
             for (region, id) in busy {
                 let stack = state.stack_mut(&region, &id)?;
                 let operation = stack.status.split("_COMPLETE").next().unwrap_or_default().replace("_IN_PROGRESS", "");
-                let operation = if operation == "IMPORT" { "IMPORT_ROLLBACK".to_owned() } else { operation };
-                stack.set_status(&format!("{operation}_FAILED"), Some("The local cloud was stopped meanwhile"));
+                if operation == "IMPORT" {
+                    stack.take_back_imports();
+                    stack.set_status("IMPORT_ROLLBACK_COMPLETE", Some(STOPPED));
+                    continue;
+                }
+                stack.set_status(&format!("{operation}_FAILED"), Some(STOPPED));
             }
             Ok(())
         })

@@ -253,6 +253,12 @@ impl Stack {
         });
     }
 
+    /// Takes out again what an import has brought so far: what its template does not have.
+    pub fn take_back_imports(&mut self) {
+        let declared = &self.processed["Resources"];
+        self.resources.retain(|logical_id, _| declared[logical_id.as_str()].is_object());
+    }
+
     /// Logical ids in the order of creation.
     pub fn in_order(&self) -> Vec<String> {
         let mut ids: Vec<&String> = self.resources.keys().collect();

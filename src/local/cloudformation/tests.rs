@@ -83,7 +83,7 @@ async fn what_was_under_way_when_the_cloud_stopped_has_failed() {
         ("CREATE_IN_PROGRESS", "CREATE_FAILED"),
         ("DELETE_IN_PROGRESS", "DELETE_FAILED"),
         ("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "UPDATE_FAILED"),
-        ("IMPORT_IN_PROGRESS", "IMPORT_ROLLBACK_FAILED"),
+        ("IMPORT_IN_PROGRESS", "IMPORT_ROLLBACK_COMPLETE"),
         ("REVIEW_IN_PROGRESS", "REVIEW_IN_PROGRESS"),
         ("UPDATE_COMPLETE", "UPDATE_COMPLETE"),
     ];

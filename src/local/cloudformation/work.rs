@@ -100,6 +100,7 @@ impl Worker {
             }
             Err(why) => {
                 self.change(|stack| stack.set_status("UPDATE_ROLLBACK_IN_PROGRESS", Some(&why)));
+                self.set_back(&old).await;
                 let made: Vec<String> =
                     self.stack().in_order().into_iter().filter(|id| !old.resources.contains_key(id)).collect();
                 self.delete_by(&old, made, false).await;
@@ -120,9 +121,7 @@ impl Worker {
         self.change(|stack| match done {
             Ok(()) => stack.set_status("IMPORT_COMPLETE", None),
             Err(why) => {
-                for one in &imports {
-                    stack.resources.remove(&one.logical_id);
-                }
+                stack.take_back_imports();
                 stack.set_status("IMPORT_ROLLBACK_IN_PROGRESS", Some(&why));
                 stack.set_status("IMPORT_ROLLBACK_COMPLETE", None);
             }
@@ -147,7 +146,9 @@ impl Worker {
             let found = resources::read(&self.calls, &one.type_name, &one.identifier).await;
             let found = found.map_err(|error| error.message)?;
             let attributes = found.ok_or_else(|| not_found(one))?;
-            self.tag(&one.type_name, &one.logical_id, &one.identifier, &attributes);
+            self.tag(&one.type_name, &one.logical_id, &one.identifier, &attributes)
+                .await
+                .map_err(|error| error.message)?;
             self.change(|stack| {
                 if let Some(resource) = stack.resources.get_mut(&one.logical_id) {
                     resource.identifier = one.identifier.clone();
@@ -266,10 +267,12 @@ impl Worker {
                 imported.extend(scope.imported.take());
                 properties?
             };
-            if stack.resources.get(logical_id).is_some_and(|resource| !resource.identifier.is_empty()) {
+            if let Some(old) = stack.resources.get(logical_id).filter(|resource| !resource.identifier.is_empty()) {
+                let done = self.set_properties(logical_id, old, properties).await;
+                done.map_err(|_| format!("The following resource(s) failed to update: [{logical_id}]."))?;
                 self.change(|stack| {
                     if let Some(resource) = stack.resources.get_mut(logical_id) {
-                        (resource.properties, resource.place) = (properties, place);
+                        resource.place = place;
                     }
                 });
                 continue;
@@ -292,6 +295,37 @@ impl Worker {
             stack.adopt(wanted);
         });
         Ok(order)
+    }
+
+    /// Changes a resource in place, where its properties differ.
+    async fn set_properties(&self, logical_id: &str, old: &Resource, properties: Value) -> Result<(), ApiError> {
+        if old.properties == properties {
+            return Ok(());
+        }
+        self.change(|stack| stack.set_resource_status(logical_id, "UPDATE_IN_PROGRESS", None));
+        let existing = Existing { type_name: &old.type_name, identifier: &old.identifier, properties: &old.properties };
+        let done = resources::updates::update(&self.calls, &existing, &properties).await;
+        self.change(|stack| {
+            // Also where that failed, since a part of them may have been set.
+            if let Some(resource) = stack.resources.get_mut(logical_id) {
+                resource.properties = properties;
+            }
+            match &done {
+                Ok(()) => stack.set_resource_status(logical_id, "UPDATE_COMPLETE", None),
+                Err(error) => stack.set_resource_status(logical_id, "UPDATE_FAILED", Some(&error.message)),
+            }
+        });
+        done
+    }
+
+    /// Gives the resources of a stack the properties again that they had in `old`; what is refused is an event.
+    async fn set_back(&self, old: &Stack) {
+        let now = self.stack();
+        for logical_id in now.in_order().into_iter().rev() {
+            if let (Some(was), Some(is)) = (old.resources.get(&logical_id), now.resources.get(&logical_id)) {
+                let _ = self.set_properties(&logical_id, is, was.properties.clone()).await;
+            }
+        }
     }
 
     async fn make(
@@ -324,27 +358,40 @@ impl Worker {
             stack.set_resource_status(logical_id, "CREATE_IN_PROGRESS", Some("Resource creation Initiated"));
         });
         let attributes = resources::read(&self.calls, type_name, &identifier).await?.unwrap_or_default();
-        self.tag(type_name, logical_id, &identifier, &attributes);
+        self.tag(type_name, logical_id, &identifier, &attributes).await?;
         self.change(|stack| stack.set_resource_status(logical_id, "CREATE_COMPLETE", None));
         Ok(attributes)
     }
 
-    /// Sets the tags that say whose a resource is, and the stack's own, where its type has tags.
-    fn tag(&self, type_name: &str, logical_id: &str, identifier: &resources::Identifier, attributes: &Attributes) {
-        let Some(arn) = resources::arn(&self.calls, type_name, identifier, attributes) else { return };
+    /// Sets the tags that say whose a resource is, and the stack's own, where its type has tags. Roles have the stack's alone.
+    async fn tag(
+        &self,
+        type_name: &str,
+        logical_id: &str,
+        identifier: &resources::Identifier,
+        attributes: &Attributes,
+    ) -> Result<(), ApiError> {
         let stack = self.stack();
-        let mut tags: BTreeMap<String, String> = stack.settings.tags.clone();
+        let own = stack.resources.get(logical_id).map(|resource| resources::own_tags(&resource.properties));
+        let is_own = |key: &String| own.as_ref().is_some_and(|own| own.contains_key(key));
+        // A resource's own tags are stronger than the stack's.
+        let of_stack = stack.settings.tags.clone().into_iter();
+        let mut tags: BTreeMap<String, String> = of_stack.filter(|(key, _)| !is_own(key)).collect();
+        let Some(arn) = resources::arn(&self.calls, type_name, identifier, attributes) else {
+            return resources::tag_role(&self.calls, type_name, identifier, &tags).await;
+        };
         for (name, value) in [("stack-name", stack.name.as_str()), ("stack-id", &stack.id), ("logical-id", logical_id)]
         {
             tags.insert(format!("aws:cloudformation:{name}"), value.to_owned());
         }
         for source in &self.service.tagged {
             match source.retag(&arn, &tags, &[]) {
-                Ok(true) => return,
+                Ok(true) => return Ok(()),
                 Ok(false) => {}
                 Err(error) => tracing::warn!("{arn}: {}", error.message),
             }
         }
+        Ok(())
     }
 
     /// What the resources of the stack give to others.
@@ -423,12 +470,16 @@ impl Stack {
 pub fn not_played(changes: &[Change]) -> Option<String> {
     let changed: Vec<String> = changes
         .iter()
-        .filter(|change| change.action == "Modify" && !change.properties.is_empty())
-        .map(|change| format!("{} ({}: {})", change.logical_id, change.type_name, change.properties.join(", ")))
+        .filter(|change| change.action == "Modify")
+        .map(|change| (change, resources::updates::not_played(&change.type_name, &change.properties)))
+        .filter(|(_, properties)| !properties.is_empty())
+        .map(|(change, properties)| format!("{} ({}: {})", change.logical_id, change.type_name, properties.join(", ")))
         .collect();
     let list = changed.join("; ");
     (!changed.is_empty()).then(|| {
-        format!("The local cloud's CloudFormation does not play changes of properties: {list}. `wschat up` makes them.")
+        format!(
+            "The local cloud's CloudFormation does not play changes of these properties: {list}. Nothing was changed."
+        )
     })
 }
 

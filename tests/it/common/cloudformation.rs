@@ -123,3 +123,11 @@ pub fn output(stack: &Stack, key: &str) -> String {
     let found = stack.outputs().iter().find(|output| output.output_key() == Some(key));
     found.and_then(|output| output.output_value()).unwrap_or_else(|| panic!("no output {key}")).to_owned()
 }
+
+/// Makes a bucket.
+pub async fn bucket(cloud: &Cloud, name: &str) {
+    let body = json!({ "Resources": { "Bucket": {
+        "Type": "AWS::S3::Bucket", "DeletionPolicy": "Retain", "Properties": { "BucketName": name },
+    } } });
+    made(cloud, "buckets", &body, &[]).await;
+}

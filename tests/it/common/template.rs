@@ -1,5 +1,6 @@
 //! Templates as data that tests can change, and code for their functions.
 
+use std::fmt;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -181,7 +182,7 @@ pub fn apps() -> Vec<App> {
         shipped("python-chat", "examples/python-chat/template.yaml"),
         App::services(),
         App::web(),
-        shipped("gateway", "tests/fixtures/gateway/template.yaml"),
+        App::gateway(),
         App::queue(),
         App::layers(),
         App::custom(),
@@ -192,6 +193,12 @@ pub fn apps() -> Vec<App> {
         apps.push(App { name: template.display().to_string(), template, code });
     }
     apps
+}
+
+impl fmt::Display for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
 }
 
 impl App {
@@ -211,6 +218,15 @@ impl App {
     pub fn bucket() -> Self {
         let folder = repository().join("tests/fixtures/bucket");
         Self { name: "bucket".to_owned(), template: folder.join("template.yaml"), code: Some(folder) }
+    }
+
+    /// A gateway without functions (`tests/fixtures/gateway`).
+    pub fn gateway() -> Self {
+        Self {
+            name: "gateway".to_owned(),
+            template: repository().join("tests/fixtures/gateway/template.yaml"),
+            code: None,
+        }
     }
 
     /// HTTP APIs and a REST API beside a socket (`tests/fixtures/web`).

@@ -34,6 +34,29 @@ pub fn here(type_name: &str) -> &str {
     several.chain([ROLE_POLICY]).find(|(theirs, _)| *theirs == type_name).map_or(type_name, |(_, ours)| ours)
 }
 
+/// What one resource of a type that gives a policy to several is here: the logical id and the properties of each. `is_taken` says of a
+/// logical id that a resource of the template has it. `None` for other types.
+pub fn singles(
+    type_name: &str,
+    id: &str,
+    properties: &Value,
+    is_taken: impl Fn(&str) -> bool,
+) -> Option<Vec<(String, Value)>> {
+    let several = SEVERAL.iter().find(|several| several.type_name == type_name)?;
+    let mut singles: Vec<(String, Value)> = Vec::new();
+    for (index, one) in properties[several.property].as_array()?.iter().enumerate() {
+        let is_used = |name: &str| is_taken(name) || singles.iter().any(|(used, _)| used == name);
+        let name = if index == 0 { id.to_owned() } else { free(id, index + 1, is_used) };
+        singles.push((name, Value::from_iter([(several.one.1, one.clone())])));
+    }
+    Some(singles)
+}
+
+/// A logical id with the first number from `from` on with which it is free.
+fn free(id: &str, from: usize, is_taken: impl Fn(&str) -> bool) -> String {
+    (from..).map(|number| format!("{id}{number}")).find(|name| !is_taken(name)).unwrap_or_default()
+}
+
 /// Whether a type tells AWS which tool wrote a template, and describes nothing.
 pub fn is_nothing(type_name: &str) -> bool {
     type_name == "AWS::CDK::Metadata"
@@ -110,8 +133,7 @@ impl Template {
     }
 
     fn free_id(&self, id: &str, from: usize) -> String {
-        let taken = |id: &String| self.resources.contains_key(id);
-        (from..).map(|number| format!("{id}{number}")).find(|id| !taken(id)).unwrap_or_default()
+        free(id, from, |name| self.resources.contains_key(name))
     }
 
     fn of_role(&mut self, id: &str) {

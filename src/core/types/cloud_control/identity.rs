@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::facts::{ARNS, UNIQUE_BY};
 use super::properties::is_same_name;
-use super::{CloudControlled, QUEUE};
+use super::{CloudControlled, QUEUE, RULE, SECRET};
 use crate::core::schemas::{Schema, value_at};
 use crate::core::types::tags::{self, Tags};
 use crate::core::types::{Desired, Kind, Live};
@@ -57,6 +57,41 @@ impl CloudControlled {
             self.arn(scope, name).filter(|(attribute, _)| self.schema.identifier == [*attribute]).map(|(_, arn)| arn)
         };
         if is_name { Some(name.to_owned()) } else { arn() }
+    }
+
+    /// The name in what `Ref` gives, which may be an ARN, a URL, or have the name of a bus in front; of a type without names all of it.
+    pub(super) fn named_by(&self, reference: &str) -> String {
+        if self.naming.is_none() {
+            return reference.to_owned();
+        }
+        let name = match self.schema.type_name {
+            RULE => reference.rsplit('|').next(),
+            // Six characters of Secrets Manager's stand behind the name.
+            SECRET if reference.starts_with("arn:") => {
+                reference.split(':').nth(6).and_then(|name| name.rsplit_once('-')).map(|(name, _)| name)
+            }
+            _ if reference.starts_with("arn:")
+                || reference.starts_with("https://")
+                || reference.starts_with("http://") =>
+            {
+                reference.rsplit(['/', ':']).next()
+            }
+            _ => Some(reference),
+        };
+        name.unwrap_or(reference).to_owned()
+    }
+
+    /// Cloud Control's identifier of a resource, whose parts are `given`, but for one at most, which is what `Ref` gives.
+    pub fn identifier_with(&self, given: impl Fn(&str) -> Option<String>, reference: &str) -> Option<String> {
+        let parts: Vec<Option<String>> = self
+            .schema
+            .identifier
+            .iter()
+            .map(|path| if self.schema.read_only.contains(path) { None } else { given(path) })
+            .collect();
+        (parts.iter().filter(|part| part.is_none()).count() <= 1).then(|| {
+            parts.into_iter().map(|part| part.unwrap_or_else(|| reference.to_owned())).collect::<Vec<_>>().join("|")
+        })
     }
 
     /// The attribute that is its ARN, and that ARN, where both are known before it exists.

@@ -307,6 +307,18 @@ impl Kind for CloudControlled {
     fn permissions(&self, it: &Subject<'_>, permissions: &mut Permissions) {
         self.allow(it, permissions);
     }
+
+    fn name_in(&self, formed_id: &str) -> String {
+        self.named_by(formed_id)
+    }
+
+    fn permissions_to_import(&self, _: &Subject<'_>, again: bool, permissions: &mut Permissions) {
+        for (service, action) in self.schema.actions("create").iter().filter_map(|action| action.split_once(':')) {
+            if again {
+                permissions.allow(service, &[action], "*");
+            }
+        }
+    }
 }
 
 /// A problem's path in `Properties`.

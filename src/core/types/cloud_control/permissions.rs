@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::facts::PASSED_TO;
 use super::record::{self, RECORD};
 use super::{CloudControlled, TAGS};
+use crate::core::types::Kind;
 use crate::core::types::iam_permissions::{Permissions, Subject};
 use crate::core::types::tags;
 use crate::core::words::{Scope, Token};
@@ -18,20 +19,22 @@ const PASS_ROLE: &str = "iam:PassRole";
 impl CloudControlled {
     /// The permissions behind a step (`Kind::permissions`).
     pub(super) fn allow(&self, it: &Subject<'_>, permissions: &mut Permissions) {
+        // Marks alone are set by the Tagging API.
+        let tags_alone = it.marks && (!self.is_tagged() || self.recorder_arn().is_some());
         let mut operations = vec!["GetResource", "ListResources", "ListResourceRequests"];
         let mut handlers = vec!["read", "list"];
         for (does, operation, handler) in [
             (it.creates, "CreateResource", "create"),
             // A run that fails deletes what it created.
             (it.creates || it.deletes, "DeleteResource", "delete"),
-            (it.updates, "UpdateResource", "update"),
+            (it.updates && !tags_alone, "UpdateResource", "update"),
         ] {
             if does {
                 operations.push(operation);
                 handlers.push(handler);
             }
         }
-        if it.acts() {
+        if it.acts() && !tags_alone {
             operations.push("GetResourceRequestStatus");
         }
         // Cloud Control's actions have CloudFormation's prefix, and no resource of their own.
@@ -49,7 +52,7 @@ impl CloudControlled {
                 }
             }
         }
-        if it.updates && self.has_fixed_tags() {
+        if it.updates && self.is_tagged() && (self.has_fixed_tags() || tags_alone) {
             permissions.allow("tag", &["TagResources", "UntagResources"], "*");
             record::allow_tagging(self.schema, permissions);
         }

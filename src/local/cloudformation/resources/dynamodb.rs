@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Declared, Existing, Identifier, Type, part, present, single, tags, text, until, without};
+use super::{Declared, Existing, Identifier, Type, own_tags, part, present, single, text, until, without};
 use crate::local::cloudformation::calls::Calls;
 use crate::local::context::CloudContext;
 use crate::local::protocol::wire::ApiError;
@@ -38,7 +38,7 @@ async fn create(calls: &Calls, declared: &Declared<'_>) -> Result<Identifier, Ap
         input["StreamSpecification"] = json!({ "StreamEnabled": true, "StreamViewType": view });
     }
     if !properties["Tags"].is_null() {
-        input["Tags"] = tags(properties).iter().map(|(key, value)| json!({ "Key": key, "Value": value })).collect();
+        input["Tags"] = own_tags(properties).iter().map(|(key, value)| json!({ "Key": key, "Value": value })).collect();
     }
     calls.json("dynamodb", "CreateTable", &input).await?;
     until(&name, || async {

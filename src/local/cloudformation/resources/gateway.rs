@@ -4,8 +4,9 @@
 use http::Method;
 use serde_json::{Map, Value, json};
 
-use super::{Declared, Existing, Identifier, Type, part, present, single, tags, text, without};
+use super::{Declared, Existing, Identifier, Type, changed, own_tags, part, present, single, text, without};
 use crate::local::cloudformation::calls::{Calls, segment};
+use crate::local::cloudformation::model::invalid;
 use crate::local::protocol::wire::ApiError;
 
 const SERVICE: &str = "apigatewayv2";
@@ -97,7 +98,7 @@ async fn create(calls: &Calls, declared: &Declared<'_>) -> Result<Identifier, Ap
     let in_path: Vec<&str> = known.identifier.iter().copied().filter(|name| *name != known.reference).collect();
     let mut body = members(&without(declared.properties, &in_path));
     if !declared.properties["Tags"].is_null() {
-        body["tags"] = tags(declared.properties).into();
+        body["tags"] = own_tags(declared.properties).into();
     }
     let answer = calls
         .rest(SERVICE, Method::POST, &collection(declared.type_name, |name| segment(&given(name))), Some(&body))
@@ -122,6 +123,20 @@ async fn read(calls: &Calls, type_name: &str, identifier: &Identifier) -> Result
     }
     values.extend(shown(identifier));
     Ok(Some(values))
+}
+
+/// Changes members of it.
+///
+/// # Errors
+/// API Gateway's refusal; a property that is taken away, which is not played.
+pub async fn update(calls: &Calls, existing: &Existing<'_>, new: &Value) -> Result<(), ApiError> {
+    let changed = changed(existing.properties, new);
+    if let Some((gone, _)) = changed.iter().find(|(_, value)| value.is_null()) {
+        let type_name = existing.type_name;
+        return Err(invalid(format!("The local cloud's CloudFormation does not play that {gone} of {type_name} goes")));
+    }
+    let path = path(existing.type_name, existing.identifier);
+    calls.rest(SERVICE, Method::PATCH, &path, Some(&members(&changed.into()))).await.map(drop)
 }
 
 async fn delete(calls: &Calls, existing: &Existing<'_>) -> Result<(), ApiError> {

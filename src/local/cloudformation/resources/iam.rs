@@ -1,14 +1,19 @@
-//! Roles and policies of IAM. CloudFormation sets no tags of its own on them (cloudformation-coverage-roadmap#277, #1159, #1966).
+//! Roles and policies of IAM. CloudFormation sets the stack's tags on roles, and none of its own (schema of `AWS::IAM::Role`, `tagging`;
+//! cloudformation-coverage-roadmap#277, #1159, #1966).
+
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::{Declared, Existing, Identifier, Type, document, part, present, single, tags, text};
+use super::{Declared, Existing, Identifier, Type, document, own_tags, part, present, single, text};
 use crate::local::cloudformation::calls::{Calls, text_of};
 use crate::local::protocol::wire::ApiError;
 
+pub const ROLE: &str = "AWS::IAM::Role";
+
 pub const TYPES: &[Type] = &[
     Type {
-        name: "AWS::IAM::Role",
+        name: ROLE,
         identifier: &["RoleName"],
         reference: "RoleName",
         importable: true,
@@ -63,7 +68,7 @@ async fn create_role(calls: &Calls, declared: &Declared<'_>) -> Result<Identifie
     for optional in ["Path", "Description", "MaxSessionDuration", "PermissionsBoundary"] {
         parameters.extend(text(properties, optional).map(|value| (optional.to_owned(), value)));
     }
-    for (index, (key, value)) in tags(properties).iter().enumerate() {
+    for (index, (key, value)) in own_tags(properties).iter().enumerate() {
         parameters.push((format!("Tags.member.{}.Key", index + 1), key.clone()));
         parameters.push((format!("Tags.member.{}.Value", index + 1), value.as_str().unwrap_or_default().to_owned()));
     }
@@ -77,6 +82,20 @@ async fn create_role(calls: &Calls, declared: &Declared<'_>) -> Result<Identifie
         put(calls, &name, policy).await?;
     }
     Ok(single("RoleName", name))
+}
+
+/// Sets tags of a role.
+///
+/// # Errors
+/// IAM's refusal.
+pub async fn tag_role(calls: &Calls, role: &str, tags: &BTreeMap<String, String>) -> Result<(), ApiError> {
+    let tags = tags.iter().enumerate().flat_map(|(index, (key, value))| {
+        let member = |name: &str| format!("Tags.member.{}.{name}", index + 1);
+        [(member("Key"), key.clone()), (member("Value"), value.clone())]
+    });
+    let all: Vec<(String, String)> = std::iter::once(("RoleName".to_owned(), role.to_owned())).chain(tags).collect();
+    let all: Vec<(&str, String)> = all.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+    calls.query("iam", "TagRole", &all).await.map(drop)
 }
 
 async fn put(calls: &Calls, role: &str, policy: &Value) -> Result<(), ApiError> {
@@ -158,6 +177,49 @@ async fn delete_policies(calls: &Calls, existing: &Existing<'_>) -> Result<(), A
     let name = text(existing.properties, "PolicyName").unwrap_or_default();
     for role in roles(existing.properties) {
         take_off(calls, &role, &name).await?;
+    }
+    Ok(())
+}
+
+/// Writes another policy over one of roles.
+///
+/// # Errors
+/// IAM's refusal.
+pub async fn put_again(calls: &Calls, new: &Value) -> Result<(), ApiError> {
+    for role in roles(new) {
+        put(calls, &role, new).await?;
+    }
+    Ok(())
+}
+
+/// Gives a role other policies.
+///
+/// # Errors
+/// IAM's refusal.
+pub async fn update_role(calls: &Calls, existing: &Existing<'_>, new: &Value) -> Result<(), ApiError> {
+    let (role, old) = (part(existing.identifier, "RoleName").to_owned(), existing.properties);
+    let about = |rest: (&'static str, String)| [("RoleName", role.clone()), rest];
+    if old["AssumeRolePolicyDocument"] != new["AssumeRolePolicyDocument"] {
+        let document = document(&new["AssumeRolePolicyDocument"]);
+        calls.query("iam", "UpdateAssumeRolePolicy", &about(("PolicyDocument", document))).await?;
+    }
+    let arns = |of: &Value| -> Vec<String> {
+        of["ManagedPolicyArns"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    let (had, wanted) = (arns(old), arns(new));
+    for arn in wanted.iter().filter(|arn| !had.contains(arn)) {
+        calls.query("iam", "AttachRolePolicy", &about(("PolicyArn", arn.clone()))).await?;
+    }
+    for arn in had.iter().filter(|arn| !wanted.contains(arn)) {
+        present(calls.query("iam", "DetachRolePolicy", &about(("PolicyArn", arn.clone()))).await)?;
+    }
+    let policies = |of: &Value| of["Policies"].as_array().cloned().unwrap_or_default();
+    let names: Vec<Option<String>> = policies(new).iter().map(|policy| text(policy, "PolicyName")).collect();
+    for policy in policies(new).iter().filter(|policy| !policies(old).contains(policy)) {
+        put(calls, &role, policy).await?;
+    }
+    for name in policies(old).iter().map(|policy| text(policy, "PolicyName")).filter(|name| !names.contains(name)) {
+        take_off(calls, &role, &name.unwrap_or_default()).await?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-use super::{Declared, Existing, Identifier, Type, part, present, single, tags, text, until, without};
+use super::{Declared, Existing, Identifier, Type, changed, own_tags, part, present, single, text, until, without};
 use crate::local::cloudformation::calls::{Calls, segment};
 use crate::local::cloudformation::model::invalid;
 use crate::local::context::CloudContext;
@@ -107,7 +107,7 @@ async fn create_function(calls: &Calls, declared: &Declared<'_>) -> Result<Ident
     input["FunctionName"] = name.as_str().into();
     input["Code"] = code(properties)?;
     if !properties["Tags"].is_null() {
-        input["Tags"] = tags(properties).into();
+        input["Tags"] = own_tags(properties).into();
     }
     until(&name, || async {
         match calls.rest("lambda", Method::POST, FUNCTIONS, Some(&input)).await {
@@ -159,9 +159,9 @@ fn archive(name: &str, content: &[u8]) -> Result<Vec<u8>, ApiError> {
 }
 
 async fn read_function(calls: &Calls, identifier: &Identifier) -> Result<Option<Map<String, Value>>, ApiError> {
-    let path = format!("{FUNCTIONS}/{}/configuration", segment(part(identifier, "FunctionName")));
+    let path = format!("{FUNCTIONS}/{}", segment(part(identifier, "FunctionName")));
     let Some(found) = present(calls.rest("lambda", Method::GET, &path, None).await)? else { return Ok(None) };
-    Ok(Some(chosen(&found, &[("Arn", "FunctionArn"), ("FunctionName", "FunctionName")])))
+    Ok(Some(chosen(&found["Configuration"], &[("Arn", "FunctionArn"), ("FunctionName", "FunctionName")])))
 }
 
 /// Members of an answer, by the names of attributes.
@@ -172,6 +172,64 @@ fn chosen(answer: &Value, names: &[(&str, &str)]) -> Map<String, Value> {
 async fn delete_function(calls: &Calls, existing: &Existing<'_>) -> Result<(), ApiError> {
     let path = format!("{FUNCTIONS}/{}", segment(part(existing.identifier, "FunctionName")));
     calls.rest("lambda", Method::DELETE, &path, None).await.map(drop)
+}
+
+/// What `UpdateFunctionConfiguration` sets where a template does not say it any more. (Lambda API reference: what is absent stays.)
+fn unset(property: &str) -> Value {
+    match property {
+        "Description" => "".into(),
+        "Environment" => json!({ "Variables": {} }),
+        "Layers" => json!([]),
+        "MemorySize" => 128.into(),
+        "Timeout" => 3.into(),
+        _ => Value::Null,
+    }
+}
+
+/// Gives a function other code and another configuration.
+///
+/// # Errors
+/// Lambda's refusal.
+pub async fn update_function(calls: &Calls, existing: &Existing<'_>, new: &Value) -> Result<(), ApiError> {
+    let path = format!("{FUNCTIONS}/{}", segment(part(existing.identifier, "FunctionName")));
+    let mut changed = changed(existing.properties, new);
+    let reserved = changed.remove("ReservedConcurrentExecutions");
+    if changed.remove("Code").is_some() {
+        let mut input = code(new)?;
+        if !new["Architectures"].is_null() {
+            input["Architectures"] = new["Architectures"].clone();
+        }
+        calls.rest("lambda", Method::PUT, &format!("{path}/code"), Some(&input)).await?;
+        updated(calls, &path).await?;
+    }
+    if !changed.is_empty() {
+        let value = |(name, value): (String, Value)| (name.clone(), if value.is_null() { unset(&name) } else { value });
+        let input: Value = changed.into_iter().map(value).collect::<Map<_, _>>().into();
+        calls.rest("lambda", Method::PUT, &format!("{path}/configuration"), Some(&input)).await?;
+        updated(calls, &path).await?;
+    }
+    let concurrency = format!("/2017-10-31{}/concurrency", path.trim_start_matches("/2015-03-31"));
+    match reserved {
+        None => Ok(()),
+        Some(Value::Null) => calls.rest("lambda", Method::DELETE, &concurrency, None).await.map(drop),
+        Some(reserved) => {
+            let body = json!({ "ReservedConcurrentExecutions": reserved });
+            calls.rest("lambda", Method::PUT, &concurrency, Some(&body)).await.map(drop)
+        }
+    }
+}
+
+/// Waits until an update of a function is done.
+async fn updated(calls: &Calls, path: &str) -> Result<(), ApiError> {
+    until(path, || async {
+        let found = calls.rest("lambda", Method::GET, &format!("{path}/configuration"), None).await?;
+        match found["LastUpdateStatus"].as_str() {
+            Some("InProgress") => Ok(None),
+            Some("Failed") => Err(invalid(found["LastUpdateStatusReason"].as_str().unwrap_or_default())),
+            _ => Ok(Some(())),
+        }
+    })
+    .await
 }
 
 async fn create_permission(calls: &Calls, declared: &Declared<'_>) -> Result<Identifier, ApiError> {
@@ -264,7 +322,7 @@ async fn delete_alias(calls: &Calls, existing: &Existing<'_>) -> Result<(), ApiE
 async fn create_mapping(calls: &Calls, declared: &Declared<'_>) -> Result<Identifier, ApiError> {
     let mut input = without(declared.properties, &["Tags"]);
     if !declared.properties["Tags"].is_null() {
-        input["Tags"] = tags(declared.properties).into();
+        input["Tags"] = own_tags(declared.properties).into();
     }
     let made = calls.rest("lambda", Method::POST, MAPPINGS, Some(&input)).await?;
     let id = made["UUID"].as_str().unwrap_or_default();

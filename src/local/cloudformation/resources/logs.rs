@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Declared, Existing, Identifier, Type, part, single, tags, text};
+use super::{Declared, Existing, Identifier, Type, own_tags, part, single, text};
 use crate::local::cloudformation::calls::Calls;
 use crate::local::context::CloudContext;
 use crate::local::protocol::wire::ApiError;
@@ -26,7 +26,7 @@ async fn create(calls: &Calls, declared: &Declared<'_>) -> Result<Identifier, Ap
     let properties = declared.properties;
     let name = text(properties, "LogGroupName").unwrap_or_else(|| declared.name.to_owned());
     let mut input = json!({ "logGroupName": name });
-    let tags = tags(properties);
+    let tags = own_tags(properties);
     for (member, value) in [
         ("kmsKeyId", properties["KmsKeyId"].clone()),
         ("logGroupClass", properties["LogGroupClass"].clone()),

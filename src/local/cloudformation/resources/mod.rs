@@ -10,7 +10,9 @@ mod iam;
 mod lambda;
 mod logs;
 mod policies;
+pub mod updates;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -141,6 +143,22 @@ pub fn arn(calls: &Calls, type_name: &str, identifier: &Identifier, attributes: 
     of(type_name).ok().and_then(|known| (known.arn)(calls, identifier, &attributes.values))
 }
 
+/// Sets a stack's tags on a role; nothing on a resource of another type.
+///
+/// # Errors
+/// IAM's refusal.
+pub async fn tag_role(
+    calls: &Calls,
+    type_name: &str,
+    identifier: &Identifier,
+    tags: &BTreeMap<String, String>,
+) -> Result<(), ApiError> {
+    match type_name == iam::ROLE && !tags.is_empty() {
+        true => iam::tag_role(calls, part(identifier, "RoleName"), tags).await,
+        false => Ok(()),
+    }
+}
+
 /// Whether a refusal says that what it is about is not there.
 fn is_gone(error: &ApiError) -> bool {
     let code = error.code.as_ref();
@@ -189,7 +207,7 @@ fn document(value: &Value) -> String {
 }
 
 /// The tags of a template, in a list or a map.
-fn tags(properties: &Value) -> Map<String, Value> {
+pub fn own_tags(properties: &Value) -> Map<String, Value> {
     let shown = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     match &properties["Tags"] {
         Value::Object(tags) => tags.iter().map(|(key, value)| (key.clone(), shown(value).into())).collect(),
@@ -199,6 +217,12 @@ fn tags(properties: &Value) -> Map<String, Value> {
         }
         _ => Map::new(),
     }
+}
+
+/// The properties that differ, with their new values; null for one that is taken away.
+fn changed(old: &Value, new: &Value) -> Map<String, Value> {
+    let names = [old, new].into_iter().filter_map(Value::as_object).flat_map(Map::keys);
+    names.filter(|name| old[*name] != new[*name]).map(|name| (name.clone(), new[name].clone())).collect()
 }
 
 /// A single identifier.

@@ -32,6 +32,14 @@ async fn create(calls: &Calls, declared: &Declared<'_>) -> Result<Identifier, Ap
     Ok(single("Id", declared.name))
 }
 
+/// Writes another policy over it.
+///
+/// # Errors
+/// The service's refusal.
+pub async fn put_again(calls: &Calls, type_name: &str, new: &Value) -> Result<(), ApiError> {
+    set(calls, type_name, new, &document(&new["PolicyDocument"])).await
+}
+
 async fn delete(calls: &Calls, existing: &Existing<'_>) -> Result<(), ApiError> {
     set(calls, existing.type_name, existing.properties, "").await
 }
