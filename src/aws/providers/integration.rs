@@ -181,7 +181,7 @@ fn live(api: &str, integration: sdk::Integration, protocol: Option<Protocol>) ->
             _ => IntegrationType::AwsProxy,
         },
         integration_subtype: integration.integration_subtype.filter(|subtype| !subtype.is_empty()),
-        integration_uri: integration.integration_uri,
+        integration_uri: integration.integration_uri.filter(|uri| !uri.is_empty()),
         integration_method: filled(integration.integration_method, post),
         connection_type: filled(integration.connection_type.map(|kind| kind.as_str().to_owned()), internet),
         connection_id: integration.connection_id.filter(|id| !id.is_empty()),

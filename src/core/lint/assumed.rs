@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use regex_lite::Regex;
 use serde_json::Value;
 
 use super::names::names_in;
-use crate::core::stack::looked_up;
+use crate::core::stack::{looked_up, pattern};
 use crate::core::template::{Parameter, Template};
 use crate::core::words::{Path, Problem, ProblemKind, Scope, Step};
 
@@ -128,6 +127,6 @@ fn shape(text: &str, parameter: &Parameter) -> String {
 
 fn fits(parameter: &Parameter, text: &str) -> bool {
     let pattern = parameter.allowed_pattern.as_ref();
-    // An invalid pattern is reported where it is read.
-    pattern.is_none_or(|pattern| Regex::new(&format!("^(?:{pattern})$")).map_or(true, |regex| regex.is_match(text)))
+    // One that cannot be read is not checked.
+    pattern.and_then(|pattern| pattern::whole(pattern)).is_none_or(|regex| regex.is_match(text))
 }

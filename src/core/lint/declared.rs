@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::LintContext;
 use super::names::names_in;
+use crate::core::stack::pattern;
 use crate::core::template::LeftOut;
 use crate::core::words::{Path, Problem, Step};
 
@@ -95,6 +96,21 @@ pub fn unused_parameter(context: &LintContext<'_>) -> Vec<Problem> {
     let used: BTreeSet<&str> = sections(context).flat_map(names_in).collect();
     let unused = context.template.parameters.keys().filter(|name| !used.contains(name.as_str()));
     unused.map(|name| unused_of("parameter", "Parameters", name)).collect()
+}
+
+pub fn unchecked_pattern(context: &LintContext<'_>) -> Vec<Problem> {
+    let patterns =
+        context.template.tree["Parameters"].as_object().into_iter().flatten().filter_map(|(name, parameter)| {
+            let pattern = parameter.get("AllowedPattern")?.as_str()?;
+            (pattern::whole(pattern).is_none() && pattern::is_of_java(pattern)).then(|| (name, pattern))
+        });
+    let problem = |(name, pattern): (&String, &str)| {
+        let path = section("Parameters").key(name).key("AllowedPattern");
+        let what = format!("\"{pattern}\" is not checked: wschat cannot read it");
+        Problem::new(path, what)
+            .help("lookaheads and references back are not read; the rest of the constraints is checked")
+    };
+    patterns.map(problem).collect()
 }
 
 pub fn unused_mapping(context: &LintContext<'_>) -> Vec<Problem> {

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::invocation::called;
 use super::{LintContext, text};
+use crate::core::stack::Code;
 use crate::core::types::function;
 use crate::core::words::{Problem, runtimes};
 
@@ -65,6 +66,30 @@ pub fn runtime(context: &LintContext<'_>) -> Vec<Problem> {
             Some(newest) => problem.help(format!("the newest of its kind is {newest}")),
             None => problem,
         });
+    }
+    problems
+}
+
+/// Inline code is one file, whose name CloudFormation gives (template reference, `AWS::Lambda::Function Code`, "ZipFile").
+pub fn inline_handler(context: &LintContext<'_>) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for function in context.of(function::TYPE) {
+        // With a layer, the handler may be there.
+        let is_alone = function.properties.get("Layers").and_then(Value::as_array).is_none_or(Vec::is_empty);
+        if !matches!(function.code, Some(Code::Inline(_))) || !is_alone {
+            continue;
+        }
+        let Some((Value::String(handler), path)) = context.given(function, &["Handler"]) else { continue };
+        let is_python = text(function, "Runtime").starts_with("python");
+        let parts = if is_python { handler.rsplit_once('.') } else { handler.split_once('.') };
+        let (file, called) = parts.unwrap_or((handler, "handler"));
+        if file.trim_start_matches("./") == "index" {
+            continue;
+        }
+        let extension = if is_python { "py" } else { "js" };
+        let what =
+            format!("inline code is the file index.{extension}, so Lambda finds no {handler}, and every call fails");
+        problems.push(Problem::new(path, what).help(format!("Handler: index.{called}")));
     }
     problems
 }

@@ -106,8 +106,11 @@ pub fn undeployed(context: &LintContext<'_>) -> Vec<Problem> {
     let mut problems = Vec::new();
     for stage in context.sound(stage::TYPE) {
         let deployed = stage.properties.get("DeploymentId").is_some();
+        // It is not among the properties of a stage with AutoDeploy.
+        let declared = context.declared(&stage.logical_id).and_then(|stage| stage.properties.get("DeploymentId"));
+        let given = declared.is_some_and(|given| given.get("Fn::If").is_none());
         match stage.properties.get("AutoDeploy") == Some(&Value::Bool(true)) {
-            true if deployed => {
+            true if given => {
                 let what =
                     "a stage with AutoDeploy chooses its deployments itself, and API Gateway refuses it a DeploymentId";
                 let path = stage.path.key("Properties").key("DeploymentId");

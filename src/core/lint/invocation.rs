@@ -94,10 +94,18 @@ fn source(permission: &Resource) -> Source {
     }
     match arn.splitn(6, ':').collect::<Vec<_>>().as_slice() {
         [_, _, service, _, _, resource] if glob(service, "execute-api") => Source::Pattern(plain(resource)),
+        // An API's id, and what follows it, is the end of an ARN alone.
+        [end] if end.split_once('/').and_then(|(id, _)| Token::sole(id)).is_some_and(|id| is_api_id(&id)) => {
+            Source::Foreign
+        }
         // A wildcard that spans several parts.
         _ if arn.contains('*') && !arn.starts_with("arn:") => Source::Any,
         _ => Source::Foreign,
     }
+}
+
+fn is_api_id(token: &Token) -> bool {
+    ["ApiId", "Ref"].contains(&token.attribute.as_str())
 }
 
 /// `text` with a single form for references to an API's id.

@@ -115,6 +115,11 @@ const RULES: &[Rule] = &[
         check: functions::runtime,
     },
     Rule {
+        name: "inline-handler",
+        reason: "Lambda does not find the handler, and every call fails",
+        check: functions::inline_handler,
+    },
+    Rule {
         name: "untrusted-role",
         reason: "Lambda cannot assume the role, and refuses to create the function",
         check: permissions::untrusted,
@@ -154,6 +159,11 @@ const RULES: &[Rule] = &[
         name: "unused-parameter",
         reason: "the value of an unused parameter has no effect",
         check: declared::unused_parameter,
+    },
+    Rule {
+        name: "unchecked-pattern",
+        reason: "CloudFormation refuses values that wschat takes",
+        check: declared::unchecked_pattern,
     },
     Rule { name: "unused-mapping", reason: "an unused mapping has no effect", check: declared::unused_mapping },
     Rule { name: "unused-condition", reason: "an unused condition has no effect", check: declared::unused_condition },

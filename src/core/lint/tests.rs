@@ -66,6 +66,7 @@ const VIOLATIONS: &[(&str, &[(&str, &str)])] = &[
     ),
     ("unmatched-source-arn", &[("${Api.ApiId}/live/*", "${Api.ApiId}/prod/*")]),
     ("unmatched-source-arn", &[("arn:aws:execute-api:*:*:${Api.ApiId}/live/*", "arn:aws:apigateway:*::/apis/${Api}")]),
+    ("unmatched-source-arn", &[("arn:aws:execute-api:*:*:${Api.ApiId}/live/*", "${Api.ApiId}/*")]),
     ("deployment-before-routes", &[("DependsOn: [ConnectRoute, SendRoute]", "DependsOn: ConnectRoute")]),
     ("deployment-before-routes", &[("    DependsOn: [ConnectRoute, SendRoute]\n", "")]),
     ("stage-without-deployment", &[("      DeploymentId: !Ref Deployment\n", "")]),
@@ -101,6 +102,7 @@ const VIOLATIONS: &[(&str, &[(&str, &str)])] = &[
     ("unused-grant", &[("      Environment: { Variables: { TABLE: !Ref Rows } }\n      Role:", "      Role:")]),
     ("unmatched-connection-grant", &[("${Api}/live/POST/@connections/*", "${Api}/prod/POST/@connections/*")]),
     ("unmatched-connection-grant", &[("${Api}/live/POST/@connections/*", "${Api}/POST/@connections/*")]),
+    ("inline-handler", &[("      CodeUri: send/\n", "      InlineCode: x\n")]),
     ("untrusted-role", &[("Service: lambda.amazonaws.com", "Service: lamda.amazonaws.com")]),
     ("untrusted-role", &[("Action: sts:AssumeRole", "Action: sts:TagSession")]),
     ("unsubstituted-name", &[("!Sub \"${Api.ApiEndpoint}/live\"", "\"${Api.ApiEndpoint}/live\"")]),
@@ -169,6 +171,13 @@ const VIOLATIONS: &[(&str, &[(&str, &str)])] = &[
     ("unquoted-boolean", &[("Wide: !Equals [!Ref AWS::Region, us-east-1]", "Wide: !Equals [!Ref AWS::Region, on]")]),
     ("unquoted-boolean", &[("small: { memory: 256 }", "small: { memory: 256, no: 1 }")]),
     ("unused-parameter", &[("SECRET: !Ref Secret", "SECRET: none")]),
+    (
+        "unchecked-pattern",
+        &[(
+            "Secret: { Type: String, NoEcho: true }",
+            "Secret: { Type: String, NoEcho: true, AllowedPattern: '(?=.*[0-9]).{8,}' }",
+        )],
+    ),
     ("unused-mapping", &[("!FindInMap [Sizes, small, memory]", "256")]),
     ("unused-condition", &[("    Condition: Wide\n", "")]),
 ];
@@ -990,6 +999,9 @@ fn attributes_are_those_of_cloudformation() {
     let (what, help) = one("!GetAtt [Api, ExecuteApiArm]").unwrap();
     assert_eq!(what, "AWS::ApiGatewayV2::Api has no attribute \"ExecuteApiArm\"");
     assert_eq!(help.as_deref(), Some("did you mean \"ExecuteApiArn\"?"));
+    let (what, help) = one("!Ref Api.ApiId").unwrap();
+    assert_eq!(what, "there is no resource or parameter \"Api.ApiId\"");
+    assert_eq!(help.as_deref(), Some("write !GetAtt Api.ApiId: an attribute is no part of !Ref"));
 }
 
 #[test]

@@ -363,8 +363,11 @@ impl Resolver<'_> {
         if in_logic {
             return problem(format!("there is no parameter \"{name}\"")).suggest(name, parameters);
         }
-        problem(format!("there is no resource or parameter \"{name}\""))
-            .suggest(name, parameters.chain(self.template.resources.keys().map(String::as_str)))
+        let none = problem(format!("there is no resource or parameter \"{name}\""));
+        if name.split_once('.').is_some_and(|(id, _)| self.template.resources.contains_key(id)) {
+            return none.help(format!("write !GetAtt {name}: an attribute is no part of !Ref"));
+        }
+        none.suggest(name, parameters.chain(self.template.resources.keys().map(String::as_str)))
     }
 }
 

@@ -16,6 +16,7 @@ pub mod lookups;
 mod names;
 mod network;
 mod parameters;
+pub mod pattern;
 mod recorders;
 mod references;
 mod resolve;

@@ -283,11 +283,7 @@ impl Template {
     fn check(&mut self) {
         for (logical_id, resource) in &self.resources {
             let path = Path::default().key("Resources").key(logical_id);
-            let attributes = [
-                ("CreationPolicy", &resource.creation_policy),
-                ("UpdatePolicy", &resource.update_policy),
-                ("Connectors", &resource.connectors),
-            ];
+            let attributes = [("CreationPolicy", &resource.creation_policy), ("UpdatePolicy", &resource.update_policy)];
             if resource.version.is_some() && custom_resource::kind(&resource.type_name).is_none() {
                 let what = format!("unknown attribute \"Version\" of {logical_id}");
                 self.problems.push(Problem::of_key(path.key("Version"), what).kind(ProblemKind::Unknown));

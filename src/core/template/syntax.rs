@@ -47,6 +47,12 @@ pub fn problem(said: &str, position: Position, text: &str) -> Problem {
         Problem::of_text(Some(position), format!("this is not YAML: {what}")).kind(ProblemKind::Syntax)
     };
     let lines: Vec<&str> = text.lines().collect();
+    if let Some((outer, inner)) = two_tags(&lines, position) {
+        let name = outer.trim_start_matches('!');
+        let long = if ["Ref", "Condition"].contains(&name) { name.to_owned() } else { format!("Fn::{name}") };
+        return problem(position, &format!("two tags before one value, {outer} and {inner}"))
+            .help(format!("write the first in its long form, on a line of its own: {long}: {inner} ..."));
+    }
     let about_colon = ["simple key expect", "mapping values are not allowed", "illegal placement of ':'"];
     if about_colon.iter().any(|part| said.contains(part)) {
         if let Some((key, position)) = key_without_colon(&lines, position) {
@@ -67,6 +73,13 @@ pub fn problem(said: &str, position: Position, text: &str) -> Problem {
         help => help.to_owned(),
     };
     problem(position, what).help(help)
+}
+
+/// The two tags that stand before one value in the line of `position`: YAML allows one.
+fn two_tags<'t>(lines: &[&'t str], position: Position) -> Option<(&'t str, &'t str)> {
+    let words: Vec<&str> = lines.get(position.line.checked_sub(1)?)?.split_whitespace().collect();
+    let is_tag = |word: &&str| word.starts_with('!') && word.len() > 1;
+    words.windows(2).find(|pair| pair.iter().all(is_tag)).map(|pair| (pair[0], pair[1]))
 }
 
 /// The key before `position` whose colon is missing, and where that belongs. The parser takes such a key for the first line
@@ -127,6 +140,10 @@ mod tests {
     #[test]
     fn mistakes_are_named_where_they_are() {
         let cases = [
+            (
+                "A:\n  B: !ImportValue !Sub '${C}-d'\n",
+                "2:19 two tags before one value, !ImportValue and !Sub [write the first in its long form, on a line of its own: Fn::ImportValue: !Sub ...]",
+            ),
             ("A: 1\nResources\n  Chat:\n    Type: T\n", "2:10 \":\" is missing after \"Resources\""),
             ("Resources:\n  Chat\n    Type: T\n", "2:7 \":\" is missing after \"Chat\""),
             ("Resources:\n  Chat:\n    Type T\n    Properties: {}\n", "3:9 \":\" is missing after \"Type\""),

@@ -163,6 +163,10 @@ impl Kind for Integration {
 
     fn canonical(&self, properties: &Value) -> Result<Value, Vec<Problem>> {
         let mut properties = protocol::with_http_defaults(properties, &[("TimeoutInMillis", LONGEST_OF_HTTP.into())]);
+        // That of a MOCK, which the CDK writes, is none.
+        if properties["IntegrationUri"] == "" {
+            properties["IntegrationUri"] = Value::Null;
+        }
         // In one order: the service has a map.
         let by_status = properties.get_mut("ResponseParameters").and_then(Value::as_object_mut);
         for parameters in by_status.into_iter().flat_map(|by_status| by_status.values_mut()) {

@@ -97,6 +97,10 @@ impl Kind for Stage {
         if let Some(arn) = props.access_log_settings.as_mut().and_then(|log| log.destination_arn.as_mut()) {
             *arn = arn.trim_end_matches(":*").to_owned();
         }
+        // With AutoDeploy, API Gateway chooses, and takes none.
+        if props.auto_deploy {
+            props.deployment_id = None;
+        }
         Ok(to_value(&props))
     }
 
@@ -241,4 +245,21 @@ impl Kind for Stage {
 
 pub(crate) fn arn(scope: &Scope, api: &str, stage: &str) -> String {
     format!("arn:{}:apigateway:{}::/apis/{api}/stages/{stage}", scope.partition, scope.region)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::Kind;
+    use super::Stage;
+
+    #[test]
+    fn a_stage_that_deploys_by_itself_has_no_deployment_of_the_template() {
+        let canonical = |auto: bool| {
+            let properties = json!({ "ApiId": "a", "StageName": "live", "AutoDeploy": auto, "DeploymentId": "d" });
+            Stage.canonical(&properties).unwrap()["DeploymentId"].clone()
+        };
+        assert_eq!((canonical(false), canonical(true)), (json!("d"), json!(null)));
+    }
 }

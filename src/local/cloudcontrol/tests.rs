@@ -177,6 +177,12 @@ async fn attributes_have_the_form_of_aws() {
             "ProviderURL",
             "^https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_[0-9a-f]{9}$",
         ),
+        (
+            "AWS::Cognito::UserPool",
+            json!({"UserPoolName": "members"}),
+            "Arn",
+            "^arn:aws:cognito-idp:eu-west-1:000000000000:userpool/eu-west-1_[0-9a-f]{9}$",
+        ),
         ("AWS::KMS::Key", json!({}), "KeyId", "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"),
         ("AWS::KMS::Key", json!({}), "Arn", "^arn:aws:kms:eu-west-1:000000000000:key/[0-9a-f-]{36}$"),
         (
@@ -197,6 +203,14 @@ async fn attributes_have_the_form_of_aws() {
         let value = read[attribute].as_str().unwrap_or_default();
         assert!(regex_lite::Regex::new(form).unwrap().is_match(value), "{type_name} {attribute}: {value}");
     }
+}
+
+/// By its ARN, what is tagged is found again.
+#[test]
+fn what_has_an_id_of_its_own_has_that_in_its_arn() {
+    let key = schema("AWS::ApiGateway::ApiKey").unwrap();
+    let (model, id) = mint::minted(key, "eu-west-1", &json!({"Name": "mobile"}));
+    assert_eq!(mint::arn(key, "eu-west-1", &model, &id), format!("arn:aws:apigateway:eu-west-1::/apikeys/{id}"));
 }
 
 /// Every type can be kept: whatever is required of it is made up here.

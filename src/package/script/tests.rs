@@ -310,8 +310,7 @@ async fn inline_code_is_a_file_called_index() {
         let too_long = inline(&" ".repeat((4 << 20) + 1)).build(Target::Lambda).await.unwrap_err();
         assert!(too_long.why.contains("CloudFormation accepts at most 4194304"), "{too_long}");
         let elsewhere = inline("").last(|code| code.handler = "app.handler".to_owned());
-        let error = elsewhere.build(Target::Lambda).await.unwrap_err();
-        assert!(error.help.as_ref().unwrap().starts_with(&format!("inline code holds {name}; ")), "{error:?}");
+        assert!(elsewhere.build(Target::Lambda).await.is_ok(), "{name}");
     }
 }
 

@@ -14,6 +14,8 @@
 
 mod answers;
 mod chores;
+mod connector;
+mod connector_profiles;
 mod document;
 mod domain;
 mod events;
@@ -36,6 +38,7 @@ mod rest_api;
 mod role;
 pub mod same_as;
 mod shape;
+mod staged;
 mod state_machine;
 mod sub;
 mod table;
@@ -75,14 +78,22 @@ struct Type {
 }
 
 /// The types that are expanded, in this order: functions and state machines change the APIs that their events are of.
-const TYPES: &[Type] =
-    &[function::TYPE, state_machine::TYPE, rest_api::TYPE, http_api::TYPE, layer::TYPE, table::TYPE, websocket::TYPE];
+/// Connectors come last: they connect CloudFormation's types.
+const TYPES: &[Type] = &[
+    function::TYPE,
+    state_machine::TYPE,
+    rest_api::TYPE,
+    http_api::TYPE,
+    layer::TYPE,
+    table::TYPE,
+    websocket::TYPE,
+    connector::TYPE,
+];
 
 /// SAM resource types that wschat does not support yet, and what to do instead where that is known.
 const UNSUPPORTED: &[(&str, Option<&str>)] = &[
     ("Application", Some("it is a stack of its own: deploy its template with wschat, too")),
     ("CapacityProvider", None),
-    ("Connector", Some("write what it stands for: entries in the function's Policies, or permissions")),
     ("GraphQLApi", None),
     ("MicrovmImage", None),
     ("NetworkConnector", None),
@@ -97,6 +108,7 @@ pub fn types() -> impl Iterator<Item = &'static str> {
 /// Expands all SAM resources of `template`; a template without them is unchanged.
 pub fn expand(mut template: Template, context: Context<'_>) -> Template {
     let globals = globals::read(&mut template);
+    connector::take_out(&mut template);
     if template.sam {
         implicit::add(&mut template);
     }

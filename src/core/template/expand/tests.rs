@@ -29,7 +29,7 @@ Resources:
     Type: AWS::Serverless::Function
     Properties:
       { InlineCode: x, Handler: h, Runtime: r, AutoPublishAlias: live, DeploymentPreference: { Type: AllAtOnce } }
-  G: { Type: AWS::Serverless::Connector }
+  G: { Type: AWS::Serverless::Application }
   H: { Type: AWS::Serverless::Functon }
   I: { Type: AWS::Serverless::Api, Properties: { StageName: s, Auth: { DefaultAuthorizer: A } } }
   J: { Type: AWS::Serverless::HttpApi, Properties: { DefinitionUri: api.yaml, Domain: {} } }
@@ -68,12 +68,12 @@ Resources:
        |                                                                        ^^^^^^^^^^^^^^^^^^^^
        = help: leave it out, or set "Enabled: false" in it
 
-    error: AWS::Serverless::Connector is not supported yet
+    error: AWS::Serverless::Application is not supported yet
       --> t.yaml:16:14
        |
-    16 |   G: { Type: AWS::Serverless::Connector }
-       |              ^^^^^^^^^^^^^^^^^^^^^^^^^^
-       = help: write what it stands for: entries in the function's Policies, or permissions
+    16 |   G: { Type: AWS::Serverless::Application }
+       |              ^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+       = help: it is a stack of its own: deploy its template with wschat, too
 
     error: SAM has no type AWS::Serverless::Functon
       --> t.yaml:17:14

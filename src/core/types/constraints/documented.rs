@@ -1,5 +1,6 @@
 //! Constraints on single resources that only AWS's documentation states, not its service models.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
@@ -15,6 +16,17 @@ use crate::core::words::{Path, Problem, ProblemKind, Token};
 
 /// How many of them wschat sets itself: four that mark the owner, and one on functions that have versions.
 const OWN_TAGS: usize = 5;
+
+/// The properties without what stands for nothing: the CDK's `WebSocketMockIntegration` writes an empty URI.
+pub(super) fn meant<'p>(type_name: &str, properties: &'p Value) -> Cow<'p, Value> {
+    let is_mock = type_name == integration::TYPE && properties["IntegrationType"] == "MOCK";
+    if !is_mock || properties["IntegrationUri"] != "" {
+        return Cow::Borrowed(properties);
+    }
+    let mut meant = properties.clone();
+    meant["IntegrationUri"] = Value::Null;
+    Cow::Owned(meant)
+}
 
 /// The problems in one resource's properties.
 pub(super) fn check(type_name: &str, properties: &Value) -> Vec<Refusal> {

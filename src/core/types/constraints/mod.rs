@@ -35,6 +35,7 @@ const MAX_QUOTE: usize = 60;
 /// What AWS would refuse of `properties`, one problem for each value. They are evaluated, with tokens inside for what
 /// is not known yet; paths are relative to them.
 pub fn check(type_name: &str, properties: &Value) -> Vec<Refusal> {
+    let properties = &*documented::meant(type_name, properties);
     let mut refusals = documented::check(type_name, properties);
     let documented = refusals.len();
     for constraint in BY_TYPE.get(type_name).into_iter().flatten() {

@@ -426,7 +426,7 @@ fn every_constraint_finds_its_violation_and_nothing_else() {
             integration(("IntegrationUri", json!("arn:aws:lambda:us-east-1:123456789012:function:f"))),
             "IntegrationUri",
             "a MOCK integration calls nothing, and takes no IntegrationUri",
-            integration(("Description", json!("none"))),
+            integration(("IntegrationUri", json!(""))),
         ),
         case(
             INTEGRATION,
