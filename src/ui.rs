@@ -237,8 +237,8 @@ impl Ui {
 
     /// Asks a question. `y` or `yes` is a yes, anything else (and the end of stdin) a no.
     pub fn confirm(&self, question: impl Display) -> bool {
-        let question = printable::block(&self.masked(&question.to_string()));
-        let _ = write!(io::stderr(), "{question} [y/N] ");
+        let question = printable::block(&self.masked(&format!("{question} [y/N]")));
+        let _ = write!(io::stderr(), "{} ", wrap::wrapped(&question, self.columns().saturating_sub(2)));
         let mut answer = String::new();
         self.shared.asking.store(true, Ordering::SeqCst);
         let read = io::stdin().read_line(&mut answer);

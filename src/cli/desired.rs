@@ -153,7 +153,7 @@ impl Args {
     /// What is wrong with the template; no credentials.
     pub async fn prepare(&self, ui: &Ui) -> Result<Prepared, CommandError> {
         let name = self.target.stack()?;
-        self.project.synthesise()?;
+        self.project.synthesise(ui)?;
         let project = Arc::new(self.project.read(self.target.named())?);
         let remembered = self.project.to_remember(&project)?;
         // Concurrent with everything else: only the end waits for it.

@@ -31,7 +31,7 @@ pub struct Args {
 
 impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
-        self.desired.project.synthesise()?;
+        self.desired.project.synthesise(ui)?;
         let Some(names) = self.all_stacks.names(self.desired.project.named(), Order::Needed)? else {
             return show(&self.desired, self.all, self.no_interruption, ui).await;
         };

@@ -40,7 +40,7 @@ fn rules() -> String {
 
 impl Args {
     pub(super) fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
-        self.project.synthesise()?;
+        self.project.synthesise(ui)?;
         let project = self.project.read(None)?;
         let problems = project.inspect(OffsetDateTime::now_utc().date());
         let (file, text) = (project.file(), project.text());

@@ -7,6 +7,7 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::core::plan::{self, Action, Change, Plan, Step, effects, widening};
 use crate::core::stack::{MASK, Secrets};
+use crate::core::types::function;
 use crate::core::words::shown;
 use crate::ui::row::Row;
 use crate::ui::{event, printable};
@@ -94,11 +95,13 @@ impl Headlines {
     fn row<'a>(&self, plan: &Plan, step: &'a Step, view: View<'_>) -> Row<'a> {
         let label = clean(&plan.label(step), view);
         let pad = " ".repeat(self.width.saturating_sub(label.width()));
+        let id = clean(step.physical_id.as_deref().unwrap_or_default(), view);
         Row {
-            label: format!("  {} {label}{pad}", step.action.glyph()),
             type_name: step.type_name,
             state: String::new(),
-            id: clean(step.physical_id.as_deref().unwrap_or_default(), view),
+            // Some labels are made of it.
+            id: if label.ends_with(&id) { String::new() } else { id },
+            label: format!("  {} {label}{pad}", step.action.glyph()),
         }
     }
 
@@ -126,6 +129,11 @@ fn changes(out: &mut String, step: &Step, view: View<'_>) {
         _ => parts(change, view.secrets),
     });
     for change in all {
+        // A digest tells a reader nothing.
+        if step.action != Action::Create && change.property == function::CODE {
+            let _ = writeln!(out, "      code: changed");
+            continue;
+        }
         let (old, new) = values(&change, view.secrets);
         let (old, new) = (old.map(|text| printable::line(&text)), new.map(|text| printable::line(&text)));
         let property = clean(&change.property, view);

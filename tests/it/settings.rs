@@ -306,7 +306,7 @@ fn a_project_is_only_made_in_an_empty_folder() {
     ] {
         let (code, stdout, stderr) = wschat(folder.path(), &["init", language, "--lang", language], &[]);
         assert_eq!(code, 0, "{stderr}");
-        assert!(stdout.contains(&format!("  cd {language}\n  wschat up --local\n")), "{stdout}");
+        assert!(stdout.contains(&format!("  cd {language}\n  wschat dev ")), "{stdout}");
         let made = folder.path().join(language);
         assert!([file, "README.md", ".gitignore"].iter().all(|file| made.join(file).is_file()));
         let (code, stdout, _) = wschat(&made, &["validate"], &[]);

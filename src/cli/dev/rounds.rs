@@ -368,7 +368,7 @@ impl<'a> Rounds<'a> {
         self.watch.template = template;
         self.rewatch(false);
         let desired = &self.desired;
-        desired.project.synthesise().map_err(fatal)?;
+        desired.project.synthesise(self.ui).map_err(fatal)?;
         let project = Arc::new(desired.project.read(desired.target.named()).map_err(fatal)?);
         let is_first = self.stack.is_none();
         // No question is asked about a template with errors.

@@ -362,7 +362,8 @@ impl<'a> Screen<'a> {
 
     async fn open_console(&self) {
         let Some(url) = self.console_url().await else {
-            return self.ui.say("The console cannot be opened: the local cloud does not answer.");
+            let why = if self.args.desired.target.is_local() { "the local cloud does not answer" } else { "there is no API yet" };
+            return self.ui.say(format_args!("The console cannot be opened: {why}."));
         };
         match open::browse(&url).await {
             true => self.ui.say(format_args!("Opening {url}")),
@@ -370,14 +371,13 @@ impl<'a> Screen<'a> {
         }
     }
 
-    /// The local cloud's own console; on AWS, the functions in AWS's.
+    /// The local cloud's own console; on AWS, the API's page in AWS's.
     async fn console_url(&self) -> Option<String> {
         let deployed = self.shared.deployed();
         if self.args.desired.target.is_local() {
             return process::console_url(self.args.desired.target.data()).await;
         }
-        let region = &deployed.aws.as_ref()?.scope().region;
-        Some(format!("https://{region}.console.aws.amazon.com/lambda/home?region={region}#/functions"))
+        open::page_on_aws(deployed.aws.as_ref()?.scope(), &deployed.live)
     }
 
     /// Looks how many sockets are open, and whether the local cloud still runs.

@@ -130,7 +130,7 @@ impl Kind for LogGroup {
     fn effects(&self, step: &StepView<'_>, _: &dyn PlanView) -> StepEffects {
         let days = |value: &Option<Value>| value.as_ref().and_then(Value::as_i64);
         match (step.action, step.change("RetentionInDays").map(|change| (days(&change.old), days(&change.new)))) {
-            (Action::Delete | Action::Replace, _) => StepEffects::lost(format!("every log event of {}", step.id())),
+            (Action::Delete | Action::Replace, _) => StepEffects::lost("all its log events"),
             (Action::Update, Some((old, Some(new)))) if old.is_none_or(|old| new < old) => {
                 StepEffects::lost(format!("log events older than {new} days"))
             }
