@@ -62,6 +62,6 @@ pub(super) async fn show(
     }
     let is_done = plan.is_empty() && desired.deployment.exports.is_empty();
     let exit = if is_done { Exit::Ok } else { Exit::Differs };
-    args.tell_warnings(desired, ui).await;
+    args.tell_warnings(desired.warnings, ui).await;
     Ok(exit.with(event))
 }

@@ -150,7 +150,7 @@ impl Args {
         if self.smoke {
             self.test(deployment, steps, &result, ui).await?;
         }
-        self.desired.tell_warnings(desired, ui).await;
+        self.desired.tell_warnings(desired.warnings, ui).await;
         Ok(Exit::Ok.with(Event::Result(result)))
     }
 

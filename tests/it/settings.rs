@@ -347,3 +347,23 @@ fn a_machine_is_checked_without_credentials() {
     assert_eq!(check("AWS account")["state"], "ok", "{checks}");
     assert_eq!(check("clock")["found"], "agrees with AWS's", "{checks}");
 }
+
+#[test]
+fn costs_are_estimated_without_a_call() {
+    let folder = tempfile::tempdir().unwrap();
+    let template = include_str!("../../examples/node-chat/template.yaml");
+    fs::write(folder.path().join("template.yaml"), template).unwrap();
+    let (code, stdout, stderr) = wschat(folder.path(), &["cost"], &[]);
+    assert!(code == 0 && stderr.is_empty(), "{stdout}{stderr}");
+    for what in ["a month without messages", "a million messages from clients", "a thousand connections for a month"] {
+        assert!(stdout.lines().any(|line| line.ends_with(what)), "no {what} in\n{stdout}");
+    }
+    let million = |options: &[&str]| {
+        let (_, stdout, _) = wschat(folder.path(), &[&["cost", "--json"], options].concat(), &[]);
+        serde_json::from_str::<Value>(&stdout).unwrap()["million_messages"].as_f64().unwrap()
+    };
+    // A million more messages go out for each further receiver.
+    let (one, ten) = (million(&[]), million(&["--receivers", "10"]));
+    assert!((ten - one - 9.0).abs() < 1e-6, "{one} and {ten}");
+    assert!(million(&["--duration", "500"]) > one);
+}

@@ -391,18 +391,12 @@ impl<'a> Rounds<'a> {
         self.aws = Some(Arc::clone(&aws));
         project.look_up(&aws).await;
         let stack = project::stack(&project, aws.scope(), true, self.ui)?;
-        let code = project.code(&stack).map_err(|error| format!("{}: {error}", project.file()))?;
-        if is_first {
-            desired.note_foreign_layers(&stack, self.ui);
-            for (note, functions) in
-                project.substitutes(&stack).map_err(|error| format!("{}: {error}", project.file()))?
-            {
-                self.ui.say(format!("{}: {note}", functions.join(", ")));
-            }
-            for (warning, functions) in project.outside(&code).map_err(crate::deploy::execute::BuildError::from)? {
-                self.ui.say(format!("{}: {warning}", functions.join(", ")));
-            }
-        }
+        let code = if is_first {
+            desired.note_local(&stack, self.ui);
+            project::code(&project, &stack, self.ui)?
+        } else {
+            project.code(&stack).map_err(|error| format!("{}: {error}", project.file()))?
+        };
         if let Some(inspected) = &self.args.inspect
             && !code.iter().any(|code| code.logical_id == *inspected && !code.is_layer)
         {
@@ -571,6 +565,9 @@ impl<'a> Rounds<'a> {
                     .map(|project| project.code_folders(&deployment.stack))
                     .unwrap_or_default(),
             });
+        }
+        if let Some(project) = self.project.as_ref().filter(|_| is_first) {
+            self.desired.tell_warnings(desired::count_warnings(project), self.ui).await;
         }
         Ok(())
     }
