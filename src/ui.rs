@@ -145,6 +145,11 @@ impl Ui {
         self.write_stderr(&printable::coloured(&self.masked(&text.to_string())));
     }
 
+    /// What a compiler or a checker said, which may contain colours: its excerpts of code are cut to the terminal's width.
+    pub fn say_excerpts(&self, text: &str) {
+        self.write_stderr(&wrap::excerpts(&printable::coloured(&self.masked(text)), self.columns()));
+    }
+
     /// As `say`, with secrets: for `--show-secrets`.
     pub fn reveal(&self, text: impl Display) {
         self.write_stderr(&printable::block(&text.to_string()));

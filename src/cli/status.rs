@@ -88,7 +88,8 @@ impl Args {
                     ui.line(format_args!("      {}", printable::line(drift)));
                 }
             }
-            for uri in &uris {
+            // What stands among the outputs is not said twice.
+            for uri in uris.iter().filter(|uri| !outputs.values().any(|value| value == *uri)) {
                 ui.line(format_args!("  {uri}"));
             }
             for (name, value) in &outputs {

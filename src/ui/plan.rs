@@ -68,9 +68,16 @@ fn shown_steps<'a>(plan: &'a Plan, view: View<'_>) -> impl Iterator<Item = &'a S
     plan.steps.iter().filter(move |step| view.all || step.action != Action::Keep)
 }
 
-/// The width of the longest label, in columns.
+/// The width of the longest label, in columns, but for those that nothing stands beside.
 fn width(plan: &Plan, view: View<'_>) -> usize {
-    shown_steps(plan, view).map(|step| clean(&plan.label(step), view).width()).max().unwrap_or(0)
+    let labels = shown_steps(plan, view).map(|step| (step, clean(&plan.label(step), view)));
+    labels.filter(|(step, label)| id_beside(step, label, view).is_some()).map(|(_, label)| label.width()).max().unwrap_or(0)
+}
+
+/// The physical id that stands beside a label; `None` where the label is made of it.
+fn id_beside(step: &Step, label: &str, view: View<'_>) -> Option<String> {
+    let id = clean(step.physical_id.as_deref().unwrap_or_default(), view);
+    (id.is_empty() || !label.ends_with(&id)).then_some(id)
 }
 
 /// Text from templates and AWS, safe to print in a line.
@@ -95,12 +102,10 @@ impl Headlines {
     fn row<'a>(&self, plan: &Plan, step: &'a Step, view: View<'_>) -> Row<'a> {
         let label = clean(&plan.label(step), view);
         let pad = " ".repeat(self.width.saturating_sub(label.width()));
-        let id = clean(step.physical_id.as_deref().unwrap_or_default(), view);
         Row {
             type_name: step.type_name,
             state: String::new(),
-            // Some labels are made of it.
-            id: if label.ends_with(&id) { String::new() } else { id },
+            id: id_beside(step, &label, view).unwrap_or_default(),
             label: format!("  {} {label}{pad}", step.action.glyph()),
         }
     }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::iam_permissions::{ANY, Permissions, Roles, Subject, logs};
 use super::tags::Tags;
-use super::{Action, Attribute, Kind, Live, Naming, Owner, PlanView, StepEffects, StepView, canonical, names, tags};
+use super::{Action, Attribute, Kind, Live, Names, Naming, Owner, PlanView, StepEffects, StepView, canonical, names, tags};
 use crate::core::words::{Problem, Scope};
 
 pub const TYPE: &str = "AWS::Logs::LogGroup";
@@ -47,6 +47,13 @@ impl Kind for LogGroup {
 
     fn noun(&self) -> &'static str {
         "log group"
+    }
+
+    /// One that Lambda made is called after its function.
+    fn described(&self, live: &Live, names: &dyn Names) -> Option<String> {
+        let function = live.physical_id.strip_prefix(LAMBDA)?;
+        let logical_id = names.logical_id(names::FUNCTION, function);
+        (logical_id != function).then(|| format!("log group of {logical_id}"))
     }
 
     fn deleted_after(&self) -> &'static [&'static str] {
