@@ -150,6 +150,11 @@ impl Ui {
         self.write_stderr(&wrap::excerpts(&printable::coloured(&self.masked(text)), self.columns()));
     }
 
+    /// The same as lines of the result.
+    pub fn excerpts_line(&self, text: &str) {
+        self.result(&wrap::excerpts(&printable::coloured(&self.masked(text)), self.columns_of_result()));
+    }
+
     /// As `say`, with secrets: for `--show-secrets`.
     pub fn reveal(&self, text: impl Display) {
         self.write_stderr(&printable::block(&text.to_string()));

@@ -96,8 +96,8 @@ class Newcomer:
         terminal.wait("Ctrl-D")
         with Terminal(self.folder, "chat", "--local") as other:
             other.wait("Ctrl-D")
-            other.press('{"action":"sendmessage","message":"hello, everyone!"}\r')
-            terminal.wait("< hello, everyone!")
+            terminal.press('{"action":"sendmessage","message":"hello, everyone!"}\r')
+            other.wait("< hello, everyone!")
             terminal.press("hi\r")
             terminal.wait("< Use the sendmessage route")
             other.press("\x04")
