@@ -449,6 +449,15 @@ def test_on_aws_code_goes_first_and_logs_are_followed(app, tmp_path, options):
             with connect(uri.replace("wss://", "ws://")) as socket:
                 assert ask(socket, "node") == "two"
             dev.wait('"text":"said"', at)
+            # What is saved during an update is timed from its own save.
+            app.save_node("three")
+            at = dev.wait('"event":"saved"', at)
+            time.sleep(0.5)
+            written = time.monotonic()
+            app.save_node("four")
+            at = dev.wait('"event":"updated","functions":["Node"],"steps":0', dev.wait('"event":"updated"', at))
+            took = int(re.match(r',"milliseconds":(\d+)', dev.shown[at:])[1])
+            assert took <= 1000 * (time.monotonic() - written)
             app.node.write_text("exports.handler = (;\n")
             dev.wait("syntax error in node/index.js:1", at)
             dev.interrupt()

@@ -182,10 +182,11 @@ impl<'a> Rounds<'a> {
             let begun = self.todo.since.unwrap_or_else(Instant::now);
             // Whether the next save makes a plan, because this one failed.
             let mut retries = false;
+            let mut overtaken = false;
             match self.round(&mut later, &mut stop).await {
                 Ok(()) => self.rounds += 1,
                 Err(Broken::Stopped) => return Ok(RoundsEnd::Stopped),
-                Err(Broken::Overtaken) => {}
+                Err(Broken::Overtaken) => overtaken = true,
                 Err(Broken::Fatal(error)) => return Err(error),
                 Err(Broken::Failed(error)) => {
                     retries = true;
@@ -202,6 +203,10 @@ impl<'a> Rounds<'a> {
                 }
             }
             self.todo.plan |= retries;
+            // What was saved so far is answered; the time of what was saved meanwhile begins with that.
+            if !overtaken {
+                self.todo.since = None;
+            }
             if later.is_empty() {
                 self.shared.now.send_if_modified(|now| {
                     let is_over = now.ends_with('…');

@@ -25,9 +25,12 @@ use crate::ui::logs::Printer;
 /// How often it is looked how many sockets are open.
 const COUNT: Duration = Duration::from_secs(1);
 
-const HELP: &str = "  s  send a message          o  open the console in the browser
-  r  restart a function      c  clear the screen
-  q  quit                    ?  this help";
+const HELP: &str = "  s  send a message
+  o  open the console in the browser
+  r  restart a function
+  c  clear the screen
+  q  quit
+  ?  this help";
 
 /// What the next key is for.
 #[derive(Default)]
