@@ -12,7 +12,7 @@ import termios
 import time
 from pathlib import Path
 from socket import create_connection
-from urllib.request import urlopen
+from urllib.request import HTTPCookieProcessor, build_opener, urlopen
 
 import pytest
 
@@ -182,7 +182,9 @@ def test_a_key_opens_the_console(app, tmp_path):
         dev.press("o")
         wait_until(opened.exists, "a browser is started")
         url = opened.read_text().strip()
-        with urlopen(url, timeout=PATIENCE) as page:
+        # The address works once, and gives a cookie for the page.
+        browser = build_opener(HTTPCookieProcessor())
+        with browser.open(url, timeout=PATIENCE) as page:
             assert "<title>" in page.read().decode()
         dev.wait(f"Opening {url}")
         dev.press("q")

@@ -19,6 +19,8 @@ VOLATILE = [
     (r"\blocalhost:\d+/\w{10}\b", "API"),
     (r"\bport \d+\b", "PORT"),
     (r"[\w-]{15}=", "CONNECTION"),
+    # Made from the API's id, too.
+    (r"Permission-[0-9a-f]{8}\b", "Permission-HASH"),
     # The last column of a row is what AWS calls the resource: of names, the hash is the same on all machines.
     (r"(?<=  )[a-z0-9]{6,10}$", "ID"),
     (r"\b[a-z0-9]{6,10}(?= -> <)", "ID"),
@@ -114,7 +116,7 @@ class Newcomer:
         with connect(self.uri) as one, connect(self.uri) as other:
             send = lambda: one.send('{"action": "sendmessage", "message": "hello"}')
             save("message.toUpperCase()")
-            at = terminal.wait("SendMessage updated in ")
+            at = terminal.wait("✓ SendMessage updated in ")
             send()
             assert other.recv(PATIENCE) == "HELLO"
             save("message.toUpperCase(")
@@ -122,12 +124,12 @@ class Newcomer:
             send()
             assert other.recv(PATIENCE) == "HELLO"
             save("message.upper()")
-            at = terminal.wait("SendMessage updated in ", at)
+            at = terminal.wait("✓ SendMessage updated in ", at)
             send()
             assert "Internal server error" in one.recv(PATIENCE)
             terminal.wait("message.upper is not a function", at)
             code.write_text(right)
-            terminal.wait("SendMessage updated in ", at)
+            terminal.wait("✓ SendMessage updated in ", at)
         terminal.press("q")
 
 

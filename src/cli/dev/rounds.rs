@@ -304,6 +304,10 @@ impl<'a> Rounds<'a> {
             self.reject_build(error, begun);
         }
         let updated = self.swap(begun).await;
+        if !updated.is_empty() {
+            // That has been told. Should the plan be overtaken, what is saved then is timed from its own save.
+            self.todo.since = None;
+        }
         if !built.is_empty() {
             self.code.look_again(&built, &self.desired.packaging(self.ui).1).await;
             self.rewatch(false);
