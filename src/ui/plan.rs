@@ -71,7 +71,11 @@ fn shown_steps<'a>(plan: &'a Plan, view: View<'_>) -> impl Iterator<Item = &'a S
 /// The width of the longest label, in columns, but for those that nothing stands beside.
 fn width(plan: &Plan, view: View<'_>) -> usize {
     let labels = shown_steps(plan, view).map(|step| (step, clean(&plan.label(step), view)));
-    labels.filter(|(step, label)| id_beside(step, label, view).is_some()).map(|(_, label)| label.width()).max().unwrap_or(0)
+    labels
+        .filter(|(step, label)| id_beside(step, label, view).is_some())
+        .map(|(_, label)| label.width())
+        .max()
+        .unwrap_or(0)
 }
 
 /// The physical id that stands beside a label; `None` where the label is made of it.

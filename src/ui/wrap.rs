@@ -55,7 +55,11 @@ pub fn excerpts(text: &str, columns: usize) -> String {
 
 /// Whether a line, without its colours, begins with a number or nothing and a rule.
 fn is_beside_rule(line: &str) -> bool {
-    shown_text(line).trim_start().trim_start_matches(|character: char| character.is_ascii_digit()).trim_start().starts_with('|')
+    shown_text(line)
+        .trim_start()
+        .trim_start_matches(|character: char| character.is_ascii_digit())
+        .trim_start()
+        .starts_with('|')
 }
 
 fn is_mark(line: &str) -> bool {
@@ -131,8 +135,10 @@ mod tests {
         assert_eq!((lines[0], lines[4]), ("send-message/index.mjs:16", "SyntaxError: missing )"));
         assert!(narrow.lines().all(|line| line.width() <= 40));
         // Sentences are broken, and what stands beside a rule is not.
-        let told = "error: one two three four five\n  --> t.yaml:128:3\n128 |   OnConnectPermission: one two\n    |   ^^^";
-        let lines = "error: one two three four\n  five\n  --> t.yaml:128:3\n128 |   OnConnectPermission: one two\n    |   ^^^";
+        let told =
+            "error: one two three four five\n  --> t.yaml:128:3\n128 |   OnConnectPermission: one two\n    |   ^^^";
+        let lines =
+            "error: one two three four\n  five\n  --> t.yaml:128:3\n128 |   OnConnectPermission: one two\n    |   ^^^";
         assert_eq!(excerpts(told, 25), lines);
         // A mark behind the end, and one without a line above it.
         assert_eq!(excerpts(&format!("{code}\n{}^", " ".repeat(200)), 40).lines().count(), 2);

@@ -186,7 +186,7 @@ def test_a_key_opens_the_console(app, tmp_path):
         browser = build_opener(HTTPCookieProcessor())
         with browser.open(url, timeout=PATIENCE) as page:
             assert "<title>" in page.read().decode()
-        dev.wait(f"Opening {url}")
+        dev.wait(url, dev.wait("Opening"))
         dev.press("q")
         assert dev.end() == 0
 

@@ -365,7 +365,11 @@ impl<'a> Screen<'a> {
 
     async fn open_console(&self) {
         let Some(url) = self.console_url().await else {
-            let why = if self.args.desired.target.is_local() { "the local cloud does not answer" } else { "there is no API yet" };
+            let why = if self.args.desired.target.is_local() {
+                "the local cloud does not answer"
+            } else {
+                "there is no API yet"
+            };
             return self.ui.say(format_args!("The console cannot be opened: {why}."));
         };
         match open::browse(&url).await {

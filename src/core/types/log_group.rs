@@ -5,7 +5,9 @@ use serde_json::Value;
 
 use super::iam_permissions::{ANY, Permissions, Roles, Subject, logs};
 use super::tags::Tags;
-use super::{Action, Attribute, Kind, Live, Names, Naming, Owner, PlanView, StepEffects, StepView, canonical, names, tags};
+use super::{
+    Action, Attribute, Kind, Live, Names, Naming, Owner, PlanView, StepEffects, StepView, canonical, names, tags,
+};
 use crate::core::words::{Problem, Scope};
 
 pub const TYPE: &str = "AWS::Logs::LogGroup";
