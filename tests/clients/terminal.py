@@ -95,7 +95,8 @@ class Terminal:
             pipe = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
             self.process = subprocess.Popen(command, **pipe, **options)
             read = lambda: os.read(self.process.stdout.fileno(), 65536)
-        threading.Thread(target=self.listen, args=(read,), daemon=True).start()
+        self.reader = threading.Thread(target=self.listen, args=(read,), daemon=True)
+        self.reader.start()
         return self
 
     def listen(self, read):
@@ -113,6 +114,8 @@ class Terminal:
         self.process.wait()
         if self.columns:
             os.close(self.inner)
+            # It ends when nothing writes there any more. The next terminal may get the same number, and is not to be read by it.
+            self.reader.join(PATIENCE)
             os.close(self.terminal)
 
     @property
