@@ -146,6 +146,16 @@ impl Ui {
         self.write_stderr(&printable::coloured(&self.masked(&text.to_string())));
     }
 
+    /// What a compiler or a checker said, which may contain colours: its excerpts of code are cut to the terminal's width.
+    pub fn say_excerpts(&self, text: &str) {
+        self.write_stderr(&wrap::excerpts(&printable::coloured(&self.masked(text)), self.columns()));
+    }
+
+    /// The same as lines of the result.
+    pub fn excerpts_line(&self, text: &str) {
+        self.result(&wrap::excerpts(&printable::coloured(&self.masked(text)), self.columns_of_result()));
+    }
+
     /// As `say`, with secrets: for `--show-secrets`.
     pub fn reveal(&self, text: impl Display) {
         self.write_stderr(&printable::block(&text.to_string()));
@@ -238,8 +248,8 @@ impl Ui {
 
     /// Asks a question. `y` or `yes` is a yes, anything else (and the end of stdin) a no.
     pub fn confirm(&self, question: impl Display) -> bool {
-        let question = printable::block(&self.masked(&question.to_string()));
-        let _ = write!(io::stderr(), "{question} [y/N] ");
+        let question = printable::block(&self.masked(&format!("{question} [y/N]")));
+        let _ = write!(io::stderr(), "{} ", wrap::wrapped(&question, self.columns().saturating_sub(2)));
         let mut answer = String::new();
         self.shared.asking.store(true, Ordering::SeqCst);
         let read = io::stdin().read_line(&mut answer);

@@ -79,7 +79,7 @@ impl Args {
         }
         let name = self.target.stack()?;
         self.target.require_local_cloud()?;
-        self.project.synthesise()?;
+        self.project.synthesise(ui)?;
         let project = self.project.read(Some(&name))?;
         let aws = self.target.connect(ui).await?;
         target::say_whose(&aws, ui);
@@ -306,7 +306,7 @@ pub(super) async fn prepare(
     ui: &Ui,
 ) -> Result<(Arc<Aws>, Adoption), CommandError> {
     let name = target.stack()?;
-    project_args.synthesise()?;
+    project_args.synthesise(ui)?;
     let project = project_args.read(Some(&name))?;
     let aws = target.connect(ui).await?;
     let Some(formed) = Formed::read(&aws, &name, &|state| ui.say(state)).await.map_err(failed)? else {

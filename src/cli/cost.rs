@@ -34,7 +34,7 @@ pub struct Args {
 
 impl Args {
     pub(super) fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
-        self.project.synthesise()?;
+        self.project.synthesise(ui)?;
         let project = self.project.read(self.target.named())?;
         let scope = Scope {
             stack: self.target.stack()?,

@@ -73,7 +73,13 @@ pub struct PlannedDeployment {
     /// The parameters whose values later runs are to have, too.
     pub remembered: BTreeMap<String, String>,
     /// How many warnings `validate` has.
-    warnings: JoinHandle<usize>,
+    pub warnings: JoinHandle<usize>,
+}
+
+/// Counts the warnings that `validate` has, beside everything else.
+pub fn count_warnings(project: &Arc<Project>) -> JoinHandle<usize> {
+    let project = Arc::clone(project);
+    tokio::task::spawn_blocking(move || project.warnings(OffsetDateTime::now_utc().date()))
 }
 
 impl Args {
@@ -111,8 +117,14 @@ impl Args {
         }
     }
 
+    /// Says what the local cloud does otherwise than AWS with a stack.
+    pub fn note_local(&self, stack: &Stack, ui: &Ui) {
+        self.note_records(stack, ui);
+        self.note_foreign_layers(stack, ui);
+    }
+
     /// Says which layers the local cloud cannot have, since they are another account's: functions work without them.
-    pub fn note_foreign_layers(&self, stack: &Stack, ui: &Ui) {
+    fn note_foreign_layers(&self, stack: &Stack, ui: &Ui) {
         if !self.target.is_local() {
             return;
         }
@@ -153,14 +165,11 @@ impl Args {
     /// What is wrong with the template; no credentials.
     pub async fn prepare(&self, ui: &Ui) -> Result<Prepared, CommandError> {
         let name = self.target.stack()?;
-        self.project.synthesise()?;
+        self.project.synthesise(ui)?;
         let project = Arc::new(self.project.read(self.target.named())?);
         let remembered = self.project.to_remember(&project)?;
         // Concurrent with everything else: only the end waits for it.
-        let warnings = tokio::task::spawn_blocking({
-            let project = Arc::clone(&project);
-            move || project.warnings(OffsetDateTime::now_utc().date())
-        });
+        let warnings = count_warnings(&project);
         // An invalid template is an error before the first call.
         project::check(&project, &name, self.target.region().as_deref(), true, ui)?;
         let session = self.target.session(ui).await?;
@@ -173,9 +182,8 @@ impl Args {
         project.look_up(session.aws()).await;
         let stack = project::stack(&project, scope, true, ui)?;
         self.note_unknown_names(&stack, ui);
-        self.note_records(&stack, ui);
+        self.note_local(&stack, ui);
         let code = project::code(&project, &stack, ui)?;
-        self.note_foreign_layers(&stack, ui);
         let s3 = self.target.s3_reader(&code, session.aws(), ui).await?;
         let build = self.build(code, s3, ui);
         Ok(Prepared { session, project, stack, build, connected, remembered, warnings })
@@ -193,8 +201,8 @@ impl Args {
     }
 
     /// Says how many warnings there are about the template, and how to see them.
-    pub async fn tell_warnings(&self, desired: PlannedDeployment, ui: &Ui) {
-        let Ok(count @ 1..) = desired.warnings.await else { return };
+    pub async fn tell_warnings(&self, warnings: JoinHandle<usize>, ui: &Ui) {
+        let Ok(count @ 1..) = warnings.await else { return };
         let warnings = if count == 1 { "1 warning; see it".to_owned() } else { format!("{count} warnings; see them") };
         ui.say(format_args!(
             "{warnings} with: {}",

@@ -150,7 +150,7 @@ impl CommandError {
     /// Prints it for people, on stderr.
     pub fn print(&self, ui: &Ui) {
         if let Some(details) = &self.details {
-            ui.say_coloured(details);
+            ui.say_excerpts(details);
         }
         ui.say(self);
     }

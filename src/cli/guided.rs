@@ -19,7 +19,7 @@ pub fn ask(desired: &mut desired::Args, ui: &Ui) -> Result<bool, CommandError> {
         return Err(CommandError::new("--guided asks questions, and stdin is not a terminal")
             .advice("give the settings as options, or write them into wschat.toml (docs/configuration.md)"));
     }
-    desired.project.synthesise()?;
+    desired.project.synthesise(ui)?;
     let project = desired.project.read(desired.target.named())?;
     let given = desired.project.parameters.sources()?;
     let mut settings = Vec::new();

@@ -109,12 +109,20 @@ impl Args {
             written.push(path);
         }
         if !ui.is_json() {
-            ui.line(format_args!("Created {} files in {folder}.", written.len()));
+            ui.line(format_args!("Created {} files in {folder}. Next:", written.len()));
             if self.folder != Path::new(".") {
                 ui.line(format_args!("  cd {}", super::command::quoted(&folder.to_string())));
             }
-            ui.line(format_args!("  {}", Command::new("up").flagged("--local")));
-            ui.line(format_args!("  {}", self.lang.test()));
+            let (dev, chat) = (Command::new("dev").to_string(), Command::new("chat").flagged("--local").to_string());
+            let steps = [
+                (dev.as_str(), "deploys it on this machine, and again what you save"),
+                (chat.as_str(), "in a second terminal: talks to it"),
+                (self.lang.test(), "runs its tests"),
+            ];
+            let width = steps.iter().map(|(command, _)| command.len()).max().unwrap_or(0);
+            for (command, what) in steps {
+                ui.line(format_args!("  {command:width$}  # {what}"));
+            }
             let name = self.folder.canonicalize().ok().and_then(|path| Some(path.file_name()?.to_owned()));
             if name.is_some_and(|name| check_stack(&name.to_string_lossy()).is_err()) {
                 ui.line("The folder's name cannot name a stack: give one with --stack, which the first `up` keeps.");

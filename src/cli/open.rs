@@ -64,13 +64,19 @@ impl Args {
         }
         let aws = self.target.connect(ui).await?;
         let live = read::entries(&aws).await?;
-        let mut apis: Vec<&Live> = live.iter().filter(|one| part(one) == Part::Api).collect();
-        apis.sort_by_key(|api| result::is_http(api));
-        let Some(api) = apis.first() else {
-            return Err(endpoint::no_uri(&self.target, &aws, &live, ui).await);
-        };
-        Ok(console_page(aws.scope(), &api.physical_id))
+        match page_on_aws(aws.scope(), &live) {
+            Some(page) => Ok(page),
+            None => Err(endpoint::no_uri(&self.target, &aws, &live, ui).await),
+        }
     }
+}
+
+/// The page in the AWS console of the API among these resources, the WebSocket API where there are several; `None` where there is
+/// none.
+pub(super) fn page_on_aws(scope: &Scope, live: &[Live]) -> Option<String> {
+    let apis = live.iter().filter(|one| part(one) == Part::Api);
+    let api = apis.min_by_key(|api| result::is_http(api))?;
+    Some(console_page(scope, &api.physical_id))
 }
 
 /// The page of an API in the AWS console.

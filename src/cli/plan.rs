@@ -31,7 +31,7 @@ pub struct Args {
 
 impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
-        self.desired.project.synthesise()?;
+        self.desired.project.synthesise(ui)?;
         let Some(names) = self.all_stacks.names(self.desired.project.named(), Order::Needed)? else {
             return show(&self.desired, self.all, self.no_interruption, ui).await;
         };
@@ -62,6 +62,6 @@ pub(super) async fn show(
     }
     let is_done = plan.is_empty() && desired.deployment.exports.is_empty();
     let exit = if is_done { Exit::Ok } else { Exit::Differs };
-    args.tell_warnings(desired, ui).await;
+    args.tell_warnings(desired.warnings, ui).await;
     Ok(exit.with(event))
 }

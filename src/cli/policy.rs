@@ -51,7 +51,7 @@ impl Args {
         let project = match self.down {
             true => None,
             false => {
-                self.project.synthesise()?;
+                self.project.synthesise(ui)?;
                 Some(self.project.read(self.target.named())?)
             }
         };

@@ -1,6 +1,7 @@
 //! The template of a run, and how its problems are shown.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command as Shell, Stdio};
 use std::sync::OnceLock;
@@ -84,21 +85,26 @@ impl Args {
         Ok(project.tagged(self.tags()?))
     }
 
-    /// Runs the command of `--app`, once: before a template is checked or deployed, not where its stack is only looked at.
+    /// Runs the command of `--app`, once: before a template is checked or deployed, not where its stack is only looked at. Shows
+    /// what it says meanwhile: it may take a minute.
     ///
     /// # Errors
     /// When it fails.
-    pub fn synthesise(&self) -> Result<(), CommandError> {
+    pub fn synthesise(&self, ui: &Ui) -> Result<(), CommandError> {
         let Some(command) = self.app.as_ref().filter(|_| self.synthesised.get().is_none()) else { return Ok(()) };
         let failed = |why: String| CommandError::new(format!("--app: `{command}` {why}"));
-        // What it prints is the template, and it writes that, too.
-        let run = Shell::new("sh").args(["-c", command]).stdin(Stdio::null()).output();
-        let output = run.map_err(|error| failed(format!("could not be run: {error}")))?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            let end: Vec<&str> = said.lines().rev().take(20).collect();
-            let end: Vec<&str> = end.into_iter().rev().collect();
-            return Err(failed(format!("failed ({})", output.status)).details(end.join("\n")));
+        let not_run = |error: io::Error| failed(format!("could not be run: {error}"));
+        ui.say(format_args!("Running {command}"));
+        let mut shell = Shell::new("sh");
+        // What it prints on stdout is the template, and it writes that, too.
+        shell.args(["-c", command]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = shell.spawn().map_err(not_run)?;
+        for line in child.stderr.take().into_iter().flat_map(|said| BufReader::new(said).split(b'\n')) {
+            ui.say_coloured(String::from_utf8_lossy(&line.map_err(not_run)?).trim_end());
+        }
+        let status = child.wait().map_err(not_run)?;
+        if !status.success() {
+            return Err(failed(format!("failed ({status})")));
         }
         // Once a run; `dev` runs it again when it is started again.
         let _ = self.synthesised.set(());

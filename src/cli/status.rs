@@ -9,7 +9,7 @@ use super::exit::{Ended, Exit};
 use super::{list, project, result, target};
 use crate::core::plan::{self, Action, Plan, Step};
 use crate::core::stack::Secrets;
-use crate::core::types::{Health, Live, Owner};
+use crate::core::types::{Health, Live, Owner, function};
 use crate::ui::Ui;
 use crate::ui::event::{Event, Problem, Resource, Status};
 use crate::ui::plan::{parts, values};
@@ -88,7 +88,8 @@ impl Args {
                     ui.line(format_args!("      {}", printable::line(drift)));
                 }
             }
-            for uri in &uris {
+            // What stands among the outputs is not said twice.
+            for uri in uris.iter().filter(|uri| !outputs.values().any(|value| value == *uri)) {
                 ui.line(format_args!("  {uri}"));
             }
             for (name, value) in &outputs {
@@ -179,6 +180,9 @@ impl Line {
         // What is missing is missing as a whole.
         let changes = step.changes.iter().filter(|_| step.action != Action::Create);
         drift.extend(changes.flat_map(|change| parts(change, secrets)).map(|change| {
+            if change.property == function::CODE {
+                return "its code is not the template's".to_owned();
+            }
             let (is, shall) = values(&change, secrets);
             let (is, shall) = (is.as_deref().unwrap_or("not there"), shall.as_deref().unwrap_or("nothing"));
             format!("{} is {is}, the template says {shall}", secrets.mask(&change.property))

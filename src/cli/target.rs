@@ -120,7 +120,7 @@ pub struct Place {
     environment: Environment,
 }
 
-/// A note for those who test a role's permissions here.
+/// A note for those who test a role's permissions here, with a new local cloud.
 const UNCHECKED: &str = "The local cloud does not enforce roles' permissions; to have it enforce them: wschat local start \
                          --conditions FILE, with `iam = true` in [strict]";
 
@@ -423,11 +423,12 @@ impl Args {
     /// # Errors
     /// When it does not start.
     pub async fn start_local_cloud(&self, ui: &Ui) -> Result<RunningServer, CommandError> {
+        let is_new = !process::exists(&self.place.data.path);
         let running = local::ensure(&self.place.data, &self.place.reach.options(), ui).await?;
         if running.outcome != process::StartOutcome::Found {
             ui.say(format_args!("The local cloud is up on port {}.", running.port));
             missed_port(&running).into_iter().chain(exposure(&running)).for_each(|line| ui.say(line));
-            if running.conditions.is_none() {
+            if is_new && running.conditions.is_none() {
                 ui.say(UNCHECKED);
             }
         }

@@ -83,7 +83,7 @@ impl Args {
     }
 
     pub(super) async fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
-        self.desired.project.synthesise()?;
+        self.desired.project.synthesise(ui)?;
         let Some(names) = self.all_stacks.names(self.desired.project.named(), Order::Needed)? else {
             return self.run_one(ui).await;
         };
@@ -150,7 +150,7 @@ impl Args {
         if self.smoke {
             self.test(deployment, steps, &result, ui).await?;
         }
-        self.desired.tell_warnings(desired, ui).await;
+        self.desired.tell_warnings(desired.warnings, ui).await;
         Ok(Exit::Ok.with(Event::Result(result)))
     }
 

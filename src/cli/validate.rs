@@ -40,7 +40,7 @@ fn rules() -> String {
 
 impl Args {
     pub(super) fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
-        self.project.synthesise()?;
+        self.project.synthesise(ui)?;
         let project = self.project.read(None)?;
         let problems = project.inspect(OffsetDateTime::now_utc().date());
         let (file, text) = (project.file(), project.text());
@@ -49,7 +49,7 @@ impl Args {
         if !ui.is_json() {
             let rendering = Rendering { file: &file, text: &text, colour: ui.colour_of_result() };
             if !problems.is_empty() {
-                ui.coloured_line(project.secrets().mask_in_place(&render(&problems, rendering)));
+                ui.excerpts_line(&project.secrets().mask_in_place(&render(&problems, rendering)));
             }
             ui.line(summary(&file, errors, warnings));
         }

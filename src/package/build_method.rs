@@ -328,6 +328,18 @@ fn check_outputs(code: &Code, points: &EntryPoints) -> Result<(), PackageError> 
     })
 }
 
+/// What esbuild says, with its files named from here and not from the code's folder, where it runs: `    index.ts:4:2:`.
+fn named_from_here(said: &str, folder: &Path) -> String {
+    let lines = said.lines().map(|line| {
+        let named = line.trim_start();
+        let file = named.split_once(':').filter(|(_, rest)| rest.starts_with(|digit: char| digit.is_ascii_digit()));
+        let path = file.map(|(file, _)| folder.join(file)).filter(|path| path.is_file());
+        let Some((path, (_, rest))) = path.zip(file) else { return line.to_owned() };
+        format!("{}{}:{rest}", &line[..line.len() - named.len()], path.display())
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 /// Runs esbuild in the code's folder.
 async fn bundle(
     code: &Code,
@@ -372,7 +384,9 @@ async fn bundle(
         "esbuild",
         "remove node_modules and install it again: its esbuild does not run here",
     );
-    done.await.map_err(|error| match &error.compiler {
+    let named = |said: String| named_from_here(&said, folder(code).unwrap_or(&source));
+    let done = done.await.map_err(|error| PackageError { compiler: error.compiler.map(named), ..error });
+    done.map_err(|error| match &error.compiler {
         Some(said) if said.contains("Could not resolve") => error.help(
             "imported packages must be in dependencies of package.json, or installed (npm install); those that Lambda or a layer \
              provides go into BuildProperties: { External: [NAME] }",

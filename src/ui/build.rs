@@ -37,7 +37,7 @@ impl BuildProgress {
             Progress::Cargo(_) if self.terminal => {}
             Progress::Cargo(line) => self.line(&line),
             Progress::Warning(text) => self.line(text.trim_end()),
-            Progress::Note(text) => self.line(&text),
+            Progress::Note(text) => self.ui.say(text),
         }
     }
 

@@ -7,6 +7,7 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::core::plan::{self, Action, Change, Plan, Step, effects, widening};
 use crate::core::stack::{MASK, Secrets};
+use crate::core::types::function;
 use crate::core::words::shown;
 use crate::ui::row::Row;
 use crate::ui::{event, printable};
@@ -67,9 +68,20 @@ fn shown_steps<'a>(plan: &'a Plan, view: View<'_>) -> impl Iterator<Item = &'a S
     plan.steps.iter().filter(move |step| view.all || step.action != Action::Keep)
 }
 
-/// The width of the longest label, in columns.
+/// The width of the longest label, in columns, but for those that nothing stands beside.
 fn width(plan: &Plan, view: View<'_>) -> usize {
-    shown_steps(plan, view).map(|step| clean(&plan.label(step), view).width()).max().unwrap_or(0)
+    let labels = shown_steps(plan, view).map(|step| (step, clean(&plan.label(step), view)));
+    labels
+        .filter(|(step, label)| id_beside(step, label, view).is_some())
+        .map(|(_, label)| label.width())
+        .max()
+        .unwrap_or(0)
+}
+
+/// The physical id that stands beside a label; `None` where the label is made of it.
+fn id_beside(step: &Step, label: &str, view: View<'_>) -> Option<String> {
+    let id = clean(step.physical_id.as_deref().unwrap_or_default(), view);
+    (id.is_empty() || !label.ends_with(&id)).then_some(id)
 }
 
 /// Text from templates and AWS, safe to print in a line.
@@ -95,10 +107,10 @@ impl Headlines {
         let label = clean(&plan.label(step), view);
         let pad = " ".repeat(self.width.saturating_sub(label.width()));
         Row {
-            label: format!("  {} {label}{pad}", step.action.glyph()),
             type_name: step.type_name,
             state: String::new(),
-            id: clean(step.physical_id.as_deref().unwrap_or_default(), view),
+            id: id_beside(step, &label, view).unwrap_or_default(),
+            label: format!("  {} {label}{pad}", step.action.glyph()),
         }
     }
 
@@ -126,6 +138,11 @@ fn changes(out: &mut String, step: &Step, view: View<'_>) {
         _ => parts(change, view.secrets),
     });
     for change in all {
+        // A digest tells a reader nothing.
+        if step.action != Action::Create && change.property == function::CODE {
+            let _ = writeln!(out, "      code: changed");
+            continue;
+        }
         let (old, new) = values(&change, view.secrets);
         let (old, new) = (old.map(|text| printable::line(&text)), new.map(|text| printable::line(&text)));
         let property = clean(&change.property, view);

@@ -1,20 +1,10 @@
-"""Shared by the tests, the soak and the benchmark of `wschat dev`: a small application, and the command on a pseudo terminal or
-a pipe."""
+"""Shared by the tests and the soak of `wschat dev`: a small application, and the command."""
 
-import contextlib
-import fcntl
-import os
-import pty
 import re
-import signal
-import struct
-import subprocess
-import termios
-import threading
-import time
 from pathlib import Path
 
-from harness import PATIENCE, WSCHAT, environment
+from harness import PATIENCE
+from terminal import Terminal
 
 NODE = 'exports.handler = async () => ({ statusCode: 200, body: "VERSION" });\n'
 PYTHON = 'def handler(event, context):\n    return {"statusCode": 200, "body": "VERSION"}\n'
@@ -104,85 +94,13 @@ def ask(socket, action):
     return socket.recv(PATIENCE)
 
 
-class Dev:
-    """`wschat dev` in the folder of an application. A context manager.
+class Dev(Terminal):
+    """`wschat dev` in the folder of an application."""
 
-    On a terminal of `columns` columns, or with pipes where there are none.
-    """
-
-    def __init__(self, folder: Path, *arguments, columns: int | None = 80, variables: dict = {}):
-        self.folder, self.arguments, self.columns = folder, arguments, columns
-        self.variables = {"TERM": "xterm", **variables}
-        self.text = ""
-        self.news = threading.Condition()
-
-    def __enter__(self):
-        command = [str(WSCHAT), "dev", *map(str, self.arguments)]
-        options = {"cwd": self.folder, "env": environment() | self.variables}
-        if self.columns:
-            self.terminal, inner = pty.openpty()
-            fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", 24, self.columns, 0, 0))
-            self.before = termios.tcgetattr(inner)
-            # A session of its own, whose terminal this is: Ctrl-C is a signal to it.
-            own = lambda: (os.setsid(), fcntl.ioctl(0, termios.TIOCSCTTY, 0))
-            self.process = subprocess.Popen(command, stdin=inner, stdout=inner, stderr=inner, preexec_fn=own, **options)
-            self.inner = inner
-            read = lambda: os.read(self.terminal, 65536)
-        else:
-            pipe = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-            self.process = subprocess.Popen(command, **pipe, **options)
-            read = lambda: os.read(self.process.stdout.fileno(), 65536)
-        threading.Thread(target=self.listen, args=(read,), daemon=True).start()
-        return self
-
-    def listen(self, read):
-        with contextlib.suppress(OSError):
-            while piece := read():
-                with self.news:
-                    self.text += piece.decode(errors="replace")
-                    self.news.notify_all()
-
-    def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        if self.columns:
-            os.close(self.inner)
-            os.close(self.terminal)
-
-    @property
-    def shown(self) -> str:
-        """All that was shown, without the terminal's sequences."""
-        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.text)
-
-    @property
-    def brief(self) -> str:
-        """The end of what was shown; the line at the bottom is drawn over and over."""
-        return re.sub(r"([^\r\n]*\? help *)(\s*\1)+", r"\1", self.shown)[-4000:]
-
-    def wait(self, text: str, after: int = 0) -> int:
-        """Waits until this is shown, from position `after` on; returns the position behind it."""
-        deadline = time.monotonic() + PATIENCE
-        with self.news:
-            while (at := self.shown.find(text, after)) < 0:
-                left = deadline - time.monotonic()
-                over = self.process.poll() is not None
-                assert left > 0 and not over, f"{text!r} was not shown; the command {'has ended' if over else 'runs'}:\n{self.brief}"
-                self.news.wait(min(left, 0.5))
-        return at + len(text)
+    def __init__(self, folder: Path, *arguments, **options):
+        super().__init__(folder, "dev", *arguments, **options)
 
     def ready(self) -> str:
         """Waits until all is deployed; returns the URI."""
         self.wait("for changes.")
         return re.search(r"wss?://[^\s]+/live", self.shown)[0]
-
-    def press(self, keys: str):
-        os.write(self.terminal, keys.encode())
-
-    def interrupt(self):
-        """Ctrl-C, as the terminal sends it."""
-        os.write(self.terminal, b"\x03") if self.columns else self.process.send_signal(signal.SIGINT)
-
-    def end(self) -> int:
-        """Waits until it ends; returns the exit code."""
-        return self.process.wait(PATIENCE)

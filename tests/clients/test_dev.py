@@ -12,12 +12,12 @@ import termios
 import time
 from pathlib import Path
 from socket import create_connection
-from urllib.request import urlopen
+from urllib.request import HTTPCookieProcessor, build_opener, urlopen
 
 import pytest
 
 from dev import TABLE, App, Dev, ask, function, route
-from harness import PATIENCE, ROOT, WSCHAT, connect, wait_until, wschat
+from harness import INSTALLING, PATIENCE, ROOT, WSCHAT, connect, wait_until, wschat
 
 
 @pytest.fixture
@@ -158,8 +158,77 @@ def test_keys(app):
         dev.wait("restart which?")
         dev.press("1")
         dev.wait("Node restarted.")
+        cleared = "\x1b[2J\x1b[H"
+        assert cleared not in dev.text
+        dev.press("c")
+        wait_until(lambda: cleared in dev.text, "the screen is cleared")
+        # The line at the bottom is drawn again.
+        wait_until(lambda: "? help" in dev.text.partition(cleared)[2], "the last line is there again")
         dev.press("q")
         assert dev.end() == 0
+
+
+def test_a_key_opens_the_console(app, tmp_path):
+    """The browser gets an address that lets it in."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    opened = tmp_path / "opened"
+    browser = programs / "xdg-open"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {opened}.new && mv {opened}.new {opened}\n')
+    browser.chmod(0o755)
+    screen = {"DISPLAY": ":7", "PATH": f"{programs}:{os.environ['PATH']}"}
+    with Dev(app.folder, variables=screen) as dev:
+        dev.ready()
+        dev.press("o")
+        wait_until(opened.exists, "a browser is started")
+        url = opened.read_text().strip()
+        # The address works once, and gives a cookie for the page.
+        browser = build_opener(HTTPCookieProcessor())
+        with browser.open(url, timeout=PATIENCE) as page:
+            assert "<title>" in page.read().decode()
+        dev.wait(url, dev.wait("Opening"))
+        dev.press("q")
+        assert dev.end() == 0
+
+
+def test_without_a_screen_the_consoles_address_is_shown(app):
+    none = dict.fromkeys(["DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "WSL_DISTRO_NAME"], "")
+    with Dev(app.folder, columns=200, variables=none) as dev:
+        dev.ready()
+        dev.press("o")
+        dev.wait("The console: http://localhost:")
+        dev.press("q")
+        assert dev.end() == 0
+
+
+def test_typescript_is_bundled_with_every_save(app):
+    code = app.folder / "typescript"
+    code.mkdir()
+    save = lambda version: (code / "version.ts").write_text(f"export const version: string = '{version}';\n")
+    handler = "export const handler = async () => ({ statusCode: 200, body: version });\n"
+    (code / "index.ts").write_text("import { version } from './version';\n" + handler)
+    (code / "package.json").write_text('{"name": "typescript", "version": "1.0.0", "devDependencies": {"esbuild": "0.25.9"}}')
+    install = ["npm", "install", "--no-audit", "--no-fund"]
+    subprocess.run(install, cwd=code, check=True, capture_output=True, timeout=INSTALLING)
+    save("one")
+    build = "    Metadata:\n      BuildMethod: esbuild\n      BuildProperties: { EntryPoints: [index.ts], Sourcemap: true }\n"
+    bundled = function("Typescript", "typescript", "index.handler", "nodejs22.x").replace("    Properties:", f"{build}    Properties:", 1)
+    app.template.write_text(app.text + bundled + route("Typescript", "typescript", "TypescriptIntegration"))
+    with Dev(app.folder) as dev, connect(dev.ready()) as socket:
+        assert ask(socket, "typescript") == "one"
+        # A module that the entry imports.
+        save("two")
+        at = dev.wait("Typescript updated in ")
+        assert ask(socket, "typescript") == "two"
+        (code / "version.ts").write_text("export const version: string = ;\n")
+        at = dev.wait("typescript/version.ts:1:", at)
+        dev.wait("the previous version keeps running", at)
+        assert ask(socket, "typescript") == "two"
+        (code / "version.ts").write_text("export const version = String(undefined!.nothing);\n")
+        at = dev.wait("Typescript updated in ", at)
+        socket.send('{"action": "typescript"}')
+        # The source's line, not the bundle's.
+        dev.wait("typescript/version.ts:1", at)
 
 
 def test_lines_fit_into_narrow_terminals(app):
@@ -357,7 +426,8 @@ def test_a_breakpoint_stops_a_python_handler(app_with_debugpy):
         assert dev.end() == 0
 
 
-def test_on_aws_code_goes_first_and_logs_are_followed(app, tmp_path):
+@pytest.mark.parametrize("options", [("--aws",), ("--env", "staging")], ids=["aws", "environment"])
+def test_on_aws_code_goes_first_and_logs_are_followed(app, tmp_path, options):
     """With the local cloud in the place of AWS, and with its times."""
     wschat("local", "stop", cwd=app.folder)
     aws = tmp_path / "aws"
@@ -368,8 +438,12 @@ def test_on_aws_code_goes_first_and_logs_are_followed(app, tmp_path):
     wschat("local", "start", "--port", 0, "--open", "--conditions", conditions, cwd=aws)
     try:
         endpoint = re.search(r"http://localhost:\d+", wschat("local", "status", cwd=aws))[0]
-        with Dev(app.folder, "--aws", "--endpoint-url", endpoint, "--json", columns=None) as dev:
-            dev.wait('"event":"watching"')
+        settings = f'[default]\nstack = "app"\nendpoint_url = "{endpoint}"\n[env.staging]\n'
+        (app.folder / "wschat.toml").write_text(settings)
+        with Dev(app.folder, *options, "--json", columns=None) as dev:
+            at = dev.wait('"event":"watching"')
+            stack = "app-staging" if "staging" in options else "app"
+            dev.wait(f'"stack":"{stack}"', at)
             uri = re.search(r'wss?://[^"]+/live', dev.shown)[0]
             app.node.write_text('exports.handler = async () => { console.log("said"); return { statusCode: 200, body: "two" }; };\n')
             # Syntax is checked before anything is sent.
@@ -377,6 +451,15 @@ def test_on_aws_code_goes_first_and_logs_are_followed(app, tmp_path):
             with connect(uri.replace("wss://", "ws://")) as socket:
                 assert ask(socket, "node") == "two"
             dev.wait('"text":"said"', at)
+            # What is saved during an update is timed from its own save.
+            app.save_node("three")
+            at = dev.wait('"event":"saved"', at)
+            time.sleep(0.5)
+            written = time.monotonic()
+            app.save_node("four")
+            at = dev.wait('"event":"updated","functions":["Node"],"steps":0', dev.wait('"event":"updated"', at))
+            took = int(re.match(r',"milliseconds":(\d+)', dev.shown[at:])[1])
+            assert took <= 1000 * (time.monotonic() - written)
             app.node.write_text("exports.handler = (;\n")
             dev.wait("syntax error in node/index.js:1", at)
             dev.interrupt()

@@ -291,6 +291,15 @@ def test_node_logs_in_json(node):
     assert error["message"].startswith("failed: TypeError: why") and error["stackTrace"][0] == "TypeError: why"
 
 
+@pytest.mark.parametrize("runtime", ["nodejs20.x", "nodejs24.x"])
+def test_the_sdk_warns_of_the_functions_nodejs_and_not_of_this_machines(aws, name, runtime):
+    """Where this machine's Node.js is older than the runtime, the SDK for JavaScript would warn of what is not so on AWS."""
+    code = "exports.handler = async () => [process.versions.node, process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED];"
+    version, disabled = Function(aws, name, runtime, code, "index.handler").result()
+    is_older = int(version.partition(".")[0]) < int(runtime.removeprefix("nodejs").partition(".")[0])
+    assert disabled == ("true" if is_older else None)
+
+
 def test_a_project_around_the_data_folder_is_ignored(aws, name, tmp_path):
     """A package.json above could turn scripts into modules, and packages installed there would only be missing on AWS."""
     (tmp_path / "package.json").write_text('{"type": "module"}')

@@ -461,7 +461,8 @@ fn an_app_is_synthesised_first() {
     fs::rename(cloud.folder().join("cdk.out"), cloud.folder().join("synthesised")).unwrap();
     let up = ["up", "--local", "--yes", "--stack", "Data", "--app"];
     let failed = cloud.wschat(&[&up[..], &["echo broken >&2; exit 3"]].concat()).exits(1).stderr;
-    assert!(failed.contains("--app: `echo broken >&2; exit 3` failed") && failed.contains("broken"), "{failed}");
+    assert!(failed.contains("--app: `echo broken >&2; exit 3` failed") && failed.contains("broken\n"), "{failed}");
+    assert!(failed.starts_with("Running echo broken >&2; exit 3\n"), "{failed}");
     let run = cloud.wschat(&[&up[..], &["echo '{}'; cp -r synthesised cdk.out"]].concat()).ok();
     assert!(!run.stdout.contains("{}"), "{}", run.stdout);
 }

@@ -306,7 +306,7 @@ fn a_project_is_only_made_in_an_empty_folder() {
     ] {
         let (code, stdout, stderr) = wschat(folder.path(), &["init", language, "--lang", language], &[]);
         assert_eq!(code, 0, "{stderr}");
-        assert!(stdout.contains(&format!("  cd {language}\n  wschat up --local\n")), "{stdout}");
+        assert!(stdout.contains(&format!("  cd {language}\n  wschat dev ")), "{stdout}");
         let made = folder.path().join(language);
         assert!([file, "README.md", ".gitignore"].iter().all(|file| made.join(file).is_file()));
         let (code, stdout, _) = wschat(&made, &["validate"], &[]);
@@ -346,4 +346,24 @@ fn a_machine_is_checked_without_credentials() {
         |name: &str| checks["checks"].as_array().unwrap().iter().find(|check| check["name"] == name).unwrap().clone();
     assert_eq!(check("AWS account")["state"], "ok", "{checks}");
     assert_eq!(check("clock")["found"], "agrees with AWS's", "{checks}");
+}
+
+#[test]
+fn costs_are_estimated_without_a_call() {
+    let folder = tempfile::tempdir().unwrap();
+    let template = include_str!("../../examples/node-chat/template.yaml");
+    fs::write(folder.path().join("template.yaml"), template).unwrap();
+    let (code, stdout, stderr) = wschat(folder.path(), &["cost"], &[]);
+    assert!(code == 0 && stderr.is_empty(), "{stdout}{stderr}");
+    for what in ["a month without messages", "a million messages from clients", "a thousand connections for a month"] {
+        assert!(stdout.lines().any(|line| line.ends_with(what)), "no {what} in\n{stdout}");
+    }
+    let million = |options: &[&str]| {
+        let (_, stdout, _) = wschat(folder.path(), &[&["cost", "--json"], options].concat(), &[]);
+        serde_json::from_str::<Value>(&stdout).unwrap()["million_messages"].as_f64().unwrap()
+    };
+    // A million more messages go out for each further receiver.
+    let (one, ten) = (million(&[]), million(&["--receivers", "10"]));
+    assert!((ten - one - 9.0).abs() < 1e-6, "{one} and {ten}");
+    assert!(million(&["--duration", "500"]) > one);
 }

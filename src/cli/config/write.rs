@@ -12,8 +12,8 @@ const TAGS: &str = "tags";
 
 /// The beginning of the file.
 pub const HEAD: &str = "\
-# The settings of wschat's commands in this folder. Commit this file: then every clone uses the same stack, whatever
-# its folder is called.
+# The settings of wschat's commands in this folder. Commit this file: every
+# clone then uses the same stack, whatever its folder is called.
 ";
 
 impl Config {

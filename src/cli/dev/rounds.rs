@@ -182,10 +182,11 @@ impl<'a> Rounds<'a> {
             let begun = self.todo.since.unwrap_or_else(Instant::now);
             // Whether the next save makes a plan, because this one failed.
             let mut retries = false;
+            let mut overtaken = false;
             match self.round(&mut later, &mut stop).await {
                 Ok(()) => self.rounds += 1,
                 Err(Broken::Stopped) => return Ok(RoundsEnd::Stopped),
-                Err(Broken::Overtaken) => {}
+                Err(Broken::Overtaken) => overtaken = true,
                 Err(Broken::Fatal(error)) => return Err(error),
                 Err(Broken::Failed(error)) => {
                     retries = true;
@@ -202,6 +203,10 @@ impl<'a> Rounds<'a> {
                 }
             }
             self.todo.plan |= retries;
+            // What was saved so far is answered; the time of what was saved meanwhile begins with that.
+            if !overtaken {
+                self.todo.since = None;
+            }
             if later.is_empty() {
                 self.shared.now.send_if_modified(|now| {
                     let is_over = now.ends_with('…');
@@ -299,6 +304,10 @@ impl<'a> Rounds<'a> {
             self.reject_build(error, begun);
         }
         let updated = self.swap(begun).await;
+        if !updated.is_empty() {
+            // That has been told. Should the plan be overtaken, what is saved then is timed from its own save.
+            self.todo.since = None;
+        }
         if !built.is_empty() {
             self.code.look_again(&built, &self.desired.packaging(self.ui).1).await;
             self.rewatch(false);
@@ -368,7 +377,7 @@ impl<'a> Rounds<'a> {
         self.watch.template = template;
         self.rewatch(false);
         let desired = &self.desired;
-        desired.project.synthesise().map_err(fatal)?;
+        desired.project.synthesise(self.ui).map_err(fatal)?;
         let project = Arc::new(desired.project.read(desired.target.named()).map_err(fatal)?);
         let is_first = self.stack.is_none();
         // No question is asked about a template with errors.
@@ -391,18 +400,12 @@ impl<'a> Rounds<'a> {
         self.aws = Some(Arc::clone(&aws));
         project.look_up(&aws).await;
         let stack = project::stack(&project, aws.scope(), true, self.ui)?;
-        let code = project.code(&stack).map_err(|error| format!("{}: {error}", project.file()))?;
-        if is_first {
-            desired.note_foreign_layers(&stack, self.ui);
-            for (note, functions) in
-                project.substitutes(&stack).map_err(|error| format!("{}: {error}", project.file()))?
-            {
-                self.ui.say(format!("{}: {note}", functions.join(", ")));
-            }
-            for (warning, functions) in project.outside(&code).map_err(crate::deploy::execute::BuildError::from)? {
-                self.ui.say(format!("{}: {warning}", functions.join(", ")));
-            }
-        }
+        let code = if is_first {
+            desired.note_local(&stack, self.ui);
+            project::code(&project, &stack, self.ui)?
+        } else {
+            project.code(&stack).map_err(|error| format!("{}: {error}", project.file()))?
+        };
         if let Some(inspected) = &self.args.inspect
             && !code.iter().any(|code| code.logical_id == *inspected && !code.is_layer)
         {
@@ -571,6 +574,9 @@ impl<'a> Rounds<'a> {
                     .map(|project| project.code_folders(&deployment.stack))
                     .unwrap_or_default(),
             });
+        }
+        if let Some(project) = self.project.as_ref().filter(|_| is_first) {
+            self.desired.tell_warnings(desired::count_warnings(project), self.ui).await;
         }
         Ok(())
     }

@@ -25,9 +25,12 @@ use crate::ui::logs::Printer;
 /// How often it is looked how many sockets are open.
 const COUNT: Duration = Duration::from_secs(1);
 
-const HELP: &str = "  s  send a message          o  open the console in the browser
-  r  restart a function      c  clear the screen
-  q  quit                    ?  this help";
+const HELP: &str = "  s  send a message
+  o  open the console in the browser
+  r  restart a function
+  c  clear the screen
+  q  quit
+  ?  this help";
 
 /// What the next key is for.
 #[derive(Default)]
@@ -362,7 +365,12 @@ impl<'a> Screen<'a> {
 
     async fn open_console(&self) {
         let Some(url) = self.console_url().await else {
-            return self.ui.say("The console cannot be opened: the local cloud does not answer.");
+            let why = if self.args.desired.target.is_local() {
+                "the local cloud does not answer"
+            } else {
+                "there is no API yet"
+            };
+            return self.ui.say(format_args!("The console cannot be opened: {why}."));
         };
         match open::browse(&url).await {
             true => self.ui.say(format_args!("Opening {url}")),
@@ -370,14 +378,13 @@ impl<'a> Screen<'a> {
         }
     }
 
-    /// The local cloud's own console; on AWS, the functions in AWS's.
+    /// The local cloud's own console; on AWS, the API's page in AWS's.
     async fn console_url(&self) -> Option<String> {
         let deployed = self.shared.deployed();
         if self.args.desired.target.is_local() {
             return process::console_url(self.args.desired.target.data()).await;
         }
-        let region = &deployed.aws.as_ref()?.scope().region;
-        Some(format!("https://{region}.console.aws.amazon.com/lambda/home?region={region}#/functions"))
+        open::page_on_aws(deployed.aws.as_ref()?.scope(), &deployed.live)
     }
 
     /// Looks how many sockets are open, and whether the local cloud still runs.

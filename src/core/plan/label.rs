@@ -106,6 +106,11 @@ mod tests {
                 "log group /aws/lambda/app-Old-1a",
                 "log group /aws/lambda/app-Old-1a",
             ),
+            (
+                going(log_group::TYPE, "/aws/lambda/app-Connect-1a", "", json!({})),
+                "log group of Connect",
+                "log group of Connect (/aws/lambda/app-Connect-1a)",
+            ),
             (Step::on(&table, Action::Delete), "Rows", "table Rows (app-Rows-1a)"),
         ];
         let mut plan = Plan::default();

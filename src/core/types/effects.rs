@@ -100,7 +100,7 @@ mod tests {
             kind.effects(&step, &Nothing)
         };
         let plain = |named, data| Plain { named, data };
-        assert_eq!(of(plain(true, true), Action::Delete), StepEffects::lost("all that app-Thing-1a holds"));
+        assert_eq!(of(plain(true, true), Action::Delete), StepEffects::lost("all that it holds"));
         let replaced = of(plain(true, false), Action::Replace);
         assert_eq!(replaced, StepEffects::interrupted("everything that uses it fails until it exists again"));
         for quiet in [of(plain(true, false), Action::Delete), of(plain(true, true), Action::Update)] {

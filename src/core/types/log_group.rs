@@ -5,7 +5,9 @@ use serde_json::Value;
 
 use super::iam_permissions::{ANY, Permissions, Roles, Subject, logs};
 use super::tags::Tags;
-use super::{Action, Attribute, Kind, Live, Naming, Owner, PlanView, StepEffects, StepView, canonical, names, tags};
+use super::{
+    Action, Attribute, Kind, Live, Names, Naming, Owner, PlanView, StepEffects, StepView, canonical, names, tags,
+};
 use crate::core::words::{Problem, Scope};
 
 pub const TYPE: &str = "AWS::Logs::LogGroup";
@@ -47,6 +49,13 @@ impl Kind for LogGroup {
 
     fn noun(&self) -> &'static str {
         "log group"
+    }
+
+    /// One that Lambda made is called after its function.
+    fn described(&self, live: &Live, names: &dyn Names) -> Option<String> {
+        let function = live.physical_id.strip_prefix(LAMBDA)?;
+        let logical_id = names.logical_id(names::FUNCTION, function);
+        (logical_id != function).then(|| format!("log group of {logical_id}"))
     }
 
     fn deleted_after(&self) -> &'static [&'static str] {
@@ -130,7 +139,7 @@ impl Kind for LogGroup {
     fn effects(&self, step: &StepView<'_>, _: &dyn PlanView) -> StepEffects {
         let days = |value: &Option<Value>| value.as_ref().and_then(Value::as_i64);
         match (step.action, step.change("RetentionInDays").map(|change| (days(&change.old), days(&change.new)))) {
-            (Action::Delete | Action::Replace, _) => StepEffects::lost(format!("every log event of {}", step.id())),
+            (Action::Delete | Action::Replace, _) => StepEffects::lost("all its log events"),
             (Action::Update, Some((old, Some(new)))) if old.is_none_or(|old| new < old) => {
                 StepEffects::lost(format!("log events older than {new} days"))
             }

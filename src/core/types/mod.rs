@@ -557,7 +557,7 @@ pub trait Kind: Send + Sync + 'static {
     fn effects(&self, step: &StepView<'_>, _plan: &dyn PlanView) -> StepEffects {
         let mut effects = StepEffects::default();
         if matches!(step.action, Action::Delete | Action::Replace) && self.holds_data() {
-            effects.lost.push(format!("all that {} holds", step.id()));
+            effects.lost.push("all that it holds".to_owned());
         }
         // One without a name comes beside the old one, or goes with its parent.
         if step.action == Action::Replace && self.naming().is_some() {

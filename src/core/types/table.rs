@@ -393,7 +393,7 @@ impl Kind for Table {
         let id = step.id();
         match step.action {
             Action::Delete | Action::Replace => {
-                let mut effects = StepEffects::lost(format!("every row of {id}"));
+                let mut effects = StepEffects::lost("all its rows");
                 if step.action == Action::Replace {
                     let text = "reads and writes fail until it exists again, empty";
                     effects.interrupted.push(text.to_owned());

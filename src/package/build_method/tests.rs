@@ -192,3 +192,12 @@ fn a_goal_is_found_in_every_rule_that_may_define_it() {
         assert!(!has_goal(text, "build-F"), "{text}");
     }
 }
+
+#[test]
+fn what_esbuild_says_names_files_from_here() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("version.ts"), "").unwrap();
+    let said = "x [ERROR] Unexpected \";\"\n\n    version.ts:1:31:\n      1 | export: 1;\n    other.ts:1:2:";
+    let expected = said.replace("version.ts", &folder.path().join("version.ts").display().to_string());
+    assert_eq!(named_from_here(said, folder.path()), expected);
+}

@@ -330,6 +330,11 @@ async function main() {
   hideSurroundings();
   leadToApis((process.env._WSCHAT_APIS || "").split(" "));
   delete process.env._WSCHAT_APIS;
+  // The SDK warns of an old Node.js. Where that is this machine's, the function would run with a newer one on AWS.
+  const declared = /^AWS_Lambda_nodejs(\d+)\./.exec(process.env.AWS_EXECUTION_ENV || "");
+  if (declared && parseInt(process.versions.node) < Number(declared[1])) {
+    process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= "true";
+  }
   if (process.env.AWS_ENDPOINT_URL) pointSdk2(process.env.AWS_ENDPOINT_URL);
   let handler;
   try {
