@@ -1,10 +1,6 @@
 //! Who may call: what the router cannot know. A URL's signature is verified, for its access key is no secret; what is not signed
 //! needs a policy of the bucket.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit, Mac};
-use sha1::Sha1;
 use time::OffsetDateTime;
 
 use super::call::Call;
@@ -13,7 +9,7 @@ use super::{S3, arn, error};
 use crate::core::iam::evaluate::permits_service;
 use crate::core::iam::need::Need;
 use crate::local::protocol::host::s3_host;
-use crate::local::protocol::signature::{Signed, Wrong};
+use crate::local::protocol::signature::{Signed, Wrong, sign_v2};
 use crate::local::protocol::wire::{ApiError, Request};
 
 /// Parameters that version 2 of the signature signs (S3 user guide, "Signing and authenticating REST requests").
@@ -68,11 +64,7 @@ impl S3 {
         match if is_v2 { check_v2(request, &secret, now) } else { check(request, &secret, now) } {
             Ok(()) => Ok(()),
             Err(Wrong::Expired) => Err(ApiError::new(403, "AccessDenied", "Request has expired")),
-            Err(Wrong::Service | Wrong::Different) => {
-                let message = "The request signature we calculated does not match the signature you provided. Check your key \
-                               and signing method.";
-                Err(ApiError::new(403, "SignatureDoesNotMatch", message))
-            }
+            Err(Wrong::Service | Wrong::Different) => Err(error::signature()),
         }
     }
 
@@ -146,8 +138,5 @@ fn check_v2(request: &Request, secret: &str, now: OffsetDateTime) -> Result<(), 
         request.path,
         parameters.join("&")
     );
-    let mut mac = Hmac::<Sha1>::new_from_slice(secret.as_bytes()).map_err(|_| Wrong::Different)?;
-    mac.update(text.as_bytes());
-    let sent = STANDARD.decode(signature).map_err(|_| Wrong::Different)?;
-    mac.verify_slice(&sent).map_err(|_| Wrong::Different)
+    if sign_v2(secret, &text) == signature { Ok(()) } else { Err(Wrong::Different) }
 }
