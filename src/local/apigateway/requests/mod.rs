@@ -17,6 +17,7 @@ mod response;
 mod rest;
 mod rest_authorize;
 mod rest_model;
+mod rest_record;
 mod rest_validate;
 
 use std::net::SocketAddr;

@@ -7,7 +7,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::response::Answer;
-use super::rest_model::{document, strings};
+use super::rest_record::{document, strings};
 use crate::local::apigateway::cause::{Cause, IntegrationFailure};
 use crate::local::apigateway::mapping::RouteRequest;
 use crate::local::apigateway::model::Strings;

@@ -270,66 +270,6 @@ mod tests {
     use crate::local::apigateway::event::Pairs;
     use crate::local::apigateway::model::Strings;
 
-    /// As SAM writes a method and, for `Cors`, its OPTIONS.
-    fn document() -> Value {
-        json!({ "swagger": "2.0", "paths": { "/rooms/{room}": {
-            "post": {
-                INTEGRATION: { "httpMethod": "POST", "type": "aws_proxy", "uri": "arn:aws:apigateway:f" },
-                "security": [{ "api_key": [] }],
-            },
-            "options": {
-                INTEGRATION: {
-                    "type": "mock",
-                    "requestTemplates": { "application/json": "{\n  \"statusCode\" : 200\n}\n" },
-                    "responses": { "default": {
-                        "statusCode": "200",
-                        "responseParameters": { "method.response.header.Access-Control-Allow-Origin": "'*'" },
-                        "responseTemplates": { "application/json": "{}\n" },
-                    } },
-                },
-            },
-        } }, "securityDefinitions": { "api_key": { "type": "apiKey", "name": "x-api-key", "in": "header" } } })
-    }
-
-    #[test]
-    fn methods_are_read_out_of_a_document() {
-        let methods = of_document(&document());
-        let find = |method: &str| {
-            let found = methods.iter().find(|(pattern, _)| pattern.method == method).unwrap();
-            assert_eq!(found.0.path, "/rooms/{room}");
-            &found.1
-        };
-        let post = find("POST");
-        assert!(post.needs_key && post.authorization.is_none());
-        assert_eq!(post.integration.kind, "AWS_PROXY");
-        let options = find("OPTIONS");
-        assert_eq!(options.integration.responses[0].status, 200);
-        assert_eq!(options.integration.responses[0].pattern, None);
-    }
-
-    #[test]
-    fn a_resource_has_the_path_of_all_above_it() {
-        let resources = [("a", ("root", "rooms")), ("b", ("a", "{room}")), ("c", ("c", "circle"))];
-        let text = |text: &str| text.to_owned();
-        let resources = resources.map(|(id, (parent, part))| (text(id), (text(parent), text(part)))).into();
-        assert_eq!(path_of(&resources, "b"), "/rooms/{room}");
-        assert_eq!(path_of(&resources, "root"), "/");
-        assert!(path_of(&resources, "c").starts_with("/circle"));
-    }
-
-    #[test]
-    fn a_method_is_read_out_of_a_record() {
-        let record = json!({
-            "HttpMethod": "ANY", "ResourceId": "r", "AuthorizationType": "AWS_IAM", "ApiKeyRequired": true,
-            "Integration": { "Type": "MOCK", "IntegrationResponses": [{ "StatusCode": "201", "SelectionPattern": "2.." }] },
-        });
-        let (pattern, method) = of_record(&record, "/x".to_owned()).unwrap();
-        assert_eq!((pattern.method.as_str(), pattern.path.as_str()), ("ANY", "/x"));
-        assert_eq!(method.authorization.as_deref(), Some("AWS_IAM"));
-        assert_eq!(method.integration.responses[0].pattern.as_deref(), Some("2.."));
-        assert!(method.needs_key);
-    }
-
     #[test]
     fn a_mock_answers_a_preflight_as_sam_wrote_it() {
         let methods = methods_of(&document());

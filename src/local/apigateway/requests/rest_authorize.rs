@@ -11,6 +11,7 @@ use super::authorize::{Admitted, signed};
 use super::event::Facts;
 use super::refusal::{Kind, Refusal};
 use super::rest_model::{Authorization, RestAuthorizer, RestMethod, RestStage};
+use super::rest_record::document;
 use crate::local::apigateway::ApiGateway;
 use crate::local::apigateway::admission;
 use crate::local::apigateway::authorizer::{self, Unasked};
@@ -119,7 +120,7 @@ pub fn by_api_key(
     (api, model): (&str, &Value),
     facts: &Facts<'_>,
 ) -> Result<(), Refusal> {
-    let document = super::rest_model::document(model);
+    let document = document(model);
     let source = model["ApiKeySourceType"].as_str().or_else(|| document["x-amazon-apigateway-api-key-source"].as_str());
     let given = match source {
         Some("AUTHORIZER") => facts.authorizer.and_then(|said| said["usageIdentifierKey"].as_str()),

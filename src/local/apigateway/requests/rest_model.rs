@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::request::Pattern;
+use super::rest_record::{document, status, strings, text};
 use super::rest_validate::Validation;
 use crate::local::apigateway::model::Strings;
 use crate::local::context::ports::Records;
@@ -137,13 +138,6 @@ fn path_of(resources: &BTreeMap<String, (String, String)>, id: &str) -> String {
     }
     parts.reverse();
     format!("/{}", parts.join("/"))
-}
-
-pub fn document(model: &Value) -> Value {
-    match &model["Body"] {
-        Value::String(text) => serde_yaml::from_str(text).unwrap_or_default(),
-        body => body.clone(),
-    }
 }
 
 fn of_document(document: &Value) -> Vec<(Pattern, RestMethod)> {
@@ -283,21 +277,6 @@ fn by_record(kind: &str, authorizer: Option<&Value>) -> Authorization {
         identity: listed(authorizer["IdentitySource"].as_str().unwrap_or_default()),
         validation: text(&authorizer["IdentityValidationExpression"]).filter(|pattern| !pattern.is_empty()),
     })
-}
-
-fn text(value: &Value) -> Option<String> {
-    value.as_str().map(str::to_owned)
-}
-
-/// A map of texts, without what is none.
-pub fn strings(value: &Value) -> Strings {
-    let members: Option<&Map<String, Value>> = value.as_object();
-    members.into_iter().flatten().filter_map(|(name, value)| Some((name.clone(), text(value)?))).collect()
-}
-
-fn status(value: &Value) -> u16 {
-    let number = value.as_u64().or_else(|| value.as_str()?.parse().ok());
-    number.and_then(|number| u16::try_from(number).ok()).unwrap_or(200)
 }
 
 /// The content types that an API takes as binary.
