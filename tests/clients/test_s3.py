@@ -307,11 +307,16 @@ def test_pages_call_where_the_bucket_lets_them(locked, name):
 def test_forms(locked, name, version):
     """What `generate_presigned_post` gives a page, sent by another client as a browser sends forms."""
     keys = {"aws_access_key_id": locked["AWS_ACCESS_KEY_ID"], "aws_secret_access_key": locked["AWS_SECRET_ACCESS_KEY"]}
-    config = Config(signature_version=version, s3={"addressing_style": "path"}, proxies={})
-    s3 = boto3.client("s3", endpoint_url=locked["AWS_ENDPOINT_URL"], region_name=REGION, config=config, **keys)
+    signer, s3 = (
+        boto3.client(
+            "s3", endpoint_url=locked["AWS_ENDPOINT_URL"], region_name=REGION,
+            config=Config(signature_version=signature, s3={"addressing_style": "path"}, proxies={}), **keys,
+        )
+        for signature in (version, "s3v4")
+    )
     s3.create_bucket(Bucket=name)
     conditions = [["starts-with", "$Content-Type", "text/"], ["content-length-range", 1, 10], {"success_action_status": "201"}]
-    post = s3.generate_presigned_post(name, "in/${filename}", Fields={"success_action_status": "201"}, Conditions=conditions)
+    post = signer.generate_presigned_post(name, "in/${filename}", Fields={"success_action_status": "201"}, Conditions=conditions)
 
     def send(text, kind="text/plain", **changed):
         fields = {**post["fields"], "Content-Type": kind, **changed}

@@ -59,7 +59,7 @@ fn guarded(template: &mut Template) {
                 policyDocument: { Version: '2012-10-17', Statement: [{ Action: 'execute-api:Invoke', Effect, Resource }] } };
         };" },
     } });
-    template.set("Guard", guard);
+    template.set("Door", guard);
     let set_type = |template: &mut Template, id: &str, kind: &str, properties: serde_json::Value| {
         template.set(id, json!({ "Type": kind, "Properties": properties }));
     };
@@ -67,7 +67,7 @@ fn guarded(template: &mut Template) {
     let invoked = |function: &str| json!({ "Fn::Sub": format!("arn:aws:apigateway:${{AWS::Region}}:lambda:path/2015-03-31/functions/${{{function}.Arn}}/invocations") });
     let authorizer = |kind: &str, source: &str| {
         json!({
-            "RestApiId": { "Ref": "Plain" }, "Name": kind, "Type": kind, "AuthorizerUri": invoked("Guard"), "IdentitySource": source,
+            "RestApiId": { "Ref": "Plain" }, "Name": kind, "Type": kind, "AuthorizerUri": invoked("Door"), "IdentitySource": source,
         })
     };
     let by_token = authorizer("TOKEN", "method.request.header.Authorization");
@@ -98,7 +98,7 @@ fn guarded(template: &mut Template) {
         "ResponseParameters": { "gatewayresponse.header.Access-Control-Allow-Origin": "'*'" },
     });
     set_type(template, "Refusals", "AWS::ApiGateway::GatewayResponse", response);
-    for function in ["Guard", "RoomsFunction"] {
+    for function in ["Door", "RoomsFunction"] {
         let permission = json!({
             "Action": "lambda:InvokeFunction", "FunctionName": { "Ref": function }, "Principal": "apigateway.amazonaws.com",
             "SourceArn": { "Fn::Sub": "arn:aws:execute-api:${AWS::Region}:${AWS::AccountId}:${Plain}/*" },
