@@ -249,6 +249,7 @@ def test_presigned(locked, name, version, style):
         (presigned("get_object").replace("b/c", "b/d"), b"SignatureDoesNotMatch"),
         (presigned("get_object", seconds=-1) if version == "s3" else None, b"Request has expired"),
         (presigned("get_object").split("?")[0], b""),
+        (presigned("get_object").split("&X-Amz-Signature=")[0] if version == "s3v4" else None, b"SignatureDoesNotMatch"),
     ):
         if target:
             status, body = ask("GET", target)

@@ -1,6 +1,7 @@
 //! Who may call: what the router cannot know. A URL's signature is verified, for its access key is no secret; what is not signed
 //! needs a policy of the bucket.
 
+use http::header::AUTHORIZATION;
 use time::OffsetDateTime;
 
 use super::call::Call;
@@ -52,10 +53,12 @@ impl S3 {
         let Some(access_key) = &request.caller.access_key else {
             return if callers.is_none_or(|callers| callers.admits_all()) { Ok(()) } else { self.admit_anyone(call) };
         };
-        let is_v2 = request.query("AWSAccessKeyId").is_some();
-        if !is_v2 && request.query("X-Amz-Signature").is_none() {
+        // A key that no header names is an address's, which counts with its signature alone.
+        let header = request.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        if header.is_some_and(|header| header.contains("Credential=")) {
             return Ok(());
         }
+        let is_v2 = request.query("AWSAccessKeyId").is_some();
         let Some(callers) = callers else { return Ok(()) };
         let Some(secret) = callers.secret(access_key) else {
             return if callers.admits_all() { Ok(()) } else { Err(error::denied()) };
