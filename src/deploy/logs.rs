@@ -105,7 +105,7 @@ enum What {
         function: Function,
         physical_id: String,
     },
-    /// The local cloud's own log of a stage, by the stage's name here.
+    /// The local cloud's own log of a stage or of a REST API, by its name here.
     Gateway(String),
     AccessLog(String, AccessFormat),
 }
@@ -128,11 +128,12 @@ impl Sources {
             Some(Source { group, streams: None, what })
         });
         let mut sources: Vec<Source> = functions.collect();
-        for (one, kind) in ours().filter(|(_, kind)| kind.part() == Part::Entry) {
-            if local && let Some(api) = &one.parent {
-                let streams = Some(format!("{api}/{}", one.physical_id));
+        for (one, kind) in ours() {
+            let streams = kind.gateway_log(one).filter(|_| local);
+            if streams.is_some() {
                 sources.push(Source { group: LOCAL_GROUP.to_owned(), streams, what: What::Gateway(name(one)) });
-            } else if let Some((group, format)) = kind.access_log(&one.properties)
+            } else if kind.part() == Part::Entry
+                && let Some((group, format)) = kind.access_log(&one.properties)
                 && let Some(format) = AccessFormat::parse(&format)
             {
                 sources.push(Source { group, streams: None, what: What::AccessLog(name(one), format) });

@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 import boto3
 import pytest
@@ -248,6 +249,7 @@ def test_presigned(locked, name, version, style):
         (presigned("get_object").replace("b/c", "b/d"), b"SignatureDoesNotMatch"),
         (presigned("get_object", seconds=-1) if version == "s3" else None, b"Request has expired"),
         (presigned("get_object").split("?")[0], b""),
+        (presigned("get_object").split("&X-Amz-Signature=")[0] if version == "s3v4" else None, b"SignatureDoesNotMatch"),
     ):
         if target:
             status, body = ask("GET", target)
@@ -255,6 +257,115 @@ def test_presigned(locked, name, version, style):
     assert ask("DELETE", presigned("get_object"))[0] == 403, "it is signed for another method"
     assert ask("DELETE", presigned("delete_object"))[0] == 204
     admin.delete_bucket(Bucket=name)
+
+
+def test_pages_call_where_the_bucket_lets_them(locked, name):
+    """What a browser asks before and after a page of another origin uploads to an address and reads it again."""
+    keys = {"aws_access_key_id": locked["AWS_ACCESS_KEY_ID"], "aws_secret_access_key": locked["AWS_SECRET_ACCESS_KEY"]}
+    config = Config(signature_version="s3v4", s3={"addressing_style": "path"}, proxies={})
+    s3 = boto3.client("s3", endpoint_url=locked["AWS_ENDPOINT_URL"], region_name=REGION, config=config, **keys)
+    s3.create_bucket(Bucket=name)
+    target = s3.generate_presigned_url("put_object", Params={"Bucket": name, "Key": "a", "ContentType": "text/plain"})
+    page = "https://app.example.com"
+
+    def ask(method, url, body=None, **headers):
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        request = urllib.request.Request(url, method=method, data=body, headers=named)
+        try:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+                return answer.status, dict(answer.headers), answer.read()
+        except urllib.error.HTTPError as error:
+            return error.code, dict(error.headers), error.read()
+
+    def preflight(origin, method="PUT", names="content-type"):
+        return ask("OPTIONS", target, Origin=origin, Access_Control_Request_Method=method, Access_Control_Request_Headers=names)
+
+    assert preflight(page)[0] == 403, "no bucket lets pages in by itself"
+    assert preflight("http://localhost:5173")[0] == 403
+    rule = {"AllowedOrigins": [page], "AllowedMethods": ["PUT", "GET"], "AllowedHeaders": ["content-*"], "ExposeHeaders": ["ETag"]}
+    s3.put_bucket_cors(Bucket=name, CORSConfiguration={"CORSRules": [{**rule, "MaxAgeSeconds": 60}]})
+    status, headers, _ = preflight(page)
+    assert status == 200 and headers["access-control-allow-origin"] == page and headers["access-control-max-age"] == "60"
+    assert (headers["access-control-allow-methods"], headers["access-control-allow-headers"]) == ("PUT, GET", "content-type")
+    for asked in (("https://evil.example.com",), (page, "DELETE"), (page, "PUT", "x-amz-acl"), (page, "PUT", "authorization")):
+        status, headers, body = preflight(*asked)
+        assert status == 403 and "access-control-allow-origin" not in headers, (asked, body)
+    status, headers, _ = ask("PUT", target, b"hello", Origin=page, Content_Type="text/plain")
+    assert status == 200 and headers["access-control-expose-headers"] == "ETag" and headers["access-control-allow-origin"] == page
+    address = s3.generate_presigned_url("get_object", Params={"Bucket": name, "Key": "a"})
+    status, headers, body = ask("GET", address, Origin=page)
+    assert (status, body, headers["access-control-allow-origin"]) == (200, b"hello", page)
+    # A page can read why it is refused, and one of another origin cannot send anything.
+    status, headers, body = ask("GET", address.replace("/a?", "/b?"), Origin=page)
+    assert status == 403 and b"SignatureDoesNotMatch" in body and headers["access-control-allow-origin"] == page
+    assert ask("PUT", target, b"stolen", Origin="https://evil.example.com", Content_Type="text/plain")[0] == 403
+    assert s3.get_object(Bucket=name, Key="a")["Body"].read() == b"hello"
+    s3.delete_object(Bucket=name, Key="a")
+    s3.delete_bucket(Bucket=name)
+
+
+@pytest.mark.parametrize("version", ["s3v4", "s3"])
+def test_forms(locked, name, version):
+    """What `generate_presigned_post` gives a page, sent by another client as a browser sends forms."""
+    keys = {"aws_access_key_id": locked["AWS_ACCESS_KEY_ID"], "aws_secret_access_key": locked["AWS_SECRET_ACCESS_KEY"]}
+    signer, s3 = (
+        boto3.client(
+            "s3", endpoint_url=locked["AWS_ENDPOINT_URL"], region_name=REGION,
+            config=Config(signature_version=signature, s3={"addressing_style": "path"}, proxies={}), **keys,
+        )
+        for signature in (version, "s3v4")
+    )
+    s3.create_bucket(Bucket=name)
+    conditions = [["starts-with", "$Content-Type", "text/"], ["content-length-range", 1, 10], {"success_action_status": "201"}]
+    post = signer.generate_presigned_post(name, "in/${filename}", Fields={"success_action_status": "201"}, Conditions=conditions)
+
+    def send(text, kind="text/plain", **changed):
+        fields = {**post["fields"], "Content-Type": kind, **changed}
+        file = f"file=@-;filename=a b.txt;type={kind}"
+        arguments = [part for field in fields.items() for part in ("--form-string", "=".join(field))]
+        done = subprocess.run(
+            ["curl", "--silent", "--noproxy", "*", "--write-out", "\n%{http_code}", *arguments, "--form", file, post["url"]],
+            input=text, capture_output=True, timeout=PATIENCE, check=True,
+        )
+        body, status = done.stdout.rsplit(b"\n", 1)
+        return int(status), body.decode()
+
+    status, body = send(b"hello")
+    assert status == 201 and "<Key>in/a b.txt</Key>" in body, body
+    got = s3.get_object(Bucket=name, Key="in/a b.txt")
+    assert (got["Body"].read(), got["ContentType"]) == (b"hello", "text/plain")
+    for (text, more), (wanted, said) in (
+        ((b"hello world", {}), (400, "EntityTooLarge")),
+        ((b"", {}), (400, "EntityTooSmall")),
+        ((b"x", {"kind": "image/png"}), (403, "Policy Condition failed")),
+        ((b"x", {"key": "out/x"}), (403, "Policy Condition failed")),
+        ((b"x", {"x-amz-meta-a": "b"}), (403, "Extra input fields: x-amz-meta-a")),
+        ((b"x", {"policy": post["fields"]["policy"][:-4] + "AAAA"}), (403, "SignatureDoesNotMatch")),
+    ):
+        status, body = send(text, **more)
+        assert status == wanted and said in body, (more, status, body)
+    assert [one["Key"] for one in s3.list_objects_v2(Bucket=name)["Contents"]] == ["in/a b.txt"]
+    s3.delete_object(Bucket=name, Key="in/a b.txt")
+    s3.delete_bucket(Bucket=name)
+
+
+@ours
+def test_one_of_many_writers_wins(aws, bucket):
+    """What a lock in a bucket takes: of writers that all want to be the first, one is."""
+    s3 = aws.client("s3")
+
+    def write(number):
+        try:
+            s3.put_object(Bucket=bucket, Key="lock", Body=str(number).encode(), IfNoneMatch="*")
+            return number
+        except ClientError as error:
+            assert error.response["Error"]["Code"] == "PreconditionFailed"
+            return None
+
+    with ThreadPoolExecutor(16) as pool:
+        winners = [one for one in pool.map(write, range(48)) if one is not None]
+    assert len(winners) == 1
+    assert s3.get_object(Bucket=bucket, Key="lock")["Body"].read() == str(winners[0]).encode()
 
 
 def test_the_cli_copies_and_synchronises(cloud, name, tmp_path):

@@ -139,6 +139,15 @@ fn nobody_reads_a_bucket_without_a_key_but_by_its_policy() {
     assert_eq!(signed("PUT", "/pages?publicAccessBlock", open).0, 200);
     assert_eq!(anonymous(), (200, "<p>hello".to_owned()));
     assert_eq!(send(&cloud, "DELETE", "/index.html", "Host: pages.s3.localhost\r\n", b"").0, 403);
+    // What everyone may write is written as it was sent.
+    let put = |key: &str| send(&cloud, "PUT", key, "Host: pages.s3.localhost\r\n", b"from a stranger");
+    assert_eq!(put("/guests/a.txt").0, 403);
+    let policy = br#"{"Statement": {"Effect": "Allow", "Principal": "*", "Action": ["s3:GetObject", "s3:PutObject"],
+        "Resource": "arn:aws:s3:::pages/guests/*"}}"#;
+    assert_eq!(signed("PUT", "/pages?policy", policy).0, 204);
+    assert_eq!(put("/guests/a.txt").0, 200);
+    assert_eq!(signed("GET", "/pages/guests/a.txt", b""), (200, "from a stranger".to_owned()));
+    assert_eq!(put("/a.txt").0, 403);
     let forged = format!(
         "/pages/index.html?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={key}/20260101/us-east-1/s3/aws4_request\
          &X-Amz-Date=20260101T000000Z&X-Amz-Expires=60&X-Amz-SignedHeaders=host&X-Amz-Signature=00"

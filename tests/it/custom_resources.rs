@@ -215,3 +215,56 @@ fn a_changed_service_token_is_refused_before_anything_changes() {
     assert!(run.stderr.contains("ServiceToken of Doors has changed"), "{}", run.stderr);
     assert_eq!(run.mutations(), [""; 0]);
 }
+
+/// As `template.yaml`, with a topic between wschat and the function.
+#[test]
+fn a_topic_hands_requests_to_what_subscribes_to_it() {
+    let cloud = App::custom().fast();
+    let mut template = Template::of(FIXTURE);
+    let permission = json!({ "Type": "AWS::Lambda::Permission", "Properties": {
+        "Action": "lambda:InvokeFunction", "FunctionName": { "Ref": "DoorMaker" }, "Principal": "sns.amazonaws.com",
+        "SourceArn": { "Ref": "Requests" },
+    } });
+    let subscription = json!({ "Type": "AWS::SNS::Subscription", "DependsOn": "MayDeliver", "Properties": {
+        "TopicArn": { "Ref": "Requests" }, "Protocol": "lambda", "Endpoint": { "Fn::GetAtt": ["DoorMaker", "Arn"] },
+    } });
+    template.set("Requests", json!({ "Type": "AWS::SNS::Topic" }));
+    template.set("MayDeliver", permission);
+    template.set("Delivers", subscription);
+    let code = "
+import json
+import cfnresponse
+
+def handler(event, context):
+    sent = event['Records'][0]['Sns']
+    event = json.loads(sent['Message'])
+    print('ASKED ' + json.dumps({**event, 'Subject': sent['Subject']}))
+    cfnresponse.send(event, context, cfnresponse.SUCCESS, {'Key': 'key of ' + event['ResourceProperties']['Room']}, 'door-1')
+";
+    template.set("DoorMaker.Code", json!({ "ZipFile": code }));
+    template.set("Doors.ServiceToken", json!({ "Ref": "Requests" }));
+    template.set_depends_on("Doors", &["Delivers"]);
+    template.save_as(&cloud, "template.yaml");
+    cloud.up();
+    assert_eq!(parameter(&cloud), "rooms://lobby+help (2): key of rooms-1");
+    let Asked(first) = &asked(&cloud, "DoorMaker")[0];
+    assert_eq!(first["Subject"], "AWS CloudFormation custom resource request");
+    assert!(first["ServiceToken"].as_str().unwrap().starts_with("arn:aws:sns:"), "{first}");
+    cloud.up().changes_nothing();
+    template.set("Rooms.Id", "rooms-2".into());
+    template.save_as(&cloud, "template.yaml");
+    cloud.up();
+    assert_eq!(shown(&cloud, "DoorMaker"), ["Create Doors", "Update Doors door-1"]);
+
+    cloud.down();
+    same(&cloud.inventory_now(), &Inventory::new());
+
+    // Nothing subscribes, so nothing answers.
+    template.remove("Delivers");
+    template.set_depends_on("Doors", &["Requests"]);
+    template.set("Doors.ServiceTimeout", 1.into());
+    template.save_as(&cloud, "template.yaml");
+    let run = cloud.wschat(&["up", "--local", "--yes", "--keep-on-failure"]).exits(1);
+    assert!(run.stderr.contains("it did not answer within 1 s"), "{}", run.stderr);
+    assert!(run.stderr.contains("what is subscribed to the topic answers, if anything is"), "{}", run.stderr);
+}

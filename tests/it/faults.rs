@@ -16,6 +16,7 @@ use crate::common::call_name::Name;
 use crate::common::inventory::{Inventory, differences, same};
 use crate::common::pool::on_clouds;
 use crate::common::proxy::{Fault, FaultKind, ProxiedRun, RecordedCall, When};
+use crate::common::template::App;
 use crate::common::{Cloud, Run, sample, template};
 
 /// How many clouds run in parallel: runs with faults mostly wait.
@@ -474,35 +475,65 @@ fn the_first_up_of_every_app_is_rolled_back() {
         let last: Vec<Refused> = last.iter().flat_map(Refused::all).collect();
         let mut cases = sample::some(&app.name, others, share.saturating_sub(last.len()).max(1));
         cases.extend(last);
-        on_clouds(
-            CLOUDS,
-            || app.fast(),
-            &cases,
-            |cloud, case| {
-                let trial = cloud.through().fault(&case.call, &case.fault).run(Operation::Up.arguments());
-                // If the call had its effect, the run may find on reading again that nothing is left to do. And a function's
-                // first call may be a probe, whose failure only counts if the role was rejected (`aws::propagation`).
-                // An answer that was read goes with its bucket at the latest. Subscriptions like the new one are listed where the
-                // caller may: the requests tell of them, too.
-                let can_do_without = [("DeleteObject", "answers"), ("ListResources", "AWS::SNS::Subscription")];
-                let may_succeed = case.fault.when == When::After
-                    || case.call.operation == "CreateFunction"
-                    || can_do_without.contains(&(case.call.operation.as_str(), case.call.about.as_str()));
-                let found = trial.run.code == Some(0) && may_succeed;
-                if trial.was_hit() && !found {
-                    let run = trial.run.exits(1);
-                    let touched = run.calls.iter().any(|call| call.mutating);
-                    let end = "\nerror: the deployment failed and was rolled back\n";
-                    assert!(!touched || run.stderr.contains(end), "{}", run.stderr);
-                } else {
-                    assert!(found || !case.call.mutating(), "there was no {}", case.call);
-                    trial.run.ok();
-                    Operation::clear_app(cloud);
-                }
-                same(&cloud.inventory_now(), &Inventory::new());
-            },
-        );
+        are_rolled_back(&app, &cases);
     }
+}
+
+/// Runs the first `up` of an app, whose call fails, for each of the cases.
+fn are_rolled_back(app: &App, cases: &[Refused]) {
+    on_clouds(
+        CLOUDS,
+        || app.fast(),
+        cases,
+        |cloud, case| {
+            let trial = cloud.through().fault(&case.call, &case.fault).run(Operation::Up.arguments());
+            // If the call had its effect, the run may find on reading again that nothing is left to do. And a function's
+            // first call may be a probe, whose failure only counts if the role was rejected (`aws::propagation`). A document is
+            // imported again when all that it refers to is there.
+            // An answer that was read goes with its bucket at the latest. Subscriptions like the new one are listed where the
+            // caller may: the requests tell of them, too.
+            let can_do_without = [("DeleteObject", "answers"), ("ListResources", "AWS::SNS::Subscription")];
+            let may_succeed = case.fault.when == When::After
+                || ["CreateFunction", "ReimportApi"].contains(&case.call.operation.as_str())
+                || can_do_without.contains(&(case.call.operation.as_str(), case.call.about.as_str()));
+            let found = trial.run.code == Some(0) && may_succeed;
+            if trial.was_hit() && !found {
+                let run = trial.run.exits(1);
+                let touched = run.calls.iter().any(|call| call.mutating);
+                let end = "\nerror: the deployment failed and was rolled back\n";
+                assert!(!touched || run.stderr.contains(end), "{}", run.stderr);
+            } else {
+                assert!(found || !case.call.mutating(), "there was no {}", case.call);
+                trial.run.ok();
+                Operation::clear_app(cloud);
+            }
+            same(&cloud.inventory_now(), &Inventory::new());
+        },
+    );
+}
+
+/// The APIs of the app with HTTP APIs: each call of their first `up` fails once, by turns in one of the ways in which it can.
+#[test]
+fn each_refused_call_of_http_apis_is_rolled_back() {
+    let app = App::web();
+    let cloud = app.fast();
+    let calls = cloud.through().run(Operation::Up.arguments());
+    calls.run.ok();
+    let of_apis =
+        calls.calls.into_iter().map(|call| call.name).filter(|name| name.nth == 1 && name.service == "apigatewayv2");
+    let cases: Vec<Refused> = of_apis
+        .enumerate()
+        .filter_map(|(index, call)| {
+            let mut ways = Refused::all(&call);
+            let way = index % ways.len().max(1);
+            (way < ways.len()).then(|| ways.swap_remove(way))
+        })
+        .collect();
+    for operation in ["CreateApi", "ReimportApi", "CreateAuthorizer", "CreateIntegration", "CreateRoute", "CreateStage"]
+    {
+        assert!(cases.iter().any(|case| case.call.operation == operation), "{operation}");
+    }
+    are_rolled_back(&app, &cases);
 }
 
 #[test]

@@ -176,6 +176,41 @@ async fn an_api_of_resources_asks_its_authorizer() {
     assert!(logs.stdout.contains("POST /hooks/{source}"), "{}", logs.stdout);
 }
 
+/// The headers of a request that is signed. (A cloud that takes any key does not look at the signature itself.)
+pub const SIGNED: [(&str, &str); 2] = [
+    ("X-Amz-Date", "20260101T000000Z"),
+    (
+        "Authorization",
+        "AWS4-HMAC-SHA256 Credential=AKID/20260101/us-east-1/execute-api/aws4_request, SignedHeaders=host, Signature=00",
+    ),
+];
+
+#[tokio::test]
+async fn a_function_is_told_who_signed_a_request() {
+    let cloud = App::web().fast();
+    let mut template = Template::of("tests/fixtures/web/template.yaml");
+    template.set("HookRoute.AuthorizationType", "AWS_IAM".into());
+    template.remove("HookRoute.AuthorizerId");
+    template.save_as(&cloud, "template.yaml");
+    up(&cloud);
+    let url = format!("{}/hooks/mail", output(&cloud, "Hooks"));
+    let answer = send("POST", &url, &[], b"").await;
+    assert_eq!((answer.status, answer.json()["message"].as_str().unwrap()), (403, "Forbidden"));
+    let event = send("POST", &url, &SIGNED, b"").await.json();
+    let said = &event["requestContext"]["authorizer"]["iam"];
+    assert_eq!(
+        (&said["userArn"], &said["accountId"], &said["accessKey"]),
+        (&json!("arn:aws:iam::000000000000:user/local"), &json!("000000000000"), &json!(null))
+    );
+    assert!(said["userId"].as_str().unwrap().starts_with("AIDA"), "{said}");
+    // With format 1.0 it is told elsewhere.
+    template.set("HooksIntegration.PayloadFormatVersion", "1.0".into());
+    template.save_as(&cloud, "template.yaml");
+    up(&cloud);
+    let event = send("POST", &url, &SIGNED, b"").await.json();
+    assert_eq!(event["requestContext"]["identity"]["userArn"], "arn:aws:iam::000000000000:user/local");
+}
+
 #[tokio::test]
 async fn a_changed_route_goes_live() {
     let cloud = App::web().fast();

@@ -203,6 +203,68 @@ async fn a_gateway_is_deployed_and_deleted_with_its_policy() {
     deploy_and_delete(&cloud).await;
 }
 
+/// HTTP APIs out of a document, of resources with an authorizer, and of quick create, beside a socket. (The local cloud does not check
+/// what the handlers of a REST API call.)
+#[tokio::test]
+async fn http_apis_are_deployed_and_deleted_with_their_policy() {
+    let cloud = cloud().await;
+    let mut template = web(&cloud);
+    for rest in ["Rooms", "RoomsFunction", "RoomsLogs"] {
+        template.remove(rest);
+    }
+    template.0["Outputs"].as_object_mut().unwrap().shift_remove("Rooms");
+    template.save(&cloud);
+    deploy_and_delete(&cloud).await;
+}
+
+/// The template with HTTP APIs, and its code in the cloud's folder.
+fn web(cloud: &Cloud) -> Template {
+    let folder = cloud.folder().join("code");
+    fs::create_dir(&folder).unwrap();
+    fs::copy(repository().join("tests/fixtures/web/code/index.js"), folder.join("index.js")).unwrap();
+    let mut template = Template::of("tests/fixtures/web/template.yaml");
+    // Functions that are never invoked have no logs of their own.
+    for function in ["Items", "Hooks", "Guard", "Rooms"] {
+        let name = json!({ "Fn::Sub": format!("/aws/lambda/${{{function}Function}}") });
+        let group = json!({ "Type": "AWS::Logs::LogGroup", "Properties": { "LogGroupName": name } });
+        template.set(&format!("{function}Logs"), group);
+    }
+    template
+}
+
+#[tokio::test]
+async fn every_change_of_http_apis_is_made_with_its_policy() {
+    let cloud = cloud().await;
+    let template = web(&cloud);
+    template.save(&cloud);
+    suffices(&cloud, "up", &policy(&cloud, &[])).await;
+    let changes: [(&str, fn(&mut Template)); 6] = [
+        ("another document", |template| {
+            template.set("ItemsFunction.Events.Get.Properties.Path", "/things/{id}".into())
+        }),
+        ("no CORS", |template| drop(template.remove("Items.CorsConfiguration"))),
+        ("another route", |template| template.set("HookRoute.RouteKey", "PUT /hooks".into())),
+        ("another authorizer", |template| template.set("Guard.Name", "other".into())),
+        ("no authorizer", |template| {
+            template.set("HookRoute.AuthorizationType", "NONE".into());
+            template.remove("HookRoute.AuthorizerId");
+            template.remove("Guard");
+        }),
+        ("tags", |template| template.set("Hooks.Tags", json!({ "team": "red" }))),
+    ];
+    for (what, change) in changes {
+        let mut changed = template.clone();
+        change(&mut changed);
+        changed.save(&cloud);
+        println!("{what}");
+        suffices(&cloud, "up", &policy(&cloud, &[])).await;
+        template.save(&cloud);
+        suffices(&cloud, "up", &policy(&cloud, &[])).await;
+    }
+    suffices(&cloud, "down", &policy(&cloud, &["--down"])).await;
+    same(&inventory(&cloud).await, &Inventory::new());
+}
+
 /// Looks up a parameter, a secret and an export, and exports something itself.
 const LOOKS_UP: &str = "
 Parameters:

@@ -169,7 +169,8 @@ fn classify(service: &str, operation: &str, status: u16, code: &str, message: &s
         | "EntityAlreadyExists"
         | "EntityAlreadyExistsException"
         | "ResourceAlreadyExistsException" => Meaning::Exists,
-        "NotFoundException" | "ResourceNotFoundException" | "NoSuchEntity" | "NoSuchEntityException" => {
+        // The last one is SNS's.
+        "NotFoundException" | "ResourceNotFoundException" | "NoSuchEntity" | "NoSuchEntityException" | "NotFound" => {
             Meaning::NotFound
         }
         "AccessDenied"

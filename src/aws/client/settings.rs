@@ -46,6 +46,7 @@ const SERVICES: &[&str] = &[
     "CloudFormation",
     "Resource Groups Tagging API",
     "S3",
+    "SNS",
     "SSM",
     "Secrets Manager",
     "SSO",

@@ -21,10 +21,13 @@ use crate::aws::client::{Aws, CallError, Meaning, S3, S3Error};
 use crate::core::types::cloud_control::record::{self, Kept, RECORD, RECORDED_ON};
 use crate::core::types::custom_resource::pointer::Pointer;
 use crate::core::types::custom_resource::state::{Answer, Replaced, Request, RequestType, State};
-use crate::core::types::custom_resource::{BUCKET, CustomResource, STATE, kind, timeout, told};
+use crate::core::types::custom_resource::{BUCKET, CustomResource, STATE, is_topic, kind, timeout, told};
 use crate::core::types::tags::Tags;
 use crate::core::types::{self, Created, Desired, Health, Kind, Live, Owner, S3Object};
 use crate::core::words::DeletionPolicy;
+
+/// The subject of the messages that topics get.
+const SUBJECT: &str = "AWS CloudFormation custom resource request";
 
 /// The attribute of what an update has left behind: its id.
 const REPLACED: &str = "@Replaced";
@@ -59,7 +62,7 @@ enum Asked {
     Answered(Answer),
     /// No answer came in so many seconds.
     Silent(u64),
-    /// Lambda did not take the event.
+    /// Lambda or SNS did not take the event.
     NotSent(CallError),
 }
 
@@ -393,13 +396,22 @@ impl<'a> Work<'a> {
         let limit = Duration::from_secs(seconds);
         let url = s3.presigned_put(&answer, limit + SLACK).map_err(failure)?;
         let event = state.event(&request, self.kind.type_name(), self.cx.aws.scope(), &url);
-        match self.cx.aws.invoke_later(state.function(), event.to_string().into()).await {
+        match self.deliver(state, &event).await {
             Ok(()) => {}
             // It may be under way: the next run looks for its answer.
             Err(error) if error.is(Meaning::Unknown) => return Err(ResourceError::Failed(error.to_string())),
             Err(error) => return Ok(Asked::NotSent(error)),
         }
         self.wait(&answer, state, request.request_type, limit).await
+    }
+
+    /// Sends an event to the function, or publishes it to the topic, as CloudFormation does.
+    async fn deliver(&self, state: &State, event: &Value) -> Result<(), CallError> {
+        let (aws, token) = (self.cx.aws, state.token());
+        match is_topic(token) {
+            true => aws.publish(token, SUBJECT, &event.to_string()).await,
+            false => aws.invoke_later(token, event.to_string().into()).await,
+        }
     }
 
     /// Waits for an answer.
@@ -425,10 +437,10 @@ impl<'a> Work<'a> {
             }
             if told.elapsed() >= WORTH_TELLING {
                 told = Instant::now();
-                let (function, waited, limit) = (name_of(state.function()), waited.as_secs(), limit.as_secs());
+                let (asked, waited, limit) = (name_of(state.token()), waited.as_secs(), limit.as_secs());
                 (self.cx.note)(format!(
-                    "waiting for the answer of {function} ({waited} s, at most {limit} s; its log: {})",
-                    log_of(state.function())
+                    "waiting for the answer of {asked} ({waited} s, at most {limit} s; {})",
+                    see(state.token())
                 ));
             }
             pause = (pause * 3 / 2).min(longest).min(limit);
@@ -454,13 +466,12 @@ impl<'a> Work<'a> {
                 state.physical_id = answer.physical_id;
             }
             let verb = request.request_type.as_str();
-            let function = name_of(state.function());
-            let said = format!("{function} failed to {}: {why}", verb.to_ascii_lowercase());
+            let asked = name_of(state.token());
+            let said = format!("{asked} failed to {}: {why}", verb.to_ascii_lowercase());
             state.failed = Some(said.clone());
             self.save(state).await?;
             self.discard(&request.id).await;
-            let log = log_of(state.function());
-            return Err(ResourceError::Failed(format!("{said} (its log: {log})")));
+            return Err(ResourceError::Failed(format!("{said} ({})", see(state.token()))));
         }
         state.failed = None;
         if request.request_type == RequestType::Delete {
@@ -492,7 +503,7 @@ impl<'a> Work<'a> {
         let limit = Duration::from_secs(timeout(&state.properties));
         let url = s3.presigned_put(&answer, limit + SLACK).map_err(failure)?;
         let event = state.event(&request, self.kind.type_name(), self.cx.aws.scope(), &url);
-        self.cx.aws.invoke_later(state.function(), event.to_string().into()).await?;
+        self.deliver(&state, &event).await?;
         let asked = self.wait(&answer, &state, RequestType::Delete, limit).await?;
         self.discard(&request.id).await;
         let failed = match asked {
@@ -501,8 +512,8 @@ impl<'a> Work<'a> {
             Asked::NotSent(error) => return Err(error.into()),
         };
         if let Some(why) = failed {
-            let (function, log) = (name_of(state.function()), log_of(state.function()));
-            return Err(ResourceError::Failed(format!("{function} failed to delete {id}: {why} (its log: {log})")));
+            let (asked, see) = (name_of(state.token()), see(state.token()));
+            return Err(ResourceError::Failed(format!("{asked} failed to delete {id}: {why} ({see})")));
         }
         let Some(bytes) = s3.find(&self.pointer.state()).await.map_err(failure)? else { return Ok(()) };
         let now: Result<State, _> = serde_json::from_slice(&bytes);
@@ -514,25 +525,31 @@ impl<'a> Work<'a> {
     /// The error that a function could not be asked to delete something.
     fn not_deleted(&self, state: &State, error: &CallError) -> ResourceError {
         let S3Object { bucket, key, .. } = self.pointer.state();
-        let function = state.function();
+        let token = state.token();
         let text = match error.is(Meaning::NotFound) {
             true => format!(
-                "{function} does not exist any more, and only it can delete {}: deploy it again, or delete that by hand and \
+                "{token} does not exist any more, and only it can delete {}: deploy it again, or delete that by hand and \
                  then s3://{bucket}/{key}",
                 state.id(self.cx.aws.scope())
             ),
-            false => format!("{function} could not be asked to delete it: {error}"),
+            false => format!("{token} could not be asked to delete it: {error}"),
         };
         ResourceError::Failed(text)
     }
 }
 
-/// The name of a function, of its ARN.
+/// The name of a function or a topic, of its ARN.
 fn name_of(arn: &str) -> &str {
-    types::function::name_and_qualifier(arn).0
+    match is_topic(arn) {
+        true => arn.rsplit(':').next().unwrap_or(arn),
+        false => types::function::name_and_qualifier(arn).0,
+    }
 }
 
-/// The log group of a function, as Lambda names it.
-fn log_of(arn: &str) -> String {
-    format!("/aws/lambda/{}", name_of(arn))
+/// Where to look for what went wrong: in the log group of a function, as Lambda names it.
+fn see(arn: &str) -> String {
+    match is_topic(arn) {
+        true => "what is subscribed to the topic answers, if anything is".to_owned(),
+        false => format!("its log: /aws/lambda/{}", name_of(arn)),
+    }
 }

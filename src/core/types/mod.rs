@@ -457,6 +457,11 @@ pub trait Kind: Send + Sync + 'static {
         None
     }
 
+    /// The beginning of the names of the streams in which the local cloud's gateway says what it did for clients of a live resource.
+    fn gateway_log(&self, _live: &Live) -> Option<String> {
+        None
+    }
+
     /// The address for clients of a resource with these properties and this physical id, as templates spell it out.
     fn spelled_address(&self, _properties: &Value, _physical_id: &str, _scope: &Scope) -> Option<String> {
         None

@@ -9,8 +9,8 @@ use super::iam_permissions::{Permissions, Subject, api_part, apigateway, tagging
 use super::protocol::Protocol;
 use super::tags::Tags;
 use super::{
-    Action, Attribute, Kind, Part, PlanView, Reference, StackView, StepEffects, StepView, Within, names, protocol,
-    tags, to_value,
+    Action, Attribute, Kind, Live, Part, PlanView, Reference, StackView, StepEffects, StepView, Within, names,
+    protocol, tags, to_value,
 };
 use crate::core::words::{Path, Problem, ProblemKind, Scope, Token, deserialize, nearest};
 
@@ -210,6 +210,10 @@ impl Kind for Stage {
         let settings = &properties["AccessLogSettings"];
         let (_, group) = settings["DestinationArn"].as_str()?.split_once(":log-group:")?;
         Some((group.trim_end_matches(":*").to_owned(), settings["Format"].as_str()?.to_owned()))
+    }
+
+    fn gateway_log(&self, live: &Live) -> Option<String> {
+        Some(format!("{}/{}", live.parent.as_ref()?, live.physical_id))
     }
 
     fn effects(&self, step: &StepView<'_>, _: &dyn PlanView) -> StepEffects {

@@ -1,5 +1,5 @@
-//! Who may connect, besides what an authorizer decides: clients that sign their handshake (`AuthorizationType: AWS_IAM`), and those
-//! with an API key (`ApiKeyRequired`). (Developer guide, "Control access to WebSocket APIs with IAM authorization"; "Usage plans and
+//! Who may call, besides what an authorizer decides: clients that sign their handshake or request (`AuthorizationType: AWS_IAM`), and
+//! those with an API key (`ApiKeyRequired`). (Developer guide, "Control access to WebSocket APIs with IAM authorization"; "Usage plans and
 //! API keys for REST APIs", whose refusals these are.)
 
 use http::{HeaderMap, Method, StatusCode};
@@ -8,31 +8,36 @@ use time::OffsetDateTime;
 use super::authorizer::Refused;
 use super::cause::Cause;
 use crate::core::iam::need::Need;
-use crate::local::context::ports::{Callers, Records};
+use crate::local::context::ports::{Callers, Principal, Records};
 use crate::local::protocol::signature::{Signed, Wrong};
 use crate::local::protocol::wire::{Caller, Request};
 
-/// Checks the signature of a handshake, and that the policies of its caller allow `execute-api:Invoke` on `route_arn`.
+/// Checks the signature of a request, and that the policies of its caller allow `execute-api:Invoke` on `route_arn`; gives the caller.
 ///
 /// # Errors
 /// [`Refused`] with 403.
-pub fn by_signature(callers: &dyn Callers, signed: &Signed<'_>, region: &str, route_arn: &str) -> Result<(), Refused> {
+pub fn by_signature(
+    callers: &dyn Callers,
+    signed: &Signed<'_>,
+    region: &str,
+    route_arn: &str,
+) -> Result<Principal, Refused> {
     let refused = |message, why: &str| {
         Err(Refused::new(StatusCode::FORBIDDEN, message, Cause::NotSigned { why: why.to_owned() }))
     };
     let Some(signature) = signed.signature() else {
-        return refused("Missing Authentication Token", "The handshake is not signed.");
+        return refused("Missing Authentication Token", "The request is not signed.");
     };
     let Some(secret) = callers.secret(&signature.access_key) else {
         if callers.admits_all() {
-            return Ok(());
+            return Ok(callers.principal(Some(&signature.access_key)));
         }
         let why = format!("The local cloud knows no access key {}.", signature.access_key);
         return refused("The security token included in the request is invalid.", &why);
     };
     match signed.check(&signature, &secret, OffsetDateTime::now_utc()) {
         Ok(()) => {}
-        Err(Wrong::Expired) => return refused("Signature expired", "The handshake's signature is of another time."),
+        Err(Wrong::Expired) => return refused("Signature expired", "The request's signature is of another time."),
         Err(Wrong::Service) => {
             return refused("Credential should be scoped to correct service.", "It is signed for another service.");
         }
@@ -40,7 +45,7 @@ pub fn by_signature(callers: &dyn Callers, signed: &Signed<'_>, region: &str, ro
             return refused(
                 "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access \
                  Key and signing method. Consult the service documentation for details.",
-                "The handshake's signature does not fit its address, its host, its query string or its secret key.",
+                "The request's signature does not fit its address, its host, its query string or its secret key.",
             );
         }
     }
@@ -53,9 +58,10 @@ pub fn by_signature(callers: &dyn Callers, signed: &Signed<'_>, region: &str, ro
         file: None,
         caller: Caller { access_key: Some(signature.access_key), region: region.to_owned() },
     };
-    callers.authorize(&request, &[Need::new("execute-api:Invoke", route_arn)]).or_else(|error| {
-        refused("User is not authorized to perform: execute-api:Invoke", &format!("{}.", error.message))
-    })
+    match callers.authorize(&request, &[Need::new("execute-api:Invoke", route_arn)]) {
+        Ok(()) => Ok(callers.principal(request.caller.access_key.as_deref())),
+        Err(error) => refused("User is not authorized to perform: execute-api:Invoke", &format!("{}.", error.message)),
+    }
 }
 
 /// Checks a client's API key: it must be that of an enabled key whose usage plan has the stage.
@@ -70,7 +76,7 @@ pub fn by_api_key(
 ) -> Result<(), Refused> {
     let refused = |why: String| Refused::new(StatusCode::FORBIDDEN, "Forbidden", Cause::NoApiKey { why });
     let given = given.filter(|given| !given.is_empty());
-    let given = given.ok_or_else(|| refused("The handshake has no API key in the header x-api-key.".to_owned()))?;
+    let given = given.ok_or_else(|| refused("The request has no API key in the header x-api-key.".to_owned()))?;
     let keys = records.of_type(region, "ApiGateway::ApiKey");
     // The value of a key that the template gives none is its id here: AWS makes one up.
     let known = keys.iter().find(|(id, key)| key["Value"].as_str().unwrap_or(id) == given);

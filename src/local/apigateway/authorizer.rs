@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::cause::{self, Cause};
 use super::event::Pairs;
 use super::gateway_log::ClientRequest;
-use super::integration;
+use super::integration::{self, Backends, Invoking};
 use super::model::{AuthorizerConfig, Strings};
 use crate::core::iam::evaluate::{Verdict, verdict};
 use crate::core::iam::need::Need;
@@ -77,6 +77,69 @@ impl Handshake<'_> {
     }
 }
 
+/// Why an authorizer's function said nothing of a client.
+pub enum Unasked {
+    /// It refused the client, by failing with exactly the message for that.
+    Unauthorized(Cause),
+    Failed(Cause),
+}
+
+/// Invokes an authorizer's function; gives its ARN, and what it answered.
+///
+/// # Errors
+/// [`Unasked`].
+pub async fn answer_of(
+    invoking: &Invoking<'_>,
+    event: Bytes,
+    request: &mut ClientRequest<'_>,
+) -> Result<(String, Value), Unasked> {
+    let (function, invoked) = invoking.invoke(event, request).await.map_err(Unasked::Failed)?;
+    let answer: Value = serde_json::from_slice(&invoked.payload).unwrap_or_default();
+    if invoked.function_error.is_none() {
+        return Ok((function, answer));
+    }
+    tracing::warn!(function, "the authorizer failed: {}", cause::described(&answer.to_string()));
+    Err(match answer["errorMessage"] == "Unauthorized" {
+        true => Unasked::Unauthorized(Cause::Unauthorized { function }),
+        false => Unasked::Failed(Cause::Failed { function, error: answer.to_string() }),
+    })
+}
+
+/// Holds the policy that a function returned against a route.
+///
+/// # Errors
+/// [`Cause::Denied`].
+pub fn decided(policy: &str, function: &str, route_arn: &str) -> Result<(), Cause> {
+    let explicit = match verdict([policy], &Need::new("execute-api:Invoke", route_arn)) {
+        Verdict::Allowed => return Ok(()),
+        Verdict::Denied => true,
+        Verdict::Unmentioned => false,
+    };
+    Err(Cause::Denied { function: function.to_owned(), explicit })
+}
+
+/// What clients of WebSocket APIs and REST APIs are told that a policy denies, or does not allow, a route.
+pub fn denial(is_explicit: bool) -> &'static str {
+    match is_explicit {
+        true => "User is not authorized to access this resource with an explicit deny",
+        false => "User is not authorized to access this resource",
+    }
+}
+
+/// The context that a function's answer gives a client which it lets in: principal and members.
+///
+/// # Errors
+/// [`Cause::Denied`]; [`Cause::MalformedAuthorization`].
+pub fn context_of(function: &str, answer: &Value, route_arn: &str) -> Result<AuthorizerContext, Cause> {
+    let Some((principal, policy, context)) = read(answer) else {
+        let returned = answer.to_string();
+        tracing::warn!(function, "malformed authorizer response: {}", cause::quoted(&returned));
+        return Err(Cause::MalformedAuthorization { function: function.to_owned(), returned });
+    };
+    decided(&policy, function, route_arn)?;
+    Ok([("principalId".to_owned(), principal.into())].into_iter().chain(context).collect())
+}
+
 /// Invokes `authorizer` for a client that requests `route_arn`; `source_arn` is the authorizer's own ARN, which the function's
 /// resource policy is checked against.
 ///
@@ -85,7 +148,7 @@ impl Handshake<'_> {
 /// policy does not allow the route, 500 where it fails.
 pub async fn ask(
     authorizer: &AuthorizerConfig,
-    functions: &dyn Functions,
+    (functions, backends): (&dyn Functions, Option<&Backends>),
     handshake: &Handshake<'_>,
     source_arn: &str,
     route_arn: &str,
@@ -97,57 +160,22 @@ pub async fn ask(
     if !missing.is_empty() {
         return Err(Refused::unauthorized(Cause::NoIdentity { missing }));
     }
-    let uri = integration::with_variables(&authorizer.authorizer_uri, handshake.variables);
-    let function =
-        integration::function_arn(&uri).ok_or_else(|| Refused::failed(Cause::NoFunction { uri: uri.clone() }))?;
-    let named = || function.to_owned();
-    let permitted = authorizer.authorizer_credentials_arn.is_some()
-        || functions.permits(function, "apigateway.amazonaws.com", source_arn);
-    if !permitted {
-        tracing::warn!(function, source_arn, "the authorizer's resource policy does not let API Gateway invoke it");
-        let source_arn = source_arn.to_owned();
-        return Err(Refused::failed(Cause::NotPermitted { function: named(), source_arn }));
-    }
-    let id = request.begin_invocation(function);
-    let Ok(answer) = tokio::time::timeout(TIMEOUT, functions.invoke(function, &id, event, request.id())).await else {
-        tracing::warn!(function, "the authorizer timed out");
-        return Err(Refused::failed(Cause::TimedOut { function: named(), limit: TIMEOUT }));
+    let invoking = Invoking {
+        functions,
+        backends,
+        uri: &integration::with_variables(&authorizer.authorizer_uri, handshake.variables),
+        role: authorizer.authorizer_credentials_arn.as_deref(),
+        source_arn,
+        limit: TIMEOUT,
     };
-    let invoked = answer.map_err(|error| {
-        tracing::warn!(function, code = %error.code, message = error.message, "Lambda refused to invoke the authorizer");
-        let (code, message) = (error.code.into_owned(), error.message);
-        Refused::failed(Cause::NotInvoked { function: named(), code, message })
+    let (function, answer) = answer_of(&invoking, event, request).await.map_err(|unasked| match unasked {
+        Unasked::Unauthorized(cause) => Refused::unauthorized(cause),
+        Unasked::Failed(cause) => Refused::failed(cause),
     })?;
-    let answer: Value = serde_json::from_slice(&invoked.payload).unwrap_or_default();
-    if invoked.function_error.is_some() {
-        // A function refuses a client with 401 by throwing exactly this message.
-        let refused = answer["errorMessage"] == "Unauthorized";
-        tracing::warn!(function, "the authorizer failed: {}", cause::described(&answer.to_string()));
-        return Err(if refused {
-            Refused::unauthorized(Cause::Unauthorized { function: named() })
-        } else {
-            Refused::failed(Cause::Failed { function: named(), error: answer.to_string() })
-        });
-    }
-    let Some((principal, policy, context)) = read(&answer) else {
-        let answer = answer.to_string();
-        tracing::warn!(function, "malformed authorizer response: {}", cause::quoted(&answer));
-        return Err(Refused::failed(Cause::MalformedAuthorization { function: named(), returned: answer }));
-    };
-    let need = Need::new("execute-api:Invoke", route_arn);
-    match verdict([policy.as_str()], &need) {
-        Verdict::Allowed => Ok([("principalId".to_owned(), principal.into())].into_iter().chain(context).collect()),
-        Verdict::Denied => Err(Refused::new(
-            StatusCode::FORBIDDEN,
-            "User is not authorized to access this resource with an explicit deny",
-            Cause::Denied { function: named(), explicit: true },
-        )),
-        Verdict::Unmentioned => Err(Refused::new(
-            StatusCode::FORBIDDEN,
-            "User is not authorized to access this resource",
-            Cause::Denied { function: named(), explicit: false },
-        )),
-    }
+    context_of(&function, &answer, route_arn).map_err(|cause| match cause {
+        Cause::Denied { explicit, .. } => Refused::new(StatusCode::FORBIDDEN, denial(explicit), cause),
+        cause => Refused::failed(cause),
+    })
 }
 
 /// Principal, policy document and context of an authorizer's answer. Values of the context are scalars, shown as text in

@@ -157,6 +157,14 @@ pub enum Cause {
         route: String,
         bytes: usize,
     },
+    /// A request lacks parameters that a method of a REST API requires.
+    NoParameter {
+        missing: Vec<String>,
+    },
+    /// A client of an HTTP API or a REST API sent a larger body than such APIs take.
+    RequestTooLarge {
+        limit: usize,
+    },
     /// The function of `$connect` returned another status than 2xx.
     ConnectRefused {
         status: u16,
@@ -276,6 +284,8 @@ impl Cause {
             | Self::NotSigned { .. }
             | Self::NoApiKey { .. }
             | Self::AnswerTooLarge { .. }
+            | Self::RequestTooLarge { .. }
+            | Self::NoParameter { .. }
             | Self::ConnectRefused { .. }
             | Self::NoIdentity { .. } => None,
         }
@@ -407,13 +417,13 @@ impl Cause {
             ),
             Self::NotSigned { why } => (
                 why.clone(),
-                "Sign the handshake with Signature Version 4 for execute-api, by a key that `wschat env` shows or that a role \
-                 got; $connect has AuthorizationType AWS_IAM."
+                "Sign it with Signature Version 4 for execute-api, by a key that `wschat env` shows or that a role got: the route \
+                 has AuthorizationType AWS_IAM."
                     .to_owned(),
             ),
             Self::NoApiKey { why } => (
                 why.clone(),
-                "Connect with the header x-api-key and the value of an AWS::ApiGateway::ApiKey that a usage plan of the stage \
+                "Send the header x-api-key with the value of an AWS::ApiGateway::ApiKey that a usage plan of the stage \
                  has; locally a key without Value has its id as its value."
                     .to_owned(),
             ),
@@ -460,13 +470,21 @@ impl Cause {
                 format!("The answer of the route \"{route}\" has {bytes} bytes, and a message may have 131,072 (128 KiB)."),
                 "Return less, or post it in parts through @connections.".to_owned(),
             ),
+            Self::NoParameter { missing } => (
+                format!("The request lacks parameters that the method requires: {}.", missing.join(", ")),
+                "Send them; a request validator looks for them.".to_owned(),
+            ),
+            Self::RequestTooLarge { limit } => (
+                format!("The request's body has more than {limit} bytes, the most that API Gateway takes."),
+                "Send less, or upload it to a bucket, to an address that a function signs.".to_owned(),
+            ),
             Self::ConnectRefused { status } => (
                 format!("The integration of $connect refused the client: it returned the status {status}."),
                 "It accepts a client by a status from 200 to 299.".to_owned(),
             ),
             Self::NoIdentity { missing } => (
-                format!("The handshake lacks what the authorizer identifies clients by: {}.", missing.join(", ")),
-                "Connect with it, in the query string or a header; browsers can send no headers.".to_owned(),
+                format!("The request lacks what the authorizer identifies clients by: {}.", missing.join(", ")),
+                "Send it, in the query string or a header; browsers can send no headers.".to_owned(),
             ),
             Self::Unauthorized { function } => (
                 format!("The authorizer {} refused the client with \"Unauthorized\".", name_of(function)),

@@ -204,11 +204,11 @@ impl ApiGateway {
             let source_arn = format!("{of_api}/authorizers/{id}");
             let route_arn = format!("{of_api}/{}/$connect", asked.stage);
             let event = event::authorize(&asked, &record.request_info, headers, query, variables, &route_arn);
-            let functions = self.functions.as_ref();
+            let from = (self.functions.as_ref(), self.backends.get());
             let logs = self.logs.as_ref();
             let mut request = ClientRequest { logs, region, origin: &asked, record };
             let said =
-                authorizer::ask(authorizer, functions, &handshake, &source_arn, &route_arn, event, &mut request).await;
+                authorizer::ask(authorizer, from, &handshake, &source_arn, &route_arn, event, &mut request).await;
             origin.authorizer = Some(said?);
         }
         if route.config.api_key_required {

@@ -93,7 +93,9 @@ impl RouteRequest {
             return Ok(Some(literal.to_owned()));
         }
         let expression = expression.strip_prefix('$').unwrap_or(expression);
-        let expression = expression.strip_prefix("route.").unwrap_or(expression);
+        // Routes of WebSocket APIs, and methods of REST APIs.
+        let expression =
+            expression.strip_prefix("route.").or_else(|| expression.strip_prefix("method.")).unwrap_or(expression);
         if let Some(place) = expression.strip_prefix("request.") {
             return match place.split_once('.').unwrap_or((place, "")) {
                 ("header", name) => Ok(value_of(&self.headers, name, true, false)),

@@ -125,8 +125,13 @@ impl TaggedResources for CloudControl {
 }
 
 impl Kept for CloudControl {
-    fn regions(&self) -> Vec<String> {
-        self.state.now().regions()
+    fn region_of(&self, type_name: &str, identifier: &str) -> Option<String> {
+        let records = self.state.now();
+        let type_name = format!("AWS::{type_name}");
+        let has = |region: &String| {
+            records.read(region).is_some_and(|region| region.record(&type_name, identifier).is_some())
+        };
+        records.regions().into_iter().find(has)
     }
 
     fn of_type(&self, region: &str, type_name: &str) -> Vec<(String, Value)> {

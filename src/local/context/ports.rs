@@ -31,11 +31,25 @@ pub trait Roles: Send + Sync {
         None
     }
 
+    /// Who calls with an access key.
+    fn principal(&self, _access_key_id: Option<&str>) -> Principal {
+        Principal::default()
+    }
+
     /// The first of `needs` that the policies of a role do not allow in a region, where they are checked at all
     /// (`strict.iam`): for calls that AWS makes as that role.
     fn refused<'a>(&self, _role_arn: &str, _region: &str, _needs: &'a [Need]) -> Option<&'a Need> {
         None
     }
+}
+
+/// Who calls, as IAM names it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Principal {
+    /// `arn:aws:sts::ACCOUNT:assumed-role/ROLE/SESSION`.
+    pub arn: String,
+    /// `AROA...:SESSION`.
+    pub user_id: String,
 }
 
 /// Temporary credentials.
@@ -81,6 +95,11 @@ pub trait Callers: Send + Sync {
     /// Whether callers with any key are admitted (`--open`).
     fn admits_all(&self) -> bool;
 
+    /// Who calls with an access key.
+    fn principal(&self, _access_key_id: Option<&str>) -> Principal {
+        Principal::default()
+    }
+
     /// Decides on a client that needs all of `needs`, where policies are checked at all (`strict.iam`).
     ///
     /// # Errors
@@ -93,9 +112,9 @@ pub trait Records: Send + Sync {
     /// The resources of a type (`ApiGateway::ApiKey`) in a region: identifier and properties.
     fn of_type(&self, region: &str, type_name: &str) -> Vec<(String, Value)>;
 
-    /// The regions that have any.
-    fn regions(&self) -> Vec<String> {
-        Vec::new()
+    /// The region of a resource of a type; `None` where there is none.
+    fn region_of(&self, _type_name: &str, _identifier: &str) -> Option<String> {
+        None
     }
 }
 

@@ -27,7 +27,7 @@ use super::context::{ACCOUNT, CloudContext};
 use crate::core::iam::document::{trusts_principal, trusts_service};
 use crate::core::iam::need::Need;
 use crate::local::context::clock::{iso8601, now_millis};
-use crate::local::context::ports::{Credentials, Roles};
+use crate::local::context::ports::{Credentials, Principal, Roles};
 use crate::local::context::store::PersistedState;
 use crate::local::lock::lock;
 use crate::local::protocol::query::{Query, Xml};
@@ -168,8 +168,12 @@ impl Iam {
 
     /// The identity of the caller's key: the session it was issued for, or the local user.
     pub fn identity(&self, caller: &Caller) -> Identity {
+        self.identity_of(caller.access_key.as_deref())
+    }
+
+    fn identity_of(&self, access_key: Option<&str>) -> Identity {
         let sessions = lock(&self.sessions);
-        let issued = caller.access_key.as_ref().and_then(|key| sessions.iter().find(|it| it.access_key == *key));
+        let issued = access_key.and_then(|key| sessions.iter().find(|it| it.access_key == key));
         match issued {
             Some(session) => Identity {
                 arn: CloudContext::arn("sts", "", &format!("assumed-role/{}/{}", session.role_name, session.name)),
@@ -260,6 +264,11 @@ impl Roles for Iam {
         let sessions = lock(&self.sessions);
         let session = sessions.iter().find(|session| session.access_key == access_key_id)?;
         (!session.secret.is_empty()).then(|| session.secret.clone())
+    }
+
+    fn principal(&self, access_key_id: Option<&str>) -> Principal {
+        let Identity { arn, user_id, .. } = self.identity_of(access_key_id);
+        Principal { arn, user_id }
     }
 
     fn refused<'a>(&self, role_arn: &str, region: &str, needs: &'a [Need]) -> Option<&'a Need> {

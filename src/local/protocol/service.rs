@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use async_trait::async_trait;
+use http::HeaderMap;
 
 use super::operation::{MAX_BODY, Operation, OperationEffect};
 use super::query::Query;
@@ -102,6 +103,17 @@ pub trait Service: Send + Sync + Sized + 'static {
 
     /// The folder for bodies that come on disk.
     fn incoming(&self) -> Option<PathBuf> {
+        None
+    }
+
+    /// Whether a caller without a key may send what the head of a request announces.
+    fn admits_anyone(&self, _head: &Request) -> bool {
+        false
+    }
+
+    /// What the answer to a web page of another origin says to its browser, by the head of its request or preflight; `None` where such
+    /// pages may not call.
+    fn shared(&self, _head: &Request) -> Option<HeaderMap> {
         None
     }
 
@@ -209,6 +221,12 @@ pub trait AnyService: Send + Sync {
     /// The folder for bodies that come on disk.
     fn incoming(&self) -> Option<PathBuf>;
 
+    /// Whether a caller without a key may send what the head of a request announces.
+    fn admits_anyone(&self, head: &Request) -> bool;
+
+    /// What the answer to a web page of another origin says to its browser; `None` where such pages may not call.
+    fn shared(&self, head: &Request) -> Option<HeaderMap>;
+
     /// The refusal of a request whose body is over the operation's limit.
     fn refuse_large(&self, operation: &Operation) -> ApiError;
 
@@ -247,6 +265,14 @@ impl<S: Service> AnyService for S {
 
     fn incoming(&self) -> Option<PathBuf> {
         Service::incoming(self)
+    }
+
+    fn admits_anyone(&self, head: &Request) -> bool {
+        Service::admits_anyone(self, head)
+    }
+
+    fn shared(&self, head: &Request) -> Option<HeaderMap> {
+        Service::shared(self, head)
     }
 
     fn refuse_large(&self, operation: &Operation) -> ApiError {

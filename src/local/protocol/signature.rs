@@ -2,8 +2,11 @@
 
 use std::fmt::Write;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
@@ -133,9 +136,7 @@ impl Signed<'_> {
             signature.scope,
             hex::encode(Sha256::digest(canonical.as_bytes()))
         );
-        let key = [date, region, service, "aws4_request"]
-            .into_iter()
-            .fold(format!("AWS4{secret}").into_bytes(), |key, part| keyed(&key, part).finalize().into_bytes().to_vec());
+        let key = signing_key(secret, [date, region, service]);
         let sent = hex::decode(&signature.value).map_err(|_| Wrong::Different)?;
         keyed(&key, &text).verify_slice(&sent).map_err(|_| Wrong::Different)
     }
@@ -165,6 +166,24 @@ impl Signed<'_> {
         let _ = write!(canonical, "\n{}\n{hash}", signature.signed_headers);
         canonical
     }
+}
+
+/// The signature of a text in a scope (date, region, service), in hexadecimal digits.
+pub fn sign(secret: &str, scope: [&str; 3], text: &str) -> String {
+    hex::encode(keyed(&signing_key(secret, scope), text).finalize().into_bytes())
+}
+
+/// Version 2 of the signature of a text, in base64.
+pub fn sign_v2(secret: &str, text: &str) -> String {
+    let mut mac = Hmac::<Sha1>::new_from_slice(secret.as_bytes()).unwrap_or_else(|_| Hmac::new(&Default::default()));
+    mac.update(text.as_bytes());
+    STANDARD.encode(mac.finalize().into_bytes())
+}
+
+fn signing_key(secret: &str, [date, region, service]: [&str; 3]) -> Vec<u8> {
+    [date, region, service, "aws4_request"]
+        .into_iter()
+        .fold(format!("AWS4{secret}").into_bytes(), |key, part| keyed(&key, part).finalize().into_bytes().to_vec())
 }
 
 fn keyed(key: &[u8], text: &str) -> Hmac<Sha256> {

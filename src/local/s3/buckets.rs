@@ -68,10 +68,7 @@ impl S3 {
             state.buckets.remove(name);
             Ok(())
         })?;
-        for upload in self.objects.uploads(name)? {
-            self.objects.end(&upload.id)?;
-        }
-        Ok(())
+        self.objects.forget_bucket(name)
     }
 
     pub fn create_bucket(&self, call: &Call<'_>) -> Answer {

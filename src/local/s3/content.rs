@@ -198,16 +198,20 @@ fn line(from: &mut impl BufRead) -> Result<Option<String>, ApiError> {
     Ok((read > 0).then(|| String::from_utf8_lossy(&line).trim_end().to_owned()))
 }
 
-/// Joins the files of parts into the file `to`, and gives their sum.
+/// Joins the contents of parts in the file `to`, and gives their sum.
 ///
 /// # Errors
 /// A file that cannot be read or written.
-pub fn join<'a>(parts: impl Iterator<Item = &'a Path>, to: &Path, algorithm: Option<Algorithm>) -> io::Result<Content> {
+pub fn join<R: Read>(
+    parts: impl Iterator<Item = io::Result<R>>,
+    to: &Path,
+    algorithm: Option<Algorithm>,
+) -> io::Result<Content> {
     let mut file = File::create(to)?;
     let mut hashes = Hashes::new(algorithm, false);
     let mut piece = vec![0; PIECE];
     for part in parts {
-        let mut from = File::open(part)?;
+        let mut from = part?;
         loop {
             let read = from.read(&mut piece)?;
             if read == 0 {
@@ -220,25 +224,25 @@ pub fn join<'a>(parts: impl Iterator<Item = &'a Path>, to: &Path, algorithm: Opt
     Ok(hashes.end().0)
 }
 
-/// Copies a part of a file, and gives what is known of it.
+/// Copies a part of a file, and gives what is known of it. Nothing stays of what could not be copied.
 ///
 /// # Errors
 /// A file that cannot be read or written.
-pub fn copy(from: &Path, start: u64, length: u64, to: &Path, algorithm: Option<Algorithm>) -> io::Result<Content> {
-    let mut source = File::open(from)?;
-    source.seek(io::SeekFrom::Start(start))?;
-    let mut source = source.take(length);
-    let mut file = File::create(to)?;
-    let mut hashes = Hashes::new(algorithm, false);
-    let mut piece = vec![0; PIECE];
-    loop {
-        let read = source.read(&mut piece)?;
-        if read == 0 {
-            return Ok(hashes.end().0);
-        }
-        hashes.add(&piece[..read]);
-        file.write_all(&piece[..read])?;
-    }
+pub fn copy(
+    mut from: impl Read + Seek,
+    start: u64,
+    length: u64,
+    to: &Path,
+    algorithm: Option<Algorithm>,
+) -> Result<Content, ApiError> {
+    let mut copied = || {
+        from.seek(io::SeekFrom::Start(start))?;
+        join(std::iter::once(Ok(Read::by_ref(&mut from).take(length))), to, algorithm)
+    };
+    copied().map_err(|error| {
+        let _ = fs::remove_file(to);
+        error::broken(error)
+    })
 }
 
 #[cfg(test)]

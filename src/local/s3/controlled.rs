@@ -132,6 +132,9 @@ impl ControlledResources for S3 {
             bucket.notifications = notifications;
             bucket.sends_to_bus = sends_to_bus;
             bucket.tags = tags_of(properties);
+            if bucket.properties != kept(properties) {
+                bucket.forget_settings_of(properties);
+            }
             bucket.properties = kept(properties);
             Ok(())
         })

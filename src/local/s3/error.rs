@@ -21,6 +21,11 @@ pub fn denied() -> ApiError {
     ApiError::new(403, "AccessDenied", "Access Denied")
 }
 
+pub fn signature() -> ApiError {
+    let message = "The request signature we calculated does not match the signature you provided. Check your key and signing method.";
+    ApiError::new(403, "SignatureDoesNotMatch", message)
+}
+
 pub fn invalid(message: impl Into<String>) -> ApiError {
     ApiError::new(400, "InvalidArgument", message)
 }
@@ -37,6 +42,13 @@ pub fn malformed() -> ApiError {
 pub fn precondition(name: &str) -> ApiError {
     let message = "At least one of the pre-conditions you specified did not hold";
     ApiError::new(412, "PreconditionFailed", message).with("Condition", name)
+}
+
+/// The answer to a preflight that no rule of the bucket allows. (As S3 spells it.)
+pub fn not_shared() -> ApiError {
+    let message = "CORSResponse: This CORS request is not allowed. This is usually because the evalution of Origin, request method / \
+                   Access-Control-Request-Method or Access-Control-Request-Headers are not whitelisted by the resource's CORS spec.";
+    ApiError::new(403, "AccessForbidden", message)
 }
 
 /// What the local cloud does not do, by name.

@@ -24,6 +24,7 @@ const KEY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum What {
     Put,
+    Post,
     Copy,
     CompleteMultipartUpload,
     Delete,
@@ -36,6 +37,7 @@ impl What {
     fn name(self) -> &'static str {
         match self {
             Self::Put => "ObjectCreated:Put",
+            Self::Post => "ObjectCreated:Post",
             Self::Copy => "ObjectCreated:Copy",
             Self::CompleteMultipartUpload => "ObjectCreated:CompleteMultipartUpload",
             Self::Delete => "ObjectRemoved:Delete",
@@ -48,6 +50,7 @@ impl What {
     fn on_bus(self) -> (&'static str, Option<&'static str>) {
         match self {
             Self::Put => ("Object Created", Some("PutObject")),
+            Self::Post => ("Object Created", Some("POST Object")),
             Self::Copy => ("Object Created", Some("CopyObject")),
             Self::CompleteMultipartUpload => ("Object Created", Some("CompleteMultipartUpload")),
             Self::Delete => ("Object Deleted", Some("DeleteObject")),
@@ -79,7 +82,10 @@ impl S3 {
         let Ok(bucket) = state.bucket(call.bucket) else { return };
         // Later events of an object have a larger one.
         let sequencer = format!("{:016X}{:04X}", now_millis(), Uuid::new_v4().as_u128() as u16);
-        let principal = format!("AWS:{}", call.request.caller.access_key.as_deref().unwrap_or("ANONYMOUS"));
+        // Its access key would tell every receiver the secret of this cloud.
+        let key = call.request.caller.access_key.as_deref();
+        let caller = key.and_then(|key| Some(self.callers.get()?.principal(Some(key)).user_id));
+        let principal = format!("AWS:{}", caller.as_deref().unwrap_or("ANONYMOUS"));
         for one in bucket.notifications.iter().filter(|one| one.fits(what.name(), &object.key)) {
             let event = record(call.bucket, &bucket.region, (what, object), (&one.id, &principal, &sequencer));
             let (target, service) = (one.target.clone(), one.service().to_owned());

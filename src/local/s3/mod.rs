@@ -1,8 +1,8 @@
 //! Amazon S3: buckets and objects, as far as deployers, functions and their clients use them: whole and multipart uploads, ranges,
-//! conditions, lists, tags, presigned URLs, and the notifications of a bucket to functions, queues, topics and EventBridge.
+//! conditions, lists, tags, presigned URLs and forms, CORS, and the notifications of a bucket to functions, queues, topics and EventBridge.
 //!
 //! ```text
-//! operations (table, routes) --> buckets, objects_api, uploads, lists, settings --> objects (files and their index)
+//! operations (table, routes) --> buckets, objects_api, form, uploads, lists, settings --> objects (files and their index)
 //!                                                 |--> notifications (configuration) --> events (what is sent)
 //! content (bodies in, hashes), xml; ports: ControlledResources (Cloud Control), TaggedResources, ObjectStore (code of functions)
 //! ```
@@ -14,8 +14,10 @@ mod call;
 mod checksum;
 mod content;
 mod controlled;
+mod cors;
 mod error;
 mod events;
+mod form;
 mod lists;
 mod notifications;
 mod objects;

@@ -1,7 +1,7 @@
 //! What is kept of objects: their content in files, and what is known of it in a database, in the order of their keys.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -143,6 +143,12 @@ fn text(attributes: &Attributes) -> Result<String, ApiError> {
     serde_json::to_string(attributes).map_err(error::broken)
 }
 
+fn find(database: &Connection, bucket: &str, key: &str) -> Result<Option<Object>, ApiError> {
+    let mut select =
+        database.prepare_cached("SELECT * FROM objects WHERE bucket = ? AND key = ?").map_err(error::broken)?;
+    select.query_row(params![bucket, key], Object::of_row).optional().map_err(error::broken)
+}
+
 fn number(size: u64) -> i64 {
     i64::try_from(size).unwrap_or(i64::MAX)
 }
@@ -168,6 +174,8 @@ impl Objects {
     fn remove_strays(&self) -> io::Result<()> {
         let named: std::collections::HashSet<String> = {
             let database = lock(&self.database);
+            let over = "DELETE FROM parts WHERE upload NOT IN (SELECT id FROM uploads)";
+            database.execute(over, []).map_err(io::Error::other)?;
             let mut select =
                 database.prepare("SELECT file FROM objects UNION SELECT file FROM parts").map_err(io::Error::other)?;
             let files = select.query_map([], |row| row.get(0)).map_err(io::Error::other)?;
@@ -204,30 +212,49 @@ impl Objects {
         }
     }
 
-    /// Keeps an object in place of the one that has its key.
+    /// Keeps an object in place of the one that has its key, if `allowed` lets it take that one's place. Nothing comes in between.
     ///
     /// # Errors
-    /// A database that cannot be written.
-    pub fn put(&self, bucket: &str, object: &Object) -> Result<(), ApiError> {
+    /// What `allowed` says; a database that cannot be written.
+    pub fn put(
+        &self,
+        bucket: &str,
+        object: &Object,
+        allowed: impl FnOnce(Option<&Object>) -> Result<(), ApiError>,
+    ) -> Result<(), ApiError> {
         let attributes = text(&object.attributes)?;
         let old = {
             let database = lock(&self.database);
-            let old: Option<String> = database
-                .query_row(
-                    "SELECT file FROM objects WHERE bucket = ? AND key = ?",
-                    params![bucket, object.key],
-                    |row| row.get(0),
-                )
-                .optional()
-                .map_err(error::broken)?;
+            let old = find(&database, bucket, &object.key)?;
+            allowed(old.as_ref())?;
             let sql = "INSERT OR REPLACE INTO objects (bucket, key, file, size, etag, modified, attributes) VALUES (?, ?, ?, ?, ?, ?, ?)";
             let values =
                 params![bucket, object.key, object.file, number(object.size), object.etag, object.modified, attributes];
             database.execute(sql, values).map_err(error::broken)?;
             old
         };
-        self.forget(old.filter(|old| *old != object.file));
+        self.forget(old.map(|old| old.file));
         Ok(())
+    }
+
+    /// Gives an object other tags, and gives it. Its content stays, whatever else happens to it meanwhile.
+    ///
+    /// # Errors
+    /// What `allowed` says; `NoSuchKey`; a database that cannot be written.
+    pub fn retag(
+        &self,
+        bucket: &str,
+        key: &str,
+        tags: BTreeMap<String, String>,
+        allowed: impl FnOnce(&Object) -> Result<(), ApiError>,
+    ) -> Result<Object, ApiError> {
+        let database = lock(&self.database);
+        let mut object = find(&database, bucket, key)?.ok_or_else(|| error::no_key(key))?;
+        allowed(&object)?;
+        object.attributes.tags = tags;
+        let sql = "UPDATE objects SET attributes = ? WHERE bucket = ? AND key = ?";
+        database.execute(sql, params![text(&object.attributes)?, bucket, key]).map_err(error::broken)?;
+        Ok(object)
     }
 
     /// An object.
@@ -235,19 +262,39 @@ impl Objects {
     /// # Errors
     /// `NoSuchKey`; a database that cannot be read.
     pub fn get(&self, bucket: &str, key: &str) -> Result<Object, ApiError> {
-        let sql = "SELECT * FROM objects WHERE bucket = ? AND key = ?";
-        let found = lock(&self.database).query_row(sql, params![bucket, key], Object::of_row).optional();
-        found.map_err(error::broken)?.ok_or_else(|| error::no_key(key))
+        find(&lock(&self.database), bucket, key)?.ok_or_else(|| error::no_key(key))
     }
 
-    /// Deletes an object; `None` where there is none.
+    /// An object and its content, which can be read to its end even if the object is replaced or deleted meanwhile.
     ///
     /// # Errors
-    /// A database that cannot be written.
-    pub fn delete(&self, bucket: &str, key: &str) -> Result<Option<Object>, ApiError> {
-        let sql = "DELETE FROM objects WHERE bucket = ? AND key = ? RETURNING *";
-        let gone = lock(&self.database).query_row(sql, params![bucket, key], Object::of_row).optional();
-        let gone = gone.map_err(error::broken)?;
+    /// `NoSuchKey`; a database or a file that cannot be read.
+    pub fn open_object(&self, bucket: &str, key: &str) -> Result<(Object, File), ApiError> {
+        // A file is removed after the database has forgotten it, so one that it names while it is locked is there.
+        let database = lock(&self.database);
+        let object = find(&database, bucket, key)?.ok_or_else(|| error::no_key(key))?;
+        let file = File::open(self.path(&object)).map_err(error::broken)?;
+        Ok((object, file))
+    }
+
+    /// Deletes an object, if `allowed` lets it go; `None` where there is none.
+    ///
+    /// # Errors
+    /// What `allowed` says; a database that cannot be written.
+    pub fn delete(
+        &self,
+        bucket: &str,
+        key: &str,
+        allowed: impl FnOnce(Option<&Object>) -> Result<(), ApiError>,
+    ) -> Result<Option<Object>, ApiError> {
+        let gone = {
+            let database = lock(&self.database);
+            let gone = find(&database, bucket, key)?;
+            allowed(gone.as_ref())?;
+            let sql = "DELETE FROM objects WHERE bucket = ? AND key = ?";
+            database.execute(sql, params![bucket, key]).map_err(error::broken)?;
+            gone
+        };
         self.forget(gone.iter().map(|object| object.file.clone()));
         Ok(gone)
     }
@@ -262,6 +309,27 @@ impl Objects {
         Ok(!has)
     }
 
+    /// Forgets all that a bucket had which is gone: its uploads, and what came while it was deleted.
+    ///
+    /// # Errors
+    /// A database that cannot be written.
+    pub fn forget_bucket(&self, bucket: &str) -> Result<(), ApiError> {
+        let mut files: Vec<String> = Vec::new();
+        {
+            let database = lock(&self.database);
+            let of_parts = "DELETE FROM parts WHERE upload IN (SELECT id FROM uploads WHERE bucket = ?) RETURNING file";
+            let of_objects = "DELETE FROM objects WHERE bucket = ? RETURNING file";
+            for sql in [of_parts, of_objects] {
+                let mut delete = database.prepare(sql).map_err(error::broken)?;
+                let gone = delete.query_map([bucket], |row| row.get(0)).map_err(error::broken)?;
+                files.extend(gone.collect::<rusqlite::Result<Vec<String>>>().map_err(error::broken)?);
+            }
+            database.execute("DELETE FROM uploads WHERE bucket = ?", [bucket]).map_err(error::broken)?;
+        }
+        self.forget(files);
+        Ok(())
+    }
+
     /// A page of a bucket's objects, in the order of their keys' bytes.
     ///
     /// # Errors
@@ -269,8 +337,7 @@ impl Objects {
     pub fn list(&self, bucket: &str, listing: &Listing) -> Result<Page, ApiError> {
         let Listing { prefix, delimiter, after, most } = listing;
         let database = lock(&self.database);
-        let sql =
-            "SELECT * FROM objects WHERE bucket = ?1 AND key > ?2 AND key >= ?3 AND key < ?4 ORDER BY key LIMIT ?5";
+        let sql = "SELECT * FROM objects WHERE bucket = ?1 AND key > ?2 AND key >= ?3 AND key < ?4 ORDER BY key";
         let mut select = database.prepare_cached(sql).map_err(error::broken)?;
         let end = format!("{prefix}{LAST}");
         let common = |key: &str| {
@@ -286,16 +353,15 @@ impl Objects {
         };
         let mut last = None;
         loop {
-            let rows = select.query_map(params![bucket, from, prefix, end, number(*most as u64 + 1)], Object::of_row);
-            let rows: Vec<Object> = rows.and_then(Iterator::collect).map_err(error::broken)?;
-            let read = rows.len();
+            let mut rows = select.query(params![bucket, from, prefix, end]).map_err(error::broken)?;
+            // Of what has a prefix in common, only the first is read.
             let mut skips = false;
-            for object in rows {
+            while let Some(row) = rows.next().map_err(error::broken)? {
                 if page.objects.len() + page.prefixes.len() == *most {
                     page.next = last;
                     return Ok(page);
                 }
-                from.clone_from(&object.key);
+                let object = Object::of_row(row).map_err(error::broken)?;
                 if let Some(shared) = common(&object.key) {
                     last = Some(shared.clone());
                     from = format!("{shared}{LAST}");
@@ -306,7 +372,7 @@ impl Objects {
                 last = Some(object.key.clone());
                 page.objects.push(object);
             }
-            if !skips && read <= *most {
+            if !skips {
                 return Ok(page);
             }
         }
@@ -349,11 +415,17 @@ impl Objects {
     /// Keeps a part in place of the one that has its number.
     ///
     /// # Errors
-    /// A database that cannot be written.
+    /// `NoSuchUpload` for one that was ended meanwhile; a database that cannot be written.
     pub fn put_part(&self, upload: &str, number_of_part: u32, part: &Object) -> Result<(), ApiError> {
         let attributes = text(&part.attributes)?;
         let old = {
             let database = lock(&self.database);
+            let goes_on: bool = database
+                .query_row("SELECT EXISTS (SELECT 1 FROM uploads WHERE id = ?)", [upload], |row| row.get(0))
+                .map_err(error::broken)?;
+            if !goes_on {
+                return Err(error::no_upload(upload));
+            }
             let old: Option<String> = database
                 .query_row(
                     "SELECT file FROM parts WHERE upload = ? AND number = ?",
@@ -413,7 +485,7 @@ mod tests {
         let file = Objects::new_name();
         fs::write(objects.folder().join(&file), key).unwrap();
         let content = Content { size: key.len() as u64, md5: [0; 16], checksum: None };
-        objects.put("b", &Object::new(key, file, &content, Attributes::default())).unwrap();
+        objects.put("b", &Object::new(key, file, &content, Attributes::default()), |_| Ok(())).unwrap();
     }
 
     #[test]
@@ -463,8 +535,70 @@ mod tests {
         assert_eq!(fs::read_to_string(second.path(&kept)).unwrap(), "k");
         assert_eq!(fs::read_dir(second.folder()).unwrap().count(), 1);
         assert!(!second.is_empty("b").unwrap());
-        assert_eq!(second.delete("b", "k").unwrap().map(|gone| gone.size), Some(1));
-        assert!(second.is_empty("b").unwrap() && second.delete("b", "k").unwrap().is_none());
+        let delete = || second.delete("b", "k", |_| Ok(())).unwrap();
+        assert_eq!(delete().map(|gone| gone.size), Some(1));
+        assert!(second.is_empty("b").unwrap() && delete().is_none());
         assert_eq!(fs::read_dir(second.folder()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_is_decided_by_the_old_object_is_decided_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let objects = objects(folder.path());
+        let only_new =
+            |old: Option<&Object>| if old.is_some() { Err(error::precondition("If-None-Match")) } else { Ok(()) };
+        let won: usize = std::thread::scope(|scope| {
+            let one = |_| {
+                scope.spawn(|| {
+                    let file = Objects::new_name();
+                    fs::write(objects.folder().join(&file), "x").unwrap();
+                    let content = Content { size: 1, md5: [0; 16], checksum: None };
+                    objects.put("b", &Object::new("lock", file, &content, Attributes::default()), only_new).is_ok()
+                })
+            };
+            let all: Vec<_> = (0..8).map(one).collect();
+            all.into_iter().map(|one| usize::from(one.join().unwrap())).sum()
+        });
+        assert_eq!(won, 1);
+    }
+
+    #[test]
+    fn tags_never_bring_old_content_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let objects = objects(folder.path());
+        put(&objects, "k");
+        let done = std::sync::atomic::AtomicBool::new(false);
+        let is_done = || done.load(std::sync::atomic::Ordering::Relaxed);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                (0..200).for_each(|_| put(&objects, "k"));
+                done.store(true, std::sync::atomic::Ordering::Relaxed);
+            });
+            scope.spawn(|| {
+                while !is_done() {
+                    objects.retag("b", "k", [("a".to_owned(), "b".to_owned())].into(), |_| Ok(())).unwrap();
+                }
+            });
+            scope.spawn(|| {
+                while !is_done() {
+                    objects.open_object("b", "k").unwrap();
+                }
+            });
+        });
+        let (object, _) = objects.open_object("b", "k").unwrap();
+        assert_eq!(fs::read_to_string(objects.path(&object)).unwrap(), "k");
+    }
+
+    #[test]
+    fn a_part_of_an_upload_that_was_aborted_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let objects = objects(folder.path());
+        let id = objects.begin("b", "k", &Attributes::default()).unwrap();
+        let content = Content { size: 0, md5: [0; 16], checksum: None };
+        let part = Object::new("", Objects::new_name(), &content, Attributes::default());
+        objects.put_part(&id, 1, &part).unwrap();
+        objects.end(&id).unwrap();
+        assert_eq!(objects.put_part(&id, 1, &part).unwrap_err().code, "NoSuchUpload");
+        assert!(objects.parts(&id).unwrap().is_empty());
     }
 }

@@ -145,6 +145,32 @@ fn unmodified(call: &Call<'_>, object: &Object, prefix: &str) -> Result<bool, Ap
     })
 }
 
+/// Holds the version that a call names against the only one that objects have.
+///
+/// # Errors
+/// `NoSuchVersion`.
+fn check_version(call: &Call<'_>) -> Result<(), ApiError> {
+    match call.query("versionId") {
+        None | Some("null") => Ok(()),
+        Some(version) => {
+            let message = "The specified version does not exist.";
+            Err(ApiError::new(404, "NoSuchVersion", message).with("Key", call.key).with("VersionId", version))
+        }
+    }
+}
+
+/// Holds `If-Match` against an object.
+///
+/// # Errors
+/// `PreconditionFailed`; `NoSuchKey` where there is no object.
+fn check_match(call: &Call<'_>, key: &str, object: Option<&Object>) -> Result<(), ApiError> {
+    let Some(condition) = call.header("if-match") else { return Ok(()) };
+    if !names(condition, &object.ok_or_else(|| error::no_key(key))?.etag) {
+        return Err(error::precondition("If-Match"));
+    }
+    Ok(())
+}
+
 /// The bytes that a `Range` header asks for, of a file with a size: where they begin, and how many; `None` for all.
 ///
 /// # Errors
@@ -174,12 +200,13 @@ impl S3 {
         self.state.now().bucket(call.bucket)?;
         let mut attributes = attributes_of(call)?;
         self.check_acl(call)?;
-        self.check_write(call)?;
+        // What is refused anyway is not taken to the disk.
+        self.check_write(call, self.objects.get(call.bucket, call.key).ok().as_ref())?;
         let file = Objects::new_name();
         let content = content::receive(call.request, &self.objects.folder().join(&file))?;
         attributes.checksum = content.checksum.clone().map(|(algorithm, value)| (algorithm.name().to_owned(), value));
         let object = Object::new(call.key, file, &content, attributes);
-        self.objects.put(call.bucket, &object)?;
+        self.put(call, &object)?;
         self.tell(call, What::Put, &object);
         let mut response = written(&object);
         if let Some((algorithm, value)) = &content.checksum {
@@ -188,21 +215,35 @@ impl S3 {
         Ok(response)
     }
 
-    /// Holds the conditions of a write against what is there.
+    /// Keeps an object whose file is written, unless the conditions of the call do not hold any more.
+    ///
+    /// # Errors
+    /// `PreconditionFailed`; `NoSuchKey`; `NoSuchBucket`.
+    pub fn put(&self, call: &Call<'_>, object: &Object) -> Result<(), ApiError> {
+        let put = self.objects.put(call.bucket, object, |old| {
+            self.state.now().bucket(call.bucket)?;
+            self.check_write(call, old)
+        });
+        self.kept(&object.file, put)
+    }
+
+    /// Removes a file that was not kept.
+    ///
+    /// # Errors
+    /// Why it was not.
+    pub fn kept<T>(&self, file: &str, kept: Result<T, ApiError>) -> Result<T, ApiError> {
+        kept.inspect_err(|_| self.drop_file(file))
+    }
+
+    /// Holds the conditions of a write against the object that is there.
     ///
     /// # Errors
     /// `PreconditionFailed`; `NoSuchKey`.
-    pub fn check_write(&self, call: &Call<'_>) -> Result<(), ApiError> {
-        let old = || self.objects.get(call.bucket, call.key);
-        if call.header("if-none-match").is_some_and(|condition| condition.trim() == "*") && old().is_ok() {
+    pub fn check_write(&self, call: &Call<'_>, old: Option<&Object>) -> Result<(), ApiError> {
+        if old.is_some() && call.header("if-none-match").is_some_and(|condition| condition.trim() == "*") {
             return Err(error::precondition("If-None-Match"));
         }
-        if let Some(condition) = call.header("if-match")
-            && !names(condition, &old()?.etag)
-        {
-            return Err(error::precondition("If-Match"));
-        }
-        Ok(())
+        check_match(call, call.key, old)
     }
 
     pub fn get_object(&self, call: &Call<'_>) -> Answer {
@@ -216,7 +257,8 @@ impl S3 {
     /// An object, with its content or without.
     fn give(&self, call: &Call<'_>, with_content: bool) -> Answer {
         self.state.now().bucket(call.bucket)?;
-        let object = self.find(call)?;
+        let (object, file) = self.objects.open_object(call.bucket, call.key)?;
+        check_version(call)?;
         if unmodified(call, &object, "")? {
             return Ok(described(empty(304), call, &object));
         }
@@ -227,8 +269,6 @@ impl S3 {
         };
         let (status, start, length) = asked.map_or((200, 0, object.size), |(start, length)| (206, start, length));
         let response = if with_content {
-            // Opened now, so that it can be read to its end even if it is replaced meanwhile.
-            let file = File::open(self.objects.path(&object)).map_err(error::broken)?;
             Response::of_file(status, FilePart { file: Arc::new(file), start, length })
         } else {
             empty(status)
@@ -245,31 +285,26 @@ impl S3 {
         Ok(response)
     }
 
-    /// The object that a call names, which has one version.
+    /// The object that a call names.
     fn find(&self, call: &Call<'_>) -> Result<Object, ApiError> {
         let object = self.objects.get(call.bucket, call.key)?;
-        match call.query("versionId") {
-            None | Some("null") => Ok(object),
-            Some(version) => {
-                let message = "The specified version does not exist.";
-                Err(ApiError::new(404, "NoSuchVersion", message).with("Key", call.key).with("VersionId", version))
-            }
-        }
+        check_version(call)?;
+        Ok(object)
     }
 
     pub fn delete_object(&self, call: &Call<'_>) -> Answer {
         self.state.now().bucket(call.bucket)?;
-        if let Some(condition) = call.header("if-match")
-            && !names(condition, &self.objects.get(call.bucket, call.key)?.etag)
-        {
-            return Err(error::precondition("If-Match"));
-        }
-        self.remove(call, call.key)?;
+        self.remove(call, call.key, |old| check_match(call, call.key, old))?;
         Ok(empty(204))
     }
 
-    fn remove(&self, call: &Call<'_>, key: &str) -> Result<(), ApiError> {
-        if let Some(gone) = self.objects.delete(call.bucket, key)? {
+    fn remove(
+        &self,
+        call: &Call<'_>,
+        key: &str,
+        allowed: impl FnOnce(Option<&Object>) -> Result<(), ApiError>,
+    ) -> Result<(), ApiError> {
+        if let Some(gone) = self.objects.delete(call.bucket, key, allowed)? {
             self.tell(call, What::Delete, &gone);
         }
         Ok(())
@@ -285,7 +320,7 @@ impl S3 {
         }
         let mut results = String::new();
         for key in keys {
-            match self.remove(call, key) {
+            match self.remove(call, key, |_| Ok(())) {
                 Ok(()) if quiet => {}
                 Ok(()) => results.push_str(&element("Deleted", &leaf("Key", key))),
                 Err(error) => {
@@ -297,27 +332,27 @@ impl S3 {
         Ok(answer("DeleteResult", &results))
     }
 
-    /// The source of a copy, with its bucket.
+    /// The source of a copy: its bucket, the object, and its content.
     ///
     /// # Errors
     /// A source that is not there, or does not meet the conditions.
-    pub fn source_of(&self, call: &Call<'_>) -> Result<(String, Object), ApiError> {
+    pub fn source_of(&self, call: &Call<'_>) -> Result<(String, Object, File), ApiError> {
         let header = call.header("x-amz-copy-source").unwrap_or_default();
         let named = copy_source(header);
         let (bucket, key) = named.ok_or_else(|| {
             error::invalid("Copy Source must mention the source bucket and key: sourcebucket/sourcekey")
         })?;
         self.state.now().bucket(&bucket)?;
-        let source = self.objects.get(&bucket, &key)?;
+        let (source, file) = self.objects.open_object(&bucket, &key)?;
         if unmodified(call, &source, "x-amz-copy-source-")? {
             return Err(error::precondition("x-amz-copy-source-If-None-Match"));
         }
-        Ok((bucket, source))
+        Ok((bucket, source, file))
     }
 
     pub fn copy_object(&self, call: &Call<'_>) -> Answer {
         self.state.now().bucket(call.bucket)?;
-        let (bucket, source) = self.source_of(call)?;
+        let (bucket, source, from) = self.source_of(call)?;
         let mut attributes = attributes_of(call)?;
         self.check_acl(call)?;
         let replaces = |directive: &str| call.header(directive) == Some("REPLACE");
@@ -341,11 +376,10 @@ impl S3 {
         let kept = source.attributes.checksum.as_ref().and_then(|(name, _)| Algorithm::named(name));
         let file = Objects::new_name();
         let to = self.objects.folder().join(&file);
-        let content = content::copy(&self.objects.path(&source), 0, source.size, &to, wanted.or(kept));
-        let content = content.map_err(error::broken)?;
+        let content = content::copy(from, 0, source.size, &to, wanted.or(kept))?;
         attributes.checksum = content.checksum.clone().map(|(algorithm, value)| (algorithm.name().to_owned(), value));
         let object = Object::new(call.key, file, &content, attributes);
-        self.objects.put(call.bucket, &object)?;
+        self.put(call, &object)?;
         self.tell(call, What::Copy, &object);
         Ok(answer("CopyObjectResult", &copied(&object)))
     }
@@ -394,9 +428,7 @@ impl S3 {
 
     fn retag_object(&self, call: &Call<'_>, tags: BTreeMap<String, String>, what: What) -> Result<(), ApiError> {
         self.state.now().bucket(call.bucket)?;
-        let mut object = self.find(call)?;
-        object.attributes.tags = tags;
-        self.objects.put(call.bucket, &object)?;
+        let object = self.objects.retag(call.bucket, call.key, tags, |_| check_version(call))?;
         self.tell(call, what, &object);
         Ok(())
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use http::{HeaderMap, header};
 
 use super::call::{Answer, Call, place};
 use super::required_permissions::{copying, on_bucket, on_everything, on_object};
@@ -91,6 +92,7 @@ const ROUTES: &[Route] = &[
     of("PUT", false, "versioning", "PutBucketVersioning"),
     of("PUT", false, "website", "PutBucketWebsite"),
     of("POST", false, "delete", "DeleteObjects"),
+    of("POST", false, "", "PostObject"),
     of("DELETE", false, "cors", "DeleteBucketCors"),
     of("DELETE", false, "encryption", "DeleteBucketEncryption"),
     of("DELETE", false, "lifecycle", "DeleteBucketLifecycle"),
@@ -171,6 +173,8 @@ const OPERATIONS: &[Row] = &[
     row("ListObjects", "GET", Reads, Needs(on_bucket), S3::list_objects),
     row("ListObjectsV2", "GET", Reads, Needs(on_bucket), S3::list_objects_v2),
     row("ListParts", "GET", Reads, Needs(on_object), S3::list_parts),
+    row("PostObject", "POST", Changes, Permissions::None("its form says who signs it, and that is checked when it is read"), S3::post_object)
+        .on_disk(MAX_OBJECT),
     row("PutBucketAccelerateConfiguration", "PUT", Changes, Needs(on_bucket), S3::put_setting),
     row("PutBucketAcl", "PUT", Changes, Needs(on_bucket), S3::put_acl),
     row("PutBucketCors", "PUT", Changes, Needs(on_bucket), S3::put_setting),
@@ -231,6 +235,9 @@ impl Service for Arc<S3> {
     const OPERATIONS: &'static [Row] = OPERATIONS;
 
     fn unknown(request: &Request) -> ApiError {
+        if request.method == http::Method::OPTIONS {
+            return error::not_shared();
+        }
         let asked: Vec<&str> = request.query.iter().map(|(name, _)| name.as_str()).take(3).collect();
         let method = &request.method;
         error::not_here(&match asked[..] {
@@ -249,6 +256,24 @@ impl Service for Arc<S3> {
         Some(self.context.store.path(INCOMING))
     }
 
+    fn admits_anyone(&self, head: &Request) -> bool {
+        let (bucket, key) = place(head);
+        let call = Call { request: head, operation: operation_of(head), bucket: &bucket, key: &key };
+        // The signature of a form is in its body.
+        let admits = || call.operation == "PostObject" || self.admit(&call).is_ok();
+        head.caller.access_key.is_none() && !call.operation.is_empty() && admits()
+    }
+
+    /// Only where signatures are verified, as those of addresses are: a page that has an address has the key's id, too.
+    fn shared(&self, head: &Request) -> Option<HeaderMap> {
+        let asked = head.headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS).and_then(|names| names.to_str().ok());
+        let signs = asked.is_some_and(|names| names.split(',').any(|name| name.trim() == "authorization"));
+        if signs || head.headers.contains_key(header::AUTHORIZATION) {
+            return None;
+        }
+        self.state.now().bucket(&place(head).0).ok()?.shared(head)
+    }
+
     fn find(request: &Request) -> Result<Found, ApiError> {
         let name = operation_of(request);
         let row = OPERATIONS.iter().position(|row| row.operation.name == name);
@@ -262,7 +287,9 @@ impl Service for Arc<S3> {
         let done = tokio::task::spawn_blocking(move || {
             let operation = call.operation.name;
             let call = Call { request: &call.request, operation, bucket: call.id(0), key: call.id(1) };
-            s3.admit(&call)?;
+            if operation != "PostObject" {
+                s3.admit(&call)?;
+            }
             run(&s3, &call)
         });
         done.await.map_err(error::broken)?

@@ -1,7 +1,6 @@
 //! S3 as the other services use it: its buckets' tags, and the code of functions.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::Read;
 
 use super::{S3, arn, error};
@@ -35,14 +34,13 @@ impl TaggedResources for S3 {
 impl ObjectStore for S3 {
     fn read(&self, bucket: &str, key: &str, most: u64) -> Result<Vec<u8>, ApiError> {
         self.state.now().bucket(bucket)?;
-        let object = self.objects.get(bucket, key)?;
+        let (object, mut file) = self.objects.open_object(bucket, key)?;
         if object.size > most {
             let message = "Your proposed upload exceeds the maximum allowed size";
             return Err(ApiError::new(400, "EntityTooLarge", message));
         }
         let mut content = Vec::new();
-        let read = File::open(self.objects.path(&object)).and_then(|mut file| file.read_to_end(&mut content));
-        read.map_err(error::broken)?;
+        file.read_to_end(&mut content).map_err(error::broken)?;
         Ok(content)
     }
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::buckets::empty;
 use super::call::{Answer, Call};
-use super::xml::{self, Element};
+use super::xml::{self, Element, element, leaf};
 use super::{Bucket, S3, error};
 use crate::local::protocol::wire::{ApiError, Response};
 
@@ -90,11 +90,12 @@ impl S3 {
         let setting = setting_of(call)?;
         let state = self.state.now();
         let bucket = state.bucket(call.bucket)?;
-        match (bucket.settings.get(setting.name), &setting.unset) {
+        let stated = bucket.settings.get(setting.name).cloned().or_else(|| bucket.of_property(setting.name));
+        match (stated, &setting.unset) {
             (Some(document), _) if setting.name == "policy" => {
-                Ok(Response::new(200, "application/json", document.clone().into()))
+                Ok(Response::new(200, "application/json", document.into()))
             }
-            (Some(document), _) => Ok(xml::document(document.clone())),
+            (Some(document), _) => Ok(xml::document(document)),
             (None, Document(document)) => Ok(xml::document((*document).to_owned())),
             (None, Error(code, message)) => Err(ApiError::new(404, *code, *message).with("BucketName", call.bucket)),
         }
@@ -118,7 +119,10 @@ impl S3 {
     pub fn delete_setting(&self, call: &Call<'_>) -> Answer {
         let setting = setting_of(call)?;
         self.state.change(|state| {
-            state.bucket_mut(call.bucket)?.settings.remove(setting.name);
+            let bucket = state.bucket_mut(call.bucket)?;
+            bucket.settings.remove(setting.name);
+            let property = OF_PROPERTIES.iter().find(|(known, _)| *known == setting.name);
+            property.map(|(_, property)| bucket.properties.shift_remove(*property));
             Ok(())
         })?;
         Ok(empty(204))
@@ -143,7 +147,47 @@ pub fn check_policy(document: &str) -> Result<(), ApiError> {
     Ok(())
 }
 
+/// Settings of which S3 tells what a template says: the sub-resource, and the property.
+const OF_PROPERTIES: &[(&str, &str)] = &[
+    ("cors", "CorsConfiguration"),
+    ("ownershipControls", "OwnershipControls"),
+    ("publicAccessBlock", "PublicAccessBlockConfiguration"),
+    ("versioning", "VersioningConfiguration"),
+];
+
 impl Bucket {
+    /// The document of a setting that the template gave.
+    fn of_property(&self, setting: &str) -> Option<String> {
+        let (_, name) = OF_PROPERTIES.iter().find(|(known, _)| *known == setting)?;
+        let property = self.properties.get(*name)?;
+        let of_s3 = |root: &str, inner: &str| {
+            format!("<{root} xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{inner}</{root}>")
+        };
+        match setting {
+            "cors" => self.cors_of_property(),
+            "ownershipControls" => {
+                let rule = leaf("ObjectOwnership", property["Rules"][0]["ObjectOwnership"].as_str()?);
+                Some(of_s3("OwnershipControls", &element("Rule", &rule)))
+            }
+            "publicAccessBlock" => {
+                let names = ["BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"];
+                let inner: String =
+                    names.iter().map(|name| leaf(name, property[*name].as_bool().unwrap_or_default())).collect();
+                Some(of_s3(name, &inner))
+            }
+            _ => Some(of_s3(name, &leaf("Status", property["Status"].as_str()?))),
+        }
+    }
+
+    /// Forgets the settings of calls in whose place a template's come.
+    pub fn forget_settings_of(&mut self, properties: &Value) {
+        for (setting, property) in OF_PROPERTIES {
+            if !properties[*property].is_null() {
+                self.settings.remove(*setting);
+            }
+        }
+    }
+
     /// The policy; empty for none.
     pub fn policy(&self) -> &str {
         self.settings.get("policy").map_or("", String::as_str)

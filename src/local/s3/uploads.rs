@@ -1,5 +1,7 @@
 //! Uploads in parts.
 
+use std::fs::File;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
@@ -50,7 +52,7 @@ impl S3 {
             ..Attributes::default()
         };
         let part = Object::new("", file, &content, attributes);
-        self.objects.put_part(&upload, number, &part)?;
+        self.kept(&part.file, self.objects.put_part(&upload, number, &part))?;
         let mut response = empty(200).with_header("etag", &format!("\"{}\"", part.etag));
         if let Some((algorithm, value)) = checksum {
             response = response.with_header(algorithm.header(), &value);
@@ -60,18 +62,17 @@ impl S3 {
 
     pub fn upload_part_copy(&self, call: &Call<'_>) -> Answer {
         let (upload, number) = self.part_of(call)?;
-        let (_, source) = self.source_of(call)?;
+        let (_, source, from) = self.source_of(call)?;
         let asked = range(call.header("x-amz-copy-source-range"), source.size)?;
         let (start, length) = asked.unwrap_or((0, source.size));
         let file = Objects::new_name();
         let algorithm = self.objects.upload(call.bucket, call.key, &upload)?.attributes.checksum;
         let algorithm = algorithm.and_then(|(name, _)| Algorithm::named(&name));
         let to = self.objects.folder().join(&file);
-        let content =
-            content::copy(&self.objects.path(&source), start, length, &to, algorithm).map_err(error::broken)?;
+        let content = content::copy(from, start, length, &to, algorithm)?;
         let checksum = content.checksum.clone().map(|(algorithm, value)| (algorithm.name().to_owned(), value));
         let part = Object::new("", file, &content, Attributes { checksum, ..Attributes::default() });
-        self.objects.put_part(&upload, number, &part)?;
+        self.kept(&part.file, self.objects.put_part(&upload, number, &part))?;
         Ok(answer("CopyPartResult", &copied(&part)))
     }
 
@@ -92,7 +93,7 @@ impl S3 {
         self.state.now().bucket(call.bucket)?;
         let id = call.query("uploadId").unwrap_or_default();
         let upload = self.objects.upload(call.bucket, call.key, id)?;
-        self.check_write(call)?;
+        self.check_write(call, self.objects.get(call.bucket, call.key).ok().as_ref())?;
         let sent = Element::read(&call.request.body)?;
         let uploaded = self.objects.parts(id)?;
         let mut parts: Vec<&Object> = Vec::new();
@@ -120,7 +121,7 @@ impl S3 {
             return Err(error.with("MinSizeAllowed", SMALLEST.to_string()));
         }
         let object = self.joined(call.key, &parts, upload.attributes)?;
-        self.objects.put(call.bucket, &object)?;
+        self.put(call, &object)?;
         self.objects.end(id)?;
         self.tell(call, What::CompleteMultipartUpload, &object);
         let checksum = object.attributes.checksum.as_ref();
@@ -141,9 +142,9 @@ impl S3 {
         let algorithm = attributes.checksum.take().and_then(|(name, _)| Algorithm::named(&name));
         let whole = algorithm.filter(|_| !attributes.is_composite);
         let file = Objects::new_name();
-        let paths: Vec<_> = parts.iter().map(|part| self.objects.path(part)).collect();
         let to = self.objects.folder().join(&file);
-        let content = content::join(paths.iter().map(std::path::PathBuf::as_path), &to, whole);
+        let contents = parts.iter().map(|part| File::open(self.objects.path(part)));
+        let content = content::join(contents, &to, whole);
         let content = content.map_err(|error| {
             self.drop_file(&file);
             error::broken(error)

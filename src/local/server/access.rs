@@ -9,7 +9,7 @@ use aws_credential_types::Credentials;
 use serde::{Deserialize, Serialize};
 
 use crate::core::iam::need::Need;
-use crate::local::context::ports::{Authorizer, Callers, Roles};
+use crate::local::context::ports::{Authorizer, Callers, Principal, Roles};
 use crate::local::context::store::Store;
 use crate::local::iam::{BASE32, random};
 use crate::local::protocol::operation::Operation;
@@ -70,6 +70,10 @@ impl Callers for KnownCallers {
 
     fn admits_all(&self) -> bool {
         self.open
+    }
+
+    fn principal(&self, access_key_id: Option<&str>) -> Principal {
+        self.roles.principal(access_key_id)
     }
 
     fn authorize(&self, request: &Request, needs: &[Need]) -> Result<(), ApiError> {

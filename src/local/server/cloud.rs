@@ -328,7 +328,7 @@ mod tests {
         check::<Iam>(&[]);
         check::<Lambda>(&["DownloadFunctionCode"]);
         check::<Logs>(&[]);
-        check::<Arc<S3>>(&[]);
+        check::<Arc<S3>>(&["PostObject"]);
         check::<Scheduler>(&[]);
         check::<Sns>(&[]);
         check::<Sqs>(&[]);

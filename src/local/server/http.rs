@@ -239,9 +239,12 @@ impl Server {
         if !is_call && self.sockets.serves(&parts) {
             return self.api_request(parts, body, peer).await;
         }
-        let page = origins::allowed(&self.origins, &request.headers);
+        // A bucket says itself which pages may call it; the user of this cloud says it of all else.
+        let shared = request.headers.contains_key(header::ORIGIN).then(|| self.router.shared(&request)).flatten();
+        let page = origins::allowed(&self.origins, &request.headers).filter(|_| shared.is_none());
+        let is_allowed = page.is_some() || shared.is_some();
         if !self.open
-            && let Err(why) = admission::check(&request.headers, &self.hosts, page.is_some(), is_remote(peer))
+            && let Err(why) = admission::check(&request.headers, &self.hosts, is_allowed, is_remote(peer))
         {
             return into_hyper(Response::json(403, &serde_json::json!({ "message": why })));
         }
@@ -251,6 +254,14 @@ impl Server {
         let preflight = page.as_ref().and_then(|page| origins::preflight(page, &request.method, &request.headers));
         if let Some(answer) = preflight {
             return into_hyper(answer);
+        }
+        if let Some(shared) = shared {
+            let mut answer = match origins::is_preflight(&request.method, &request.headers) {
+                true => into_hyper(Response::empty(200)),
+                false => self.call(request, body, peer).await,
+            };
+            answer.headers_mut().extend(shared);
+            return answer;
         }
         let mut answer = self.call(request, body, peer).await;
         if let Some(page) = page {
@@ -278,7 +289,7 @@ impl Server {
 
     /// Answers a call of a service.
     async fn call(&self, mut request: Request, body: Incoming, peer: SocketAddr) -> Answer {
-        if is_remote(peer) && !self.router.knows(&request.caller) {
+        if is_remote(peer) && !self.router.admits(&request) {
             return unread(into_hyper(self.router.answer_unknown(request).await));
         }
         let link = self.router.link();
@@ -296,7 +307,7 @@ impl Server {
                 })
             }),
             // What is refused whatever its body is not taken to the disk.
-            Some(_) if !self.router.knows(&request.caller) => {
+            Some(_) if !self.router.admits(&request) => {
                 return unread(into_hyper(self.router.answer(request).await));
             }
             Some(folder) => receive(body, limit, link, idle_timeout, &folder).await.map(|file| {

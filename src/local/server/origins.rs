@@ -90,9 +90,14 @@ pub fn allowed(origins: &[Origin], headers: &HeaderMap) -> Option<HeaderValue> {
     origins.iter().any(|origin| origin.0.as_bytes() == sent.as_bytes()).then(|| sent.clone())
 }
 
+/// Whether a request asks if a page may send another one.
+pub fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
+    method == Method::OPTIONS && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+}
+
 /// The answer to a browser that asks whether a page of this origin may send a call; `None` if the request is no such question.
 pub fn preflight(origin: &HeaderValue, method: &Method, headers: &HeaderMap) -> Option<Response> {
-    if method != Method::OPTIONS || !headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
+    if !is_preflight(method, headers) {
         return None;
     }
     let mut answer = Response::empty(StatusCode::NO_CONTENT.as_u16());

@@ -118,6 +118,16 @@ impl Router {
         self.guard.as_ref().is_none_or(|guard| guard.knows(caller))
     }
 
+    /// Whether the body of a request is read, by its head: its caller has a key of this cloud's, or the service lets everyone do that.
+    pub fn admits(&self, head: &Request) -> bool {
+        self.knows(&head.caller) || self.service_of(head).is_some_and(|service| service.admits_anyone(head))
+    }
+
+    /// What the answer to a web page says to its browser, where the page's origin may call the service of the request.
+    pub fn shared(&self, head: &Request) -> Option<HeaderMap> {
+        self.service_of(head)?.shared(head)
+    }
+
     /// Answers a request of another machine's that is not signed with a key of this cloud's, without its body: with a refusal,
     /// unless its operation takes such requests.
     pub async fn answer_unknown(self: &Arc<Self>, head: Request) -> Response {
@@ -356,7 +366,7 @@ pub fn decode_query(text: &[u8]) -> Vec<(String, String)> {
 
 /// The service of an unsigned request, by its target header, its host, its path, or the API version of its action.
 fn service_by_form(request: &Request) -> Option<&'static str> {
-    if is_s3(request) {
+    if is_s3(request) || is_upload(&request.headers) {
         return Some("s3");
     }
     if let Some(target) = request.headers.get("x-amz-target").and_then(|target| target.to_str().ok()) {
@@ -395,6 +405,12 @@ fn service_by_form(request: &Request) -> Option<&'static str> {
 fn is_s3(request: &Request) -> bool {
     let host = request.headers.get(http::header::HOST).and_then(|host| host.to_str().ok());
     host.is_some_and(|host| s3_host(host).is_some())
+}
+
+/// Whether a request is a form with a file, which only S3 takes.
+fn is_upload(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    content_type.is_some_and(|value| value.starts_with("multipart/form-data"))
 }
 
 fn is_form(headers: &HeaderMap) -> bool {

@@ -99,8 +99,11 @@ impl Namer {
 
     fn about_apigateway(&self, path: &[&str], body: &Bytes) -> String {
         let below = path.iter().skip(2).filter(|segment| !COLLECTIONS.iter().any(|(plural, _)| plural == *segment));
-        let mut about: Vec<&str> =
-            below.map(|segment| self.minted.get(*segment).map_or(*segment, String::as_str)).collect();
+        // The ARN of what is tagged has ids in it.
+        let named = |part: &str| self.minted.get(part).map_or(part, String::as_str).to_owned();
+        let below: Vec<String> =
+            below.map(|segment| segment.split('/').map(named).collect::<Vec<_>>().join("/")).collect();
+        let mut about: Vec<&str> = below.iter().map(String::as_str).collect();
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
         if path.len().is_multiple_of(2) {
             // A resource without an id, or whose id was not in an answer.

@@ -300,6 +300,10 @@ impl Kind for CloudControlled {
         is_api.then(|| format!("https://{physical_id}.execute-api.{}.{}", scope.region, scope.url_suffix()))
     }
 
+    fn gateway_log(&self, live: &Live) -> Option<String> {
+        (self.schema.type_name == REST_API).then(|| format!("{}/", live.physical_id))
+    }
+
     fn is_record_locally(&self) -> bool {
         !RUN_LOCALLY.contains(&self.schema.type_name)
     }

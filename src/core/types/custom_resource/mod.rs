@@ -84,6 +84,17 @@ pub fn timeout(properties: &Value) -> u64 {
     given.unwrap_or(LONGEST_TIMEOUT).min(LONGEST_TIMEOUT)
 }
 
+/// Whether requests can be sent to what a text names: to a function, or to a topic.
+fn is_token(text: &str) -> bool {
+    let service = text.strip_prefix("arn:").and_then(|rest| rest.split(':').nth(1));
+    service == Some("lambda") || is_topic(text)
+}
+
+/// Whether an ARN is a topic's: what subscribes to it answers in a function's place.
+pub fn is_topic(arn: &str) -> bool {
+    arn.starts_with("arn:") && arn.split(':').nth(2) == Some("sns")
+}
+
 /// Scalars as the texts that CloudFormation makes of them.
 fn as_texts(value: &Value) -> Value {
     match value {
@@ -116,15 +127,10 @@ impl Kind for CustomResource {
                 let what = format!("missing property \"{SERVICE_TOKEN}\"");
                 problems.push(Problem::new(Path::default(), what).kind(ProblemKind::Missing));
             }
-            Some(Value::String(token)) if !Token::is_in(token) && !token.starts_with("arn:") => {
-                let what = format!("{SERVICE_TOKEN} must be the ARN of a function");
-                problems.push(Problem::new(at(SERVICE_TOKEN), what).help("!GetAtt FUNCTION.Arn"));
-            }
-            // Publishing there takes a service that answers in the function's place.
-            Some(Value::String(token)) if token.split(':').nth(2) == Some("sns") => {
-                let what = "a custom resource behind an SNS topic is not supported";
-                let help = "name the function itself: ServiceToken: !GetAtt FUNCTION.Arn";
-                problems.push(Problem::new(at(SERVICE_TOKEN), what).kind(ProblemKind::Unsupported).help(help));
+            Some(Value::String(token)) if !Token::is_in(token) && !is_token(token) => {
+                let what = format!("{SERVICE_TOKEN} must be the ARN of a function or a topic");
+                let help = "!GetAtt FUNCTION.Arn, or !Ref TOPIC";
+                problems.push(Problem::new(at(SERVICE_TOKEN), what).help(help));
             }
             Some(Value::String(_)) => {}
             Some(_) => {
@@ -240,9 +246,18 @@ impl Kind for CustomResource {
         }
         if it.acts() {
             record::permissions(it, permissions);
-            for function in it.texts(SERVICE_TOKEN) {
-                let function = if Token::is_in(&function) { ANY.to_owned() } else { function };
-                permissions.allow("lambda", &["InvokeFunction"], function);
+            for token in it.texts(SERVICE_TOKEN) {
+                // Of what is not there yet the ARN is not known, and where it is a `Ref`, not even whose it is: a version's or a topic's.
+                let open: Vec<String> = Token::find(&token).into_iter().map(|token| token.attribute).collect();
+                let is_open = |attribute: &str| open.iter().any(|one| one == attribute);
+                if is_topic(&token) || is_open("Ref") || is_open("TopicArn") {
+                    let topic = if open.is_empty() { token.clone() } else { it.scope.arn("sns", ANY) };
+                    permissions.allow("sns", &["Publish"], topic);
+                }
+                if !is_topic(&token) && !is_open("TopicArn") {
+                    let function = if open.is_empty() { token } else { ANY.to_owned() };
+                    permissions.allow("lambda", &["InvokeFunction"], function);
+                }
             }
         }
     }
@@ -293,9 +308,11 @@ mod tests {
         let function = "arn:aws:lambda:eu-west-1:123456789012:function:f";
         assert_eq!(said(json!({})), "missing property \"ServiceToken\"");
         assert_eq!(said(json!({"ServiceToken": 1})), "ServiceToken must be a string");
-        assert_eq!(said(json!({"ServiceToken": "f"})), "ServiceToken must be the ARN of a function");
-        let topic = said(json!({"ServiceToken": "arn:aws:sns:eu-west-1:123456789012:t"}));
-        assert_eq!(topic, "a custom resource behind an SNS topic is not supported");
+        for wrong in ["f", "arn:aws:s3:::b", "arn:aws:states:eu-west-1:123456789012:stateMachine:m", "arn:"] {
+            let wrong = said(json!({"ServiceToken": wrong}));
+            assert_eq!(wrong, "ServiceToken must be the ARN of a function or a topic");
+        }
+        assert_eq!(said(json!({"ServiceToken": "arn:aws-cn:sns:cn-north-1:123456789012:t"})), "");
         for (timeout, is_right) in [(json!(1), true), (json!("3600"), true), (json!(0), false), (json!("soon"), false)]
         {
             let said = said(json!({"ServiceToken": function, "ServiceTimeout": timeout}));

@@ -119,8 +119,8 @@ impl State {
         self.answered.drain(..too_many);
     }
 
-    /// The function to invoke.
-    pub fn function(&self) -> &str {
+    /// The ARN of the function or topic that requests are sent to.
+    pub fn token(&self) -> &str {
         self.properties[SERVICE_TOKEN].as_str().unwrap_or_default()
     }
 
@@ -137,7 +137,7 @@ impl State {
     pub fn event(&self, request: &Request, type_name: &str, scope: &Scope, url: &str) -> Value {
         let mut event = json!({
             "RequestType": request.request_type,
-            "ServiceToken": self.function(),
+            "ServiceToken": self.token(),
             "ResponseURL": url,
             "StackId": stack_id(scope),
             "RequestId": request.id,

@@ -9,21 +9,30 @@ use serde_json::{Value, json};
 
 use super::event::Facts;
 use super::jwt;
-use crate::core::iam::evaluate::{Verdict, verdict};
-use crate::core::iam::need::Need;
+use super::request::Received;
 use crate::local::apigateway::ApiGateway;
 use crate::local::apigateway::admission;
-use crate::local::apigateway::authorizer::Refused;
+use crate::local::apigateway::authorizer::{self, Refused, Unasked};
 use crate::local::apigateway::cause::{self, Cause};
 use crate::local::apigateway::gateway_log::ClientRequest;
 use crate::local::apigateway::integration::{self, Invoking};
 use crate::local::apigateway::model::{AuthorizerConfig, FrozenRoute};
 use crate::local::apigateway::selection;
 use crate::local::context::ACCOUNT;
+use crate::local::context::ports::Principal;
 use crate::local::protocol::signature::Signed;
 
 /// How long an authorizer may take (quotas of HTTP APIs: 10 seconds).
 const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A client that may call.
+#[derive(Debug, Default)]
+pub struct Admitted {
+    /// What `requestContext.authorizer` of the events is, if there is an authorizer.
+    pub context: Option<Value>,
+    /// Who signed the request.
+    pub caller: Option<Principal>,
+}
 
 /// A refusal, and the challenge that it comes with.
 pub struct Denied {
@@ -50,7 +59,7 @@ fn failed(cause: Cause) -> Refused {
 }
 
 impl ApiGateway {
-    /// What `requestContext.authorizer` of the events is, if a route has an authorizer: of format 1.0 where `is_version_1` says so.
+    /// Decides on the client of a request. What it says of an authorizer is of format 1.0 where `is_version_1` says so.
     ///
     /// # Errors
     /// The refusal of the client.
@@ -61,30 +70,23 @@ impl ApiGateway {
         facts: &Facts<'_>,
         is_version_1: bool,
         request: &mut ClientRequest<'_>,
-    ) -> Result<Option<Value>, Denied> {
+    ) -> Result<Admitted, Denied> {
         let (api, stage) = (facts.api, facts.stage);
         let of_api = format!("arn:aws:execute-api:{region}:{ACCOUNT}:{api}");
         let route_arn = format!("{of_api}/{stage}/{}{}", facts.request.method, facts.request.decoded_path());
         if route.config.authorization_type == "AWS_IAM" {
             let no_callers = || failed(Cause::NoIntegration { route: facts.route_key.to_owned() });
             let backends = self.backends.get().ok_or_else(no_callers)?;
-            let received = facts.request;
-            let signed = Signed {
-                service: "execute-api",
-                method: received.method.as_str(),
-                path: &received.sent_path,
-                query: &received.query,
-                headers: &received.headers,
-                body: &received.body,
-            };
-            admission::by_signature(backends.callers.as_ref(), &signed, region, &route_arn)
+            let caller = admission::by_signature(backends.callers.as_ref(), &signed(facts.request), region, &route_arn)
                 .map_err(|refused| forbidden(refused.cause))?;
-            return Ok(None);
+            let context = (!is_version_1).then(|| iam(&caller));
+            return Ok(Admitted { context, caller: Some(caller) });
         }
-        let Some((id, authorizer)) = &route.authorizer else { return Ok(None) };
+        let Some((id, authorizer)) = &route.authorizer else { return Ok(Admitted::default()) };
         let identity = identity(authorizer, facts);
         if authorizer.authorizer_type == "JWT" {
-            return self.by_token(authorizer, route, facts, identity, is_version_1).await.map(Some);
+            let context = self.by_token(authorizer, route, facts, identity, is_version_1).await?;
+            return Ok(Admitted { context: Some(context), caller: None });
         }
         let missing: Vec<String> =
             identity.iter().filter(|(_, value)| value.is_none()).map(|(source, _)| (*source).to_owned()).collect();
@@ -94,7 +96,8 @@ impl ApiGateway {
         let identity: Vec<String> = identity.into_iter().filter_map(|(_, value)| value).collect();
         let source_arn = format!("{of_api}/authorizers/{id}");
         let context = self.by_function(authorizer, facts, &identity, &source_arn, &route_arn, request).await?;
-        Ok(Some(if is_version_1 { context } else { json!({ "lambda": context }) }))
+        let context = if is_version_1 { context } else { json!({ "lambda": context }) };
+        Ok(Admitted { context: Some(context), caller: None })
     }
 
     async fn by_token(
@@ -155,16 +158,11 @@ impl ApiGateway {
             source_arn,
             limit: TIMEOUT,
         };
-        let event = Bytes::from(event.to_string());
-        let (function, invoked) = invoking.invoke(event, request).await.map_err(failed)?;
-        let said: Value = serde_json::from_slice(&invoked.payload).unwrap_or_default();
-        if invoked.function_error.is_some() {
-            // A function refuses a client with 401 by throwing exactly this message.
-            return Err(match said["errorMessage"] == "Unauthorized" {
-                true => unauthorized(Cause::Unauthorized { function }),
-                false => failed(Cause::Failed { function, error: said.to_string() }),
-            });
-        }
+        let asked = authorizer::answer_of(&invoking, Bytes::from(event.to_string()), request).await;
+        let (function, said) = asked.map_err(|unasked| match unasked {
+            Unasked::Unauthorized(cause) => unauthorized(cause),
+            Unasked::Failed(cause) => failed(cause),
+        })?;
         let malformed = |said: &Value| {
             tracing::warn!("malformed authorizer response: {}", cause::quoted(&said.to_string()));
             failed(Cause::MalformedAuthorization { function: function.clone(), returned: said.to_string() })
@@ -184,18 +182,38 @@ impl ApiGateway {
         let Some(policy) = said.get("policyDocument").filter(|policy| policy.is_object()) else {
             return Err(malformed(&said));
         };
-        match verdict([policy.to_string().as_str()], &Need::new("execute-api:Invoke", route_arn)) {
-            Verdict::Allowed => {
-                let mut context = context;
-                if is_version_1 && let Some(principal) = said.get("principalId") {
-                    context["principalId"] = principal.clone();
-                }
-                Ok(context)
-            }
-            Verdict::Denied => Err(forbidden(Cause::Denied { function, explicit: true })),
-            Verdict::Unmentioned => Err(forbidden(Cause::Denied { function, explicit: false })),
+        authorizer::decided(&policy.to_string(), &function, route_arn).map_err(forbidden)?;
+        let mut context = context;
+        if is_version_1 && let Some(principal) = said.get("principalId") {
+            context["principalId"] = principal.clone();
         }
+        Ok(context)
     }
+}
+
+/// A request as its signature is checked.
+pub fn signed(received: &Received) -> Signed<'_> {
+    Signed {
+        service: "execute-api",
+        method: received.method.as_str(),
+        path: &received.sent_path,
+        query: &received.query,
+        headers: &received.headers,
+        body: &received.body,
+    }
+}
+
+/// Who signed a request, as format 2.0 tells it. (The access key is left out: here it alone is the secret.)
+fn iam(caller: &Principal) -> Value {
+    json!({ "iam": {
+        "accessKey": null,
+        "accountId": ACCOUNT,
+        "callerId": caller.user_id,
+        "cognitoIdentity": null,
+        "principalOrgId": null,
+        "userArn": caller.arn,
+        "userId": caller.user_id,
+    } })
 }
 
 /// The identity sources of an authorizer, and what a request has there.

@@ -11,6 +11,7 @@ use crate::core::websocket::event::{Pairs, RequestInfo, milliseconds, request_ti
 use crate::local::apigateway::gateway::decode;
 use crate::local::apigateway::model::{DEFAULT_STAGE, Strings};
 use crate::local::context::ACCOUNT;
+use crate::local::context::ports::Principal;
 
 /// What an event tells.
 pub struct Facts<'a> {
@@ -26,6 +27,8 @@ pub struct Facts<'a> {
     pub variables: &'a Strings,
     /// What the authorizer said, as `requestContext.authorizer` has it.
     pub authorizer: Option<&'a Value>,
+    /// Who signed the request.
+    pub caller: Option<&'a Principal>,
 }
 
 /// Whether API Gateway hands a body on as text: for HTTP APIs these content types alone, not forms, and not bodies without one
@@ -136,6 +139,7 @@ impl Facts<'_> {
     /// `requestContext` of format 1.0.
     fn context_1(&self, path: &str) -> Value {
         let null_if_empty = |text: &str| if text.is_empty() { Value::Null } else { text.into() };
+        let user = self.caller.map(|caller| caller.user_id.as_str());
         let mut context = json!({
             "accountId": ACCOUNT,
             "apiId": self.api,
@@ -145,17 +149,17 @@ impl Facts<'_> {
             "httpMethod": self.request.method.as_str(),
             "identity": {
                 "accessKey": null,
-                "accountId": null,
-                "caller": null,
+                "accountId": self.caller.map(|_| ACCOUNT),
+                "caller": user,
                 "cognitoAuthenticationProvider": null,
                 "cognitoAuthenticationType": null,
                 "cognitoIdentityId": null,
                 "cognitoIdentityPoolId": null,
                 "principalOrgId": null,
                 "sourceIp": self.request.source_ip,
-                "user": null,
+                "user": user,
                 "userAgent": null_if_empty(self.request.header("user-agent")),
-                "userArn": null,
+                "userArn": self.caller.map(|caller| caller.arn.as_str()),
             },
             "path": path,
             "protocol": "HTTP/1.1",
@@ -237,6 +241,18 @@ impl Facts<'_> {
         members.insert("body".to_owned(), body);
         members.insert("isBase64Encoded".to_owned(), is_base64.into());
         Value::Object(members)
+    }
+
+    /// The event of a REST API's authorizer that gets the whole request.
+    pub fn authorize_rest(&self, method_arn: &str, resource_id: &str, deployment: &str) -> Value {
+        let mut event = self.rest(resource_id, deployment, false);
+        if let Some(members) = event.as_object_mut() {
+            members.shift_remove("body");
+            members.shift_remove("isBase64Encoded");
+        }
+        event["type"] = "REQUEST".into();
+        event["methodArn"] = method_arn.into();
+        event
     }
 
     /// The event of an authorizer of format 2.0.
@@ -340,6 +356,7 @@ mod tests {
             parameters: &parameters,
             variables: &variables,
             authorizer: None,
+            caller: None,
         })
     }
 

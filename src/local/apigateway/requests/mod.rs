@@ -11,9 +11,14 @@ mod cors;
 mod event;
 pub mod jwt;
 mod parameters;
+mod refusal;
 mod request;
 mod response;
 mod rest;
+mod rest_authorize;
+mod rest_model;
+mod rest_record;
+mod rest_validate;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -193,10 +198,11 @@ impl ApiGateway {
             parameters: &parameters,
             variables: &stage.config.stage_variables,
             authorizer: None,
+            caller: None,
         };
         let mut request = ClientRequest { logs: self.logs.as_ref(), region, origin, record };
-        let authorizer = self.authorize(region, route, &facts, is_version_1, &mut request).await?;
-        facts.authorizer = authorizer.as_ref();
+        let admitted = self.authorize(region, route, &facts, is_version_1, &mut request).await?;
+        (facts.authorizer, facts.caller) = (admitted.context.as_ref(), admitted.caller.as_ref());
         let start = Instant::now();
         request.record.invocation = None;
         let answered = self.integrated(region, route, &facts, &mut request).await;
@@ -355,7 +361,11 @@ impl Facts<'_> {
         }
         let place = name.strip_prefix("request.")?;
         match place.split_once('.').unwrap_or((place, "")) {
-            ("header", name) => Some(self.request.header(name).to_owned()).filter(|value| !value.is_empty()),
+            ("header", name) => {
+                let values = self.request.headers.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name));
+                let values: Vec<&str> = values.map(|(_, value)| value.as_str()).collect();
+                Some(values.join(",")).filter(|value| !value.is_empty())
+            }
             ("querystring", name) => found(&self.request.query, name),
             ("path", "") => Some(self.request.decoded_path()),
             ("path", name) => found(self.parameters, name),

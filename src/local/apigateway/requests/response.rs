@@ -71,6 +71,9 @@ pub fn version_1(payload: &[u8], decodes: bool) -> Option<Answer> {
     let mut answer = stated(members, decodes)?;
     for (name, values) in members.get("multiValueHeaders").and_then(Value::as_object).into_iter().flatten() {
         let name: HeaderName = name.parse().ok()?;
+        if OF_CONNECTION.contains(&name.as_str()) {
+            continue;
+        }
         answer.headers.remove(&name);
         for value in values.as_array().into_iter().flatten() {
             answer.add(name.as_str(), &text(value)?);
@@ -164,6 +167,9 @@ mod tests {
         let answer = version_1(payload, true).unwrap();
         assert_eq!(answer.headers.get_all("x").iter().collect::<Vec<_>>(), ["2", "3"]);
         assert_eq!(answer.headers["y"], "z");
+        // The connection's own are the gateway's affair, in both maps.
+        let own = br#"{"statusCode":200,"headers":{"Content-Length":"1"},"multiValueHeaders":{"Content-Length":["1"],"Connection":["x"]}}"#;
+        assert!(version_1(own, true).unwrap().headers.is_empty());
         let base64 = br#"{"statusCode":200,"isBase64Encoded":true,"body":"aGk="}"#;
         assert_eq!(version_1(base64, true).unwrap().body, "hi");
         assert_eq!(version_1(base64, false).unwrap().body, "aGk=");

@@ -1,24 +1,25 @@
 //! Requests of REST APIs, out of Cloud Control's records: an API that an OpenAPI document describes (as SAM makes them), or resources
-//! and methods. What is served are Lambda proxies, HTTP proxies and mocks; anything else is answered with 501 and its name.
+//! and methods (`rest_model`). What is served are Lambda proxies, HTTP proxies and mocks; anything else is answered with 501 and its name.
 //! (Developer guide, "Set up Lambda proxy integrations in API Gateway", "Set up mock integrations in API Gateway".)
 //!
 //! Deployments freeze nothing here: what is served is what the records say now.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use regex_lite::Regex;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::event::Facts;
-use super::request::{Pattern, Received, select};
+use super::refusal::{Kind, Refusal, Responses};
+use super::request::{MAX_PAYLOAD, Received, select};
 use super::response::{self, Answer};
+use super::rest_authorize::by_api_key;
+use super::rest_model::{RestIntegration, RestResponse, RestStage, binary_types, methods, stage};
 use super::{below, not_local, with_parameters};
 use crate::local::apigateway::ApiGateway;
 use crate::local::apigateway::access_log::{AccessRecord, Integration as Integrated};
-use crate::local::apigateway::admission;
-use crate::local::apigateway::cause::{Cause, IntegrationFailure, Side};
+use crate::local::apigateway::cause::{Cause, Side};
 use crate::local::apigateway::event::Origin;
 use crate::local::apigateway::gateway::segments;
 use crate::local::apigateway::gateway_log::{self, ClientRequest};
@@ -26,68 +27,16 @@ use crate::local::apigateway::integration::{self, Invoking, with_variables};
 use crate::local::apigateway::mapping::RouteRequest;
 use crate::local::apigateway::model::Strings;
 use crate::local::context::ACCOUNT;
-use crate::local::context::ports::Records;
-
-const INTEGRATION: &str = "x-amazon-apigateway-integration";
-const ANY: &str = "x-amazon-apigateway-any-method";
 
 /// How long an integration may take where it does not say (quotas of REST APIs: 29 seconds).
 const TIMEOUT: u64 = 29_000;
-
-/// A method of a resource.
-#[derive(Debug, Clone, PartialEq)]
-struct RestMethod {
-    resource: String,
-    /// What authorizes its callers, where anything does.
-    authorization: Option<String>,
-    needs_key: bool,
-    integration: RestIntegration,
-}
-
-#[derive(Debug, Clone, Default, PartialEq)]
-struct RestIntegration {
-    /// `AWS_PROXY`.
-    kind: String,
-    uri: String,
-    method: Option<String>,
-    role: Option<String>,
-    is_private: bool,
-    timeout: Option<u64>,
-    /// By content type.
-    templates: Strings,
-    responses: Vec<RestResponse>,
-}
-
-/// What is made of an answer whose status matches.
-#[derive(Debug, Clone, Default, PartialEq)]
-struct RestResponse {
-    /// A regular expression; `None` for all others.
-    pattern: Option<String>,
-    status: u16,
-    /// `method.response.header.X` by expression.
-    parameters: Strings,
-    templates: Strings,
-}
-
-/// A stage of an API, as records have it.
-struct RestStage {
-    name: String,
-    deployment: String,
-    variables: Strings,
-}
-
-/// A refusal: status, what the client is told, and why.
-type Refusal = (StatusCode, &'static str, Cause);
 
 impl ApiGateway {
     /// The region of the REST API with this id, if there is one.
     pub(super) fn region_of_rest_api(&self, id: &str) -> Option<String> {
         // Ids have ten characters: most paths need no look at the records.
         let is_id = id.len() == 10 && id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
-        let records = &self.backends.get().filter(|_| is_id)?.records;
-        let is_there =
-            |region: &String| records.of_type(region, "ApiGateway::RestApi").iter().any(|(known, _)| known == id);
-        records.regions().into_iter().find(is_there)
+        self.backends.get().filter(|_| is_id)?.records.region_of("ApiGateway::RestApi", id)
     }
 
     pub(super) async fn rest_request(
@@ -107,23 +56,26 @@ impl ApiGateway {
         let Some(stage) = stage(records, region, api, &wanted) else {
             return Answer::message(StatusCode::FORBIDDEN, "Forbidden");
         };
-        if is_too_large {
-            let message = "HTTP content length exceeded 10485760 bytes.";
-            return Answer::message(StatusCode::PAYLOAD_TOO_LARGE, message);
-        }
         received.path = below(&received.path, 1);
         if received.path.len() > 1 {
             received.path = received.path.trim_end_matches('/').to_owned();
         }
         let origin = received.origin(api.to_owned(), stage.name.clone());
         let mut record = AccessRecord::new("REQUEST");
-        let result = self.rest_routed(region, &model, &stage, &origin, &received, &mut record).await;
-        let mut answer = result.unwrap_or_else(|(status, message, cause)| {
-            let answer = match &cause {
+        let result = match is_too_large {
+            true => Err(Refusal::of(Kind::TooLarge, Cause::RequestTooLarge { limit: MAX_PAYLOAD })),
+            false => self.rest_routed(region, &model, &stage, &origin, &received, &mut record).await,
+        };
+        let mut answer = result.unwrap_or_else(|refusal| {
+            let answer = match &refusal.cause {
                 Cause::NotLocally { what } => not_local(what),
-                _ => Answer::message(status, message),
+                _ => {
+                    let responses = Responses::read(records, region, api, &model);
+                    let event = || unrouted(&received, &record, api, &stage).rest("", &stage.deployment, false);
+                    refusal.answer(&responses, &stage.variables, event)
+                }
             };
-            record.refuse(status.as_u16(), message, cause);
+            record.refuse(answer.status.as_u16(), refusal.label(), refusal.cause);
             answer
         });
         record.status = answer.status.as_u16();
@@ -143,27 +95,17 @@ impl ApiGateway {
     ) -> Result<Answer, Refusal> {
         let api = origin.api_id.as_str();
         let records = self.backends.get().map(|backends| &backends.records);
-        let records = records.ok_or((StatusCode::FORBIDDEN, "Forbidden", no_integration("")))?;
+        let records = records.ok_or_else(|| Refusal::of(Kind::Default, no_integration("")))?;
         let methods = methods(records.as_ref(), region, api, model);
         let selected = select(methods.into_iter(), &received.method, &received.path);
         let (pattern, method, parameters) = selected.ok_or_else(|| {
             let asked = format!("{} {}", received.method, received.decoded_path());
-            let cause = Cause::NoHttpRoute { asked, routes: Vec::new() };
-            (StatusCode::FORBIDDEN, "Missing Authentication Token", cause)
+            Refusal::of(Kind::MissingAuthenticationToken, Cause::NoHttpRoute { asked, routes: Vec::new() })
         })?;
         let route_key = format!("{} {}", pattern.method, pattern.path);
         record.route_key = Some(route_key.clone());
-        let not_here = |what: String| (StatusCode::NOT_IMPLEMENTED, "Not Implemented", Cause::NotLocally { what });
-        if let Some(authorization) = &method.authorization {
-            return Err(not_here(format!("the authorization of REST APIs ({authorization}, {route_key})")));
-        }
-        if method.needs_key {
-            let given = Some(received.header("x-api-key")).filter(|key| !key.is_empty());
-            admission::by_api_key(records.as_ref(), region, given, (api, &stage.name))
-                .map_err(|refused| (refused.status, refused.message, refused.cause))?;
-        }
         let info = record.request_info.clone();
-        let facts = Facts {
+        let mut facts = Facts {
             request: received,
             info: &info,
             api,
@@ -173,7 +115,16 @@ impl ApiGateway {
             parameters: &parameters,
             variables: &stage.variables,
             authorizer: None,
+            caller: None,
         };
+        let mut request = ClientRequest { logs: self.logs.as_ref(), region, origin, record };
+        let admitted = self.rest_authorize(region, &method, stage, &facts, &mut request).await?;
+        (facts.authorizer, facts.caller) = (admitted.context.as_ref(), admitted.caller.as_ref());
+        if method.needs_key {
+            by_api_key(records.as_ref(), region, (api, model), &facts)?;
+        }
+        method.validation.check(&facts)?;
+        request.record.invocation = None;
         let integration = &method.integration;
         let start = Instant::now();
         let limit = Duration::from_millis(integration.timeout.unwrap_or(TIMEOUT));
@@ -181,7 +132,7 @@ impl ApiGateway {
         let binary = binary_types(model);
         let answered = match integration.kind.as_str() {
             _ if integration.is_private => {
-                return Err(not_here(format!("a private integration (VPC_LINK, {route_key})")));
+                return Err(Refusal::not_here(format!("a private integration (VPC_LINK, {route_key})")));
             }
             "AWS_PROXY" => {
                 let is_binary = matches_any(&binary, received.header("content-type"));
@@ -197,7 +148,6 @@ impl ApiGateway {
                     ),
                     limit,
                 };
-                let mut request = ClientRequest { logs: self.logs.as_ref(), region, origin, record };
                 let decodes = matches_any(&binary, received.header("accept"));
                 invoking.invoke(event.to_string().into(), &mut request).await.and_then(|(function, invoked)| {
                     if invoked.function_error.is_some() {
@@ -216,27 +166,31 @@ impl ApiGateway {
                 let method = integration.method.as_deref().filter(|method| *method != "ANY");
                 self.sent(method.unwrap_or(received.method.as_str()), &uri, received, limit, api).await
             }
-            other => return Err(not_here(format!("{other} integrations of REST APIs ({route_key})"))),
+            other => return Err(Refusal::not_here(format!("{other} integrations of REST APIs ({route_key})"))),
         };
         record.integration = Some(Integrated {
             latency: start.elapsed(),
             status: answered.as_ref().ok().map(|answer| answer.status.as_u16()),
             error: answered.as_ref().err().map(|cause| cause.kind().message()),
         });
-        answered.map_err(|cause| {
-            let (status, message) = failure(&cause);
-            (status, message, cause)
-        })
+        answered.map_err(Refusal::of_integration)
     }
 }
 
-/// The status and the message with which a failed integration is answered.
-fn failure(cause: &Cause) -> (StatusCode, &'static str) {
-    match cause.kind() {
-        IntegrationFailure::Function => (StatusCode::BAD_GATEWAY, "Internal server error"),
-        IntegrationFailure::Timeout => (StatusCode::GATEWAY_TIMEOUT, "Endpoint request timed out"),
-        IntegrationFailure::MediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported Media Type"),
-        _ => (StatusCode::INTERNAL_SERVER_ERROR, "Internal server error"),
+/// What is known of a request before its method is.
+fn unrouted<'a>(received: &'a Received, record: &'a AccessRecord, api: &'a str, stage: &'a RestStage) -> Facts<'a> {
+    const NONE: &Vec<(String, String)> = &Vec::new();
+    Facts {
+        request: received,
+        info: &record.request_info,
+        api,
+        stage: &stage.name,
+        route_key: "",
+        resource: "",
+        parameters: NONE,
+        variables: &stage.variables,
+        authorizer: None,
+        caller: None,
     }
 }
 
@@ -293,169 +247,6 @@ fn by_type<'t>(templates: &'t Strings, content_type: &str) -> Option<(&'t str, &
     templates.iter().find(|(key, _)| key.eq_ignore_ascii_case(kind)).map(|(key, one)| (key.as_str(), one.as_str()))
 }
 
-/// The stage of this name, where it is deployed: a record of its own, or named by a deployment.
-fn stage(records: &dyn Records, region: &str, api: &str, name: &str) -> Option<RestStage> {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let of_api = |model: &Value| model["RestApiId"] == api && model["StageName"] == name;
-    let strings = |value: &Value| serde_json::from_value(value.clone()).unwrap_or_default();
-    let stages = records.of_type(region, "ApiGateway::Stage");
-    if let Some((_, model)) = stages.iter().find(|(_, model)| of_api(model)) {
-        let deployment = text(&model["DeploymentId"]);
-        return Some(RestStage { name: name.to_owned(), deployment, variables: strings(&model["Variables"]) });
-    }
-    let deployments = records.of_type(region, "ApiGateway::Deployment");
-    let (_, model) = deployments.iter().find(|(_, model)| of_api(model))?;
-    let variables = strings(&model["StageDescription"]["Variables"]);
-    Some(RestStage { name: name.to_owned(), deployment: text(&model["DeploymentId"]), variables })
-}
-
-/// The methods of an API: those of its document, and those of records.
-fn methods(records: &dyn Records, region: &str, api: &str, model: &Value) -> Vec<(Pattern, RestMethod)> {
-    let mut found = of_document(&document(model));
-    let resources: BTreeMap<String, (String, String)> = records
-        .of_type(region, "ApiGateway::Resource")
-        .into_iter()
-        .filter(|(_, resource)| resource["RestApiId"] == api)
-        .filter_map(|(_, resource)| {
-            let text = |name: &str| resource[name].as_str().map(str::to_owned);
-            Some((text("ResourceId")?, (text("ParentId")?, text("PathPart")?)))
-        })
-        .collect();
-    for (_, method) in records.of_type(region, "ApiGateway::Method") {
-        if method["RestApiId"] == api {
-            let id = method["ResourceId"].as_str().unwrap_or_default();
-            found.extend(of_record(&method, path_of(&resources, id)));
-        }
-    }
-    found
-}
-
-/// The path of a resource: the parts of all above it, up to the API's own.
-fn path_of(resources: &BTreeMap<String, (String, String)>, id: &str) -> String {
-    let mut parts = Vec::new();
-    let mut at = id;
-    // (A circle of records would have no end.)
-    while let Some((parent, part)) = resources.get(at).filter(|_| parts.len() < 100) {
-        parts.push(part.as_str());
-        at = parent;
-    }
-    parts.reverse();
-    format!("/{}", parts.join("/"))
-}
-
-fn document(model: &Value) -> Value {
-    match &model["Body"] {
-        Value::String(text) => serde_yaml::from_str(text).unwrap_or_default(),
-        body => body.clone(),
-    }
-}
-
-fn of_document(document: &Value) -> Vec<(Pattern, RestMethod)> {
-    let mut found = Vec::new();
-    for (path, item) in document["paths"].as_object().into_iter().flatten() {
-        for (method, operation) in item.as_object().into_iter().flatten() {
-            let given = &operation[INTEGRATION];
-            if !given.is_object() {
-                continue;
-            }
-            let method = if method == ANY { "ANY".to_owned() } else { method.to_ascii_uppercase() };
-            let security = operation.get("security").unwrap_or(&document["security"]);
-            let schemes = security.as_array().into_iter().flatten().filter_map(Value::as_object);
-            let schemes: Vec<&String> = schemes.flat_map(|scheme| scheme.keys()).collect();
-            let known = [&document["securityDefinitions"], &document["components"]["securitySchemes"]];
-            let is_key = |name: &str| {
-                known.iter().any(|known| {
-                    let scheme = &known[name];
-                    scheme["type"] == "apiKey"
-                        && scheme["x-amazon-apigateway-authtype"].is_null()
-                        && scheme["name"] == "x-api-key"
-                })
-            };
-            let integration = RestIntegration {
-                kind: text(&given["type"]).unwrap_or_default().to_ascii_uppercase(),
-                uri: text(&given["uri"]).unwrap_or_default(),
-                method: text(&given["httpMethod"]),
-                role: text(&given["credentials"]),
-                is_private: given["connectionType"] == "VPC_LINK",
-                timeout: given["timeoutInMillis"].as_u64(),
-                templates: strings(&given["requestTemplates"]),
-                responses: given["responses"].as_object().into_iter().flatten().map(of_response).collect(),
-            };
-            let rest = RestMethod {
-                resource: path.clone(),
-                authorization: schemes
-                    .iter()
-                    .find(|name| !is_key(name) && **name != "NONE")
-                    .map(|name| (*name).clone()),
-                needs_key: schemes.iter().any(|name| is_key(name)),
-                integration,
-            };
-            found.push((Pattern { method, path: path.clone() }, rest));
-        }
-    }
-    found
-}
-
-fn of_response((pattern, given): (&String, &Value)) -> RestResponse {
-    RestResponse {
-        pattern: (pattern != "default").then(|| pattern.clone()),
-        status: status(&given["statusCode"]),
-        parameters: strings(&given["responseParameters"]),
-        templates: strings(&given["responseTemplates"]),
-    }
-}
-
-fn of_record(method: &Value, path: String) -> Option<(Pattern, RestMethod)> {
-    let given = &method["Integration"];
-    let responses = given["IntegrationResponses"].as_array().into_iter().flatten().map(|one| RestResponse {
-        pattern: text(&one["SelectionPattern"]).filter(|pattern| !pattern.is_empty()),
-        status: status(&one["StatusCode"]),
-        parameters: strings(&one["ResponseParameters"]),
-        templates: strings(&one["ResponseTemplates"]),
-    });
-    let integration = RestIntegration {
-        kind: text(&given["Type"]).unwrap_or_default(),
-        uri: text(&given["Uri"]).unwrap_or_default(),
-        method: text(&given["IntegrationHttpMethod"]),
-        role: text(&given["Credentials"]),
-        is_private: given["ConnectionType"] == "VPC_LINK",
-        timeout: given["TimeoutInMillis"].as_u64(),
-        templates: strings(&given["RequestTemplates"]),
-        responses: responses.collect(),
-    };
-    let rest = RestMethod {
-        resource: text(&method["ResourceId"]).unwrap_or_default(),
-        authorization: text(&method["AuthorizationType"]).filter(|kind| kind != "NONE"),
-        needs_key: method["ApiKeyRequired"] == true,
-        integration,
-    };
-    Some((Pattern { method: text(&method["HttpMethod"])?, path }, rest))
-}
-
-fn text(value: &Value) -> Option<String> {
-    value.as_str().map(str::to_owned)
-}
-
-/// A map of texts, without what is none.
-fn strings(value: &Value) -> Strings {
-    let members: Option<&Map<String, Value>> = value.as_object();
-    members.into_iter().flatten().filter_map(|(name, value)| Some((name.clone(), text(value)?))).collect()
-}
-
-fn status(value: &Value) -> u16 {
-    let number = value.as_u64().or_else(|| value.as_str()?.parse().ok());
-    number.and_then(|number| u16::try_from(number).ok()).unwrap_or(200)
-}
-
-/// The content types that an API takes as binary.
-fn binary_types(model: &Value) -> Vec<String> {
-    let document = document(model);
-    let of_document = document["x-amazon-apigateway-binary-media-types"].as_array().cloned().unwrap_or_default();
-    let stated = model["BinaryMediaTypes"].as_array().cloned().unwrap_or_default();
-    // SAM writes `~1` for the slash, as JSON pointers do.
-    stated.iter().chain(&of_document).filter_map(Value::as_str).map(|kind| kind.replace("~1", "/")).collect()
-}
-
 /// Whether one of the content types of a header is among them: exactly, `image/*`, or `*/*` (ministackorg/ministack#767, on AWS).
 fn matches_any(binary: &[String], header: &str) -> bool {
     let mut given = header.split(',').map(|one| one.split(';').next().unwrap_or_default().trim());
@@ -473,74 +264,15 @@ fn matches_any(binary: &[String], header: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use http::Method;
-    use serde_json::json;
 
+    use super::super::rest_model::tests::{document, methods_of};
     use super::*;
     use crate::local::apigateway::event::Pairs;
-
-    /// As SAM writes a method and, for `Cors`, its OPTIONS.
-    fn document() -> Value {
-        json!({ "swagger": "2.0", "paths": { "/rooms/{room}": {
-            "post": {
-                INTEGRATION: { "httpMethod": "POST", "type": "aws_proxy", "uri": "arn:aws:apigateway:f" },
-                "security": [{ "api_key": [] }],
-            },
-            "options": {
-                INTEGRATION: {
-                    "type": "mock",
-                    "requestTemplates": { "application/json": "{\n  \"statusCode\" : 200\n}\n" },
-                    "responses": { "default": {
-                        "statusCode": "200",
-                        "responseParameters": { "method.response.header.Access-Control-Allow-Origin": "'*'" },
-                        "responseTemplates": { "application/json": "{}\n" },
-                    } },
-                },
-            },
-        } }, "securityDefinitions": { "api_key": { "type": "apiKey", "name": "x-api-key", "in": "header" } } })
-    }
-
-    #[test]
-    fn methods_are_read_out_of_a_document() {
-        let methods = of_document(&document());
-        let find = |method: &str| {
-            let found = methods.iter().find(|(pattern, _)| pattern.method == method).unwrap();
-            assert_eq!(found.0.path, "/rooms/{room}");
-            &found.1
-        };
-        let post = find("POST");
-        assert!(post.needs_key && post.authorization.is_none());
-        assert_eq!(post.integration.kind, "AWS_PROXY");
-        let options = find("OPTIONS");
-        assert_eq!(options.integration.responses[0].status, 200);
-        assert_eq!(options.integration.responses[0].pattern, None);
-    }
-
-    #[test]
-    fn a_resource_has_the_path_of_all_above_it() {
-        let resources = [("a", ("root", "rooms")), ("b", ("a", "{room}")), ("c", ("c", "circle"))];
-        let text = |text: &str| text.to_owned();
-        let resources = resources.map(|(id, (parent, part))| (text(id), (text(parent), text(part)))).into();
-        assert_eq!(path_of(&resources, "b"), "/rooms/{room}");
-        assert_eq!(path_of(&resources, "root"), "/");
-        assert!(path_of(&resources, "c").starts_with("/circle"));
-    }
-
-    #[test]
-    fn a_method_is_read_out_of_a_record() {
-        let record = json!({
-            "HttpMethod": "ANY", "ResourceId": "r", "AuthorizationType": "AWS_IAM", "ApiKeyRequired": true,
-            "Integration": { "Type": "MOCK", "IntegrationResponses": [{ "StatusCode": "201", "SelectionPattern": "2.." }] },
-        });
-        let (pattern, method) = of_record(&record, "/x".to_owned()).unwrap();
-        assert_eq!((pattern.method.as_str(), pattern.path.as_str()), ("ANY", "/x"));
-        assert_eq!(method.authorization.as_deref(), Some("AWS_IAM"));
-        assert_eq!(method.integration.responses[0].pattern.as_deref(), Some("2.."));
-        assert!(method.needs_key);
-    }
+    use crate::local::apigateway::model::Strings;
 
     #[test]
     fn a_mock_answers_a_preflight_as_sam_wrote_it() {
-        let methods = of_document(&document());
+        let methods = methods_of(&document());
         let (_, options) = methods.iter().find(|(pattern, _)| pattern.method == "OPTIONS").unwrap();
         let request = Received {
             method: Method::OPTIONS,
@@ -565,6 +297,7 @@ mod tests {
             parameters: &parameters,
             variables: &variables,
             authorizer: None,
+            caller: None,
         };
         let answer = mocked(&options.integration, &facts).unwrap();
         assert_eq!(

@@ -62,6 +62,14 @@ impl AnyService for Fake {
         None
     }
 
+    fn admits_anyone(&self, _head: &Request) -> bool {
+        false
+    }
+
+    fn shared(&self, _head: &Request) -> Option<HeaderMap> {
+        None
+    }
+
     fn refuse_large(&self, operation: &Operation) -> ApiError {
         ApiError::new(413, "RequestEntityTooLargeException", format!("{} is too large.", operation.name))
     }
