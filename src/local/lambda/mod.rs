@@ -40,6 +40,7 @@ mod peer;
 mod permissions;
 mod policy;
 mod poller;
+mod positions;
 mod process;
 mod provisioned;
 mod required_permissions;
@@ -75,6 +76,7 @@ use self::interpreters::Interpreters;
 use self::name::{FunctionId, LATEST, Reference};
 use self::packages::Packages;
 use self::poller::Pollers;
+use self::positions::Positions;
 use self::spec::LiveEnvironments;
 use self::state::Registry;
 use super::context::CloudContext;
@@ -102,6 +104,7 @@ pub struct Lambda {
     executor: Arc<Executor>,
     timings: ExecutionTimings,
     pollers: Arc<Pollers>,
+    positions: Arc<Positions>,
     accepted: Arc<asynchronous::Accepted>,
 }
 
@@ -133,8 +136,17 @@ impl Lambda {
         }
         let interpreters = Interpreters::open(&folder)?;
         let executor = Executor::new(context.clone(), roles.clone(), logs, interpreters, registry.clone(), timings);
-        let (pollers, accepted) = (Arc::default(), Arc::default());
-        let lambda = Self { context: context.clone(), roles, registry, packages, executor, timings, pollers, accepted };
+        let lambda = Self {
+            context: context.clone(),
+            roles,
+            registry,
+            packages,
+            executor,
+            timings,
+            pollers: Arc::default(),
+            positions: Arc::new(Positions::open(context.store.clone())?),
+            accepted: Arc::default(),
+        };
         tokio::spawn(sweep(Arc::downgrade(&lambda.registry), lambda.packages.clone(), lambda.executor.live()));
         Ok(Arc::new(lambda))
     }
@@ -192,6 +204,8 @@ impl Lambda {
         self.pollers.close();
         self.executor.shutdown().await;
         self.keep_events();
+        // What a stream's task has given up is still on its way to a queue.
+        self.pollers.closed().await;
     }
 }
 

@@ -1,7 +1,7 @@
 //! Polls the sources of event source mappings, and invokes their functions with what is there.
 //!
-//! Every mapping that is enabled has one task for each shard of its source. A task reads its mapping before each round, so it sees
-//! every change of it, and ends when the mapping is disabled or gone. (Lambda developer guide, "How Lambda processes records
+//! Every mapping that is enabled has one task, which reads all shards of its source. It reads its mapping before each round, so it
+//! sees every change of it, and ends when the mapping is disabled or gone. (Lambda developer guide, "How Lambda processes records
 //! from stream and queue-based event sources".)
 
 use std::collections::{HashMap, HashSet};
@@ -19,8 +19,9 @@ use super::mapping::Mapping;
 use super::mappings::not_permitted;
 use super::name::Reference;
 use super::spec::InvokeRequest;
+use super::state::now;
 use crate::core::events::pattern::EventPattern;
-use crate::local::context::ports::{DeliveryTarget, EventSource, Invoked, Position, SourceEvent};
+use crate::local::context::ports::{DeliveryTarget, EventSource, Invoked, LogEvent, LogSink, Position, SourceEvent};
 use crate::local::lock::lock;
 use crate::local::protocol::wire::ApiError;
 
@@ -45,12 +46,10 @@ pub struct Pollers {
     /// Changes with every change of a mapping.
     pub(super) changed: watch::Sender<u64>,
     closing: watch::Sender<bool>,
-    /// Region, UUID and shard of what has a task.
-    running: Mutex<HashSet<(String, String, String)>>,
+    /// Region and UUID of mappings that have a task.
+    running: watch::Sender<HashSet<(String, String)>>,
     /// What became of the last batch, by region and UUID.
     results: Mutex<HashMap<(String, String), String>>,
-    /// Up to where shards are handled, by UUID and shard, where that could not be saved.
-    reached: Mutex<HashMap<(String, String), String>>,
 }
 
 /// The services that are connected to Lambda.
@@ -65,9 +64,8 @@ impl Default for Pollers {
             services: OnceLock::new(),
             changed: watch::Sender::new(0),
             closing: watch::Sender::new(false),
-            running: Mutex::default(),
+            running: watch::Sender::default(),
             results: Mutex::default(),
-            reached: Mutex::default(),
         }
     }
 }
@@ -90,8 +88,15 @@ impl Pollers {
         lock(&self.results).get(&(region.to_owned(), uuid.to_owned())).cloned()
     }
 
-    pub(super) fn note(&self, region: &str, uuid: &str, result: &str) {
-        lock(&self.results).insert((region.to_owned(), uuid.to_owned()), result.to_owned());
+    /// Notes what became of the last batch of a mapping. Gives back whether that is something else than before.
+    fn note(&self, region: &str, uuid: &str, result: &str) -> bool {
+        let before = lock(&self.results).insert((region.to_owned(), uuid.to_owned()), result.to_owned());
+        before.as_deref() != Some(result)
+    }
+
+    /// Forgets the mappings that are gone.
+    fn retain(&self, is_there: impl Fn(&str) -> bool) {
+        lock(&self.results).retain(|(_, uuid), _| is_there(uuid));
     }
 
     /// Ends all tasks.
@@ -100,19 +105,15 @@ impl Pollers {
         self.changed.send_modify(|count| *count += 1);
     }
 
-    /// Up to where a shard is handled, where that could not be saved.
-    pub(super) fn reached(&self, uuid: &str, shard: &str) -> Option<Position> {
-        let reached = lock(&self.reached);
-        reached.get(&(uuid.to_owned(), shard.to_owned())).map(|position| Mapping::read_position(position))
+    async fn told_to_close(&self) {
+        // Its sender lives as long as this.
+        let _ = self.closing.subscribe().wait_for(|closing| *closing).await;
     }
 
-    /// Keeps up to where a shard is handled; `None` where that is saved.
-    pub(super) fn reach(&self, uuid: &str, shard: &str, position: Option<&str>) {
-        let (key, mut reached) = ((uuid.to_owned(), shard.to_owned()), lock(&self.reached));
-        match position {
-            Some(position) => drop(reached.insert(key, position.to_owned())),
-            None => drop(reached.remove(&key)),
-        }
+    /// Waits until all tasks have ended.
+    pub async fn closed(&self) {
+        // Its sender lives as long as this.
+        let _ = self.running.subscribe().wait_for(HashSet::is_empty).await;
     }
 
     pub(super) fn is_closing(&self) -> bool {
@@ -153,19 +154,22 @@ impl Lambda {
             let wanted = state.mappings().filter(|(.., mapping)| mapping.is_wanted());
             wanted.map(|(region, uuid, mapping)| (region.clone(), uuid.clone(), mapping.service().to_owned())).collect()
         });
+        let all: HashSet<String> = self.registry.read(|state| state.mappings().map(|(_, uuid, _)| uuid.clone()).collect());
+        self.pollers.retain(|uuid| all.contains(uuid));
+        self.positions.retain(|uuid| all.contains(uuid));
         for (region, uuid, service) in wanted {
             let Some(source) = self.pollers.source(&service) else {
                 self.pollers.note(&region, &uuid, &format!("PROBLEM: the local cloud has no {service}"));
                 continue;
             };
-            let key = (region.clone(), uuid.clone(), String::new());
-            if !lock(&self.pollers.running).insert(key.clone()) {
+            let key = (region.clone(), uuid.clone());
+            if !self.pollers.running.send_if_modified(|running| running.insert(key.clone())) {
                 continue;
             }
             let lambda = self.clone();
             tokio::spawn(async move {
                 lambda.poll(&region, &uuid, source).await;
-                lock(&lambda.pollers.running).remove(&key);
+                lambda.pollers.running.send_modify(|running| drop(running.remove(&key)));
                 // It may have been enabled again meanwhile.
                 if lambda.wanted(&region, &uuid).is_some() && !lambda.pollers.is_closing() {
                     lambda.start_polling();
@@ -193,7 +197,7 @@ impl Lambda {
                 continue;
             }
             if let Some(why) = self.refusal(region, &mapping, &*source) {
-                self.pollers.note(region, uuid, &format!("PROBLEM: {why}"));
+                self.problem(region, uuid, &mapping, &why);
                 let _ = tokio::time::timeout(PAUSE, changed.changed()).await;
                 continue;
             }
@@ -213,7 +217,11 @@ impl Lambda {
             };
             // What has been received is handled, whatever changes meanwhile.
             let batch = match first {
-                Ok(first) => fill(&mapping, &*source, first).await,
+                Ok(first) => tokio::select! {
+                    batch = fill(&mapping, &*source, first) => batch,
+                    // The messages come again.
+                    () = self.pollers.told_to_close() => return,
+                },
                 Err(error) => Err(error),
             };
             match batch {
@@ -227,7 +235,7 @@ impl Lambda {
                     });
                 }
                 Err(error) => {
-                    self.pollers.note(region, uuid, &format!("PROBLEM: {}", error.message));
+                    self.problem(region, uuid, &mapping, &error.message);
                     let _ = tokio::time::timeout(PAUSE, changed.changed()).await;
                 }
             }
@@ -237,7 +245,7 @@ impl Lambda {
     /// Why the source cannot be read on the function's behalf.
     fn refusal(&self, region: &str, mapping: &Mapping, source: &dyn EventSource) -> Option<String> {
         let Some(reference) = Reference::from_arn(&mapping.function_arn) else {
-            return Some("the function's ARN is none".to_owned());
+            return Some(not_an_arn(mapping));
         };
         let role = self
             .registry
@@ -263,7 +271,7 @@ impl Lambda {
         }
         for part in parts(wanted) {
             let outcome = self.invoke_batch(mapping, &part, MAX_THROTTLED).await;
-            self.note_outcome(region, uuid, &outcome);
+            self.note_outcome(region, uuid, mapping, &outcome);
             if let Outcome::Handled(failed) = outcome {
                 let done: Vec<SourceEvent> = part.into_iter().filter(|event| !failed.contains(&event.id)).collect();
                 source.delete(mapping.source(), &done).await;
@@ -271,12 +279,34 @@ impl Lambda {
         }
     }
 
-    pub(super) fn note_outcome(&self, region: &str, uuid: &str, outcome: &Outcome) {
-        let result = match outcome {
-            Outcome::Handled(_) => "OK".to_owned(),
-            Outcome::Failed(failure) => format!("PROBLEM: {}", failure.why),
-        };
-        self.pollers.note(region, uuid, &result);
+    pub(super) fn note_outcome(&self, region: &str, uuid: &str, mapping: &Mapping, outcome: &Outcome) {
+        match outcome {
+            Outcome::Handled(_) => drop(self.pollers.note(region, uuid, "OK")),
+            // The function's log tells of it.
+            Outcome::Failed(failure) if failure.invoked.is_some() => {
+                self.pollers.note(region, uuid, &format!("PROBLEM: {}", failure.why));
+            }
+            Outcome::Failed(failure) => self.problem(region, uuid, mapping, &failure.why),
+        }
+    }
+
+    /// Notes why a mapping does not work. When that is new, it is logged, also in the log group of its function, if there is one:
+    /// AWS shows it to those who ask for the mapping, and here that is where one looks.
+    pub(super) fn problem(&self, region: &str, uuid: &str, mapping: &Mapping, why: &str) {
+        if !self.pollers.note(region, uuid, &format!("PROBLEM: {why}")) || self.pollers.is_closing() {
+            return;
+        }
+        let line = format!("The event source mapping of {} does not work: {why}", mapping.source());
+        tracing::warn!(function = %mapping.function_arn, "{line}");
+        let group = Reference::from_arn(&mapping.function_arn).and_then(|reference| {
+            let group = |(_, _, version): (_, _, &super::state::Version)| version.deployment.settings.log_group.clone();
+            self.registry.read(|state| state.version(&reference).map(group).ok())
+        });
+        if let Some(group) = group {
+            let event = LogEvent { timestamp: now(), message: format!("{line}\n") };
+            let stream = format!("event-source-mapping/{uuid}");
+            self.executor.host().logs.append_if(region, &group, &stream, vec![event], &|| false);
+        }
     }
 
     /// Invokes the function with a batch. A throttled invocation is tried again for so long.
@@ -284,7 +314,7 @@ impl Lambda {
         let records: Vec<&Value> = batch.iter().map(|event| &event.event).collect();
         let payload = Bytes::from(json!({ "Records": records }).to_string());
         let Some(reference) = Reference::from_arn(&mapping.function_arn) else {
-            return Outcome::Failed(Failure { invoked: None, why: "the function's ARN is none".to_owned() });
+            return Outcome::Failed(Failure { invoked: None, why: not_an_arn(mapping) });
         };
         let begun = Instant::now();
         let invoked = loop {
@@ -315,6 +345,10 @@ impl Lambda {
             }),
         }
     }
+}
+
+fn not_an_arn(mapping: &Mapping) -> String {
+    format!("{} is not the ARN of a function", mapping.function_arn)
 }
 
 /// The largest batch of a mapping.
