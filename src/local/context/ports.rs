@@ -31,6 +31,17 @@ pub trait Roles: Send + Sync {
         None
     }
 
+    /// The token that a caller must send with an access key that was issued by [`Roles::issue`].
+    fn session_token(&self, _access_key_id: &str) -> Option<String> {
+        None
+    }
+
+    /// The unique id of a caller, as AWS shows it to others: of a user `AIDA...`, of a role's session `AROA...:SESSION`. Its access
+    /// key is a secret here.
+    fn user_id(&self, _access_key_id: Option<&str>) -> String {
+        super::ACCOUNT.to_owned()
+    }
+
     /// The first of `needs` that the policies of a role do not allow in a region, where they are checked at all
     /// (`strict.iam`): for calls that AWS makes as that role.
     fn refused<'a>(&self, _role_arn: &str, _region: &str, _needs: &'a [Need]) -> Option<&'a Need> {
@@ -77,6 +88,16 @@ pub trait Services: Send + Sync {
 pub trait Callers: Send + Sync {
     /// The secret of an access key: the data folder's, or one that was issued for a role.
     fn secret(&self, access_key_id: &str) -> Option<String>;
+
+    /// The token that a caller must send with an access key that was issued for a role.
+    fn session_token(&self, _access_key_id: &str) -> Option<String> {
+        None
+    }
+
+    /// The unique id of a caller: [`Roles::user_id`].
+    fn user_id(&self, _access_key_id: Option<&str>) -> String {
+        super::ACCOUNT.to_owned()
+    }
 
     /// Whether callers with any key are admitted (`--open`).
     fn admits_all(&self) -> bool;

@@ -53,19 +53,12 @@ impl Store {
         }
     }
 
-    /// Replaces the file of `name`; a crash of the process leaves the old or the new content, never a part.
+    /// Replaces the file of `name`, which only the user can read; a crash of the process leaves the old or the new content, never a
+    /// part.
     ///
     /// # Errors
     /// When the file cannot be written.
     pub fn save<T: Serialize>(&self, name: &str, state: &T) -> io::Result<()> {
-        write_atomically(&self.file(name), &serde_json::to_vec(state)?)
-    }
-
-    /// As [`Store::save`], in a file that only the user can read.
-    ///
-    /// # Errors
-    /// When the file cannot be written.
-    pub fn save_private<T: Serialize>(&self, name: &str, state: &T) -> io::Result<()> {
         write_private(&self.file(name), &serde_json::to_vec(state)?)
     }
 
@@ -139,7 +132,8 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_with(path, bytes, fs::File::options())
 }
 
-/// As [`write_atomically`], in a file that only the user can read: for keys and tokens.
+/// As [`write_atomically`], in a file that only the user can read: for keys, tokens, and whatever handlers and their clients have
+/// put into the cloud.
 ///
 /// # Errors
 /// When the file cannot be written or renamed.

@@ -61,9 +61,9 @@ impl DataPart {
         }
     }
 
-    /// The part that a file or folder directly in the data folder belongs to.
-    pub fn of(path: &Path) -> Option<Self> {
-        let name = path.file_name()?.to_str()?;
+    /// The part that a file or folder in a data folder belongs to, at whatever depth it is.
+    pub fn of(folder: &Path, path: &Path) -> Option<Self> {
+        let name = path.strip_prefix(folder).ok()?.components().next()?.as_os_str().to_str()?;
         match name {
             "apigatewayv2.json" => Some(Self::ApiGateway),
             "cloudcontrol.json" => Some(Self::CloudControl),
@@ -91,7 +91,7 @@ impl DataPart {
     pub fn delete(self, folder: &Path) -> io::Result<()> {
         for entry in fs::read_dir(folder)? {
             let path: PathBuf = entry?.path();
-            if Self::of(&path) == Some(self) {
+            if Self::of(folder, &path) == Some(self) {
                 if path.is_dir() { own_folder::remove(&path)? } else { fs::remove_file(&path)? }
             }
         }

@@ -78,7 +78,7 @@ impl ProcessError {
     /// The error for a part of a data folder that could not be opened; for a damaged file with the command that deletes it.
     pub(super) fn of_opening(folder: &Path, doing: &str, source: io::Error) -> Self {
         let damaged = source.get_ref().and_then(|inner| inner.downcast_ref::<Damaged>());
-        match damaged.and_then(|damaged| Some((damaged, DataPart::of(&damaged.file)?))) {
+        match damaged.and_then(|damaged| Some((damaged, DataPart::of(folder, &damaged.file)?))) {
             Some((damaged, part)) => Self::Damaged {
                 damaged: damaged.to_string(),
                 help: format!("wschat local reset --only {} --data {}", part.name(), folder.display()),

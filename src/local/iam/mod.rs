@@ -127,6 +127,9 @@ struct Session {
     /// Empty in sessions of older builds.
     #[serde(default)]
     secret: String,
+    /// Empty in sessions of older builds.
+    #[serde(default)]
+    token: String,
     role_name: String,
     role_id: String,
     name: String,
@@ -168,8 +171,12 @@ impl Iam {
 
     /// The identity of the caller's key: the session it was issued for, or the local user.
     pub fn identity(&self, caller: &Caller) -> Identity {
+        self.identity_of(caller.access_key.as_deref())
+    }
+
+    fn identity_of(&self, access_key_id: Option<&str>) -> Identity {
         let sessions = lock(&self.sessions);
-        let issued = caller.access_key.as_ref().and_then(|key| sessions.iter().find(|it| it.access_key == *key));
+        let issued = access_key_id.and_then(|key| sessions.iter().find(|it| it.access_key == key));
         match issued {
             Some(session) => Identity {
                 arn: CloudContext::arn("sts", "", &format!("assumed-role/{}/{}", session.role_name, session.name)),
@@ -239,6 +246,7 @@ impl Roles for Iam {
         sessions.push_back(Session {
             access_key: credentials.access_key_id.clone(),
             secret: credentials.secret_access_key.clone(),
+            token: credentials.session_token.clone(),
             role_name,
             role_id,
             name: session_name.to_owned(),
@@ -246,7 +254,7 @@ impl Roles for Iam {
         while sessions.len() > MAX_SESSIONS {
             sessions.pop_front();
         }
-        if let Err(error) = self.context.store.save_private(SESSIONS, &*sessions) {
+        if let Err(error) = self.context.store.save(SESSIONS, &*sessions) {
             tracing::warn!("cannot save issued credentials: {error}");
         }
         credentials
@@ -260,6 +268,16 @@ impl Roles for Iam {
         let sessions = lock(&self.sessions);
         let session = sessions.iter().find(|session| session.access_key == access_key_id)?;
         (!session.secret.is_empty()).then(|| session.secret.clone())
+    }
+
+    fn session_token(&self, access_key_id: &str) -> Option<String> {
+        let sessions = lock(&self.sessions);
+        let session = sessions.iter().find(|session| session.access_key == access_key_id)?;
+        (!session.token.is_empty()).then(|| session.token.clone())
+    }
+
+    fn user_id(&self, access_key_id: Option<&str>) -> String {
+        self.identity_of(access_key_id).user_id
     }
 
     fn refused<'a>(&self, role_arn: &str, region: &str, needs: &'a [Need]) -> Option<&'a Need> {

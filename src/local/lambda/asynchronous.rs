@@ -81,7 +81,7 @@ impl Lambda {
     pub(super) fn keep_events(&self) {
         let events = lock(&self.accepted.0);
         if !events.is_empty()
-            && let Err(error) = self.context.store.save_private(FILE, &*events)
+            && let Err(error) = self.context.store.save(FILE, &*events)
         {
             tracing::error!("{} asynchronous events are lost: {error}", events.len());
         }

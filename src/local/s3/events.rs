@@ -79,7 +79,9 @@ impl S3 {
         let Ok(bucket) = state.bucket(call.bucket) else { return };
         // Later events of an object have a larger one.
         let sequencer = format!("{:016X}{:04X}", now_millis(), Uuid::new_v4().as_u128() as u16);
-        let principal = format!("AWS:{}", call.request.caller.access_key.as_deref().unwrap_or("ANONYMOUS"));
+        let caller = call.request.caller.access_key.as_deref();
+        let id = self.callers.get().zip(caller).map(|(callers, key)| callers.user_id(Some(key)));
+        let principal = format!("AWS:{}", id.as_deref().unwrap_or("ANONYMOUS"));
         for one in bucket.notifications.iter().filter(|one| one.fits(what.name(), &object.key)) {
             let event = record(call.bucket, &bucket.region, (what, object), (&one.id, &principal, &sequencer));
             let (target, service) = (one.target.clone(), one.service().to_owned());

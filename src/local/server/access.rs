@@ -45,7 +45,7 @@ impl AccessKey {
             return Ok(kept);
         }
         let made = Self { id: format!("LKIA{}", random(BASE32, 16)), secret: random(BASE32, 40) };
-        store.save_private(Self::FILE, &made)?;
+        store.save(Self::FILE, &made)?;
         Ok(made)
     }
 }
@@ -66,6 +66,14 @@ impl Callers for KnownCallers {
             return Some(self.key.secret.clone());
         }
         self.roles.secret(access_key_id)
+    }
+
+    fn session_token(&self, access_key_id: &str) -> Option<String> {
+        self.roles.session_token(access_key_id)
+    }
+
+    fn user_id(&self, access_key_id: Option<&str>) -> String {
+        self.roles.user_id(access_key_id)
     }
 
     fn admits_all(&self) -> bool {

@@ -119,7 +119,7 @@ impl Cloud {
                 logs: logs.clone(),
             },
         )?;
-        let sqs = Sqs::open(context)?;
+        let sqs = Sqs::open(context, iam.clone())?;
         let sns = Sns::open(context, lambda.clone(), sqs.clone())?;
         let targets =
             Arc::new(Targets { functions: lambda.clone(), logs: logs.clone(), others: vec![sqs.clone(), sns.clone()] });

@@ -98,6 +98,11 @@ impl Queue {
         self.attributes.get(name).and_then(|value| value.parse().ok()).unwrap_or(default)
     }
 
+    /// How long messages are kept, in milliseconds.
+    pub fn retention(&self) -> i64 {
+        self.number("MessageRetentionPeriod") * 1000
+    }
+
     pub fn flag(&self, name: &str) -> bool {
         self.attributes.get(name).is_some_and(|value| value == "true")
     }
