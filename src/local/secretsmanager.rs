@@ -251,6 +251,11 @@ mod tests {
         let none =
             ask(&secrets, "GetSecretValue", json!({"SecretId": "chat", "VersionStage": "OTHER"})).await.unwrap_err();
         assert_eq!(none.message, "Secrets Manager can't find the specified secret value for staging label: OTHER");
+        ask(&secrets, "PutSecretValue", json!({"SecretId": arn, "SecretString": "three"})).await.unwrap();
+        let first = json!({"SecretId": "chat", "VersionId": made["VersionId"]});
+        assert_eq!(ask(&secrets, "GetSecretValue", first).await.unwrap_err().code, "ResourceNotFoundException");
+        let saved = std::fs::read_to_string(context.store.path("cloudcontrol.json")).unwrap();
+        assert!(saved.contains("three") && saved.contains("two") && !saved.contains("\"one\""), "{saved}");
         let described = ask(&secrets, "DescribeSecret", json!({"SecretId": "chat"})).await.unwrap();
         assert!(!described.to_string().contains("two"), "{described}");
         ask(&secrets, "DeleteSecret", json!({"SecretId": "chat"})).await.unwrap();

@@ -392,8 +392,17 @@ pub struct KeptRecord {
     pub identifier: String,
     /// Its properties.
     pub model: Value,
-    /// The versions of its value, the last one last.
+    /// The last versions of its value, the last one last.
     pub values: Vec<KeptValue>,
+    /// How many versions there were before those.
+    pub dropped: usize,
+}
+
+impl KeptRecord {
+    /// The number of the last version of its value.
+    pub fn version(&self) -> usize {
+        self.dropped + self.values.len()
+    }
 }
 
 /// A version of a value.
