@@ -395,6 +395,7 @@ impl vtl::Host for Variables<'_> {
         heap: &mut Heap,
     ) -> Result<Option<vtl::Value>, String> {
         let given = arguments.first().map_or(Ok("".into()), |value| heap.text_of(value))?;
+        heap.read(if object == "input" { self.body.len() } else { given.len() })?;
         Ok(Some(match (object, method, arguments) {
             // What is nowhere is the empty text, as JSON.
             ("input", "json", [_]) => {
