@@ -18,6 +18,7 @@ use crate::core::iam::need::Need;
 use crate::local::context::ACCOUNT;
 use crate::local::context::clock::now_millis;
 use crate::local::context::ports::{Delivery, DeliveryTarget};
+use crate::local::lock::lock;
 use crate::local::protocol::query::{Query, Xml};
 use crate::local::protocol::wire::ApiError;
 
@@ -169,11 +170,12 @@ impl Sns {
             };
             let now = now_millis();
             sequence = Some(format!("{:020}", 10_000_000_000_000_000_000_u128 + u128::from(now.unsigned_abs()) * 1000));
-            let is_new = self.state.change(|state| {
-                let seen = &mut state.topic_mut(id)?.seen;
+            let is_new = {
+                let mut seen = lock(&self.seen);
+                let seen = seen.entry(id.arn()).or_default();
                 seen.retain(|_, at| now - *at < DEDUPLICATION);
-                Ok(seen.insert(deduplication, now).is_none())
-            })?;
+                seen.insert(deduplication, now).is_none()
+            };
             if !is_new {
                 return Ok((message_id, sequence));
             }

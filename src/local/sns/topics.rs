@@ -6,6 +6,7 @@ use super::error::{self, invalid};
 use super::operations::Answer;
 use super::{Sns, Topic, TopicId};
 use crate::local::context::ACCOUNT;
+use crate::local::lock::lock;
 use crate::local::protocol::query::{Query, Xml};
 use crate::local::protocol::wire::ApiError;
 
@@ -91,7 +92,9 @@ impl Sns {
                 topics.remove(&id.name);
             }
             Ok(())
-        })
+        })?;
+        lock(&self.seen).remove(&id.arn());
+        Ok(())
     }
 
     pub(super) fn get_topic_attributes(&self, query: &Query) -> Answer {
