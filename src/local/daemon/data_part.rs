@@ -98,3 +98,31 @@ impl DataPart {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_belongs_to_a_part_wherever_it_is() {
+        let of = |path: &str| DataPart::of(Path::new("/d"), Path::new(path));
+        for (path, part) in [
+            ("/d/sqs.json", DataPart::Sqs),
+            ("/d/sqs-messages/us-east-1.q.json", DataPart::Sqs),
+            ("/d/logs/us-east-1/group", DataPart::Logs),
+            ("/d/lambda-positions.json", DataPart::Lambda),
+            ("/d/dynamodb-us-east-1.sqlite", DataPart::DynamoDb),
+        ] {
+            assert_eq!(of(path), Some(part), "{path}");
+        }
+        assert_eq!((of("/d/local.log"), of("/d"), of("/other/sqs.json")), (None, None, None));
+    }
+
+    #[test]
+    fn the_page_of_reset_names_all_parts() {
+        let page = include_str!("../../../docs/commands/local.md");
+        let row = page.lines().find(|line| line.starts_with("| `--only PART`")).unwrap();
+        let named: Vec<&str> = row.split('`').skip(3).step_by(2).collect();
+        assert_eq!(named, DataPart::ALL.map(DataPart::name));
+    }
+}
