@@ -13,7 +13,7 @@ use super::context::ports::{KeptRecord, KeptValue, KeptValues, SECRETS};
 use super::protocol::operation::OperationEffect::{Changes, Reads};
 use super::protocol::service::Permissions::Needs;
 use super::protocol::service::{self, Service, ServiceCall};
-use super::protocol::wire::{ApiError, Protocol, Request, Response};
+use super::protocol::wire::{ApiError, Protocol, Request, Response, null_member};
 use crate::core::iam::need::Need;
 
 /// The staging labels of the last two versions.
@@ -160,10 +160,7 @@ fn not_found(message: &str) -> ApiError {
 }
 
 fn missing(member: &str) -> ApiError {
-    let message = format!(
-        "1 validation error detected: Value null at '{member}' failed to satisfy constraint: Member must not be null"
-    );
-    ApiError::new(400, "ValidationException", message)
+    ApiError::new(400, "ValidationException", null_member(member))
 }
 
 fn refuse_binary(binary: Option<&String>) -> Result<(), ApiError> {

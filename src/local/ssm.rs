@@ -12,7 +12,7 @@ use super::context::ports::{KeptRecord, KeptValue, KeptValues, PARAMETERS};
 use super::protocol::operation::OperationEffect::{Changes, Reads};
 use super::protocol::service::Permissions::Needs;
 use super::protocol::service::{self, Service, ServiceCall};
-use super::protocol::wire::{ApiError, Protocol, Request, Response};
+use super::protocol::wire::{ApiError, Protocol, Request, Response, null_member};
 use crate::core::iam::need::Need;
 
 /// The longest value of a parameter (quotas of Systems Manager: 8 KB for advanced ones).
@@ -200,9 +200,7 @@ fn invalid(message: impl Into<String>) -> ApiError {
 }
 
 fn missing(member: &str) -> ApiError {
-    invalid(format!(
-        "1 validation error detected: Value null at '{member}' failed to satisfy constraint: Member must not be null"
-    ))
+    invalid(null_member(member))
 }
 
 #[async_trait]

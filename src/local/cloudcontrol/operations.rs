@@ -12,7 +12,7 @@ use crate::local::context::clock::now_millis;
 use crate::local::protocol::operation::OperationEffect::{Changes, Reads};
 use crate::local::protocol::service::Permissions::Needs;
 use crate::local::protocol::service::{self, Service, ServiceCall};
-use crate::local::protocol::wire::{self, ApiError, Protocol, Response};
+use crate::local::protocol::wire::{self, ApiError, Protocol, Response, null_member};
 
 type Row = service::Row<CloudControl>;
 
@@ -360,10 +360,7 @@ fn identifier_of(schema: &Schema, given: Option<String>) -> Result<String, ApiEr
 }
 
 fn missing(member: &str) -> ApiError {
-    let member = member[..1].to_lowercase() + &member[1..];
-    invalid(format!(
-        "1 validation error detected: Value null at '{member}' failed to satisfy constraint: Member must not be null"
-    ))
+    invalid(null_member(&(member[..1].to_lowercase() + &member[1..])))
 }
 
 fn refuse_busy(records: &super::records::Region, schema: &Schema, identifier: &str) -> Result<(), ApiError> {

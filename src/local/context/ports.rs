@@ -301,6 +301,19 @@ pub struct Delivery {
     pub by: Option<(&'static str, String)>,
 }
 
+impl Delivery {
+    /// The principal of the service that delivers, and what the policy of the target `arn` must allow it.
+    pub fn need(&self, action: &str, arn: &str) -> Option<(&'static str, Need)> {
+        let (principal, source) = self.by.as_ref()?;
+        let need = Need::new(action, arn)
+            .with("aws:SourceArn", source)
+            .with("aws:SourceAccount", super::ACCOUNT)
+            .with("aws:PrincipalIsAWSService", "true")
+            .with("aws:PrincipalServiceName", *principal);
+        Some((principal, need))
+    }
+}
+
 /// A service whose resources are seen through Cloud Control, too.
 pub trait ControlledResources: Send + Sync {
     /// The types, `AWS::SQS::Queue`.

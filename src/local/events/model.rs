@@ -53,17 +53,6 @@ pub struct Rule {
     pub bus_in_template: Option<String>,
 }
 
-/// Tags in the order in which they were given.
-pub type Tags = Vec<Tag>;
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct Tag {
-    pub key: String,
-    #[serde(default)]
-    pub value: String,
-}
-
 impl State {
     /// A bus that can be changed.
     ///

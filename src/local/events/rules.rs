@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::model::{self, DEFAULT_BUS, DISABLED, ENABLED, Rule};
-use super::{Answer, ApiError, Events, bus_name, buses, check_name, invalid, json_text, page, required, text};
+use super::{Answer, ApiError, Events, bus_name, check_name, invalid, json_text, page, required, tags, text};
 use crate::core::events::input;
 use crate::core::events::pattern::EventPattern;
 use crate::core::events::schedule::Schedule;
@@ -15,7 +15,7 @@ const MAX_TARGETS: usize = 5;
 pub fn put_rule(events: &Events, region: &str, input: &Value) -> Answer {
     let name = required(input, "Name")?;
     let bus = bus_name(text(input, "EventBusName"));
-    let new = Rule { tags: buses::tags(input)?, ..rule_of(bus, name, input)? };
+    let new = Rule { tags: tags::tags(input)?, ..rule_of(bus, name, input)? };
     put(events, region, bus, name, |known| match known {
         // The tags of a rule that exists are not changed (API reference).
         Some(known) => Ok(Rule { tags: known.tags.clone(), targets: known.targets.clone(), ..new.clone() }),

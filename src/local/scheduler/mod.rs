@@ -22,8 +22,8 @@ use uuid::Uuid;
 
 use self::model::{ScheduleId, State};
 use super::context::{ACCOUNT, CloudContext};
-use super::events::Events;
 use super::events::targets::{Sender, Targets};
+use super::events::{Events, tags};
 use crate::core::iam::need::Need;
 use crate::local::context::alarms::{self, Alarm, Scheduled};
 use crate::local::context::clock::{iso8601, now_millis};
@@ -210,8 +210,7 @@ impl TaggedResources for Scheduler {
         let region = arn.split(':').nth(3).unwrap_or_default();
         let Some(name) = arn.strip_prefix(&model::group_arn(region, "")) else { return Ok(false) };
         groups::change_tags(self, region, name, |tags| {
-            tags.retain(|tag| !set.contains_key(&tag.key) && !removed.contains(&tag.key));
-            tags.extend(set.iter().map(|(key, value)| model::Tag { key: key.clone(), value: value.clone() }));
+            tags::retag(tags, tags::listed(set), removed);
         })?;
         Ok(true)
     }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::core::events::schedule::{self, Calendar};
 use crate::local::context::CloudContext;
 use crate::local::context::alarms::Alarm;
+use crate::local::events::tags::Tags;
 
 /// The group that every region has.
 pub const DEFAULT_GROUP: &str = "default";
@@ -38,18 +39,11 @@ pub struct State {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Group {
-    pub tags: Vec<Tag>,
+    pub tags: Tags,
     /// Milliseconds since the epoch.
     pub created: i64,
     pub modified: i64,
     pub schedules: BTreeMap<String, Schedule>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct Tag {
-    pub key: String,
-    pub value: String,
 }
 
 /// A schedule.

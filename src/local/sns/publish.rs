@@ -14,8 +14,6 @@ use super::operations::Answer;
 use super::{Sns, Subscription, TopicId};
 use crate::core::events::pattern::EventPattern;
 use crate::core::iam::evaluate::permits_service;
-use crate::core::iam::need::Need;
-use crate::local::context::ACCOUNT;
 use crate::local::context::clock::now_millis;
 use crate::local::context::ports::{Delivery, DeliveryTarget};
 use crate::local::lock::lock;
@@ -372,16 +370,12 @@ impl DeliveryTarget for Sns {
 
     async fn deliver(&self, arn: &str, delivery: Delivery) -> Result<(), ApiError> {
         let Some((topic, None)) = TopicId::from_arn(arn) else { return Err(error::no_topic()) };
-        if let Some((principal, source)) = &delivery.by {
-            let need = Need::new("sns:Publish", arn)
-                .with("aws:SourceArn", source)
-                .with("aws:SourceAccount", ACCOUNT)
-                .with("aws:PrincipalIsAWSService", "true")
-                .with("aws:PrincipalServiceName", *principal);
+        if let Some((principal, need)) = delivery.need("sns:Publish", arn) {
             let policy = self.state.read(|state| {
                 Ok::<_, ApiError>(state.topic(&topic)?.attributes.get("Policy").cloned().unwrap_or_default())
             })?;
             if !permits_service(&policy, principal, &need) {
+                let source = delivery.by.as_ref().map_or("", |(_, source)| source);
                 let message = format!("the topic's policy does not allow {principal} to publish messages of {source}");
                 return Err(ApiError::new(403, "AuthorizationError", message));
             }
