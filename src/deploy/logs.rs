@@ -725,7 +725,8 @@ mod tests {
         let mut merge = Merge::new(&sources);
         let timeout = |id: &str| format!("2026-05-04T10:00:03.010Z {id} Task timed out after 3.00 seconds\n\n");
         let (client, queue) = ("79b4f56e-95b1-4643-9700-2807f4e68189", "79b4f56e-95b1-4643-9700-2807f4e68190");
-        let mut entries = merge.add(vec![invocation(1, client), event(0, 2, &timeout(client)), event(1, 3, &timeout(queue))]);
+        let mut entries =
+            merge.add(vec![invocation(1, client), event(0, 2, &timeout(client)), event(1, 3, &timeout(queue))]);
         entries.extend(merge.flush());
         let help = entries.iter().filter_map(|entry| match &entry.item {
             Item::Failure(failure) => Some(failure.help.contains("API Gateway waits for 29 s")),

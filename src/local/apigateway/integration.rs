@@ -172,8 +172,7 @@ impl RouteCall<'_> {
             _ => self.call(config, sent).await?,
         };
         let responses = integration.responses.clone();
-        let mapped =
-            self.mapped(config, move || mapping::response(responses.values(), &asked, backend)).await?;
+        let mapped = self.mapped(config, move || mapping::response(responses.values(), &asked, backend)).await?;
         let header = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
             Some((name.to_string(), value.to_str().ok()?.into()))
         };

@@ -103,7 +103,8 @@ async fn a_secret_is_kept_in_its_record_alone_and_gone_with_it() {
     let text = || std::fs::read_to_string(&file).unwrap();
     let properties = json!({"Name": "chat", "SecretString": "hush"});
     let made = fixture.create("AWS::SecretsManager::Secret", properties).await;
-    let parameter = fixture.create("AWS::SSM::Parameter", json!({"Name": "p", "Type": "String", "Value": "quiet"})).await;
+    let parameter =
+        fixture.create("AWS::SSM::Parameter", json!({"Name": "p", "Type": "String", "Value": "quiet"})).await;
     // The property and the value.
     assert_eq!((text().matches("hush").count(), text().matches("quiet").count()), (2, 2));
     for (type_name, made) in [("AWS::SecretsManager::Secret", made), ("AWS::SSM::Parameter", parameter)] {

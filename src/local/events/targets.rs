@@ -50,7 +50,12 @@ impl Targets {
         let attribute = |name: &str, value: &str| (name.to_owned(), "String".to_owned(), value.to_owned());
         let told = sender.told.iter().map(|(name, value)| attribute(name, value));
         // Nothing is tried again here: what fails would fail again.
-        let why = [("TARGET_ARN", arn), ("ERROR_CODE", &error.code), ("ERROR_MESSAGE", &error.message), ("RETRY_ATTEMPTS", "0")];
+        let why = [
+            ("TARGET_ARN", arn),
+            ("ERROR_CODE", &error.code),
+            ("ERROR_MESSAGE", &error.message),
+            ("RETRY_ATTEMPTS", "0"),
+        ];
         let attributes = told.chain(why.map(|(name, value)| attribute(name, value))).collect();
         let message = Delivery { body: payload, attributes, by: by(sender), ..Delivery::default() };
         if let Err(error) = self.pass_on(queue, message).await {

@@ -154,7 +154,8 @@ impl Lambda {
             let wanted = state.mappings().filter(|(.., mapping)| mapping.is_wanted());
             wanted.map(|(region, uuid, mapping)| (region.clone(), uuid.clone(), mapping.service().to_owned())).collect()
         });
-        let all: HashSet<String> = self.registry.read(|state| state.mappings().map(|(_, uuid, _)| uuid.clone()).collect());
+        let all: HashSet<String> =
+            self.registry.read(|state| state.mappings().map(|(_, uuid, _)| uuid.clone()).collect());
         self.pollers.retain(|uuid| all.contains(uuid));
         self.positions.retain(|uuid| all.contains(uuid));
         for (region, uuid, service) in wanted {

@@ -173,7 +173,9 @@ pub struct ApiError {
 
 /// How most services say that an input lacks a member.
 pub fn null_member(member: &str) -> String {
-    format!("1 validation error detected: Value null at '{member}' failed to satisfy constraint: Member must not be null")
+    format!(
+        "1 validation error detected: Value null at '{member}' failed to satisfy constraint: Member must not be null"
+    )
 }
 
 impl ApiError {

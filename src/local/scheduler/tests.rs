@@ -182,7 +182,13 @@ async fn a_schedule_does_what_its_role_may() {
     let attributes = fixture.delivered.attributes();
     let names: Vec<&str> = attributes.keys().map(String::as_str).collect();
     let expected = [
-        "ERROR_CODE", "ERROR_MESSAGE", "EXECUTION_ID", "IS_PAYLOAD_TRUNCATED", "RETRY_ATTEMPTS", "SCHEDULED_TIME", "SCHEDULE_ARN",
+        "ERROR_CODE",
+        "ERROR_MESSAGE",
+        "EXECUTION_ID",
+        "IS_PAYLOAD_TRUNCATED",
+        "RETRY_ATTEMPTS",
+        "SCHEDULED_TIME",
+        "SCHEDULE_ARN",
         "TARGET_ARN",
     ];
     assert_eq!(names, expected);

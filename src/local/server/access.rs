@@ -133,13 +133,7 @@ impl Guard {
     }
 
     /// The codes are AWS's: those of the query protocol, of JSON in the body alone (400), and of JSON with paths.
-    fn check(
-        &self,
-        service: &dyn AnyService,
-        presigned: bool,
-        request: &Request,
-        help: &str,
-    ) -> Result<(), ApiError> {
+    fn check(&self, service: &dyn AnyService, presigned: bool, request: &Request, help: &str) -> Result<(), ApiError> {
         let protocol = service.protocol();
         let is_query = matches!(protocol, Protocol::Query(_) | Protocol::AwsJson10Query(_));
         let status = if matches!(protocol, Protocol::AwsJson10 | Protocol::AwsJson11) { 400 } else { 403 };
@@ -158,8 +152,7 @@ impl Guard {
             // API Gateway has its own refusal for unsigned calls, and a bucket's policy may admit them.
             None if service.name() == "execute-api" || protocol == Protocol::RestXml => Ok(()),
             None => {
-                let code =
-                    if is_query { "MissingAuthenticationToken" } else { "MissingAuthenticationTokenException" };
+                let code = if is_query { "MissingAuthenticationToken" } else { "MissingAuthenticationTokenException" };
                 Err(ApiError::new(status, code, "Request is missing Authentication Token"))
             }
         }

@@ -140,8 +140,8 @@ impl Router {
         let api = call.changed_api().map(str::to_owned);
         let admitted = self.conditions.before(operation).await;
         let effect = tokio::time::Instant::now();
-        let admitted =
-            admitted.and_then(|()| self.guard.as_ref().map_or(Ok(()), |guard| guard.admit(service, operation, &call.request)));
+        let admitted = admitted
+            .and_then(|()| self.guard.as_ref().map_or(Ok(()), |guard| guard.admit(service, operation, &call.request)));
         let admitted = admitted.and_then(|()| refuse_changing_get(&call)).and_then(|()| refuse_reserved(&call));
         let admitted = admitted.and_then(|()| match &self.authorizer {
             Some(authorizer) => authorizer.authorize(operation.service, &call.request, &service.needs(&call)),
@@ -230,9 +230,10 @@ impl Router {
             Some(scope) => self.service(&scope.service),
             None if is_s3(request) => self.service("s3"),
             None => match request.headers.get("x-amz-target").and_then(|target| target.to_str().ok()) {
-                Some(target) => self.services.iter().find(|service| {
-                    service.targets().iter().any(|prefix| target.starts_with(prefix))
-                }),
+                Some(target) => self
+                    .services
+                    .iter()
+                    .find(|service| service.targets().iter().any(|prefix| target.starts_with(prefix))),
                 None => self.service(service_by_form(request)?),
             },
         }

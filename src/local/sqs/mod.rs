@@ -267,7 +267,9 @@ impl Sqs {
 /// queue begins without messages.
 fn load(context: &CloudContext, id: &QueueId) -> io::Result<Messages> {
     context.store.load(&id.file()).or_else(|error| {
-        let Some(Damaged { file, .. }) = error.get_ref().and_then(|inner| inner.downcast_ref()) else { return Err(error) };
+        let Some(Damaged { file, .. }) = error.get_ref().and_then(|inner| inner.downcast_ref()) else {
+            return Err(error);
+        };
         let aside = file.with_extension("damaged");
         std::fs::rename(file, &aside)?;
         tracing::error!("the queue {} begins without messages: {error}; it is now {}", id.arn(), aside.display());

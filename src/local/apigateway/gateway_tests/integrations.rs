@@ -484,7 +484,8 @@ async fn a_route_with_iam_authorization_takes_signed_handshakes() {
     assert_eq!(cloud.refused("prod").await.1["message"], "Missing Authentication Token");
     tokio_tungstenite::connect_async(signed_by(&cloud, "AKID", "secret", None)).await.unwrap();
     tokio_tungstenite::connect_async(signed_by(&cloud, "ASIA", "secret", Some("token"))).await.unwrap();
-    let (no_match, no_token) = ("The request signature we calculated does not match", "security token included in the request");
+    let (no_match, no_token) =
+        ("The request signature we calculated does not match", "security token included in the request");
     for (key, secret, token, message) in [
         ("AKID", "other", None, no_match),
         ("ASIA", "secret", None, no_token),
