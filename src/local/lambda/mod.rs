@@ -4,7 +4,7 @@
 //! ```text
 //! Service --operations--> functions, versions, permissions, tags --> state (Registry), packages (code)
 //! Service, Functions --> invoke --> execution (pools) --> environment --> runtime = process + runtime_api
-//! EventSource --poller--> invoke; invoke (Event) --asynchronous--> DeliveryTarget
+//! EventSource --poller, shards--> batch --> invoke; invoke (Event) --asynchronous--> DeliveryTarget
 //!                                                              |             |
 //!                                                              +-- function_log --> LogSink
 //! ```
@@ -12,8 +12,8 @@
 //! `launch` builds the command of a runtime, `sandbox` its file system, `failure` the reports of its failures. Node.js and
 //! Python code is run by the machine's own `interpreters`, through the two programs in `clients`.
 
-mod apart;
 mod asynchronous;
+mod batch;
 mod change;
 mod environment;
 mod error;
@@ -43,6 +43,7 @@ mod poller;
 mod positions;
 mod process;
 mod provisioned;
+mod recursion_and_runtime;
 mod required_permissions;
 mod runtime;
 mod runtime_api;

@@ -13,9 +13,10 @@ use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use super::Lambda;
+use super::batch::{Failure, Outcome, PAUSE, filtered, parts};
 use super::mapping::Mapping;
 use super::name::Reference;
-use super::poller::{Failure, LONG_POLL, Outcome, PAUSE, filtered, parts};
+use super::poller::LONG_POLL;
 use super::state::now;
 use crate::local::context::clock::{iso8601, log_time};
 use crate::local::context::ports::{EventSource, Position, SourceEvent};
