@@ -273,8 +273,10 @@ impl Lambda {
         let line = format!("The event source mapping of {} does not work: {why}", mapping.source());
         tracing::warn!(function = %mapping.function_arn, "{line}");
         let group = Reference::from_arn(&mapping.function_arn).and_then(|reference| {
-            let group = |(_, _, version): (_, _, &super::state::Version)| version.deployment.settings.log_group.clone();
-            self.registry.read(|state| state.version(&reference).map(group).ok())
+            self.registry.read(|state| {
+                let (_, _, version) = state.version(&reference).ok()?;
+                Some(version.deployment.settings.log_group.clone())
+            })
         });
         if let Some(group) = group {
             let event = LogEvent { timestamp: now(), message: format!("{line}\n") };
