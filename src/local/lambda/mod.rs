@@ -69,7 +69,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::{Semaphore, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use self::execution::{ExecutionTimings, Executor};
 use self::inspect::Inspect;
@@ -88,6 +88,10 @@ use crate::local::protocol::wire::ApiError;
 
 /// How often unused code is removed.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How long ending all execution environments may take, and then what was given up before.
+const ENVIRONMENTS_TIMEOUT: Duration = Duration::from_secs(2);
+const DELIVERIES_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Lambda's folder below a local cloud's data folder: functions' code, and the SDKs of the runtimes (npm packages in
 /// `node_modules`, pip packages in `python3.N`).
@@ -200,13 +204,15 @@ impl Lambda {
         self.start_ahead(&id, Instant::now());
     }
 
-    /// Ends every execution environment. Running invocations fail, further ones are refused.
+    /// Ends every execution environment. Running invocations fail, further ones are refused. Takes two and a half seconds at most.
     pub async fn shutdown(&self) {
         self.pollers.close();
-        self.executor.shutdown().await;
+        if timeout(ENVIRONMENTS_TIMEOUT, self.executor.shutdown()).await.is_err() {
+            tracing::warn!("some execution environments did not end in time");
+        }
         self.keep_events();
-        // What a stream's task has given up is still on its way to a queue.
-        self.pollers.closed().await;
+        // What a stream's task has given up may still be on its way to a queue.
+        let _ = timeout(DELIVERIES_TIMEOUT, self.pollers.closed()).await;
     }
 }
 

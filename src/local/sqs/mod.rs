@@ -25,7 +25,7 @@ mod tests;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::{Arc, Mutex, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, watch};
@@ -44,8 +44,10 @@ const FILE: &str = "sqs";
 /// The folder with the messages, a file for each queue.
 const FOLDER: &str = "sqs-messages";
 
-/// How long messages are gathered before they are saved.
+/// How long messages are gathered before they are saved, at least; and how many times as long as the last saving took: the file of a
+/// large queue is not written all the time.
 const SAVE_DELAY: Duration = Duration::from_millis(100);
+const SAVE_SHARE: u32 = 10;
 
 /// How often messages are deleted that their queues keep no longer.
 const EXPIRE_INTERVAL: Duration = Duration::from_secs(60);
@@ -289,6 +291,7 @@ async fn expire_messages(sqs: Weak<Sqs>) {
 
 /// Saves messages a moment after they have changed.
 async fn save_messages(sqs: Weak<Sqs>) {
+    let mut delay = SAVE_DELAY;
     loop {
         let Some(strong) = sqs.upgrade() else { return };
         // It ends with the service, which it must not keep alive.
@@ -297,10 +300,12 @@ async fn save_messages(sqs: Weak<Sqs>) {
         if waited.is_err() {
             continue;
         }
-        tokio::time::sleep(SAVE_DELAY).await;
+        tokio::time::sleep(delay).await;
         let Some(strong) = sqs.upgrade() else { return };
         let saving = Arc::clone(&strong);
+        let begun = Instant::now();
         let _ = tokio::task::spawn_blocking(move || saving.save()).await;
+        delay = (begun.elapsed() * SAVE_SHARE).max(SAVE_DELAY);
         // What could not be saved is tried again.
         if strong.has_unsaved() {
             strong.unsaved.notify_one();
