@@ -154,3 +154,22 @@ fn write_with(path: &Path, bytes: &[u8], mut options: fs::OpenOptions) -> io::Re
     options.write(true).create(true).truncate(true).open(&beside)?.write_all(bytes)?;
     fs::rename(&beside, path)
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn what_is_saved_is_the_users_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        // A file of an older build, which was saved for everyone.
+        fs::write(store.path("state.json"), "0").unwrap();
+        fs::set_permissions(store.path("state.json"), fs::Permissions::from_mode(0o644)).unwrap();
+        store.save("state", &1).unwrap();
+        assert_eq!(fs::metadata(store.path("state.json")).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(store.load::<u8>("state").unwrap(), 1);
+    }
+}

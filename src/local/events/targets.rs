@@ -52,8 +52,8 @@ impl Targets {
         // Nothing is tried again here: what fails would fail again.
         let why = [
             ("TARGET_ARN", arn),
-            ("ERROR_CODE", &error.code),
-            ("ERROR_MESSAGE", &error.message),
+            ("ERROR_CODE", &*error.code),
+            ("ERROR_MESSAGE", error.message.as_str()),
             ("RETRY_ATTEMPTS", "0"),
         ];
         let attributes = told.chain(why.map(|(name, value)| attribute(name, value))).collect();

@@ -37,7 +37,7 @@ pub struct Limits {
     pub output: usize,
     /// Bytes for all texts, lists and maps that it makes.
     pub memory: usize,
-    /// Nodes and expressions evaluated, and what they look at: a step for [`PER_STEP`] items or patterns' letters.
+    /// Nodes and expressions evaluated, and what they look at: a step for 64 items, 256 bytes of text, or a letter of a pattern.
     pub steps: usize,
     /// Iterations of one `#foreach`. (API Gateway's quota: 1,000.)
     pub iterations: usize,
