@@ -172,7 +172,7 @@ impl Ssm {
 
 fn shown(region: &str, record: &KeptRecord, version: usize, value: &KeptValue, decrypt: bool) -> Value {
     let KeptRecord { identifier: name, model, .. } = record;
-    // Nobody decrypts what was not asked to be: AWS gives what is encrypted.
+    // Without WithDecryption AWS gives what is encrypted.
     let is_hidden = model["Type"] == "SecureString" && !decrypt;
     json!({
         "Name": name,

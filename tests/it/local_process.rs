@@ -487,7 +487,7 @@ fn beyond_loopback_the_access_key_is_needed_and_the_process_is_out_of_reach() {
     let run = cloud.run(&["start", "--port", "0", "--host", "0.0.0.0", "--open"]);
     assert_eq!(run.status.code(), Some(64), "{run:?}");
     assert!(
-        String::from_utf8_lossy(&run.stderr).contains("whoever reaches this machine could run code on it"),
+        String::from_utf8_lossy(&run.stderr).contains("anyone who reaches this machine could run code on it"),
         "{run:?}"
     );
     let refusal = cloud.fails(&["start", "--port", "0", "--host", "203.0.113.1"]);

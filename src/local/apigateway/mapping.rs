@@ -102,7 +102,7 @@ impl RouteRequest {
                 ("multivaluequerystring", name) => Ok(value_of(&self.query, name, false, true)),
                 ("body", "") => Ok(Some(self.body.clone())),
                 ("body", path) => Ok(jsonpath::find(&document(&self.body), path)?.as_ref().and_then(text)),
-                _ => Err(format!("{expression} is no part of a route's request")),
+                _ => Err(format!("{expression} is not a part of a route's request")),
             };
         }
         if let Some(name) = expression.strip_prefix("stageVariables.") {
@@ -218,7 +218,7 @@ impl IntegrationRequest {
             }
             Some(("querystring", name)) => (&mut self.query, name),
             Some(("path", name)) => (&mut self.path, name),
-            _ => return Err("it is no header, query string or path of a request".to_owned()),
+            _ => return Err("it is not a header, query string or path of a request".to_owned()),
         };
         pairs.retain(|(known, _)| known != name);
         pairs.push((name.to_owned(), value));

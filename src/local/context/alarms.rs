@@ -1,6 +1,6 @@
 //! Rings what has a schedule, when it is due.
 //!
-//! What was due while the process did not run, or while the machine slept, is left out: nobody was there whom it could have
+//! What was due while the process did not run, or while the machine slept, is left out: there was no one whom it could have
 //! served. A schedule goes on with its next regular time.
 
 use std::collections::HashMap;

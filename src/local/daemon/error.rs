@@ -26,7 +26,7 @@ pub enum ProcessError {
     #[error("the local cloud is already running, {}", pages(.0))]
     OtherOrigins(Vec<Origin>),
     #[error(
-        "the local cloud cannot admit every caller (--open) and listen on {0} (--host): whoever reaches this machine could run \
+        "the local cloud cannot admit every caller (--open) and listen on {0} (--host): anyone who reaches this machine could run \
          code on it\n  leave one of the two out"
     )]
     OpenBeyondLoopback(IpAddr),

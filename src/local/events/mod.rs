@@ -111,7 +111,7 @@ impl DeliveryTarget for Events {
             .strip_prefix("arn:aws:events:")
             .and_then(|rest| rest.split_once(':'))
             .and_then(|(region, rest)| Some((region, rest.split_once(":event-bus/")?.1)))
-            .ok_or_else(|| not_found(format!("{arn} is no event bus.")))?;
+            .ok_or_else(|| not_found(format!("{arn} is not an event bus.")))?;
         self.state.now().bus(region, bus)?;
         let detail: Value = serde_json::from_str(&message.body).unwrap_or(Value::String(message.body));
         let request = &detail["requestContext"];

@@ -232,7 +232,7 @@ pub fn list_rule_names_by_target(events: &Events, region: &str, input: &Value) -
 pub fn test_event_pattern(_events: &Events, _region: &str, input: &Value) -> Answer {
     let pattern = check_pattern(required(input, "EventPattern")?)?;
     let event: Value = serde_json::from_str(required(input, "Event")?)
-        .map_err(|_| invalid("Parameter Event is not valid. Reason: it is no JSON."))?;
+        .map_err(|_| invalid("Parameter Event is not valid. Reason: it is not JSON."))?;
     let members = ["id", "account", "source", "time", "region", "resources", "detail-type"];
     if let Some(member) = members.iter().find(|member| event.get(**member).is_none()) {
         return Err(invalid(format!("Event is not valid. Reason: {member} is missing.")));

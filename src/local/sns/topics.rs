@@ -259,7 +259,7 @@ pub fn map(entries: BTreeMap<String, String>) -> Xml {
 /// A page of a list, and the token of the next one.
 ///
 /// # Errors
-/// `InvalidParameter` for a token of somebody else's.
+/// `InvalidParameter` for a token that it did not give.
 pub fn page<T>(query: &Query, all: Vec<T>) -> Result<(Vec<T>, Option<String>), ApiError> {
     let from: usize = match query.get("NextToken").filter(|token| !token.is_empty()) {
         Some(token) => token.parse().map_err(|_| invalid("NextToken"))?,

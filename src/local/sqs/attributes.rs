@@ -1,4 +1,4 @@
-//! The attributes of queues: which there are, what they may be, what they are where nobody has set them.
+//! The attributes of queues: which there are, what they may be, what they are by default.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ const NUMBERS: &[(&str, i64, i64, i64)] = &[
     ("VisibilityTimeout", 0, 43_200, 30),
 ];
 
-/// Truths, and what they are where nobody has set them; of `None` nothing is shown.
+/// Truths, and their defaults; of `None` nothing is shown.
 const FLAGS: &[(&str, Option<&str>)] =
     &[("ContentBasedDeduplication", None), ("FifoQueue", None), ("SqsManagedSseEnabled", Some("true"))];
 

@@ -291,7 +291,7 @@ impl Sqs {
         })
     }
 
-    /// Deletes a message. One that is gone, or that somebody else has received since, is no error.
+    /// Deletes a message. One that is gone, or that another receiver has got since, is not an error.
     pub(super) fn delete_by(&self, id: &QueueId, handle: Option<String>) -> Result<(), ApiError> {
         let (_, live) = self.queue(id)?;
         let handle = well_formed(handle)?;

@@ -226,7 +226,7 @@ async fn what_fails_holds_up_its_own_keys_alone() {
     fake.put("poison", "behind it");
     // Of twenty keys, those with the lane of the one that fails wait.
     let wait = async {
-        while cloud.lines("batch good").len() < 12 {
+        while cloud.lines("batch good").len() < 15 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
