@@ -143,7 +143,7 @@ impl Lambda {
             let lambda = self.clone();
             tokio::spawn(async move {
                 lambda.poll(&region, &uuid, source).await;
-                lambda.pollers.running.send_modify(|running| drop(running.remove(&key)));
+                lambda.pollers.running.send_if_modified(|running| running.remove(&key));
                 // It may have been enabled again meanwhile.
                 if lambda.wanted(&region, &uuid).is_some() && !lambda.pollers.is_closing() {
                     lambda.start_polling();
@@ -255,7 +255,9 @@ impl Lambda {
 
     pub(super) fn note_outcome(&self, region: &str, uuid: &str, mapping: &Mapping, outcome: &Outcome) {
         match outcome {
-            Outcome::Handled(_) => drop(self.pollers.note(region, uuid, "OK")),
+            Outcome::Handled(_) => {
+                self.pollers.note(region, uuid, "OK");
+            }
             // The function's log tells of it.
             Outcome::Failed(failure) if failure.invoked.is_some() => {
                 self.pollers.note(region, uuid, &format!("PROBLEM: {}", failure.why));

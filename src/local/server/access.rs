@@ -13,7 +13,6 @@ use crate::local::context::ports::{Authorizer, Callers, Roles};
 use crate::local::context::store::Store;
 use crate::local::iam::{BASE32, random};
 use crate::local::protocol::operation::Operation;
-use crate::local::protocol::service::AnyService;
 use crate::local::protocol::wire::{ApiError, Caller, Protocol, Request};
 
 /// The access key of a data folder.
@@ -104,13 +103,13 @@ impl Guard {
     ///
     /// # Errors
     /// AWS's refusal of an unsigned call or of another key, with the command that shows the right one.
-    pub fn admit(&self, service: &dyn AnyService, operation: &Operation, request: &Request) -> Result<(), ApiError> {
+    pub fn admit(&self, protocol: Protocol, operation: &Operation, request: &Request) -> Result<(), ApiError> {
         let help = format!(
             " (The local cloud knows no access key {}. Its own: {}; to admit all callers: wschat local start --open)",
             request.caller.access_key.as_deref().unwrap_or_default(),
             self.help
         );
-        self.check(service, operation.presigned, request, &help)
+        self.check(operation.service, protocol, operation.presigned, request, &help)
     }
 
     /// The same for a caller on another machine, by the head of its request, whose body may name the operation. The refusal says
@@ -120,11 +119,11 @@ impl Guard {
     /// AWS's refusal of an unsigned call or of another key.
     pub fn admit_remote(
         &self,
-        service: &dyn AnyService,
+        (service, protocol): (&str, Protocol),
         operation: Option<&Operation>,
         head: &Request,
     ) -> Result<(), ApiError> {
-        self.check(service, operation.is_some_and(|operation| operation.presigned), head, "")
+        self.check(service, protocol, operation.is_some_and(|operation| operation.presigned), head, "")
     }
 
     /// Whether the caller signs with a key of this cloud's.
@@ -133,8 +132,14 @@ impl Guard {
     }
 
     /// The codes are AWS's: those of the query protocol, of JSON in the body alone (400), and of JSON with paths.
-    fn check(&self, service: &dyn AnyService, presigned: bool, request: &Request, help: &str) -> Result<(), ApiError> {
-        let protocol = service.protocol();
+    fn check(
+        &self,
+        service: &str,
+        protocol: Protocol,
+        presigned: bool,
+        request: &Request,
+        help: &str,
+    ) -> Result<(), ApiError> {
         let is_query = matches!(protocol, Protocol::Query(_) | Protocol::AwsJson10Query(_));
         let status = if matches!(protocol, Protocol::AwsJson10 | Protocol::AwsJson11) { 400 } else { 403 };
         match &request.caller.access_key {
@@ -150,7 +155,7 @@ impl Guard {
             }
             None if presigned => Ok(()),
             // API Gateway has its own refusal for unsigned calls, and a bucket's policy may admit them.
-            None if service.name() == "execute-api" || protocol == Protocol::RestXml => Ok(()),
+            None if service == "execute-api" || protocol == Protocol::RestXml => Ok(()),
             None => {
                 let code = if is_query { "MissingAuthenticationToken" } else { "MissingAuthenticationTokenException" };
                 Err(ApiError::new(status, code, "Request is missing Authentication Token"))
@@ -164,8 +169,7 @@ mod tests {
     use super::*;
     use crate::local::context::ports::Credentials;
     use crate::local::dynamodb::DynamoDb;
-    use crate::local::protocol::service::{Service, ServiceCall};
-    use crate::local::protocol::wire::Response;
+    use crate::local::protocol::service::Service;
     use crate::local::s3::S3;
     use crate::local::scheduler::Scheduler;
     use crate::local::sns::Sns;
@@ -188,48 +192,6 @@ mod tests {
         }
     }
 
-    /// The protocols of services; the rest of them is not asked for.
-    struct Of(&'static str, Protocol);
-
-    #[async_trait::async_trait]
-    impl AnyService for Of {
-        fn name(&self) -> &'static str {
-            self.0
-        }
-
-        fn protocol(&self) -> Protocol {
-            self.1
-        }
-
-        fn targets(&self) -> &'static [&'static str] {
-            &[]
-        }
-
-        fn operation(&self, _request: &Request) -> Result<&'static Operation, ApiError> {
-            unreachable!()
-        }
-
-        fn prepare(&self, _request: Request) -> Result<ServiceCall, ApiError> {
-            unreachable!()
-        }
-
-        fn incoming(&self) -> Option<std::path::PathBuf> {
-            None
-        }
-
-        fn refuse_large(&self, _operation: &Operation) -> ApiError {
-            unreachable!()
-        }
-
-        fn needs(&self, _call: &ServiceCall) -> Vec<Need> {
-            unreachable!()
-        }
-
-        async fn call(&self, _call: ServiceCall) -> Result<Response, ApiError> {
-            unreachable!()
-        }
-    }
-
     /// What a caller with a wrong key gets, and one without any.
     fn refusals<S: Service>() -> [Option<(u16, String)>; 2] {
         let key = AccessKey { id: "LKIA1".to_owned(), secret: "s".to_owned() };
@@ -237,7 +199,7 @@ mod tests {
         [Some("LKIA2"), None].map(|key| {
             let mut request = Request::in_test("POST", "/", "");
             request.caller.access_key = key.map(str::to_owned);
-            let refused = guard.admit_remote(&Of(S::NAME, S::PROTOCOL), None, &request).err();
+            let refused = guard.admit_remote((S::NAME, S::PROTOCOL), None, &request).err();
             refused.map(|error| (error.status, error.code.into_owned()))
         })
     }

@@ -124,7 +124,11 @@ impl Router {
         let entry = Entry::new(&head);
         let Some(service) = self.service_of(&head) else { return self.unserved(&head, entry) };
         let operation = service.operation(&head).ok();
-        match self.guard.as_ref().map_or(Ok(()), |guard| guard.admit_remote(&**service, operation, &head)) {
+        match self
+            .guard
+            .as_ref()
+            .map_or(Ok(()), |guard| guard.admit_remote((service.name(), service.protocol()), operation, &head))
+        {
             Ok(()) => self.answer(head).await,
             Err(error) => self.finish(&**service, operation, Err(error), entry),
         }
@@ -140,8 +144,9 @@ impl Router {
         let api = call.changed_api().map(str::to_owned);
         let admitted = self.conditions.before(operation).await;
         let effect = tokio::time::Instant::now();
-        let admitted = admitted
-            .and_then(|()| self.guard.as_ref().map_or(Ok(()), |guard| guard.admit(service, operation, &call.request)));
+        let admitted = admitted.and_then(|()| {
+            self.guard.as_ref().map_or(Ok(()), |guard| guard.admit(service.protocol(), operation, &call.request))
+        });
         let admitted = admitted.and_then(|()| refuse_changing_get(&call)).and_then(|()| refuse_reserved(&call));
         let admitted = admitted.and_then(|()| match &self.authorizer {
             Some(authorizer) => authorizer.authorize(operation.service, &call.request, &service.needs(&call)),
