@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::tags::Tags;
 use super::{ApiError, not_found};
 use crate::local::context::{ACCOUNT, CloudContext};
 

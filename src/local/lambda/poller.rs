@@ -17,7 +17,7 @@ use super::mapping::Mapping;
 use super::mappings::not_permitted;
 use super::name::Reference;
 use super::state::now;
-use crate::local::context::ports::{DeliveryTarget, EventSource, LogEvent, LogSink, Position, SourceEvent};
+use crate::local::context::ports::{DeliveryTarget, EventSource, LogEvent, Position, SourceEvent};
 use crate::local::lock::lock;
 use crate::local::protocol::wire::ApiError;
 
@@ -277,7 +277,7 @@ impl Lambda {
         let group = Reference::from_arn(&mapping.function_arn).and_then(|reference| {
             self.registry.read(|state| {
                 let (_, _, version) = state.version(&reference).ok()?;
-                Some(version.deployment.settings.log_group.clone())
+                Some(version.deployment.settings.logging.log_group.clone())
             })
         });
         if let Some(group) = group {
