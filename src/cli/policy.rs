@@ -80,7 +80,7 @@ impl Args {
 
 impl Args {
     async fn to_eject(&self, roles: policy::Roles, ui: &Ui) -> Result<Ended, CommandError> {
-        self.project.synthesise()?;
+        self.project.synthesise(ui)?;
         let project = self.project.read(self.target.named())?;
         let (aws, stack, live) = self.target.read(Some(&project), ui).await?;
         let Some(stack) = stack else { return Err(CommandError::new("there is no template")) };

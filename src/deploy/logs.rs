@@ -571,6 +571,9 @@ impl Merge {
             }
             match id.as_ref().and_then(|id| self.invocations.get(id)) {
                 Some(invocation) => {
+                    if let (Item::Failure(failure), None) = (&mut entry.item, &entry.route) {
+                        failure.behind_gateway();
+                    }
                     entry.route = Some(invocation.route.clone());
                     entry.connection = Some(invocation.connection_id.clone());
                 }
@@ -715,6 +718,22 @@ mod tests {
         assert_eq!(shown(&merge.add(vec![refusal(4, "b", true)])), []);
         assert_eq!(shown(&merge.flush()), [(4, "One", Some("hi"), "why")]);
         assert_eq!(shown(&merge.add(vec![refusal(5, "c", false)])), [(5, "One", Some("hi"), "why")]);
+    }
+
+    #[test]
+    fn the_limit_of_the_gateway_is_told_to_whom_it_is_about() {
+        let sources = sources(true);
+        let mut merge = Merge::new(&sources);
+        let timeout = |id: &str| format!("2026-05-04T10:00:03.010Z {id} Task timed out after 3.00 seconds\n\n");
+        let (client, queue) = ("79b4f56e-95b1-4643-9700-2807f4e68189", "79b4f56e-95b1-4643-9700-2807f4e68190");
+        let mut entries =
+            merge.add(vec![invocation(1, client), event(0, 2, &timeout(client)), event(1, 3, &timeout(queue))]);
+        entries.extend(merge.flush());
+        let help = entries.iter().filter_map(|entry| match &entry.item {
+            Item::Failure(failure) => Some(failure.help.contains("API Gateway waits for 29 s")),
+            _ => None,
+        });
+        assert_eq!(help.collect::<Vec<_>>(), [true, false]);
     }
 
     #[test]

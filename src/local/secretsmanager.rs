@@ -13,7 +13,7 @@ use super::context::ports::{KeptRecord, KeptValue, KeptValues, SECRETS};
 use super::protocol::operation::OperationEffect::{Changes, Reads};
 use super::protocol::service::Permissions::Needs;
 use super::protocol::service::{self, Service, ServiceCall};
-use super::protocol::wire::{ApiError, Protocol, Request, Response};
+use super::protocol::wire::{ApiError, Protocol, Request, Response, null_member};
 use crate::core::iam::need::Need;
 
 /// The staging labels of the last two versions.
@@ -160,10 +160,7 @@ fn not_found(message: &str) -> ApiError {
 }
 
 fn missing(member: &str) -> ApiError {
-    let message = format!(
-        "1 validation error detected: Value null at '{member}' failed to satisfy constraint: Member must not be null"
-    );
-    ApiError::new(400, "ValidationException", message)
+    ApiError::new(400, "ValidationException", null_member(member))
 }
 
 fn refuse_binary(binary: Option<&String>) -> Result<(), ApiError> {
@@ -251,6 +248,11 @@ mod tests {
         let none =
             ask(&secrets, "GetSecretValue", json!({"SecretId": "chat", "VersionStage": "OTHER"})).await.unwrap_err();
         assert_eq!(none.message, "Secrets Manager can't find the specified secret value for staging label: OTHER");
+        ask(&secrets, "PutSecretValue", json!({"SecretId": arn, "SecretString": "three"})).await.unwrap();
+        let first = json!({"SecretId": "chat", "VersionId": made["VersionId"]});
+        assert_eq!(ask(&secrets, "GetSecretValue", first).await.unwrap_err().code, "ResourceNotFoundException");
+        let saved = std::fs::read_to_string(context.store.path("cloudcontrol.json")).unwrap();
+        assert!(saved.contains("three") && saved.contains("two") && !saved.contains("\"one\""), "{saved}");
         let described = ask(&secrets, "DescribeSecret", json!({"SecretId": "chat"})).await.unwrap();
         assert!(!described.to_string().contains("two"), "{described}");
         ask(&secrets, "DeleteSecret", json!({"SecretId": "chat"})).await.unwrap();

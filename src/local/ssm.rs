@@ -12,7 +12,7 @@ use super::context::ports::{KeptRecord, KeptValue, KeptValues, PARAMETERS};
 use super::protocol::operation::OperationEffect::{Changes, Reads};
 use super::protocol::service::Permissions::Needs;
 use super::protocol::service::{self, Service, ServiceCall};
-use super::protocol::wire::{ApiError, Protocol, Request, Response};
+use super::protocol::wire::{ApiError, Protocol, Request, Response, null_member};
 use crate::core::iam::need::Need;
 
 /// The longest value of a parameter (quotas of Systems Manager: 8 KB for advanced ones).
@@ -66,10 +66,10 @@ impl Ssm {
         let names = by_arn.map_or_else(|| vec![name], |path| vec![path, path.trim_start_matches('/')]);
         let record = names.into_iter().find_map(|name| self.find(region, name)).ok_or_else(not_found)?;
         let version = match selector {
-            "" => record.values.len(),
+            "" => record.version(),
             number => number[1..].parse().map_err(|_| version_not_found(number))?,
         };
-        let value = version.checked_sub(1).and_then(|index| record.values.get(index));
+        let value = version.checked_sub(record.dropped + 1).and_then(|index| record.values.get(index));
         let value = value.ok_or_else(|| if selector.is_empty() { not_found() } else { version_not_found(selector) })?;
         let mut shown = shown(region, &record, version, value, decrypt);
         if !selector.is_empty() {
@@ -115,7 +115,7 @@ impl Ssm {
         let has_more = records.len() > size;
         records.truncate(size);
         let shown = records.iter().filter_map(|record| {
-            Some(shown(region, record, record.values.len(), record.values.last()?, input.with_decryption))
+            Some(shown(region, record, record.version(), record.values.last()?, input.with_decryption))
         });
         let mut answer = json!({ "Parameters": shown.collect::<Vec<_>>() });
         if let Some(last) = records.last().filter(|_| has_more) {
@@ -159,7 +159,7 @@ impl Ssm {
         }
         let identifier = there.map(|there| there.identifier);
         let record = self.values.put(region, PARAMETERS, identifier.as_deref(), model, Some(value))?;
-        Ok(json!({ "Version": record.values.len(), "Tier": "Standard" }))
+        Ok(json!({ "Version": record.version(), "Tier": "Standard" }))
     }
 
     fn delete_parameter(&self, region: &str, input: Input) -> Answer {
@@ -172,7 +172,7 @@ impl Ssm {
 
 fn shown(region: &str, record: &KeptRecord, version: usize, value: &KeptValue, decrypt: bool) -> Value {
     let KeptRecord { identifier: name, model, .. } = record;
-    // Nobody decrypts what was not asked to be: AWS gives what is encrypted.
+    // Without WithDecryption AWS gives what is encrypted.
     let is_hidden = model["Type"] == "SecureString" && !decrypt;
     json!({
         "Name": name,
@@ -200,9 +200,7 @@ fn invalid(message: impl Into<String>) -> ApiError {
 }
 
 fn missing(member: &str) -> ApiError {
-    invalid(format!(
-        "1 validation error detected: Value null at '{member}' failed to satisfy constraint: Member must not be null"
-    ))
+    invalid(null_member(member))
 }
 
 #[async_trait]
@@ -295,6 +293,19 @@ mod tests {
         assert!(!hidden.to_string().contains("hush"), "{hidden}");
         let decrypted = ask(&ssm, "GetParameter", json!({ "Name": "token", "WithDecryption": true })).await.unwrap();
         assert_eq!(decrypted["Parameter"]["Value"], "hush");
+        // A hundred versions are kept, each under its number.
+        for number in 2..=102 {
+            let put = json!({"Name": "token", "Value": format!("hush {number}"), "Overwrite": true});
+            assert_eq!(ask(&ssm, "PutParameter", put).await.unwrap()["Version"], number);
+        }
+        for (selected, value) in [("token", "hush 102"), ("token:102", "hush 102"), ("token:3", "hush 3")] {
+            let found = ask(&ssm, "GetParameter", json!({ "Name": selected, "WithDecryption": true })).await.unwrap();
+            assert_eq!(found["Parameter"]["Value"], value);
+        }
+        for selected in ["token:0", "token:1", "token:2", "token:103"] {
+            let old = ask(&ssm, "GetParameter", json!({ "Name": selected })).await.unwrap_err();
+            assert_eq!(old.code, "ParameterVersionNotFound", "{selected}");
+        }
         ask(&ssm, "DeleteParameter", json!({ "Name": "token" })).await.unwrap();
         let gone = ask(&ssm, "GetParameter", json!({ "Name": "token" })).await.unwrap_err();
         assert_eq!(gone.code, "ParameterNotFound");

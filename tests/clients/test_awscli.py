@@ -149,3 +149,25 @@ def test_what_a_gateway_makes_of_answers(cli, name):
     gateway("delete-model", *api, "--model-id", model["ModelId"])
     gateway("delete-model", *api, "--model-id", model["ModelId"], fails="NotFoundException")
     gateway("delete-api", *api)
+
+
+def test_queues(cli, name):
+    url = cli("sqs", "create-queue", "--queue-name", name)["QueueUrl"]
+    attributes = {"kind": {"DataType": "String", "StringValue": "chat"}}
+    sent = cli(
+        "sqs", "send-message", "--queue-url", url, "--message-body", "hello", "--message-attributes", json.dumps(attributes),
+    )
+    received = cli(
+        "sqs", "receive-message", "--queue-url", url, "--attribute-names", "All", "--message-attribute-names", "All",
+        "--wait-time-seconds", 5,
+    )
+    [message] = received["Messages"]
+    assert (message["MessageId"], message["Body"], message["MessageAttributes"]) == (sent["MessageId"], "hello", attributes)
+    # Who sent it is an id: the access key is a secret.
+    assert message["Attributes"]["SenderId"].startswith("AIDA")
+    cli("sqs", "delete-message", "--queue-url", url, "--receipt-handle", message["ReceiptHandle"])
+    counts = cli("sqs", "get-queue-attributes", "--queue-url", url, "--attribute-names", "All")["Attributes"]
+    assert counts["ApproximateNumberOfMessages"] == counts["ApproximateNumberOfMessagesNotVisible"] == "0"
+    assert url in cli("sqs", "list-queues", "--queue-name-prefix", name)["QueueUrls"]
+    cli("sqs", "delete-queue", "--queue-url", url)
+    cli("sqs", "get-queue-url", "--queue-name", name, fails="AWS.SimpleQueueService.NonExistentQueue")

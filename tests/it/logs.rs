@@ -222,7 +222,7 @@ async fn every_way_to_fail_is_told_in_the_users_own_files() {
             "timeout",
             "Sandbox.Timedout",
             "",
-            "raise its Timeout (now 1 s), up to API Gateway's 29 s; the last that it logged: asking",
+            "raise its Timeout (now 1 s); the last that it logged: asking; API Gateway waits for 29 s at most",
         ),
         ("Memory", "out_of_memory", "Runtime.ExitError", "", "raise MemorySize (now 128 MB) of Memory"),
         ("Raises", "exception", "KeyError", "raises/index.py:2", ""),

@@ -29,6 +29,9 @@ pub(super) fn kind(error_type: &str, message: &str, rejection: bool) -> FailureK
     }
 }
 
+/// What is to be added where an API waits for the function that timed out (API Gateway's quotas).
+pub(super) const GATEWAY_LIMIT: &str = "; API Gateway waits for 29 s at most";
+
 /// What to do about a failure, in one sentence; empty where its stack says all there is to say.
 pub(super) fn help(failure: &Failure, function: &Function, last_words: Option<&str>) -> String {
     let name = &function.name;
@@ -43,7 +46,7 @@ pub(super) fn help(failure: &Failure, function: &Function, last_words: Option<&s
                 Some(last) => format!("; the last that it logged: {last}"),
                 None => "; it logged nothing".to_owned(),
             };
-            format!("find out what {name} waits for, or raise its Timeout{now}, up to API Gateway's 29 s{after}")
+            format!("find out what {name} waits for, or raise its Timeout{now}{after}")
         }
         FailureKind::OutOfMemory => {
             let now = function.memory.map(|megabytes| format!(" (now {megabytes} MB)")).unwrap_or_default();

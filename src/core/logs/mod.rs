@@ -94,6 +94,15 @@ pub struct Failure {
     pub help: String,
 }
 
+impl Failure {
+    /// Says that an API waited for the function.
+    pub fn behind_gateway(&mut self) {
+        if self.kind == FailureKind::Timeout {
+            self.help.push_str(advice::GATEWAY_LIMIT);
+        }
+    }
+}
+
 /// What sort of failure it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(JsonSchema))]

@@ -253,7 +253,7 @@ fn each_kind_of_failure_says_what_to_do() {
         (
             format!("2026-05-04T10:00:03.010Z {ID} Task timed out after 3.00 seconds\n\n"),
             FailureKind::Timeout,
-            "find out what Connect waits for, or raise its Timeout (now 3 s), up to API Gateway's 29 s; it logged nothing",
+            "find out what Connect waits for, or raise its Timeout (now 3 s); it logged nothing",
         ),
         (
             exit("signal: killed"),

@@ -35,6 +35,13 @@ pub fn by_signature(
         let why = format!("The local cloud knows no access key {}.", signature.access_key);
         return refused("The security token included in the request is invalid.", &why);
     };
+    if let Some(token) = callers.session_token(&signature.access_key)
+        && signed.session_token() != Some(token)
+    {
+        let why = "The handshake is signed with a role's temporary key, without the session token (X-Amz-Security-Token) that goes \
+                   with it.";
+        return refused("The security token included in the request is invalid.", why);
+    }
     match signed.check(&signature, &secret, OffsetDateTime::now_utc()) {
         Ok(()) => {}
         Err(Wrong::Expired) => return refused("Signature expired", "The request's signature is of another time."),

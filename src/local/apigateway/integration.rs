@@ -145,7 +145,11 @@ impl RouteCall<'_> {
         if !config.integration_type.ends_with("_PROXY") {
             self.validate(&asked)?;
         }
-        let sent = mapping::request(config, &asked)?;
+        let asked = Arc::new(asked);
+        let sent = {
+            let (config, asked) = (config.clone(), Arc::clone(&asked));
+            self.mapped(&integration.config, move || mapping::request(&config, &asked)).await?
+        };
         let backend = match config.integration_type.as_str() {
             "MOCK" => mocked(&sent.body)?,
             "HTTP" | "HTTP_PROXY" => self.send(config, sent, request).await?,
@@ -167,7 +171,8 @@ impl RouteCall<'_> {
             }
             _ => self.call(config, sent).await?,
         };
-        let mapped = mapping::response(integration.responses.values(), &asked, backend)?;
+        let responses = integration.responses.clone();
+        let mapped = self.mapped(config, move || mapping::response(responses.values(), &asked, backend)).await?;
         let header = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
             Some((name.to_string(), value.to_str().ok()?.into()))
         };
@@ -176,6 +181,21 @@ impl RouteCall<'_> {
             headers: mapped.headers.iter().filter_map(header).collect(),
             body: Some(mapped.body.into()),
         })
+    }
+
+    /// Makes a request or a response by templates: where that takes time, it holds up nothing else.
+    async fn mapped<T: Send + 'static>(
+        &self,
+        config: &IntegrationConfig,
+        make: impl FnOnce() -> Result<T, Cause> + Send + 'static,
+    ) -> Result<T, Cause> {
+        let limit = timeout_of(config);
+        let late = || Cause::Late { uri: "The integration's mapping".to_owned(), limit };
+        match tokio::time::timeout(limit, tokio::task::spawn_blocking(make)).await {
+            Ok(Ok(made)) => made,
+            // Nothing in it panics; a cloud that ends does not wait for it.
+            Ok(Err(_)) | Err(_) => Err(late()),
+        }
     }
 
     fn uri(&self, config: &IntegrationConfig) -> String {

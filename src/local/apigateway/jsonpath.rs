@@ -394,7 +394,7 @@ impl Parser {
                 }
                 serde_json::from_str(&word)
                     .map(Operand::Literal)
-                    .map_err(|_| format!("\"{word}\" is no value in a filter"))
+                    .map_err(|_| format!("\"{word}\" is not a value in a filter"))
             }
         }
     }

@@ -104,7 +104,7 @@ impl RouteRequest {
                 ("multivaluequerystring", name) => Ok(value_of(&self.query, name, false, true)),
                 ("body", "") => Ok(Some(self.body.clone())),
                 ("body", path) => Ok(jsonpath::find(&document(&self.body), path)?.as_ref().and_then(text)),
-                _ => Err(format!("{expression} is no part of a route's request")),
+                _ => Err(format!("{expression} is not a part of a route's request")),
             };
         }
         if let Some(name) = expression.strip_prefix("stageVariables.") {
@@ -220,7 +220,7 @@ impl IntegrationRequest {
             }
             Some(("querystring", name)) => (&mut self.query, name),
             Some(("path", name)) => (&mut self.path, name),
-            _ => return Err("it is no header, query string or path of a request".to_owned()),
+            _ => return Err("it is not a header, query string or path of a request".to_owned()),
         };
         pairs.retain(|(known, _)| known != name);
         pairs.push((name.to_owned(), value));
@@ -397,6 +397,7 @@ impl vtl::Host for Variables<'_> {
         heap: &mut Heap,
     ) -> Result<Option<vtl::Value>, String> {
         let given = arguments.first().map_or(Ok("".into()), |value| heap.text_of(value))?;
+        heap.read(if object == "input" { self.body.len() } else { given.len() })?;
         Ok(Some(match (object, method, arguments) {
             // What is nowhere is the empty text, as JSON.
             ("input", "json", [_]) => {

@@ -38,7 +38,7 @@ impl<'s> Validator<'s> {
         if depth > MAX_DEPTH || self.steps > MAX_STEPS {
             return Err(Invalid::Schema("it leads too far, or refers to itself".to_owned()));
         }
-        let Some(rules) = schema.as_object() else { return Err(Invalid::Schema(format!("{schema} is no schema"))) };
+        let Some(rules) = schema.as_object() else { return Err(Invalid::Schema(format!("{schema} is not a schema"))) };
         if let Some(reference) = rules.get("$ref") {
             let referred = self.referred(reference)?;
             return self.check(referred, value, at, depth + 1);
@@ -77,7 +77,7 @@ impl<'s> Validator<'s> {
             None => Vec::new(),
             Some(Value::String(kind)) => vec![kind],
             Some(Value::Array(kinds)) => kinds.iter().filter_map(Value::as_str).collect(),
-            Some(other) => return Err(Invalid::Schema(format!("{other} is no type"))),
+            Some(other) => return Err(Invalid::Schema(format!("{other} is not a type"))),
         };
         if !kinds.is_empty() && !kinds.iter().any(|kind| is(kind)) {
             return wrong(at, format!("must be of type {}", kinds.join(" or ")));

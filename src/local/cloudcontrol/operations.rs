@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::records::Record;
+use super::records::{Record, digest};
 use super::{Answer, CloudControl, Input, Request, invalid, mint, model};
 use crate::core::iam::need::Need;
 use crate::core::schemas::{Schema, schema, value_at};
@@ -12,7 +12,7 @@ use crate::local::context::clock::now_millis;
 use crate::local::protocol::operation::OperationEffect::{Changes, Reads};
 use crate::local::protocol::service::Permissions::Needs;
 use crate::local::protocol::service::{self, Service, ServiceCall};
-use crate::local::protocol::wire::{self, ApiError, Protocol, Response};
+use crate::local::protocol::wire::{self, ApiError, Protocol, Response, null_member};
 
 type Row = service::Row<CloudControl>;
 
@@ -84,7 +84,7 @@ fn create_resource(cloud: &CloudControl, region: &str, input: Input) -> Answer {
             let message = format!("Resource of type '{}' with identifier '{known}' already exists.", schema.type_name);
             return Ok((known.clone(), Some(("AlreadyExists".to_owned(), message))));
         }
-        let mut record = Record { model, from: ends, until: None, values: Vec::new() };
+        let mut record = Record::new(model, ends);
         record.keep_stated(schema.type_name, None);
         of_type.insert(identifier.clone(), record);
         Ok((identifier, None))
@@ -157,6 +157,7 @@ fn delete_resource(cloud: &CloudControl, region: &str, input: Input) -> Answer {
             for (id, record) in of_type {
                 if id.starts_with(&inside) || (*type_name == schema.type_name && *id == identifier) {
                     record.until = Some(record.until.map_or(ends, |until| until.min(ends)));
+                    record.forget_values();
                 }
             }
         }
@@ -259,6 +260,7 @@ impl CloudControl {
         input: Value,
         carry_out: impl FnOnce(&mut super::records::Region, i64) -> Result<(String, Option<(String, String)>), ApiError>,
     ) -> Answer {
+        let input = digest(&input);
         let delay = i64::try_from(self.context.conditions.eventual.resource_changing.as_millis()).unwrap_or(i64::MAX);
         let event = self.state.change(|records| {
             let records = records.region(region);
@@ -358,10 +360,7 @@ fn identifier_of(schema: &Schema, given: Option<String>) -> Result<String, ApiEr
 }
 
 fn missing(member: &str) -> ApiError {
-    let member = member[..1].to_lowercase() + &member[1..];
-    invalid(format!(
-        "1 validation error detected: Value null at '{member}' failed to satisfy constraint: Member must not be null"
-    ))
+    invalid(null_member(&(member[..1].to_lowercase() + &member[1..])))
 }
 
 fn refuse_busy(records: &super::records::Region, schema: &Schema, identifier: &str) -> Result<(), ApiError> {

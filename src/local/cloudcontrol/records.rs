@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::local::context::clock::now_millis;
 use crate::local::context::ports::KeptValue;
@@ -33,12 +34,20 @@ pub struct Record {
     pub from: i64,
     /// Until when it is there.
     pub until: Option<i64>,
-    /// The versions of the value that it keeps, the last one last.
+    /// The last versions of the value that it keeps, the last one last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<KeptValue>,
+    /// How many versions there were before those.
+    #[serde(default)]
+    pub dropped: usize,
 }
 
 impl Record {
+    /// One that is there from a time on.
+    pub fn new(model: Value, from: i64) -> Self {
+        Self { model, from, until: None, values: Vec::new(), dropped: 0 }
+    }
+
     fn is_there(&self, now: i64) -> bool {
         self.from <= now && self.until.is_none_or(|until| now < until)
     }
@@ -49,8 +58,9 @@ impl Record {
 pub struct Request {
     pub token: String,
     pub client_token: Option<String>,
-    /// What was asked for: the same client token with another input is a mistake.
-    pub input: Value,
+    /// The digest of what was asked for: the same client token with another input is a mistake. (The input itself may be a secret.)
+    #[serde(deserialize_with = "digest_or_input")]
+    pub input: String,
     pub type_name: String,
     pub operation: String,
     pub identifier: String,
@@ -58,6 +68,19 @@ pub struct Request {
     pub ends: i64,
     /// Error code and message of one that fails.
     pub failure: Option<(String, String)>,
+}
+
+/// The digest of an input.
+pub fn digest(input: &Value) -> String {
+    hex::encode(Sha256::digest(input.to_string()))
+}
+
+/// A digest; older builds kept the input.
+fn digest_or_input<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    Ok(match Value::deserialize(from)? {
+        Value::String(digest) => digest,
+        input => digest(&input),
+    })
 }
 
 impl Request {

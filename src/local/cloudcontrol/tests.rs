@@ -97,6 +97,37 @@ async fn a_client_token_makes_two_requests_one() {
 }
 
 #[tokio::test]
+async fn a_secret_is_kept_in_its_record_alone_and_gone_with_it() {
+    let fixture = Fixture::new();
+    let file = fixture.service.context.store.path("cloudcontrol.json");
+    let text = || std::fs::read_to_string(&file).unwrap();
+    let properties = json!({"Name": "chat", "SecretString": "hush"});
+    let made = fixture.create("AWS::SecretsManager::Secret", properties).await;
+    let parameter =
+        fixture.create("AWS::SSM::Parameter", json!({"Name": "p", "Type": "String", "Value": "quiet"})).await;
+    // The property and the value.
+    assert_eq!((text().matches("hush").count(), text().matches("quiet").count()), (2, 2));
+    for (type_name, made) in [("AWS::SecretsManager::Secret", made), ("AWS::SSM::Parameter", parameter)] {
+        let gone = json!({"TypeName": type_name, "Identifier": made["Identifier"]});
+        fixture.change("DeleteResource", gone).await.unwrap();
+    }
+    assert!(!text().contains("hush") && !text().contains("quiet"), "{}", text());
+}
+
+#[test]
+fn requests_of_older_builds_are_read_without_their_input() {
+    let input = json!(["CREATE", QUEUE, { "DelaySeconds": 5 }]);
+    let mut request = json!({
+        "token": "t", "client_token": "c", "input": input, "type_name": QUEUE, "operation": "CREATE", "identifier": "i",
+        "began": 1, "ends": 2, "failure": null,
+    });
+    let old: Request = serde_json::from_value(request.clone()).unwrap();
+    assert_eq!(old.input, records::digest(&input));
+    request["input"] = json!(old.input);
+    assert_eq!(serde_json::to_value(old).unwrap(), request);
+}
+
+#[tokio::test]
 async fn what_aws_refuses_is_refused() {
     let fixture = Fixture::new();
     fixture.create(QUEUE, json!({"QueueName": "q"})).await;

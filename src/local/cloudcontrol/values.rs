@@ -13,11 +13,26 @@ use crate::local::context::clock::now_millis;
 use crate::local::context::ports::{KeptRecord, KeptValue, KeptValues, PARAMETERS, SECRETS};
 use crate::local::protocol::wire::ApiError;
 
+/// How many versions of a parameter's value there are at most (Parameter Store's quotas), and of a secret's: those with a staging
+/// label (Secrets Manager user guide, "What's in a secret").
+const PARAMETER_VERSIONS: usize = 100;
+const SECRET_VERSIONS: usize = 2;
+
 impl Record {
-    /// Adds a version, unless the value is what the last one has.
-    fn keep(&mut self, text: String) {
-        if self.values.last().is_none_or(|last| last.text != text) {
-            self.values.push(KeptValue { id: Uuid::new_v4().to_string(), at: now_millis(), text });
+    /// Adds a version of the value of a resource of this type.
+    fn keep(&mut self, type_name: &str, text: String) {
+        self.values.push(KeptValue { id: Uuid::new_v4().to_string(), at: now_millis(), text });
+        let most = if type_name == SECRETS { SECRET_VERSIONS } else { PARAMETER_VERSIONS };
+        let old = self.values.len().saturating_sub(most);
+        self.values.drain(..old);
+        self.dropped += old;
+    }
+
+    /// Takes the value out of the record of a resource that is being deleted: only the resource is seen until then.
+    pub fn forget_values(&mut self) {
+        self.values.clear();
+        if let Value::Object(model) = &mut self.model {
+            ["SecretString", "Value"].iter().for_each(|name| drop(model.shift_remove(*name)));
         }
     }
 
@@ -34,8 +49,10 @@ impl Record {
             }
             _ => None,
         };
-        if let Some(value) = value {
-            self.keep(value);
+        if let Some(value) = value
+            && self.values.last().is_none_or(|last| last.text != value)
+        {
+            self.keep(type_name, value);
         }
     }
 }
@@ -109,16 +126,13 @@ impl KeptValues for CloudControl {
                 }
                 None => {
                     let (model, identifier) = mint::minted(schema, region, &model);
-                    of_type.insert(
-                        identifier.clone(),
-                        Record { model, from: now_millis(), until: None, values: Vec::new() },
-                    );
+                    of_type.insert(identifier.clone(), Record::new(model, now_millis()));
                     identifier
                 }
             };
             let record = of_type.get_mut(&identifier).ok_or_else(|| super::invalid("it was deleted meanwhile"))?;
             if let Some(value) = value {
-                record.values.push(KeptValue { id: Uuid::new_v4().to_string(), at: now_millis(), text: value });
+                record.keep(type_name, value);
             }
             Ok(kept(&identifier, record))
         })
@@ -135,7 +149,12 @@ impl KeptValues for CloudControl {
 }
 
 fn kept(identifier: &str, record: &Record) -> KeptRecord {
-    KeptRecord { identifier: identifier.to_owned(), model: record.model.clone(), values: record.values.clone() }
+    KeptRecord {
+        identifier: identifier.to_owned(),
+        model: record.model.clone(),
+        values: record.values.clone(),
+        dropped: record.dropped,
+    }
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ impl Entry {
         let mut key: Key = store.load(Self::FILE)?;
         if key.cookie.is_empty() {
             key.cookie = secret();
-            store.save_private(Self::FILE, &key)?;
+            store.save(Self::FILE, &key)?;
         }
         // Browsers send a cookie to all ports of a host, so its name has the port.
         let cookie_name = format!("wschat-console-{port}");

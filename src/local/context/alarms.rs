@@ -1,6 +1,6 @@
 //! Rings what has a schedule, when it is due.
 //!
-//! What was due while the process did not run, or while the machine slept, is left out: nobody was there whom it could have
+//! What was due while the process did not run, or while the machine slept, is left out: there was no one whom it could have
 //! served. A schedule goes on with its next regular time.
 
 use std::collections::HashMap;
@@ -49,7 +49,7 @@ pub trait Scheduled: Send + Sync + 'static {
 /// Rings the schedules of `scheduled` as long as it lives; `changed` says that they are others. A minute of a rate lasts `minute`.
 /// Must be called within a tokio runtime.
 pub fn keep<S: Scheduled>(scheduled: &Arc<S>, changed: Arc<Notify>, minute: Duration) {
-    let mut clock = AlarmClock { opened: now_millis(), minute: millis(minute), due: HashMap::new() };
+    let mut clock = AlarmClock::new(now_millis(), millis(minute));
     let scheduled: Weak<S> = Arc::downgrade(scheduled);
     tokio::spawn(async move {
         loop {
@@ -69,7 +69,8 @@ pub fn keep<S: Scheduled>(scheduled: &Arc<S>, changed: Arc<Notify>, minute: Dura
     });
 }
 
-fn millis(duration: Duration) -> i64 {
+/// A duration in milliseconds, at least one.
+pub fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX).max(1)
 }
 
@@ -77,19 +78,34 @@ fn millis(duration: Duration) -> i64 {
 struct AlarmClock {
     opened: i64,
     minute: i64,
-    /// By id: the schedule's version, and when it is due.
-    due: HashMap<String, (i64, Option<i64>)>,
+    /// The last look.
+    looked: i64,
+    due: HashMap<String, Due>,
+}
+
+/// When a schedule is due next.
+struct Due {
+    /// The schedule's version and end, with which that was computed.
+    version: i64,
+    until: Option<i64>,
+    time: Option<i64>,
 }
 
 impl AlarmClock {
+    fn new(opened: i64, minute: i64) -> Self {
+        Self { opened, minute, looked: opened, due: HashMap::new() }
+    }
+
     /// The ids that are due now, each with its time, and the time of the next one.
     fn look(&mut self, alarms: Vec<Alarm>, now: i64) -> (Vec<(String, i64)>, Option<i64>) {
         let mut ringing = Vec::new();
         let mut due = HashMap::new();
         for alarm in alarms {
-            let known = self.due.get(&alarm.id).filter(|(version, _)| *version == alarm.version);
+            let known = self.due.get(&alarm.id).filter(|due| due.version == alarm.version);
             let mut time = match known {
-                Some((_, time)) => *time,
+                Some(due) if due.until == alarm.until => due.time,
+                // It goes on with another end, in the same beat.
+                Some(_) => self.next(&alarm, self.looked),
                 // One that is created in the moment of the opening begins in it.
                 None => self.next(&alarm, alarm.from.max(self.opened) - 1),
             };
@@ -101,10 +117,11 @@ impl AlarmClock {
                 }
                 time = self.next(&alarm, now);
             }
-            due.insert(alarm.id, (alarm.version, time));
+            due.insert(alarm.id, Due { version: alarm.version, until: alarm.until, time });
         }
         self.due = due;
-        (ringing, self.due.values().filter_map(|(_, time)| *time).min())
+        self.looked = now;
+        (ringing, self.due.values().filter_map(|due| due.time).min())
     }
 
     fn next(&self, alarm: &Alarm, after: i64) -> Option<i64> {
@@ -133,7 +150,7 @@ mod tests {
     }
 
     fn clock(opened: i64) -> AlarmClock {
-        AlarmClock { opened, minute: MINUTE, due: HashMap::new() }
+        AlarmClock::new(opened, MINUTE)
     }
 
     fn rings(id: &str, time: i64) -> Vec<(String, i64)> {
@@ -181,8 +198,20 @@ mod tests {
     }
 
     #[test]
+    fn an_end_can_be_moved() {
+        let until = |until: i64| vec![Alarm { until: Some(until), ..alarm("a", "rate(1 minute)", 0, 1) }];
+        let mut clock = clock(0);
+        assert_eq!(clock.look(until(70_000), 60_000), (rings("a", 60_000), None));
+        // Forward, when it had ended: what was due in between is not rung.
+        assert_eq!(clock.look(until(400_000), 200_000), (vec![], Some(240_000)));
+        // Back.
+        assert_eq!(clock.look(until(230_000), 210_000), (vec![], None));
+        assert_eq!(clock.look(until(230_000), 250_000), (vec![], None));
+    }
+
+    #[test]
     fn minutes_can_be_shorter() {
-        let mut clock = AlarmClock { minute: 100, ..clock(0) };
+        let mut clock = AlarmClock::new(0, 100);
         assert_eq!(clock.look(vec![alarm("a", "rate(2 minutes)", 0, 1)], 250), (rings("a", 200), Some(400)));
     }
 }

@@ -31,6 +31,11 @@ pub trait Roles: Send + Sync {
         None
     }
 
+    /// The token that a caller must send with an access key that was issued by [`Roles::issue`].
+    fn session_token(&self, _access_key_id: &str) -> Option<String> {
+        None
+    }
+
     /// Who calls with an access key.
     fn principal(&self, _access_key_id: Option<&str>) -> Principal {
         Principal::default()
@@ -46,9 +51,10 @@ pub trait Roles: Send + Sync {
 /// Who calls, as IAM names it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Principal {
-    /// `arn:aws:sts::ACCOUNT:assumed-role/ROLE/SESSION`.
+    /// Of a user `arn:aws:iam::ACCOUNT:user/NAME`, of a role's session `arn:aws:sts::ACCOUNT:assumed-role/ROLE/SESSION`.
     pub arn: String,
-    /// `AROA...:SESSION`.
+    /// The unique id, as AWS shows it to others: of a user `AIDA...`, of a role's session `AROA...:SESSION`. The access key is a
+    /// secret here.
     pub user_id: String,
 }
 
@@ -91,6 +97,11 @@ pub trait Services: Send + Sync {
 pub trait Callers: Send + Sync {
     /// The secret of an access key: the data folder's, or one that was issued for a role.
     fn secret(&self, access_key_id: &str) -> Option<String>;
+
+    /// The token that a caller must send with an access key that was issued for a role.
+    fn session_token(&self, _access_key_id: &str) -> Option<String> {
+        None
+    }
 
     /// Whether callers with any key are admitted (`--open`).
     fn admits_all(&self) -> bool;
@@ -299,6 +310,19 @@ pub struct Delivery {
     pub by: Option<(&'static str, String)>,
 }
 
+impl Delivery {
+    /// The principal of the service that delivers, and what the policy of the target `arn` must allow it.
+    pub fn need(&self, action: &str, arn: &str) -> Option<(&'static str, Need)> {
+        let (principal, source) = self.by.as_ref()?;
+        let need = Need::new(action, arn)
+            .with("aws:SourceArn", source)
+            .with("aws:SourceAccount", super::ACCOUNT)
+            .with("aws:PrincipalIsAWSService", "true")
+            .with("aws:PrincipalServiceName", *principal);
+        Some((principal, need))
+    }
+}
+
 /// A service whose resources are seen through Cloud Control, too.
 pub trait ControlledResources: Send + Sync {
     /// The types, `AWS::SQS::Queue`.
@@ -390,8 +414,17 @@ pub struct KeptRecord {
     pub identifier: String,
     /// Its properties.
     pub model: Value,
-    /// The versions of its value, the last one last.
+    /// The last versions of its value, the last one last.
     pub values: Vec<KeptValue>,
+    /// How many versions there were before those.
+    pub dropped: usize,
+}
+
+impl KeptRecord {
+    /// The number of the last version of its value.
+    pub fn version(&self) -> usize {
+        self.dropped + self.values.len()
+    }
 }
 
 /// A version of a value.

@@ -53,19 +53,12 @@ impl Store {
         }
     }
 
-    /// Replaces the file of `name`; a crash of the process leaves the old or the new content, never a part.
+    /// Replaces the file of `name`, which only the user can read; a crash of the process leaves the old or the new content, never a
+    /// part.
     ///
     /// # Errors
     /// When the file cannot be written.
     pub fn save<T: Serialize>(&self, name: &str, state: &T) -> io::Result<()> {
-        write_atomically(&self.file(name), &serde_json::to_vec(state)?)
-    }
-
-    /// As [`Store::save`], in a file that only the user can read.
-    ///
-    /// # Errors
-    /// When the file cannot be written.
-    pub fn save_private<T: Serialize>(&self, name: &str, state: &T) -> io::Result<()> {
         write_private(&self.file(name), &serde_json::to_vec(state)?)
     }
 
@@ -139,19 +132,44 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_with(path, bytes, fs::File::options())
 }
 
-/// As [`write_atomically`], in a file that only the user can read: for keys and tokens.
+/// As [`write_atomically`], in a file that only the user can read: for keys, tokens, and whatever handlers and their clients have
+/// put into the cloud.
 ///
 /// # Errors
 /// When the file cannot be written or renamed.
 pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_with(path, bytes, private())
+}
+
+/// How a file is opened that, when it is created, only the user can read.
+pub fn private() -> fs::OpenOptions {
     let mut options = fs::File::options();
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    write_with(path, bytes, options)
+    options
 }
 
 fn write_with(path: &Path, bytes: &[u8], mut options: fs::OpenOptions) -> io::Result<()> {
     let beside = path.with_extension(format!("{}.tmp", std::process::id()));
     options.write(true).create(true).truncate(true).open(&beside)?.write_all(bytes)?;
     fs::rename(&beside, path)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn what_is_saved_is_the_users_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        // A file of an older build, which was saved for everyone.
+        fs::write(store.path("state.json"), "0").unwrap();
+        fs::set_permissions(store.path("state.json"), fs::Permissions::from_mode(0o644)).unwrap();
+        store.save("state", &1).unwrap();
+        assert_eq!(fs::metadata(store.path("state.json")).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(store.load::<u8>("state").unwrap(), 1);
+    }
 }

@@ -61,16 +61,16 @@ impl DataPart {
         }
     }
 
-    /// The part that a file or folder directly in the data folder belongs to.
-    pub fn of(path: &Path) -> Option<Self> {
-        let name = path.file_name()?.to_str()?;
+    /// The part that a file or folder in a data folder belongs to, at whatever depth it is.
+    pub fn of(folder: &Path, path: &Path) -> Option<Self> {
+        let name = path.strip_prefix(folder).ok()?.components().next()?.as_os_str().to_str()?;
         match name {
             "apigatewayv2.json" => Some(Self::ApiGateway),
             "cloudcontrol.json" => Some(Self::CloudControl),
             "cloudformation.json" => Some(Self::CloudFormation),
             "events.json" => Some(Self::Events),
             "iam.json" | "iam-sessions.json" => Some(Self::Iam),
-            "lambda.json" | "lambda-events.json" | "lambda" => Some(Self::Lambda),
+            "lambda.json" | "lambda-events.json" | "lambda-positions.json" | "lambda" => Some(Self::Lambda),
             "logs.json" | "logs" => Some(Self::Logs),
             "s3.json" | "s3-incoming" | "s3-objects" => Some(Self::S3),
             "scheduler.json" => Some(Self::Scheduler),
@@ -91,10 +91,38 @@ impl DataPart {
     pub fn delete(self, folder: &Path) -> io::Result<()> {
         for entry in fs::read_dir(folder)? {
             let path: PathBuf = entry?.path();
-            if Self::of(&path) == Some(self) {
+            if Self::of(folder, &path) == Some(self) {
                 if path.is_dir() { own_folder::remove(&path)? } else { fs::remove_file(&path)? }
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_belongs_to_a_part_wherever_it_is() {
+        let of = |path: &str| DataPart::of(Path::new("/d"), Path::new(path));
+        for (path, part) in [
+            ("/d/sqs.json", DataPart::Sqs),
+            ("/d/sqs-messages/us-east-1.q.json", DataPart::Sqs),
+            ("/d/logs/us-east-1/group", DataPart::Logs),
+            ("/d/lambda-positions.json", DataPart::Lambda),
+            ("/d/dynamodb-us-east-1.sqlite", DataPart::DynamoDb),
+        ] {
+            assert_eq!(of(path), Some(part), "{path}");
+        }
+        assert_eq!((of("/d/local.log"), of("/d"), of("/other/sqs.json")), (None, None, None));
+    }
+
+    #[test]
+    fn the_page_of_reset_names_all_parts() {
+        let page = include_str!("../../../docs/commands/local.md");
+        let row = page.lines().find(|line| line.starts_with("| `--only PART`")).unwrap();
+        let named: Vec<&str> = row.split('`').skip(3).step_by(2).collect();
+        assert_eq!(named, DataPart::ALL.map(DataPart::name));
     }
 }

@@ -26,7 +26,7 @@ pub enum ProcessError {
     #[error("the local cloud is already running, {}", pages(.0))]
     OtherOrigins(Vec<Origin>),
     #[error(
-        "the local cloud cannot admit every caller (--open) and listen on {0} (--host): whoever reaches this machine could run \
+        "the local cloud cannot admit every caller (--open) and listen on {0} (--host): anyone who reaches this machine could run \
          code on it\n  leave one of the two out"
     )]
     OpenBeyondLoopback(IpAddr),
@@ -78,7 +78,7 @@ impl ProcessError {
     /// The error for a part of a data folder that could not be opened; for a damaged file with the command that deletes it.
     pub(super) fn of_opening(folder: &Path, doing: &str, source: io::Error) -> Self {
         let damaged = source.get_ref().and_then(|inner| inner.downcast_ref::<Damaged>());
-        match damaged.and_then(|damaged| Some((damaged, DataPart::of(&damaged.file)?))) {
+        match damaged.and_then(|damaged| Some((damaged, DataPart::of(folder, &damaged.file)?))) {
             Some((damaged, part)) => Self::Damaged {
                 damaged: damaged.to_string(),
                 help: format!("wschat local reset --only {} --data {}", part.name(), folder.display()),

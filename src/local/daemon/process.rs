@@ -26,6 +26,7 @@ pub use super::folder::MissedPort;
 use super::folder::{Binary, ConditionsFile, POLL_INTERVAL, ServerFolder, ServerRecord, conditions_file};
 use crate::local::apigateway::connection::OpenConnection;
 use crate::local::console::PAGE;
+use crate::local::context::store::private;
 use crate::local::server::access::AccessKey;
 use crate::local::server::call_log::rotate;
 use crate::local::server::control::{FUNCTIONS, SOCKETS};
@@ -426,7 +427,7 @@ impl ServerFolder {
     fn spawn(&self, options: &ServerOptions, conditions: Option<&ConditionsFile>) -> io::Result<Child> {
         let log = self.path().join(LOG);
         rotate(&log)?;
-        let log = File::options().append(true).create(true).open(log)?;
+        let log = private().append(true).create(true).open(log)?;
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["local", "serve", "--data"]).arg(self.path()).current_dir(self.path());
         if let Some(port) = options.port {

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,14 +14,14 @@ use tokio::sync::watch;
 
 use super::error::ProcessError;
 use super::folder::{Binary, MissedPort, ServerFolder, ServerRecord, conditions_file};
-use super::process::{ServerOptions, beyond_loopback};
+use super::process::{LOG, ServerOptions, beyond_loopback};
 use crate::local::context::CloudContext;
 use crate::local::context::conditions::Conditions;
 use crate::local::context::ports::{SdkInstaller, TemplateReader};
 use crate::local::context::store::Store;
 use crate::local::protocol::host::Hosts;
 use crate::local::server::access::{AccessKey, Guard};
-use crate::local::server::call_log::{CallLog, timestamp};
+use crate::local::server::call_log::{CallLog, rotate_in_place, timestamp};
 use crate::local::server::cloud::Cloud;
 use crate::local::server::http::{Health, Server};
 use crate::local::server::listeners::{self, Listeners};
@@ -33,6 +33,9 @@ pub const DEFAULT_PORT: u16 = 4579;
 
 /// How often the server checks that its data folder still exists.
 const FOLDER_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often the server looks whether its log has become long.
+const LOG_CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
 const MAX_OPEN_FILES: u64 = 1 << 20;
 
@@ -137,6 +140,7 @@ pub async fn serve(
         Some(host) => tracing::info!("serving {} on {host} and loopback, port {port}", folder.path().display()),
         None => tracing::info!("serving {} on port {port}", folder.path().display()),
     }
+    tokio::spawn(keep_log_short(folder.path().join(LOG)));
     let vanished = tokio::spawn(stop_without_folder(folder.clone(), server.stop.clone()));
 
     server.run(sockets).await;
@@ -156,6 +160,16 @@ async fn stop_without_folder(folder: ServerFolder, stop: watch::Sender<bool>) {
             tracing::warn!("the data folder is gone");
             stop.send_replace(true);
             return;
+        }
+    }
+}
+
+/// Rotates the log as it grows. Only the end of this process closes the file that its output goes to.
+async fn keep_log_short(log: PathBuf) {
+    loop {
+        tokio::time::sleep(LOG_CHECK_INTERVAL).await;
+        if let Err(error) = rotate_in_place(&log) {
+            tracing::warn!("{} is not rotated: {error}", log.display());
         }
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::engine::{fault, invalid};
-use crate::local::protocol::wire::ApiError;
+use crate::local::protocol::wire::{ApiError, null_member};
 
 /// A region's tables, by name; saved as `dynamodb-REGION` in the store. An active table without settings here may be missing.
 pub type Tables = BTreeMap<String, Table>;
@@ -206,7 +206,5 @@ pub fn describe_protection(description: &mut Value) {
 
 /// The error for a missing member.
 pub fn missing(member: &str) -> ApiError {
-    invalid(format!(
-        "1 validation error detected: Value null at '{member}' failed to satisfy constraint: Member must not be null"
-    ))
+    invalid(null_member(member))
 }

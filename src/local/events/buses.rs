@@ -1,10 +1,9 @@
 //! The operations on event buses, and the tags of buses and rules.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
 
-use super::model::{self, Bus, DEFAULT_BUS, State, Tag, Tags};
+use super::model::{self, Bus, DEFAULT_BUS, State};
+use super::tags::{Tags, retag, tags};
 use super::{Answer, ApiError, Events, bus_name, check_name, invalid, json_text, not_found, page, required, text};
 use crate::local::context::clock::now_millis;
 
@@ -127,9 +126,8 @@ pub fn list_tags_for_resource(events: &Events, region: &str, input: &Value) -> A
 pub fn tag_resource(events: &Events, region: &str, input: &Value) -> Answer {
     let arn = required(input, "ResourceARN")?;
     let new = tags(input)?;
-    let new = new.into_iter().map(|tag| (tag.key, tag.value)).collect();
     events.state.change(|state| {
-        retag(tags_of(state, region, arn)?, &new, &[]);
+        retag(tags_of(state, region, arn)?, new, &[]);
         Ok(json!({}))
     })
 }
@@ -139,20 +137,9 @@ pub fn untag_resource(events: &Events, region: &str, input: &Value) -> Answer {
     let keys = input["TagKeys"].as_array().into_iter().flatten();
     let keys: Vec<String> = keys.filter_map(|key| key.as_str().map(str::to_owned)).collect();
     events.state.change(|state| {
-        retag(tags_of(state, region, arn)?, &BTreeMap::new(), &keys);
+        retag(tags_of(state, region, arn)?, [], &keys);
         Ok(json!({}))
     })
-}
-
-/// Sets and removes tags.
-pub fn retag(tags: &mut Tags, set: &BTreeMap<String, String>, removed: &[String]) {
-    for (key, value) in set {
-        match tags.iter_mut().find(|known| known.key == *key) {
-            Some(known) => known.value.clone_from(value),
-            None => tags.push(Tag { key: key.clone(), value: value.clone() }),
-        }
-    }
-    tags.retain(|tag| !removed.contains(&tag.key));
 }
 
 /// The tags of the rule or bus with an ARN.
@@ -166,17 +153,5 @@ pub fn tags_of<'a>(state: &'a mut State, region: &str, arn: &str) -> Result<&'a 
     match arn.strip_prefix(&model::bus_arn(region, "")) {
         Some(name) => Ok(&mut state.bus_mut(region, name)?.tags),
         None => Err(not_found(format!("{arn} does not exist."))),
-    }
-}
-
-/// The tags of an input.
-///
-/// # Errors
-/// What is not a list of keys and values.
-pub fn tags(input: &Value) -> Result<Tags, ApiError> {
-    match &input["Tags"] {
-        Value::Null => Ok(Vec::new()),
-        tags => serde_json::from_value(tags.clone())
-            .map_err(|error| ApiError::new(400, "SerializationException", error.to_string())),
     }
 }

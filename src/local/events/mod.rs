@@ -13,6 +13,7 @@ mod put_events;
 mod required_permissions;
 mod resources;
 mod rules;
+pub mod tags;
 pub mod targets;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -33,7 +34,7 @@ use crate::core::events::schedule::Schedule;
 use crate::local::context::alarms::{self, Alarm, Scheduled};
 use crate::local::context::ports::{Delivery, DeliveryTarget, EventBus, Tagged, TaggedResources};
 use crate::local::context::store::PersistedState;
-use crate::local::protocol::wire::ApiError;
+use crate::local::protocol::wire::{ApiError, null_member};
 
 /// The name of its file.
 const FILE: &str = "events";
@@ -110,7 +111,7 @@ impl DeliveryTarget for Events {
             .strip_prefix("arn:aws:events:")
             .and_then(|rest| rest.split_once(':'))
             .and_then(|(region, rest)| Some((region, rest.split_once(":event-bus/")?.1)))
-            .ok_or_else(|| not_found(format!("{arn} is no event bus.")))?;
+            .ok_or_else(|| not_found(format!("{arn} is not an event bus.")))?;
         self.state.now().bus(region, bus)?;
         let detail: Value = serde_json::from_str(&message.body).unwrap_or(Value::String(message.body));
         let request = &detail["requestContext"];
@@ -135,7 +136,7 @@ impl DeliveryTarget for Events {
 impl TaggedResources for Events {
     fn tagged(&self, region: &str) -> Result<Vec<Tagged>, ApiError> {
         let state = self.state.now();
-        let of = |type_name: &str, arn: String, tags: &model::Tags| Tagged {
+        let of = |type_name: &str, arn: String, tags: &tags::Tags| Tagged {
             type_name: type_name.to_owned(),
             arn,
             tags: tags.iter().map(|tag| (tag.key.clone(), tag.value.clone())).collect(),
@@ -153,7 +154,7 @@ impl TaggedResources for Events {
         }
         let region = arn.split(':').nth(3).unwrap_or_default();
         self.state.change(|state| {
-            buses::retag(buses::tags_of(state, region, arn)?, set, removed);
+            tags::retag(buses::tags_of(state, region, arn)?, tags::listed(set), removed);
             Ok(true)
         })
     }
@@ -174,9 +175,7 @@ fn not_found(message: impl Into<String>) -> ApiError {
 
 /// The refusal of a member that is missing.
 fn missing(member: &str) -> ApiError {
-    invalid(format!(
-        "1 validation error detected: Value null at '{member}' failed to satisfy constraint: Member must not be null"
-    ))
+    invalid(null_member(member))
 }
 
 /// A text of the input.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::tags::Tags;
 use super::{ApiError, not_found};
 use crate::local::context::{ACCOUNT, CloudContext};
 
@@ -51,17 +52,6 @@ pub struct Rule {
     pub since: i64,
     /// Its bus, as a template named it: a name or an ARN.
     pub bus_in_template: Option<String>,
-}
-
-/// Tags in the order in which they were given.
-pub type Tags = Vec<Tag>;
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct Tag {
-    pub key: String,
-    #[serde(default)]
-    pub value: String,
 }
 
 impl State {

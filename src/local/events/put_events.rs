@@ -131,7 +131,8 @@ impl Events {
                 continue;
             }
             let payload = input::of_target(target, event, known);
-            let sender = Sender { service: Some("events.amazonaws.com"), arn: arn.clone() };
+            let told = vec![("RULE_ARN", arn.clone())];
+            let sender = Sender { service: Some("events.amazonaws.com"), arn: arn.clone(), told };
             self.targets.deliver(target.clone(), payload, sender);
         }
     }

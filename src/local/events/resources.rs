@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::model::{self, Bus, Rule};
-use super::{ApiError, Events, bus_name, buses, not_found, rules, text};
+use super::{ApiError, Events, bus_name, buses, not_found, rules, tags, text};
 use crate::local::context::ports::ControlledResources;
 
 const BUS: &str = "AWS::Events::EventBus";
@@ -88,7 +88,7 @@ fn rule_of(bus: &str, name: &str, properties: &Value) -> Result<Rule, ApiError> 
     let targets = properties["Targets"].as_array().cloned().unwrap_or_default();
     rules::check_targets(&targets)?;
     rules::check_count(&targets)?;
-    let tags = buses::tags(properties)?;
+    let tags = tags::tags(properties)?;
     let bus_in_template = text(properties, "EventBusName").map(str::to_owned);
     Ok(Rule { tags, targets, bus_in_template, ..rules::rule_of(bus, name, properties)? })
 }

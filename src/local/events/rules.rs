@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::model::{self, DEFAULT_BUS, DISABLED, ENABLED, Rule};
-use super::{Answer, ApiError, Events, bus_name, buses, check_name, invalid, json_text, page, required, text};
+use super::{Answer, ApiError, Events, bus_name, check_name, invalid, json_text, page, required, tags, text};
 use crate::core::events::input;
 use crate::core::events::pattern::EventPattern;
 use crate::core::events::schedule::Schedule;
@@ -15,7 +15,7 @@ const MAX_TARGETS: usize = 5;
 pub fn put_rule(events: &Events, region: &str, input: &Value) -> Answer {
     let name = required(input, "Name")?;
     let bus = bus_name(text(input, "EventBusName"));
-    let new = Rule { tags: buses::tags(input)?, ..rule_of(bus, name, input)? };
+    let new = Rule { tags: tags::tags(input)?, ..rule_of(bus, name, input)? };
     put(events, region, bus, name, |known| match known {
         // The tags of a rule that exists are not changed (API reference).
         Some(known) => Ok(Rule { tags: known.tags.clone(), targets: known.targets.clone(), ..new.clone() }),
@@ -232,7 +232,7 @@ pub fn list_rule_names_by_target(events: &Events, region: &str, input: &Value) -
 pub fn test_event_pattern(_events: &Events, _region: &str, input: &Value) -> Answer {
     let pattern = check_pattern(required(input, "EventPattern")?)?;
     let event: Value = serde_json::from_str(required(input, "Event")?)
-        .map_err(|_| invalid("Parameter Event is not valid. Reason: it is no JSON."))?;
+        .map_err(|_| invalid("Parameter Event is not valid. Reason: it is not JSON."))?;
     let members = ["id", "account", "source", "time", "region", "resources", "detail-type"];
     if let Some(member) = members.iter().find(|member| event.get(**member).is_none()) {
         return Err(invalid(format!("Event is not valid. Reason: {member} is missing.")));

@@ -25,6 +25,8 @@ pub struct Sender {
     pub service: Option<&'static str>,
     /// The ARN of the rule or schedule.
     pub arn: String,
+    /// What a dead letter tells of it: names and values of message attributes.
+    pub told: Vec<(&'static str, String)>,
 }
 
 impl Targets {
@@ -46,15 +48,18 @@ impl Targets {
         let Some(queue) = target["DeadLetterConfig"]["Arn"].as_str() else { return };
         // Why it failed, as AWS writes it (EventBridge user guide, "Using dead-letter queues").
         let attribute = |name: &str, value: &str| (name.to_owned(), "String".to_owned(), value.to_owned());
-        let attributes = vec![
-            attribute("RULE_ARN", &sender.arn),
-            attribute("TARGET_ARN", arn),
-            attribute("ERROR_CODE", &error.code),
-            attribute("ERROR_MESSAGE", &error.message),
+        let told = sender.told.iter().map(|(name, value)| attribute(name, value));
+        // Nothing is tried again here: what fails would fail again.
+        let why = [
+            ("TARGET_ARN", arn),
+            ("ERROR_CODE", &*error.code),
+            ("ERROR_MESSAGE", error.message.as_str()),
+            ("RETRY_ATTEMPTS", "0"),
         ];
+        let attributes = told.chain(why.map(|(name, value)| attribute(name, value))).collect();
         let message = Delivery { body: payload, attributes, by: by(sender), ..Delivery::default() };
         if let Err(error) = self.pass_on(queue, message).await {
-            tracing::warn!("nor to the dead-letter queue {queue}: {}", error.message);
+            tracing::warn!("{} could not deliver to its dead-letter queue {queue}: {}", sender.arn, error.message);
         }
     }
 

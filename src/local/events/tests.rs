@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -18,9 +19,9 @@ const FUNCTION: &str = "arn:aws:lambda:eu-west-1:000000000000:function:f";
 const QUEUE: &str = "arn:aws:sqs:eu-west-1:000000000000:q";
 const REGION: &str = "eu-west-1";
 
-/// What was delivered: the ARN and the payload.
+/// What was delivered: the ARN and the payload; and the attributes of all messages.
 #[derive(Default)]
-pub(crate) struct Delivered(Mutex<Vec<(String, String)>>);
+pub(crate) struct Delivered(Mutex<Vec<(String, String)>>, Mutex<BTreeMap<String, String>>);
 
 impl Delivered {
     /// All of it, as soon as there is so much.
@@ -32,6 +33,10 @@ impl Delivered {
         };
         assert!(tokio::time::timeout(Duration::from_secs(20), enough).await.is_ok(), "{:?}", lock(&self.0));
         std::mem::take(&mut *lock(&self.0))
+    }
+
+    pub(crate) fn attributes(&self) -> BTreeMap<String, String> {
+        lock(&self.1).clone()
     }
 }
 
@@ -63,6 +68,7 @@ impl DeliveryTarget for Delivered {
     }
 
     async fn deliver(&self, arn: &str, message: Delivery) -> Result<(), ApiError> {
+        lock(&self.1).extend(message.attributes.into_iter().map(|(name, _, value)| (name, value)));
         let more: Vec<String> =
             message.group.into_iter().chain(message.by.map(|(service, _)| service.to_owned())).collect();
         lock(&self.0).push((arn.to_owned(), format!("{} {}", message.body, more.join(" ")).trim().to_owned()));
@@ -172,6 +178,10 @@ async fn what_a_function_refuses_goes_to_the_dead_letter_queue() {
     fixture.rule("r", json!({ "EventPattern": OF_LOBBY }), target).await;
     fixture.put(joined("lobby")).await;
     assert_eq!(fixture.delivered.at_least(1).await, [(QUEUE.to_owned(), "{\"a\":1} events.amazonaws.com".to_owned())]);
+    let attributes = fixture.delivered.attributes();
+    let names: Vec<&str> = attributes.keys().map(String::as_str).collect();
+    assert_eq!(names, ["ERROR_CODE", "ERROR_MESSAGE", "RETRY_ATTEMPTS", "RULE_ARN", "TARGET_ARN"]);
+    assert_eq!((attributes["RULE_ARN"].rsplit('/').next(), attributes["RETRY_ATTEMPTS"].as_str()), (Some("r"), "0"));
 }
 
 #[tokio::test]

@@ -127,6 +127,9 @@ struct Session {
     /// Empty in sessions of older builds.
     #[serde(default)]
     secret: String,
+    /// Empty in sessions of older builds.
+    #[serde(default)]
+    token: String,
     role_name: String,
     role_id: String,
     name: String,
@@ -171,9 +174,9 @@ impl Iam {
         self.identity_of(caller.access_key.as_deref())
     }
 
-    fn identity_of(&self, access_key: Option<&str>) -> Identity {
+    fn identity_of(&self, access_key_id: Option<&str>) -> Identity {
         let sessions = lock(&self.sessions);
-        let issued = access_key.and_then(|key| sessions.iter().find(|it| it.access_key == key));
+        let issued = access_key_id.and_then(|key| sessions.iter().find(|it| it.access_key == key));
         match issued {
             Some(session) => Identity {
                 arn: CloudContext::arn("sts", "", &format!("assumed-role/{}/{}", session.role_name, session.name)),
@@ -243,6 +246,7 @@ impl Roles for Iam {
         sessions.push_back(Session {
             access_key: credentials.access_key_id.clone(),
             secret: credentials.secret_access_key.clone(),
+            token: credentials.session_token.clone(),
             role_name,
             role_id,
             name: session_name.to_owned(),
@@ -250,7 +254,7 @@ impl Roles for Iam {
         while sessions.len() > MAX_SESSIONS {
             sessions.pop_front();
         }
-        if let Err(error) = self.context.store.save_private(SESSIONS, &*sessions) {
+        if let Err(error) = self.context.store.save(SESSIONS, &*sessions) {
             tracing::warn!("cannot save issued credentials: {error}");
         }
         credentials
@@ -264,6 +268,12 @@ impl Roles for Iam {
         let sessions = lock(&self.sessions);
         let session = sessions.iter().find(|session| session.access_key == access_key_id)?;
         (!session.secret.is_empty()).then(|| session.secret.clone())
+    }
+
+    fn session_token(&self, access_key_id: &str) -> Option<String> {
+        let sessions = lock(&self.sessions);
+        let session = sessions.iter().find(|session| session.access_key == access_key_id)?;
+        (!session.token.is_empty()).then(|| session.token.clone())
     }
 
     fn principal(&self, access_key_id: Option<&str>) -> Principal {

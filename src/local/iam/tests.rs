@@ -295,6 +295,7 @@ async fn the_number_of_stored_sessions_is_limited() {
     lock(&iam.sessions).extend((0..MAX_SESSIONS - 1).map(|index| Session {
         access_key: index.to_string(),
         secret: String::new(),
+        token: String::new(),
         role_name: "worker".into(),
         role_id: "AROA".into(),
         name: "s".into(),

@@ -20,10 +20,10 @@ use crate::local::context::ports::{Delivery, Invoked};
 use crate::local::lock::lock;
 use crate::local::protocol::wire::ApiError;
 
-/// How long an event is kept where nobody says so: six hours, in seconds.
+/// How long an event is kept by default: six hours, in seconds.
 const MAX_AGE: u32 = 6 * 60 * 60;
 
-/// How often a function that fails is tried again where nobody says so.
+/// How often a function that fails is tried again by default.
 const RETRIES: u32 = 2;
 
 /// The name of the file of events that the last process did not get done.
@@ -81,7 +81,7 @@ impl Lambda {
     pub(super) fn keep_events(&self) {
         let events = lock(&self.accepted.0);
         if !events.is_empty()
-            && let Err(error) = self.context.store.save_private(FILE, &*events)
+            && let Err(error) = self.context.store.save(FILE, &*events)
         {
             tracing::error!("{} asynchronous events are lost: {error}", events.len());
         }

@@ -23,12 +23,12 @@ pub struct Mapping {
     until: i64,
     pub modified: i64,
     pub tags: BTreeMap<String, String>,
-    /// The last event of each shard that was handled; where none was, since when its events are wanted.
-    #[serde(default)]
-    pub positions: BTreeMap<String, String>,
+    /// The last event of each shard that was handled, in the state of older builds: `positions` has it now.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    positions: BTreeMap<String, String>,
 }
 
-/// What stands before a time among `positions`, which else are ids of events.
+/// What stands before a time among positions, which else are ids of events.
 const SINCE: &str = "since:";
 
 impl Mapping {
@@ -96,7 +96,7 @@ impl Mapping {
         patterns.filter_map(|pattern| EventPattern::read(pattern).ok()).collect()
     }
 
-    /// Where reading a shard goes on.
+    /// Where reading a shard begins.
     pub fn position(&self, shard: &str) -> Position {
         if let Some(last) = self.positions.get(shard) {
             return Self::read_position(last);
@@ -111,13 +111,13 @@ impl Mapping {
         }
     }
 
-    /// A position as `positions` has it.
+    /// A position as it is kept.
     pub fn read_position(last: &str) -> Position {
         let since = last.strip_prefix(SINCE).and_then(|time| time.parse().ok());
         since.map_or_else(|| Position::After(last.to_owned()), Position::Since)
     }
 
-    /// The time of a position, as `positions` has it.
+    /// The time of a position, as it is kept.
     pub fn since(time: i64) -> String {
         format!("{SINCE}{time}")
     }

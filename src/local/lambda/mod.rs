@@ -4,7 +4,7 @@
 //! ```text
 //! Service --operations--> functions, versions, permissions, tags --> state (Registry), packages (code)
 //! Service, Functions --> invoke --> execution (pools) --> environment --> runtime = process + runtime_api
-//! EventSource --poller--> invoke; invoke (Event) --asynchronous--> DeliveryTarget
+//! EventSource --poller, shards--> batch --> invoke; invoke (Event) --asynchronous--> DeliveryTarget
 //!                                                              |             |
 //!                                                              +-- function_log --> LogSink
 //! ```
@@ -12,8 +12,8 @@
 //! `launch` builds the command of a runtime, `sandbox` its file system, `failure` the reports of its failures. Node.js and
 //! Python code is run by the machine's own `interpreters`, through the two programs in `clients`.
 
-mod apart;
 mod asynchronous;
+mod batch;
 mod change;
 mod environment;
 mod error;
@@ -40,8 +40,10 @@ mod peer;
 mod permissions;
 mod policy;
 mod poller;
+mod positions;
 mod process;
 mod provisioned;
+mod recursion_and_runtime;
 mod required_permissions;
 mod runtime;
 mod runtime_api;
@@ -67,7 +69,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::{Semaphore, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use self::execution::{ExecutionTimings, Executor};
 use self::inspect::Inspect;
@@ -75,6 +77,7 @@ use self::interpreters::Interpreters;
 use self::name::{FunctionId, LATEST, Reference};
 use self::packages::Packages;
 use self::poller::Pollers;
+use self::positions::Positions;
 use self::spec::LiveEnvironments;
 use self::state::Registry;
 use super::context::CloudContext;
@@ -85,6 +88,10 @@ use crate::local::protocol::wire::ApiError;
 
 /// How often unused code is removed.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How long ending all execution environments may take, and then what was given up before.
+const ENVIRONMENTS_TIMEOUT: Duration = Duration::from_secs(2);
+const DELIVERIES_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Lambda's folder below a local cloud's data folder: functions' code, and the SDKs of the runtimes (npm packages in
 /// `node_modules`, pip packages in `python3.N`).
@@ -102,6 +109,7 @@ pub struct Lambda {
     executor: Arc<Executor>,
     timings: ExecutionTimings,
     pollers: Arc<Pollers>,
+    positions: Arc<Positions>,
     accepted: Arc<asynchronous::Accepted>,
 }
 
@@ -133,8 +141,17 @@ impl Lambda {
         }
         let interpreters = Interpreters::open(&folder)?;
         let executor = Executor::new(context.clone(), roles.clone(), logs, interpreters, registry.clone(), timings);
-        let (pollers, accepted) = (Arc::default(), Arc::default());
-        let lambda = Self { context: context.clone(), roles, registry, packages, executor, timings, pollers, accepted };
+        let lambda = Self {
+            context: context.clone(),
+            roles,
+            registry,
+            packages,
+            executor,
+            timings,
+            pollers: Arc::default(),
+            positions: Arc::new(Positions::open(context.store.clone())?),
+            accepted: Arc::default(),
+        };
         tokio::spawn(sweep(Arc::downgrade(&lambda.registry), lambda.packages.clone(), lambda.executor.live()));
         Ok(Arc::new(lambda))
     }
@@ -187,11 +204,15 @@ impl Lambda {
         self.start_ahead(&id, Instant::now());
     }
 
-    /// Ends every execution environment. Running invocations fail, further ones are refused.
+    /// Ends every execution environment. Running invocations fail, further ones are refused. Takes two and a half seconds at most.
     pub async fn shutdown(&self) {
         self.pollers.close();
-        self.executor.shutdown().await;
+        if timeout(ENVIRONMENTS_TIMEOUT, self.executor.shutdown()).await.is_err() {
+            tracing::warn!("some execution environments did not end in time");
+        }
         self.keep_events();
+        // What a stream's task has given up may still be on its way to a queue.
+        let _ = timeout(DELIVERIES_TIMEOUT, self.pollers.closed()).await;
     }
 }
 

@@ -1,34 +1,28 @@
 //! Polls the sources of event source mappings, and invokes their functions with what is there.
 //!
-//! Every mapping that is enabled has one task for each shard of its source. A task reads its mapping before each round, so it sees
-//! every change of it, and ends when the mapping is disabled or gone. (Lambda developer guide, "How Lambda processes records
+//! Every mapping that is enabled has one task, which reads all shards of its source. It reads its mapping before each round, so it
+//! sees every change of it, and ends when the mapping is disabled or gone. (Lambda developer guide, "How Lambda processes records
 //! from stream and queue-based event sources".)
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
-use bytes::Bytes;
-use serde_json::{Value, json};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
-use uuid::Uuid;
 
 use super::Lambda;
+use super::batch::{Outcome, PAUSE, filtered, not_an_arn, parts};
 use super::mapping::Mapping;
 use super::mappings::not_permitted;
 use super::name::Reference;
-use super::spec::InvokeRequest;
-use crate::core::events::pattern::EventPattern;
-use crate::local::context::ports::{DeliveryTarget, EventSource, Invoked, Position, SourceEvent};
+use super::state::now;
+use crate::local::context::ports::{DeliveryTarget, EventSource, LogEvent, Position, SourceEvent};
 use crate::local::lock::lock;
 use crate::local::protocol::wire::ApiError;
 
 /// How long a poll waits for events: the longest that a queue allows.
 pub(super) const LONG_POLL: Duration = Duration::from_secs(20);
-
-/// The pause after a source or a function that cannot be used.
-pub(super) const PAUSE: Duration = Duration::from_secs(1);
 
 /// How many batches of a queue are handled at once where no mapping says so: Lambda begins with five.
 const AT_ONCE: usize = 5;
@@ -36,21 +30,16 @@ const AT_ONCE: usize = 5;
 /// How long a throttled invocation with a queue's batch is tried again: then the messages come back by themselves.
 const MAX_THROTTLED: Duration = Duration::from_secs(25);
 
-/// The largest payload of an invocation, in bytes (Lambda quotas: 6 MB), and what is in it beside the events.
-const MAX_PAYLOAD: usize = 6 * 1024 * 1024 - 64;
-
 /// The pollers of all mappings, and the services that Lambda polls and delivers to.
 pub struct Pollers {
     services: OnceLock<Connected>,
     /// Changes with every change of a mapping.
     pub(super) changed: watch::Sender<u64>,
     closing: watch::Sender<bool>,
-    /// Region, UUID and shard of what has a task.
-    running: Mutex<HashSet<(String, String, String)>>,
+    /// Region and UUID of mappings that have a task.
+    running: watch::Sender<HashSet<(String, String)>>,
     /// What became of the last batch, by region and UUID.
     results: Mutex<HashMap<(String, String), String>>,
-    /// Up to where shards are handled, by UUID and shard, where that could not be saved.
-    reached: Mutex<HashMap<(String, String), String>>,
 }
 
 /// The services that are connected to Lambda.
@@ -65,9 +54,8 @@ impl Default for Pollers {
             services: OnceLock::new(),
             changed: watch::Sender::new(0),
             closing: watch::Sender::new(false),
-            running: Mutex::default(),
+            running: watch::Sender::default(),
             results: Mutex::default(),
-            reached: Mutex::default(),
         }
     }
 }
@@ -90,8 +78,15 @@ impl Pollers {
         lock(&self.results).get(&(region.to_owned(), uuid.to_owned())).cloned()
     }
 
-    pub(super) fn note(&self, region: &str, uuid: &str, result: &str) {
-        lock(&self.results).insert((region.to_owned(), uuid.to_owned()), result.to_owned());
+    /// Notes what became of the last batch of a mapping. Gives back whether that is something else than before.
+    fn note(&self, region: &str, uuid: &str, result: &str) -> bool {
+        let before = lock(&self.results).insert((region.to_owned(), uuid.to_owned()), result.to_owned());
+        before.as_deref() != Some(result)
+    }
+
+    /// Forgets the mappings that are gone.
+    fn retain(&self, is_there: impl Fn(&str) -> bool) {
+        lock(&self.results).retain(|(_, uuid), _| is_there(uuid));
     }
 
     /// Ends all tasks.
@@ -100,41 +95,20 @@ impl Pollers {
         self.changed.send_modify(|count| *count += 1);
     }
 
-    /// Up to where a shard is handled, where that could not be saved.
-    pub(super) fn reached(&self, uuid: &str, shard: &str) -> Option<Position> {
-        let reached = lock(&self.reached);
-        reached.get(&(uuid.to_owned(), shard.to_owned())).map(|position| Mapping::read_position(position))
+    async fn told_to_close(&self) {
+        // Its sender lives as long as this.
+        let _ = self.closing.subscribe().wait_for(|closing| *closing).await;
     }
 
-    /// Keeps up to where a shard is handled; `None` where that is saved.
-    pub(super) fn reach(&self, uuid: &str, shard: &str, position: Option<&str>) {
-        let (key, mut reached) = ((uuid.to_owned(), shard.to_owned()), lock(&self.reached));
-        match position {
-            Some(position) => drop(reached.insert(key, position.to_owned())),
-            None => drop(reached.remove(&key)),
-        }
+    /// Waits until all tasks have ended.
+    pub async fn closed(&self) {
+        // Its sender lives as long as this.
+        let _ = self.running.subscribe().wait_for(HashSet::is_empty).await;
     }
 
     pub(super) fn is_closing(&self) -> bool {
         *self.closing.borrow()
     }
-}
-
-/// What a function made of a batch.
-#[derive(Debug, PartialEq)]
-pub(super) enum Outcome {
-    /// The ids of events that failed; none where all are done.
-    Handled(HashSet<String>),
-    /// All of them failed: the function did, or said what nobody understands.
-    Failed(Failure),
-}
-
-/// Why a batch failed.
-#[derive(Debug, PartialEq)]
-pub(super) struct Failure {
-    /// What the function answered, if it was invoked.
-    pub invoked: Option<Invoked>,
-    pub why: String,
 }
 
 impl Lambda {
@@ -153,19 +127,23 @@ impl Lambda {
             let wanted = state.mappings().filter(|(.., mapping)| mapping.is_wanted());
             wanted.map(|(region, uuid, mapping)| (region.clone(), uuid.clone(), mapping.service().to_owned())).collect()
         });
+        let all: HashSet<String> =
+            self.registry.read(|state| state.mappings().map(|(_, uuid, _)| uuid.clone()).collect());
+        self.pollers.retain(|uuid| all.contains(uuid));
+        self.positions.retain(|uuid| all.contains(uuid));
         for (region, uuid, service) in wanted {
             let Some(source) = self.pollers.source(&service) else {
                 self.pollers.note(&region, &uuid, &format!("PROBLEM: the local cloud has no {service}"));
                 continue;
             };
-            let key = (region.clone(), uuid.clone(), String::new());
-            if !lock(&self.pollers.running).insert(key.clone()) {
+            let key = (region.clone(), uuid.clone());
+            if !self.pollers.running.send_if_modified(|running| running.insert(key.clone())) {
                 continue;
             }
             let lambda = self.clone();
             tokio::spawn(async move {
                 lambda.poll(&region, &uuid, source).await;
-                lock(&lambda.pollers.running).remove(&key);
+                lambda.pollers.running.send_if_modified(|running| running.remove(&key));
                 // It may have been enabled again meanwhile.
                 if lambda.wanted(&region, &uuid).is_some() && !lambda.pollers.is_closing() {
                     lambda.start_polling();
@@ -193,7 +171,7 @@ impl Lambda {
                 continue;
             }
             if let Some(why) = self.refusal(region, &mapping, &*source) {
-                self.pollers.note(region, uuid, &format!("PROBLEM: {why}"));
+                self.problem(region, uuid, &mapping, &why);
                 let _ = tokio::time::timeout(PAUSE, changed.changed()).await;
                 continue;
             }
@@ -213,7 +191,11 @@ impl Lambda {
             };
             // What has been received is handled, whatever changes meanwhile.
             let batch = match first {
-                Ok(first) => fill(&mapping, &*source, first).await,
+                Ok(first) => tokio::select! {
+                    batch = fill(&mapping, &*source, first) => batch,
+                    // The messages come again.
+                    () = self.pollers.told_to_close() => return,
+                },
                 Err(error) => Err(error),
             };
             match batch {
@@ -227,7 +209,7 @@ impl Lambda {
                     });
                 }
                 Err(error) => {
-                    self.pollers.note(region, uuid, &format!("PROBLEM: {}", error.message));
+                    self.problem(region, uuid, &mapping, &error.message);
                     let _ = tokio::time::timeout(PAUSE, changed.changed()).await;
                 }
             }
@@ -237,7 +219,7 @@ impl Lambda {
     /// Why the source cannot be read on the function's behalf.
     fn refusal(&self, region: &str, mapping: &Mapping, source: &dyn EventSource) -> Option<String> {
         let Some(reference) = Reference::from_arn(&mapping.function_arn) else {
-            return Some("the function's ARN is none".to_owned());
+            return Some(not_an_arn(mapping));
         };
         let role = self
             .registry
@@ -263,7 +245,7 @@ impl Lambda {
         }
         for part in parts(wanted) {
             let outcome = self.invoke_batch(mapping, &part, MAX_THROTTLED).await;
-            self.note_outcome(region, uuid, &outcome);
+            self.note_outcome(region, uuid, mapping, &outcome);
             if let Outcome::Handled(failed) = outcome {
                 let done: Vec<SourceEvent> = part.into_iter().filter(|event| !failed.contains(&event.id)).collect();
                 source.delete(mapping.source(), &done).await;
@@ -271,54 +253,43 @@ impl Lambda {
         }
     }
 
-    pub(super) fn note_outcome(&self, region: &str, uuid: &str, outcome: &Outcome) {
-        let result = match outcome {
-            Outcome::Handled(_) => "OK".to_owned(),
-            Outcome::Failed(failure) => format!("PROBLEM: {}", failure.why),
-        };
-        self.pollers.note(region, uuid, &result);
+    pub(super) fn note_outcome(&self, region: &str, uuid: &str, mapping: &Mapping, outcome: &Outcome) {
+        match outcome {
+            Outcome::Handled(_) => {
+                self.pollers.note(region, uuid, "OK");
+            }
+            // The function's log tells of it.
+            Outcome::Failed(failure) if failure.invoked.is_some() => {
+                self.pollers.note(region, uuid, &format!("PROBLEM: {}", failure.why));
+            }
+            Outcome::Failed(failure) => self.problem(region, uuid, mapping, &failure.why),
+        }
     }
 
-    /// Invokes the function with a batch. A throttled invocation is tried again for so long.
-    pub(super) async fn invoke_batch(&self, mapping: &Mapping, batch: &[SourceEvent], patience: Duration) -> Outcome {
-        let records: Vec<&Value> = batch.iter().map(|event| &event.event).collect();
-        let payload = Bytes::from(json!({ "Records": records }).to_string());
-        let Some(reference) = Reference::from_arn(&mapping.function_arn) else {
-            return Outcome::Failed(Failure { invoked: None, why: "the function's ARN is none".to_owned() });
-        };
-        let begun = Instant::now();
-        let invoked = loop {
-            let call = InvokeRequest {
-                request_id: Uuid::new_v4().to_string(),
-                function_arn: mapping.function_arn.clone(),
-                payload: payload.clone(),
-                client_context: None,
-                cause: None,
-            };
-            match self.run(&reference, call).await {
-                Ok(invoked) => break invoked,
-                Err(error) if error.status == 429 && begun.elapsed() < patience => tokio::time::sleep(PAUSE).await,
-                Err(error) => return Outcome::Failed(Failure { invoked: None, why: error.message }),
-            }
-        };
-        if invoked.function_error.is_some() {
-            return Outcome::Failed(Failure { invoked: Some(invoked), why: "Function call failed".to_owned() });
+    /// Notes why a mapping does not work. When that is new, it is logged, also in the log group of its function, if there is one:
+    /// AWS shows it to those who ask for the mapping, and here that is where one looks.
+    pub(super) fn problem(&self, region: &str, uuid: &str, mapping: &Mapping, why: &str) {
+        if !self.pollers.note(region, uuid, &format!("PROBLEM: {why}")) || self.pollers.is_closing() {
+            return;
         }
-        if !mapping.reports_failures() {
-            return Outcome::Handled(HashSet::new());
-        }
-        match failures(&invoked.payload, batch) {
-            Some(failed) => Outcome::Handled(failed),
-            None => Outcome::Failed(Failure {
-                invoked: Some(invoked),
-                why: "the function's batchItemFailures could not be read".to_owned(),
-            }),
+        let line = format!("The event source mapping of {} does not work: {why}", mapping.source());
+        tracing::warn!(function = %mapping.function_arn, "{line}");
+        let group = Reference::from_arn(&mapping.function_arn).and_then(|reference| {
+            self.registry.read(|state| {
+                let (_, _, version) = state.version(&reference).ok()?;
+                Some(version.deployment.settings.logging.log_group.clone())
+            })
+        });
+        if let Some(group) = group {
+            let event = LogEvent { timestamp: now(), message: format!("{line}\n") };
+            let stream = format!("event-source-mapping/{uuid}");
+            self.executor.host().logs.append_if(region, &group, &stream, vec![event], &|| false);
         }
     }
 }
 
 /// The largest batch of a mapping.
-pub(super) fn size(mapping: &Mapping) -> usize {
+fn size(mapping: &Mapping) -> usize {
     mapping.number("BatchSize").and_then(|size| usize::try_from(size).ok()).unwrap_or(1).max(1)
 }
 
@@ -344,126 +315,4 @@ async fn fill(
         batch.extend(receive(mapping, source, size(mapping) - batch.len(), until - Instant::now()).await?);
     }
     Ok(batch)
-}
-
-/// The events that a mapping wants, and the others.
-pub(super) fn filtered(mapping: &Mapping, batch: Vec<SourceEvent>) -> (Vec<SourceEvent>, Vec<SourceEvent>) {
-    let patterns = mapping.filters();
-    batch.into_iter().partition(|event| is_wanted(&patterns, &event.event))
-}
-
-/// Whether one of the patterns matches an event, if there are any. A body is held against a pattern as JSON where both are
-/// JSON, as text where both are not, and does not match where one of them is.
-fn is_wanted(patterns: &[EventPattern], event: &Value) -> bool {
-    patterns.is_empty()
-        || patterns.iter().any(|pattern| {
-            let Some(of_object) = pattern.asks_for_object("body") else { return pattern.matches(event) };
-            let body = event["body"].as_str().unwrap_or_default();
-            let parsed = serde_json::from_str::<Value>(body).ok().filter(Value::is_object);
-            match (of_object, parsed) {
-                (true, Some(parsed)) => {
-                    let mut event = event.clone();
-                    event["body"] = parsed;
-                    pattern.matches(&event)
-                }
-                (false, None) => pattern.matches(event),
-                _ => false,
-            }
-        })
-}
-
-/// The events in batches that are small enough for an invocation.
-pub(super) fn parts(events: Vec<SourceEvent>) -> Vec<Vec<SourceEvent>> {
-    let mut parts: Vec<Vec<SourceEvent>> = Vec::new();
-    let mut size = usize::MAX;
-    for event in events {
-        let length = event.event.to_string().len() + 1;
-        if size.saturating_add(length) > MAX_PAYLOAD {
-            parts.push(Vec::new());
-            size = 0;
-        }
-        size += length;
-        if let Some(part) = parts.last_mut() {
-            part.push(event);
-        }
-    }
-    parts
-}
-
-/// The ids that a function's answer calls failed; `None` where the whole batch counts as failed: an answer that is no JSON, an
-/// empty id, one of no event of the batch. (Developer guide, "Success and failure conditions".)
-fn failures(payload: &[u8], batch: &[SourceEvent]) -> Option<HashSet<String>> {
-    if payload.is_empty() {
-        return Some(HashSet::new());
-    }
-    let answer: Value = serde_json::from_slice(payload).ok()?;
-    let failed = match &answer {
-        Value::Null => return Some(HashSet::new()),
-        Value::Object(members) => members.get("batchItemFailures"),
-        _ => return None,
-    };
-    let Some(failed) = failed.filter(|failed| !failed.is_null()) else { return Some(HashSet::new()) };
-    let ids = failed.as_array()?.iter().map(|one| {
-        let id = one["itemIdentifier"].as_str().filter(|id| !id.is_empty())?;
-        batch.iter().any(|event| event.id == id).then(|| id.to_owned())
-    });
-    ids.collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn event(id: &str, body: &str) -> SourceEvent {
-        let event = json!({ "messageId": id, "body": body });
-        SourceEvent { id: id.to_owned(), handle: String::new(), at: 0, event }
-    }
-
-    #[test]
-    fn an_answer_says_which_events_failed() {
-        let batch = [event("a", ""), event("b", "")];
-        let failed = |answer: &str| failures(answer.as_bytes(), &batch);
-        let ids = |ids: &[&str]| Some(ids.iter().map(|id| (*id).to_owned()).collect::<HashSet<_>>());
-        for (answer, expected) in [
-            ("", ids(&[])),
-            ("null", ids(&[])),
-            ("{}", ids(&[])),
-            (r#"{"batchItemFailures": null}"#, ids(&[])),
-            (r#"{"batchItemFailures": []}"#, ids(&[])),
-            (r#"{"batchItemFailures": [{"itemIdentifier": "b"}]}"#, ids(&["b"])),
-            ("not JSON", None),
-            (r#""done""#, None),
-            (r#"{"batchItemFailures": [{"itemIdentifier": ""}]}"#, None),
-            (r#"{"batchItemFailures": [{"itemIdentifier": null}]}"#, None),
-            (r#"{"batchItemFailures": [{"id": "b"}]}"#, None),
-            (r#"{"batchItemFailures": [{"itemIdentifier": "c"}]}"#, None),
-        ] {
-            assert_eq!(failed(answer), expected, "{answer}");
-        }
-    }
-
-    #[test]
-    fn bodies_are_filtered_by_what_they_are() {
-        let patterns = |pattern: &str| vec![EventPattern::read(pattern).unwrap()];
-        for (pattern, body, expected) in [
-            (r#"{"body": {"kind": ["chat"]}}"#, r#"{"kind": "chat"}"#, true),
-            (r#"{"body": {"kind": ["chat"]}}"#, r#"{"kind": "other"}"#, false),
-            (r#"{"body": {"kind": ["chat"]}}"#, "chat", false),
-            (r#"{"body": ["chat"]}"#, "chat", true),
-            (r#"{"body": ["chat"]}"#, r#"{"kind": "chat"}"#, false),
-            (r#"{"messageId": ["1"]}"#, "anything", true),
-        ] {
-            assert_eq!(is_wanted(&patterns(pattern), &event("1", body).event), expected, "{pattern} {body}");
-        }
-        assert!(is_wanted(&[], &event("1", "").event));
-    }
-
-    #[test]
-    fn a_batch_is_cut_where_an_invocation_would_be_too_large() {
-        let large = "x".repeat(2 * 1024 * 1024);
-        let events: Vec<SourceEvent> = ["a", "b", "c", "d"].iter().map(|id| event(id, &large)).collect();
-        let sizes: Vec<usize> = parts(events).iter().map(Vec::len).collect();
-        assert_eq!(sizes, [2, 2]);
-        assert!(parts(Vec::new()).is_empty());
-    }
 }

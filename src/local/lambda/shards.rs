@@ -2,20 +2,21 @@
 //! or until its mapping gives it up. (Lambda developer guide, "Using Lambda with Amazon DynamoDB".)
 
 use std::collections::{HashSet, VecDeque};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use super::Lambda;
+use super::batch::{Failure, Outcome, PAUSE, filtered, parts};
 use super::mapping::Mapping;
 use super::name::Reference;
-use super::poller::{Failure, LONG_POLL, Outcome, PAUSE, filtered, parts};
+use super::poller::LONG_POLL;
 use super::state::now;
 use crate::local::context::clock::{iso8601, log_time};
 use crate::local::context::ports::{EventSource, Position, SourceEvent};
@@ -53,8 +54,39 @@ enum Next {
     GiveUp(Batch),
 }
 
+/// One of the parts of a shard that are handled side by side, each with a position of its own (`ParallelizationFactor`): events with
+/// the same key are in the same one, and what fails there holds up no other.
+struct Lane<'a> {
+    region: &'a str,
+    /// Of the mapping.
+    uuid: &'a str,
+    shard: &'a str,
+    /// From 0.
+    lane: usize,
+    /// How many the shard has.
+    count: usize,
+    /// When the mapping was changed last.
+    since: i64,
+}
+
+/// What a lane has read.
+#[derive(Debug, Default)]
+struct Gathered {
+    /// Those of the lane.
+    events: Vec<SourceEvent>,
+    /// The id of the last event that was read, of whichever lane.
+    last: Option<String>,
+}
+
+impl Gathered {
+    fn add(&mut self, lane: &Lane<'_>, read: Vec<SourceEvent>) {
+        self.last = read.last().map(|event| event.id.clone()).or(self.last.take());
+        self.events.extend(read.into_iter().filter(|event| lane_of(event, lane.count) == lane.lane));
+    }
+}
+
 impl Lambda {
-    /// Polls the shards of a stream until something changes.
+    /// Polls the shards of a stream until the mapping changes.
     pub(super) async fn poll_shards(
         &self,
         region: &str,
@@ -66,48 +98,42 @@ impl Lambda {
         let shards = match source.shards(mapping.source()).await {
             Ok(shards) => shards,
             Err(error) => {
-                self.pollers.note(region, uuid, &format!("PROBLEM: {}", error.message));
+                self.problem(region, uuid, mapping, &error.message);
                 let _ = timeout(PAUSE, changed.changed()).await;
                 return;
             }
         };
-        let polled = shards.iter().map(|shard| self.poll_shard(region, uuid, source, shard, changed.clone()));
-        join_all(polled).await;
+        let count = factor(mapping);
+        let lanes = shards.iter().flat_map(|shard| {
+            (0..count).map(move |lane| Lane { region, uuid, shard, lane, count, since: mapping.modified })
+        });
+        join_all(lanes.map(|lane| self.poll_lane(lane, source, changed.clone()))).await;
     }
 
-    async fn poll_shard(
-        &self,
-        region: &str,
-        uuid: &str,
-        source: &Arc<dyn EventSource>,
-        shard: &str,
-        mut changed: watch::Receiver<u64>,
-    ) {
+    /// Reads a shard for one of its lanes.
+    async fn poll_lane(&self, lane: Lane<'_>, source: &Arc<dyn EventSource>, mut changed: watch::Receiver<u64>) {
         loop {
-            let Some(mapping) = self.wanted(region, uuid) else { return };
-            if mapping.passing_for().is_some() {
-                return;
-            }
-            let mut position = self.pollers.reached(uuid, shard).unwrap_or_else(|| mapping.position(shard));
+            changed.borrow_and_update();
+            let Some(mapping) = self.unchanged(&lane) else { return };
+            let mut position = self.position(&lane, &mapping);
             if position == Position::Newest {
                 // What comes from the mapping's beginning on, also if this process ends before anything is handled.
                 position = Position::Since(mapping.modified);
-                self.remember(region, uuid, shard, &Mapping::since(mapping.modified));
+                self.remember(&lane, &Mapping::since(mapping.modified));
             }
-            let batch = tokio::select! {
-                batch = gather(&mapping, &**source, shard, position) => batch,
-                _ = changed.changed() => return,
+            let gathered = tokio::select! {
+                gathered = gather(&mapping, &**source, &lane, position) => gathered,
+                _ = changed.changed() => continue,
             };
-            match batch {
-                Ok(batch) => {
-                    if let Some(last) = batch.last().map(|event| event.id.clone())
-                        && self.handle_shard(region, uuid, shard, batch).await
-                    {
-                        self.remember(region, uuid, shard, &last);
+            match gathered {
+                Ok(Gathered { events, last: Some(last) }) => {
+                    if self.handle_lane(&lane, events).await {
+                        self.remember(&lane, &last);
                     }
                 }
+                Ok(Gathered { last: None, .. }) => {}
                 Err(error) => {
-                    self.pollers.note(region, uuid, &format!("PROBLEM: {}", error.message));
+                    self.problem(lane.region, lane.uuid, &mapping, &error.message);
                     let _ = timeout(PAUSE, changed.changed()).await;
                     return;
                 }
@@ -115,41 +141,33 @@ impl Lambda {
         }
     }
 
-    /// Notes where reading a shard goes on: as long as this process lives, where that cannot be saved.
-    fn remember(&self, region: &str, uuid: &str, shard: &str, position: &str) {
-        let saved = self.registry.change(|state| {
-            state.mapping_mut(region, uuid)?.positions.insert(shard.to_owned(), position.to_owned());
-            Ok(())
-        });
-        if let Err(error) = &saved {
-            tracing::warn!("the position of the event source mapping {uuid} is not saved: {}", error.message);
-        }
-        self.pollers.reach(uuid, shard, saved.is_err().then_some(position));
+    /// The mapping of a lane, if it is to be polled, and as it was when this began.
+    fn unchanged(&self, lane: &Lane<'_>) -> Option<Mapping> {
+        self.wanted(lane.region, lane.uuid).filter(|mapping| mapping.modified == lane.since)
     }
 
-    /// Handles events of a shard, those with the same key in their order. Gives back whether all are done; not where the mapping
-    /// is disabled or gone meanwhile.
-    async fn handle_shard(&self, region: &str, uuid: &str, shard: &str, events: Vec<SourceEvent>) -> bool {
-        let Some(mapping) = self.wanted(region, uuid) else { return false };
+    /// Where reading goes on for a lane.
+    fn position(&self, lane: &Lane<'_>, mapping: &Mapping) -> Position {
+        let kept = self.positions.get(lane.uuid, lane.shard, lane.lane, lane.count);
+        kept.map_or_else(|| mapping.position(lane.shard), |position| Mapping::read_position(&position))
+    }
+
+    /// Notes where reading goes on for a lane.
+    fn remember(&self, lane: &Lane<'_>, position: &str) {
+        self.positions.set(lane.uuid, lane.shard, lane.lane, lane.count, position);
+    }
+
+    /// Handles events in their order. Gives back whether all are done; not where the mapping is changed or gone meanwhile.
+    async fn handle_lane(&self, lane: &Lane<'_>, events: Vec<SourceEvent>) -> bool {
+        let Lane { region, uuid, shard, .. } = *lane;
+        let Some(mapping) = self.unchanged(lane) else { return false };
         let (events, _) = filtered(&mapping, events);
-        let lanes = lanes(events, factor(&mapping));
-        // Only one lane has everything in order, so only then what is done is a beginning.
-        let alone = lanes.len() == 1;
-        let handled = lanes.into_iter().map(|lane| self.handle_lane(region, uuid, shard, lane, alone));
-        join_all(handled).await.into_iter().all(|done| done)
-    }
-
-    /// Handles events in their order. `alone` says that they are all that there are of the shard, so that what is done need not be
-    /// done again.
-    async fn handle_lane(&self, region: &str, uuid: &str, shard: &str, events: Vec<SourceEvent>, alone: bool) -> bool {
-        let Some(mapping) = self.wanted(region, uuid) else { return false };
         let small = parts(events).into_iter().flat_map(|part| cut(part, size(&mapping)));
         let mut batches: VecDeque<Batch> = small.map(|events| Batch { events, failures: 0 }).collect();
         // How often in a row the function could not be invoked.
         let mut refused = 0;
         while let Some(batch) = batches.pop_front() {
-            // The mapping may be another one meanwhile.
-            let Some(mapping) = self.wanted(region, uuid) else { return false };
+            let Some(mapping) = self.unchanged(lane) else { return false };
             let (events, old) = by_age(&mapping, batch.events, now());
             if !old.is_empty() {
                 let old = Batch { events: old, failures: batch.failures };
@@ -161,12 +179,12 @@ impl Lambda {
             if self.pollers.is_closing() && outcome != Outcome::Handled(HashSet::new()) {
                 return false;
             }
-            self.note_outcome(region, uuid, &outcome);
+            self.note_outcome(region, uuid, &mapping, &outcome);
             if let Outcome::Failed(Failure { invoked: None, .. }) = &outcome {
                 // Retries are counted of a function that fails; until it can be invoked its events wait, or become too old.
                 batches.push_front(Batch { events, failures: batch.failures });
                 refused += 1;
-                self.pause(region, uuid, refused).await;
+                self.pause(lane, refused).await;
                 continue;
             }
             refused = 0;
@@ -175,22 +193,20 @@ impl Lambda {
                     // All from the first one that failed: what comes after it may need it.
                     Some(first) => (first, None),
                     None => {
-                        if alone {
-                            self.remember(region, uuid, shard, &last);
-                        }
+                        self.remember(lane, &last);
                         continue;
                     }
                 },
                 Outcome::Failed(failure) => (0, Some(failure)),
             };
-            if let Some(done) = first_failed.checked_sub(1).filter(|_| alone) {
-                self.remember(region, uuid, shard, &events[done].id);
+            if let Some(done) = first_failed.checked_sub(1) {
+                self.remember(lane, &events[done].id);
             }
             match next(&mapping, Batch { events, failures: batch.failures }, first_failed, failure.is_some()) {
                 Next::Retry(again) => {
                     let pause = again.first().map_or(0, |batch| batch.failures);
                     again.into_iter().rev().for_each(|batch| batches.push_front(batch));
-                    self.pause(region, uuid, pause).await;
+                    self.pause(lane, pause).await;
                 }
                 Next::GiveUp(rest) => self.give_up(&mapping, shard, &rest, Reason::Exhausted, failure.as_ref()).await,
             }
@@ -198,13 +214,13 @@ impl Lambda {
         true
     }
 
-    /// Waits before what failed so often is tried again; not on when the mapping is disabled or gone.
-    async fn pause(&self, region: &str, uuid: &str, failures: u32) {
+    /// Waits before what failed so often is tried again; not on when the mapping is changed or gone.
+    async fn pause(&self, lane: &Lane<'_>, failures: u32) {
         let Some(doubled) = failures.checked_sub(1) else { return };
         let pause = FIRST_PAUSE.saturating_mul(1 << doubled.min(16)).min(LAST_PAUSE);
         let mut changed = self.pollers.changed.subscribe();
         let unwanted = async {
-            while self.wanted(region, uuid).is_some() {
+            while self.unchanged(lane).is_some() {
                 let _ = changed.changed().await;
             }
         };
@@ -227,23 +243,28 @@ impl Lambda {
     }
 }
 
-/// The next events of a shard: what is there, and with a batching window what comes until it ends or there are enough.
+/// The next events of a shard that are a lane's: what is there, and with a batching window what comes until it ends or there are
+/// enough.
 async fn gather(
     mapping: &Mapping,
     source: &dyn EventSource,
-    shard: &str,
+    lane: &Lane<'_>,
     position: Position,
-) -> Result<Vec<SourceEvent>, ApiError> {
-    let most = size(mapping) * factor(mapping);
+) -> Result<Gathered, ApiError> {
+    let most = size(mapping) * lane.count;
     let window = mapping.number("MaximumBatchingWindowInSeconds").and_then(|window| u64::try_from(window).ok());
-    let mut batch = source.receive(mapping.source(), shard, &position, most, LONG_POLL).await?;
+    let mut gathered = Gathered::default();
+    gathered.add(lane, source.receive(mapping.source(), lane.shard, &position, most, LONG_POLL).await?);
     let until = Instant::now() + Duration::from_secs(window.unwrap_or_default());
-    while let Some(last) = batch.last().filter(|_| batch.len() < most && Instant::now() < until) {
-        let after = Position::After(last.id.clone());
+    while let Some(last) = &gathered.last
+        && gathered.events.len() < size(mapping)
+        && Instant::now() < until
+    {
+        let after = Position::After(last.clone());
         let wait = until.saturating_duration_since(Instant::now());
-        batch.extend(source.receive(mapping.source(), shard, &after, most - batch.len(), wait).await?);
+        gathered.add(lane, source.receive(mapping.source(), lane.shard, &after, most, wait).await?);
     }
-    Ok(batch)
+    Ok(gathered)
 }
 
 fn size(mapping: &Mapping) -> usize {
@@ -265,17 +286,11 @@ fn cut(mut events: Vec<SourceEvent>, size: usize) -> Vec<Vec<SourceEvent>> {
     pieces
 }
 
-/// Events in so many parts, those with the same key in the same one.
-fn lanes(events: Vec<SourceEvent>, count: usize) -> Vec<Vec<SourceEvent>> {
-    let mut lanes: Vec<Vec<SourceEvent>> = (0..count).map(|_| Vec::new()).collect();
-    for event in events {
-        let mut hasher = DefaultHasher::new();
-        event.event["dynamodb"]["Keys"].to_string().hash(&mut hasher);
-        let lane = usize::try_from(hasher.finish() % count as u64).unwrap_or(0);
-        lanes[lane].push(event);
-    }
-    lanes.retain(|lane| !lane.is_empty());
-    lanes
+/// The lane of an event: events with the same key have the same one, whichever process asks.
+fn lane_of(event: &SourceEvent, count: usize) -> usize {
+    let digest = Sha256::digest(event.event["dynamodb"]["Keys"].to_string());
+    let number = digest.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+    usize::try_from(number % count.max(1) as u64).unwrap_or(0)
 }
 
 /// The events that are young enough for a mapping and its stream, and the others.
@@ -313,7 +328,6 @@ fn record(mapping: &Mapping, shard: &str, batch: &Batch, reason: Reason, failure
     let (first, last) = (batch.events.first(), batch.events.last());
     let id = |event: Option<&SourceEvent>| event.map(|event| event.id.clone());
     let time = |event: Option<&SourceEvent>| event.map(|event| iso8601(event.at));
-    let info = if mapping.service() == "kinesis" { "KinesisBatchInfo" } else { "DDBStreamBatchInfo" };
     let mut record = json!({
         "requestContext": {
             "requestId": Uuid::new_v4().to_string(),
@@ -324,7 +338,7 @@ fn record(mapping: &Mapping, shard: &str, batch: &Batch, reason: Reason, failure
         "version": "1.0",
         "timestamp": log_time(),
     });
-    record[info] = json!({
+    record["DDBStreamBatchInfo"] = json!({
         "shardId": shard,
         "startSequenceNumber": id(first),
         "endSequenceNumber": id(last),
@@ -402,9 +416,17 @@ mod tests {
     }
 
     #[test]
-    fn events_with_a_key_stay_in_order() {
+    fn a_lane_has_all_events_of_its_keys_in_order() {
         let all: Vec<SourceEvent> = (0..40).map(|n| event(&n.to_string(), &(n % 5).to_string())).collect();
-        let lanes = lanes(all, 4);
+        let lanes = (0..4).map(|lane| {
+            let lane = Lane { region: "r", uuid: "u", shard: "s", lane, count: 4, since: 0 };
+            let mut gathered = Gathered::default();
+            gathered.add(&lane, all.clone());
+            gathered.add(&lane, Vec::new());
+            assert_eq!(gathered.last.as_deref(), Some("39"));
+            gathered.events
+        });
+        let lanes: Vec<Vec<SourceEvent>> = lanes.filter(|lane| !lane.is_empty()).collect();
         assert!(lanes.len() > 1);
         assert_eq!(lanes.iter().map(Vec::len).sum::<usize>(), 40);
         for lane in &lanes {
@@ -414,6 +436,8 @@ mod tests {
                 assert!(of_key.is_sorted() && (of_key.is_empty() || of_key.len() == 8), "{of_key:?}");
             }
         }
+        // Positions are saved by lanes: a key must have the same one in every build.
+        assert_eq!(lane_of(&event("1", "chat"), 10), 5);
     }
 
     #[test]

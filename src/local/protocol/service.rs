@@ -204,7 +204,7 @@ pub trait AnyService: Send + Sync {
     fn protocol(&self) -> Protocol;
 
     /// What stands before an operation's name in `X-Amz-Target`.
-    fn target(&self) -> Option<&'static str>;
+    fn targets(&self) -> &'static [&'static str];
 
     /// The operation that a request asks for. Its body is not needed, except where it names the operation.
     ///
@@ -250,8 +250,8 @@ impl<S: Service> AnyService for S {
         S::PROTOCOL
     }
 
-    fn target(&self) -> Option<&'static str> {
-        S::TARGETS.first().copied()
+    fn targets(&self) -> &'static [&'static str] {
+        S::TARGETS
     }
 
     fn operation(&self, request: &Request) -> Result<&'static Operation, ApiError> {

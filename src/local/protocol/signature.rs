@@ -99,6 +99,12 @@ impl Signed<'_> {
         })
     }
 
+    /// The session token that was sent with temporary credentials.
+    pub fn session_token(&self) -> Option<String> {
+        let in_query = self.query.iter().find(|(name, _)| name == "X-Amz-Security-Token");
+        in_query.map(|(_, token)| token.clone()).or_else(|| self.header("x-amz-security-token"))
+    }
+
     fn header(&self, name: &str) -> Option<String> {
         self.headers
             .iter()

@@ -171,6 +171,13 @@ pub struct ApiError {
     pub fields: Map<String, Value>,
 }
 
+/// How most services say that an input lacks a member.
+pub fn null_member(member: &str) -> String {
+    format!(
+        "1 validation error detected: Value null at '{member}' failed to satisfy constraint: Member must not be null"
+    )
+}
+
 impl ApiError {
     pub fn new(status: u16, code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self { status, code: code.into(), message: message.into(), fields: Map::new() }

@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::model::{DEFAULT_GROUP, Group, Tag, group_arn, seconds};
+use super::model::{DEFAULT_GROUP, Group, group_arn, seconds};
 use super::{Answer, ApiError, Scheduler, invalid, page};
 use crate::local::context::clock::now_millis;
+use crate::local::events::tags::{Tags, retag, tags};
 use crate::local::protocol::service::ServiceCall;
 
 pub fn create_schedule_group(scheduler: &Scheduler, call: &ServiceCall) -> Answer {
@@ -17,7 +18,7 @@ pub fn create_schedule_group(scheduler: &Scheduler, call: &ServiceCall) -> Answe
 ///
 /// # Errors
 /// `ConflictException` for a name that is taken.
-pub fn create(scheduler: &Scheduler, region: &str, name: &str, tags: Vec<Tag>) -> Result<(), ApiError> {
+pub fn create(scheduler: &Scheduler, region: &str, name: &str, tags: Tags) -> Result<(), ApiError> {
     check_name(name, "name")?;
     let now = now_millis();
     scheduler.state.change(|state| {
@@ -83,12 +84,7 @@ pub fn list_tags_for_resource(scheduler: &Scheduler, call: &ServiceCall) -> Answ
 pub fn tag_resource(scheduler: &Scheduler, call: &ServiceCall) -> Answer {
     let input: Value = call.request.json()?;
     let new = tags(&input)?;
-    change_tags(scheduler, call.region(), named(call)?, |tags| {
-        for tag in new {
-            tags.retain(|known| known.key != tag.key);
-            tags.push(tag);
-        }
-    })
+    change_tags(scheduler, call.region(), named(call)?, |tags| retag(tags, new, &[]))
 }
 
 pub fn untag_resource(scheduler: &Scheduler, call: &ServiceCall) -> Answer {
@@ -100,7 +96,7 @@ pub fn untag_resource(scheduler: &Scheduler, call: &ServiceCall) -> Answer {
 ///
 /// # Errors
 /// `ResourceNotFoundException`.
-pub fn change_tags(scheduler: &Scheduler, region: &str, name: &str, change: impl FnOnce(&mut Vec<Tag>)) -> Answer {
+pub fn change_tags(scheduler: &Scheduler, region: &str, name: &str, change: impl FnOnce(&mut Tags)) -> Answer {
     scheduler.state.change(|state| {
         let group = state.group_mut(region, name).ok_or_else(|| no_group(name))?;
         change(&mut group.tags);
@@ -115,18 +111,6 @@ fn named(call: &ServiceCall) -> Result<&str, ApiError> {
     arn.rsplit_once(":schedule-group/")
         .map(|(_, name)| name)
         .ok_or_else(|| invalid(format!("Invalid resource ARN: {arn}.")))
-}
-
-/// The tags in an input.
-///
-/// # Errors
-/// What is not a list of keys and values.
-pub fn tags(input: &Value) -> Result<Vec<Tag>, ApiError> {
-    match &input["Tags"] {
-        Value::Null => Ok(Vec::new()),
-        tags => serde_json::from_value(tags.clone())
-            .map_err(|error| ApiError::new(400, "SerializationException", error.to_string())),
-    }
 }
 
 /// # Errors

@@ -22,11 +22,11 @@ use uuid::Uuid;
 
 use self::model::{ScheduleId, State};
 use super::context::{ACCOUNT, CloudContext};
-use super::events::Events;
 use super::events::targets::{Sender, Targets};
+use super::events::{Events, tags};
 use crate::core::iam::need::Need;
 use crate::local::context::alarms::{self, Alarm, Scheduled};
-use crate::local::context::clock::iso8601;
+use crate::local::context::clock::{iso8601, now_millis};
 use crate::local::context::ports::{Roles, Tagged, TaggedResources};
 use crate::local::context::store::PersistedState;
 use crate::local::protocol::wire::ApiError;
@@ -47,6 +47,8 @@ pub struct Scheduler {
     events: Arc<Events>,
     /// Schedules have changed.
     changed: Arc<Notify>,
+    /// How long a minute of a rate lasts, in milliseconds.
+    minute: i64,
 }
 
 impl Scheduler {
@@ -61,16 +63,45 @@ impl Scheduler {
         events: Arc<Events>,
     ) -> io::Result<Arc<Self>> {
         let state = PersistedState::open(context.store.clone(), FILE, unsaved)?;
-        let scheduler = Arc::new(Self { state, roles, targets, events, changed: Arc::default() });
-        alarms::keep(&scheduler, Arc::clone(&scheduler.changed), context.conditions.rate_minute);
+        let minute = context.conditions.rate_minute;
+        let scheduler =
+            Arc::new(Self { state, roles, targets, events, changed: Arc::default(), minute: alarms::millis(minute) });
+        scheduler.remove_completed();
+        alarms::keep(&scheduler, Arc::clone(&scheduler.changed), minute);
         Ok(scheduler)
+    }
+
+    /// Deletes the schedules whose last time passed while nothing ran, of those that go with it.
+    fn remove_completed(&self) {
+        let now = now_millis();
+        let state = self.state.now();
+        for (id, _) in state.schedules().filter(|(id, schedule)| schedule.is_completed(id, now, self.minute)) {
+            self.remove(&id);
+        }
+    }
+
+    fn remove(&self, id: &ScheduleId) {
+        if let Err(error) = self.state.change(|state| Ok(state.remove(id))) {
+            tracing::warn!("{} is not deleted after its completion: {}", id.arn(), error.message);
+        }
     }
 
     /// Invokes the target of a schedule, which was due at `time` (milliseconds since the epoch).
     fn invoke(&self, id: &ScheduleId, target: &Value, time: i64) {
-        let sender = Sender { service: None, arn: id.arn() };
+        let execution = format!("{:016x}", rand::random::<u64>());
+        let sender = Sender {
+            service: None,
+            arn: id.arn(),
+            // EventBridge Scheduler user guide, "Configuring a schedule's dead-letter queue".
+            told: vec![
+                ("SCHEDULE_ARN", id.arn()),
+                ("EXECUTION_ID", execution.clone()),
+                ("SCHEDULED_TIME", iso8601(time)),
+                ("IS_PAYLOAD_TRUNCATED", "false".to_owned()),
+            ],
+        };
         let payload = match target["Input"].as_str() {
-            Some(input) => filled_in(input, id, time),
+            Some(input) => filled_in(input, id, time, &execution),
             None => self.notification(id, time).to_string(),
         };
         if let Err(error) = self.check_role(id, target) {
@@ -141,11 +172,11 @@ impl Scheduler {
 }
 
 /// An input with the attributes of the invocation in it. (EventBridge Scheduler user guide, "Adding context attributes".)
-fn filled_in(input: &str, id: &ScheduleId, time: i64) -> String {
+fn filled_in(input: &str, id: &ScheduleId, time: i64, execution: &str) -> String {
     input
         .replace("<aws.scheduler.schedule-arn>", &id.arn())
         .replace("<aws.scheduler.scheduled-time>", &iso8601(time))
-        .replace("<aws.scheduler.execution-id>", &Uuid::new_v4().to_string())
+        .replace("<aws.scheduler.execution-id>", execution)
         .replace("<aws.scheduler.attempt-number>", "1")
 }
 
@@ -158,11 +189,8 @@ impl Scheduled for Scheduler {
         let Some(id) = ScheduleId::of_arn(id) else { return };
         let Some(schedule) = self.state.now().schedule(&id).cloned() else { return };
         self.invoke(&id, &schedule.settings["Target"], time);
-        if schedule.settings["ActionAfterCompletion"] == "DELETE" && schedule.is_over(&id, time) {
-            let removed = self.state.change(|state| Ok(state.remove(&id)));
-            if let Err(error) = removed {
-                tracing::warn!("{} is not deleted after its completion: {}", id.arn(), error.message);
-            }
+        if schedule.is_completed(&id, time, self.minute) {
+            self.remove(&id);
         }
     }
 }
@@ -182,8 +210,7 @@ impl TaggedResources for Scheduler {
         let region = arn.split(':').nth(3).unwrap_or_default();
         let Some(name) = arn.strip_prefix(&model::group_arn(region, "")) else { return Ok(false) };
         groups::change_tags(self, region, name, |tags| {
-            tags.retain(|tag| !set.contains_key(&tag.key) && !removed.contains(&tag.key));
-            tags.extend(set.iter().map(|(key, value)| model::Tag { key: key.clone(), value: value.clone() }));
+            tags::retag(tags, tags::listed(set), removed);
         })?;
         Ok(true)
     }

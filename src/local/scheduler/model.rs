@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::core::events::schedule::{self, Calendar};
 use crate::local::context::CloudContext;
 use crate::local::context::alarms::Alarm;
+use crate::local::events::tags::Tags;
 
 /// The group that every region has.
 pub const DEFAULT_GROUP: &str = "default";
@@ -38,18 +39,11 @@ pub struct State {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Group {
-    pub tags: Vec<Tag>,
+    pub tags: Tags,
     /// Milliseconds since the epoch.
     pub created: i64,
     pub modified: i64,
     pub schedules: BTreeMap<String, Schedule>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct Tag {
-    pub key: String,
-    pub value: String,
 }
 
 /// A schedule.
@@ -177,14 +171,19 @@ impl Schedule {
         })
     }
 
-    /// Whether it will not be due again after `after`, in milliseconds since the epoch.
-    pub fn is_over(&self, id: &ScheduleId, after: i64) -> bool {
+    /// Whether it is to be deleted, because it will not be due again after `after`, in milliseconds since the epoch. A minute of a rate
+    /// lasts `minute` milliseconds.
+    pub fn is_completed(&self, id: &ScheduleId, after: i64, minute: i64) -> bool {
+        self.settings["ActionAfterCompletion"] == "DELETE" && self.is_over(id, after, minute)
+    }
+
+    fn is_over(&self, id: &ScheduleId, after: i64, minute: i64) -> bool {
         let Some(alarm) = self.alarm(id) else { return false };
         let (Ok(start), Ok(after)) = (Timestamp::from_millisecond(alarm.start), Timestamp::from_millisecond(after))
         else {
             return false;
         };
-        let calendar = Calendar { zone: &alarm.zone, start, minute: schedule::MINUTE };
+        let calendar = Calendar { zone: &alarm.zone, start, minute };
         let next = alarm.schedule.next(&calendar, after);
         next.is_none_or(|next| alarm.until.is_some_and(|until| next.as_millisecond() > until))
     }

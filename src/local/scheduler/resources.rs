@@ -7,6 +7,7 @@ use super::model::{DEFAULT_GROUP, Group, SETTINGS, Schedule, ScheduleId, group_a
 use super::{ApiError, Scheduler, groups, schedules};
 use crate::local::context::clock::iso8601;
 use crate::local::context::ports::ControlledResources;
+use crate::local::events::tags::tags;
 
 const SCHEDULE: &str = "AWS::Scheduler::Schedule";
 const GROUP: &str = "AWS::Scheduler::ScheduleGroup";
@@ -19,7 +20,7 @@ impl ControlledResources for Scheduler {
     fn create(&self, region: &str, type_name: &str, properties: &Value) -> Result<String, ApiError> {
         let name = properties["Name"].as_str().unwrap_or_default();
         if type_name == GROUP {
-            groups::create(self, region, name, groups::tags(properties)?)?;
+            groups::create(self, region, name, tags(properties)?)?;
         } else {
             let group = properties["GroupName"].as_str().unwrap_or(DEFAULT_GROUP);
             schedules::create(self, &id(region, group, name), properties)?;
@@ -38,7 +39,7 @@ impl ControlledResources for Scheduler {
 
     fn update(&self, region: &str, type_name: &str, identifier: &str, properties: &Value) -> Result<(), ApiError> {
         if type_name == GROUP {
-            let new = groups::tags(properties)?;
+            let new = tags(properties)?;
             return groups::change_tags(self, region, identifier, |tags| *tags = new).map(drop);
         }
         let old = self.found(region, identifier).unwrap_or_else(|| id(region, DEFAULT_GROUP, identifier));

@@ -1,5 +1,6 @@
 use std::collections::HashSet;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use super::*;
 use crate::local::context::ports::{ControlledResources, Credentials};
@@ -126,6 +127,48 @@ async fn what_was_due_while_nothing_ran_is_left_out() {
     assert!(alarms.iter().all(|alarm| alarm.from <= crate::local::context::clock::now_millis()));
 }
 
+/// Minutes last 20 ms here.
+#[tokio::test]
+async fn one_that_goes_with_its_end_rings_until_then() {
+    let fixture = Fixture::new();
+    let mut input = schedule("rate(1 minute)");
+    input["ActionAfterCompletion"] = "DELETE".into();
+    input["EndDate"] = ((now_millis() + 2_000) as f64 / 1000.0).into();
+    fixture.ask("POST", "/schedules/beat", input).await.unwrap();
+    fixture.delivered.at_least(3).await;
+    while fixture.scheduler.state.now().schedules().next().is_some() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn one_that_ended_while_nothing_ran_is_gone_at_the_start() {
+    let fixture = Fixture::new();
+    let mut input = schedule("at(2020-01-01T00:00:00)");
+    fixture.ask("POST", "/schedules/kept", input.clone()).await.unwrap();
+    input["ActionAfterCompletion"] = "DELETE".into();
+    fixture.ask("POST", "/schedules/gone", input).await.unwrap();
+    let targets = targets(&fixture.delivered);
+    let context = context(&fixture.folder);
+    let events = Events::open(&context, targets.clone()).unwrap();
+    let again = Scheduler::open(&context, fixture.account.clone(), targets, events).unwrap();
+    let names: Vec<String> = again.state.now().schedules().map(|(id, _)| id.name).collect();
+    assert_eq!(names, ["kept"]);
+}
+
+#[tokio::test]
+async fn an_end_that_is_moved_counts_at_once() {
+    let fixture = Fixture::new();
+    let mut input = schedule("rate(1 minute)");
+    input["EndDate"] = ((now_millis() - 1) as f64 / 1000.0).into();
+    fixture.ask("POST", "/schedules/beat", input.clone()).await.unwrap();
+    // It is looked at once, and does not ring.
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    input["EndDate"] = ((now_millis() + 3_600_000) as f64 / 1000.0).into();
+    fixture.ask("PUT", "/schedules/beat", input).await.unwrap();
+    fixture.delivered.at_least(3).await;
+}
+
 #[tokio::test]
 async fn a_schedule_does_what_its_role_may() {
     let fixture = Fixture::new();
@@ -136,6 +179,21 @@ async fn a_schedule_does_what_its_role_may() {
     refused["Target"]["Input"] = "{}".into();
     fixture.ask("POST", "/schedules/refused", refused).await.unwrap();
     assert_eq!(fixture.delivered.at_least(1).await[0], (queue.to_owned(), "{}".to_owned()));
+    let attributes = fixture.delivered.attributes();
+    let names: Vec<&str> = attributes.keys().map(String::as_str).collect();
+    let expected = [
+        "ERROR_CODE",
+        "ERROR_MESSAGE",
+        "EXECUTION_ID",
+        "IS_PAYLOAD_TRUNCATED",
+        "RETRY_ATTEMPTS",
+        "SCHEDULED_TIME",
+        "SCHEDULE_ARN",
+        "TARGET_ARN",
+    ];
+    assert_eq!(names, expected);
+    let arn = "arn:aws:scheduler:eu-west-1:000000000000:schedule/default/refused";
+    assert_eq!((attributes["SCHEDULE_ARN"].as_str(), attributes["TARGET_ARN"].as_str()), (arn, FUNCTION));
 }
 
 #[tokio::test]

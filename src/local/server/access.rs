@@ -13,7 +13,7 @@ use crate::local::context::ports::{Authorizer, Callers, Principal, Roles};
 use crate::local::context::store::Store;
 use crate::local::iam::{BASE32, random};
 use crate::local::protocol::operation::Operation;
-use crate::local::protocol::wire::{ApiError, Caller, Request};
+use crate::local::protocol::wire::{ApiError, Caller, Protocol, Request};
 
 /// The access key of a data folder.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +45,7 @@ impl AccessKey {
             return Ok(kept);
         }
         let made = Self { id: format!("LKIA{}", random(BASE32, 16)), secret: random(BASE32, 40) };
-        store.save_private(Self::FILE, &made)?;
+        store.save(Self::FILE, &made)?;
         Ok(made)
     }
 }
@@ -66,6 +66,10 @@ impl Callers for KnownCallers {
             return Some(self.key.secret.clone());
         }
         self.roles.secret(access_key_id)
+    }
+
+    fn session_token(&self, access_key_id: &str) -> Option<String> {
+        self.roles.session_token(access_key_id)
     }
 
     fn admits_all(&self) -> bool {
@@ -99,13 +103,13 @@ impl Guard {
     ///
     /// # Errors
     /// AWS's refusal of an unsigned call or of another key, with the command that shows the right one.
-    pub fn admit(&self, operation: &Operation, request: &Request) -> Result<(), ApiError> {
+    pub fn admit(&self, protocol: Protocol, operation: &Operation, request: &Request) -> Result<(), ApiError> {
         let help = format!(
             " (The local cloud knows no access key {}. Its own: {}; to admit all callers: wschat local start --open)",
             request.caller.access_key.as_deref().unwrap_or_default(),
             self.help
         );
-        self.check(operation.service, operation.presigned, request, &help)
+        self.check(operation.service, protocol, operation.presigned, request, &help)
     }
 
     /// The same for a caller on another machine, by the head of its request, whose body may name the operation. The refusal says
@@ -113,8 +117,13 @@ impl Guard {
     ///
     /// # Errors
     /// AWS's refusal of an unsigned call or of another key.
-    pub fn admit_remote(&self, service: &str, operation: Option<&Operation>, head: &Request) -> Result<(), ApiError> {
-        self.check(service, operation.is_some_and(|operation| operation.presigned), head, "")
+    pub fn admit_remote(
+        &self,
+        (service, protocol): (&str, Protocol),
+        operation: Option<&Operation>,
+        head: &Request,
+    ) -> Result<(), ApiError> {
+        self.check(service, protocol, operation.is_some_and(|operation| operation.presigned), head, "")
     }
 
     /// Whether the caller signs with a key of this cloud's.
@@ -122,32 +131,90 @@ impl Guard {
         caller.access_key.as_ref().is_some_and(|key| *key == self.key.id || self.roles.has_issued(key))
     }
 
-    fn check(&self, service: &str, presigned: bool, request: &Request, help: &str) -> Result<(), ApiError> {
+    /// The codes are AWS's: those of the query protocol, of JSON in the body alone (400), and of JSON with paths.
+    fn check(
+        &self,
+        service: &str,
+        protocol: Protocol,
+        presigned: bool,
+        request: &Request,
+        help: &str,
+    ) -> Result<(), ApiError> {
+        let is_query = matches!(protocol, Protocol::Query(_) | Protocol::AwsJson10Query(_));
+        let status = if matches!(protocol, Protocol::AwsJson10 | Protocol::AwsJson11) { 400 } else { 403 };
         match &request.caller.access_key {
             Some(_) if self.knows(&request.caller) => Ok(()),
+            Some(_) if protocol == Protocol::RestXml => {
+                let message = format!("The AWS Access Key Id you provided does not exist in our records.{help}");
+                Err(ApiError::new(status, "InvalidAccessKeyId", message))
+            }
             Some(_) => {
-                if service == "s3" {
-                    let message = format!("The AWS Access Key Id you provided does not exist in our records.{help}");
-                    return Err(ApiError::new(403, "InvalidAccessKeyId", message));
-                }
-                let (status, code) = match service {
-                    "iam" | "sts" | "cloudformation" => (403, "InvalidClientTokenId"),
-                    "dynamodb" | "logs" => (400, "UnrecognizedClientException"),
-                    _ => (403, "UnrecognizedClientException"),
-                };
+                let code = if is_query { "InvalidClientTokenId" } else { "UnrecognizedClientException" };
                 let message = format!("The security token included in the request is invalid.{help}");
                 Err(ApiError::new(status, code, message))
             }
             None if presigned => Ok(()),
             // API Gateway has its own refusal for unsigned calls, and a bucket's policy may admit them.
-            None if service == "execute-api" || service == "s3" => Ok(()),
+            None if service == "execute-api" || protocol == Protocol::RestXml => Ok(()),
             None => {
-                let code = match service {
-                    "iam" | "sts" | "cloudformation" => "MissingAuthenticationToken",
-                    _ => "MissingAuthenticationTokenException",
-                };
-                Err(ApiError::new(403, code, "Request is missing Authentication Token"))
+                let code = if is_query { "MissingAuthenticationToken" } else { "MissingAuthenticationTokenException" };
+                Err(ApiError::new(status, code, "Request is missing Authentication Token"))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::local::context::ports::Credentials;
+    use crate::local::dynamodb::DynamoDb;
+    use crate::local::protocol::service::Service;
+    use crate::local::s3::S3;
+    use crate::local::scheduler::Scheduler;
+    use crate::local::sns::Sns;
+    use crate::local::sqs::Sqs;
+    use crate::local::ssm::Ssm;
+
+    struct NoRoles;
+
+    impl Roles for NoRoles {
+        fn assumable(&self, _role_arn: &str, _service: &str) -> bool {
+            false
+        }
+
+        fn issue(&self, _role_arn: &str, _session_name: &str) -> Credentials {
+            unreachable!("no role is assumed")
+        }
+
+        fn has_issued(&self, _access_key_id: &str) -> bool {
+            false
+        }
+    }
+
+    /// What a caller with a wrong key gets, and one without any.
+    fn refusals<S: Service>() -> [Option<(u16, String)>; 2] {
+        let key = AccessKey { id: "LKIA1".to_owned(), secret: "s".to_owned() };
+        let guard = Guard::new(key, "wschat env".to_owned(), Arc::new(NoRoles));
+        [Some("LKIA2"), None].map(|key| {
+            let mut request = Request::in_test("POST", "/", "");
+            request.caller.access_key = key.map(str::to_owned);
+            let refused = guard.admit_remote((S::NAME, S::PROTOCOL), None, &request).err();
+            refused.map(|error| (error.status, error.code.into_owned()))
+        })
+    }
+
+    #[test]
+    fn refusals_have_the_codes_of_the_services_protocol() {
+        let refused = |status: u16, code: &str| Some((status, code.to_owned()));
+        let query = [refused(403, "InvalidClientTokenId"), refused(403, "MissingAuthenticationToken")];
+        assert_eq!(refusals::<Sns>(), query);
+        assert_eq!(refusals::<Sqs>(), query);
+        let json = [refused(400, "UnrecognizedClientException"), refused(400, "MissingAuthenticationTokenException")];
+        assert_eq!(refusals::<DynamoDb>(), json);
+        assert_eq!(refusals::<Arc<Ssm>>(), json);
+        let rest = [refused(403, "UnrecognizedClientException"), refused(403, "MissingAuthenticationTokenException")];
+        assert_eq!(refusals::<Scheduler>(), rest);
+        assert_eq!(refusals::<Arc<S3>>(), [refused(403, "InvalidAccessKeyId"), None]);
     }
 }

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
@@ -12,13 +12,13 @@ use time::OffsetDateTime;
 use time::format_description::FormatItem;
 use time::macros::format_description;
 
-use crate::local::context::store::Store;
+use crate::local::context::store::{Store, private};
 use crate::local::lock::lock;
 
 /// The file's name in the data folder.
 pub const FILE: &str = "calls.jsonl";
 
-/// The size in bytes above which the log is rotated when the server starts.
+/// The size in bytes above which a log is rotated.
 pub const ROTATE_ABOVE: u64 = 16 << 20;
 
 /// One call and the outcome of it.
@@ -45,7 +45,24 @@ pub struct LoggedCall {
 /// Appends to the file.
 #[derive(Debug)]
 pub struct CallLog {
-    file: Mutex<File>,
+    path: PathBuf,
+    open: Mutex<Open>,
+}
+
+/// The open file, and its size in bytes.
+#[derive(Debug)]
+struct Open {
+    file: File,
+    size: u64,
+}
+
+impl Open {
+    fn new(path: &Path) -> io::Result<Self> {
+        rotate(path)?;
+        let file = private().append(true).create(true).open(path)?;
+        let size = file.metadata()?.len();
+        Ok(Self { file, size })
+    }
 }
 
 impl CallLog {
@@ -55,8 +72,8 @@ impl CallLog {
     /// When the file cannot be opened or rotated.
     pub fn open(store: &Store) -> io::Result<Self> {
         let path = store.path(FILE);
-        rotate(&path)?;
-        Ok(Self { file: Mutex::new(File::options().append(true).create(true).open(path)?) })
+        let open = Mutex::new(Open::new(&path)?);
+        Ok(Self { path, open })
     }
 
     /// Writes one line, before the answer is sent, so that a client that has the answer finds the call in the log.
@@ -65,10 +82,20 @@ impl CallLog {
             line.push(b'\n');
             line
         });
-        let written = line.map_err(io::Error::from).and_then(|line| lock(&self.file).write_all(&line));
+        let written = line.map_err(io::Error::from).and_then(|line| self.append(&line));
         if let Err(error) = written {
             tracing::warn!("the call log cannot be written: {error}");
         }
+    }
+
+    fn append(&self, line: &[u8]) -> io::Result<()> {
+        let mut open = lock(&self.open);
+        open.file.write_all(line)?;
+        open.size += line.len() as u64;
+        if open.size > ROTATE_ABOVE {
+            *open = Open::new(&self.path)?;
+        }
+        Ok(())
     }
 }
 
@@ -77,14 +104,30 @@ impl CallLog {
 /// # Errors
 /// When the file cannot be moved.
 pub fn rotate(path: &Path) -> io::Result<()> {
-    match fs::metadata(path) {
-        Ok(file) if file.len() > ROTATE_ABOVE => {
-            let mut aside = path.as_os_str().to_owned();
-            aside.push(".1");
-            fs::rename(path, aside)
-        }
-        _ => Ok(()),
+    if is_long(path) { fs::rename(path, aside(path)) } else { Ok(()) }
+}
+
+/// As [`rotate`], for a file that other processes write at its end, too: it is copied and emptied, which may lose the lines that are
+/// written meanwhile.
+///
+/// # Errors
+/// When the file cannot be copied or emptied.
+pub fn rotate_in_place(path: &Path) -> io::Result<()> {
+    if !is_long(path) {
+        return Ok(());
     }
+    fs::copy(path, aside(path))?;
+    File::options().write(true).open(path)?.set_len(0)
+}
+
+fn is_long(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|file| file.len() > ROTATE_ABOVE)
+}
+
+fn aside(path: &Path) -> PathBuf {
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(".1");
+    aside.into()
 }
 
 /// A time as the log writes it: `2026-11-22T19:50:28.123Z`.
@@ -140,5 +183,33 @@ mod tests {
         CallLog::open(&store).unwrap();
         assert_eq!(fs::metadata(store.path(FILE)).unwrap().len(), 0);
         assert_eq!(fs::metadata(store.path("calls.jsonl.1")).unwrap().len(), ROTATE_ABOVE + 1);
+    }
+
+    #[test]
+    fn a_log_that_becomes_long_is_rotated_while_it_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let almost = File::create(store.path(FILE)).unwrap();
+        almost.set_len(ROTATE_ABOVE).unwrap();
+        let log = CallLog::open(&store).unwrap();
+        log.record(&call("CreateFunction", true));
+        log.record(&call("GetFunction", false));
+        let text = fs::read_to_string(store.path(FILE)).unwrap();
+        assert!(text.lines().count() == 1 && text.contains("GetFunction"), "{text}");
+        assert!(fs::metadata(store.path("calls.jsonl.1")).unwrap().len() > ROTATE_ABOVE);
+    }
+
+    #[test]
+    fn a_log_that_a_process_writes_is_emptied_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("local.log");
+        let mut writer = File::options().append(true).create(true).open(&path).unwrap();
+        writer.set_len(ROTATE_ABOVE).unwrap();
+        rotate_in_place(&path).unwrap();
+        writer.write_all(b"last\n").unwrap();
+        rotate_in_place(&path).unwrap();
+        writer.write_all(b"first\n").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"first\n");
+        assert!(fs::read(folder.path().join("local.log.1")).unwrap().ends_with(b"last\n"));
     }
 }

@@ -48,9 +48,6 @@ use crate::local::tagging::Tagging;
 /// How long closing all sockets may take, with the `$disconnect` route of each.
 const SOCKETS_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long ending all execution environments may take.
-const ENVIRONMENTS_TIMEOUT: Duration = Duration::from_secs(2);
-
 /// The operations of all services.
 pub fn operations() -> Vec<&'static Operation> {
     fn of<S: Service>() -> impl Iterator<Item = &'static Operation> {
@@ -119,7 +116,7 @@ impl Cloud {
                 logs: logs.clone(),
             },
         )?;
-        let sqs = Sqs::open(context)?;
+        let sqs = Sqs::open(context, iam.clone())?;
         let sns = Sns::open(context, lambda.clone(), sqs.clone())?;
         let targets =
             Arc::new(Targets { functions: lambda.clone(), logs: logs.clone(), others: vec![sqs.clone(), sns.clone()] });
@@ -228,14 +225,12 @@ impl Cloud {
     }
 
     /// Closes the sockets, then ends the execution environments: in that order, because `$disconnect` invokes functions.
-    /// Takes three seconds at most.
+    /// Takes three and a half seconds at most, and the time to save messages.
     pub async fn shutdown(&self) {
         if timeout(SOCKETS_TIMEOUT, self.gateway.shutdown()).await.is_err() {
             tracing::warn!("some sockets did not close in time");
         }
-        if timeout(ENVIRONMENTS_TIMEOUT, self.lambda.shutdown()).await.is_err() {
-            tracing::warn!("some execution environments did not end in time");
-        }
+        self.lambda.shutdown().await;
         self.sqs.save();
     }
 }

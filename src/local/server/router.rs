@@ -134,7 +134,11 @@ impl Router {
         let entry = Entry::new(&head);
         let Some(service) = self.service_of(&head) else { return self.unserved(&head, entry) };
         let operation = service.operation(&head).ok();
-        match self.guard.as_ref().map_or(Ok(()), |guard| guard.admit_remote(service.name(), operation, &head)) {
+        match self
+            .guard
+            .as_ref()
+            .map_or(Ok(()), |guard| guard.admit_remote((service.name(), service.protocol()), operation, &head))
+        {
             Ok(()) => self.answer(head).await,
             Err(error) => self.finish(&**service, operation, Err(error), entry),
         }
@@ -150,8 +154,9 @@ impl Router {
         let api = call.changed_api().map(str::to_owned);
         let admitted = self.conditions.before(operation).await;
         let effect = tokio::time::Instant::now();
-        let admitted =
-            admitted.and_then(|()| self.guard.as_ref().map_or(Ok(()), |guard| guard.admit(operation, &call.request)));
+        let admitted = admitted.and_then(|()| {
+            self.guard.as_ref().map_or(Ok(()), |guard| guard.admit(service.protocol(), operation, &call.request))
+        });
         let admitted = admitted.and_then(|()| refuse_changing_get(&call)).and_then(|()| refuse_reserved(&call));
         let admitted = admitted.and_then(|()| match &self.authorizer {
             Some(authorizer) => authorizer.authorize(operation.service, &call.request, &service.needs(&call)),
@@ -238,7 +243,14 @@ impl Router {
     fn service_of(&self, request: &Request) -> Option<&Arc<dyn AnyService>> {
         match scope(&request.headers, &request.query) {
             Some(scope) => self.service(&scope.service),
-            None => self.service(service_by_form(request)?),
+            None if is_s3(request) || is_upload(&request.headers) => self.service("s3"),
+            None => match request.headers.get("x-amz-target").and_then(|target| target.to_str().ok()) {
+                Some(target) => self
+                    .services
+                    .iter()
+                    .find(|service| service.targets().iter().any(|prefix| target.starts_with(prefix))),
+                None => self.service(service_by_form(request)?),
+            },
         }
     }
 }
@@ -261,7 +273,7 @@ impl Services for RoutedServices {
     fn protocol(&self, service: &str) -> Option<(Protocol, Option<&'static str>)> {
         let router = self.router.upgrade()?;
         let service = router.service(service)?;
-        Some((service.protocol(), service.target()))
+        Some((service.protocol(), service.targets().first().copied()))
     }
 
     fn names(&self) -> Vec<String> {
@@ -364,26 +376,16 @@ pub fn decode_query(text: &[u8]) -> Vec<(String, String)> {
     form_urlencoded::parse(text).into_owned().collect()
 }
 
-/// The service of an unsigned request, by its target header, its host, its path, or the API version of its action.
+/// The service of an unsigned request without a target header, by its path, or the API version of its action.
 fn service_by_form(request: &Request) -> Option<&'static str> {
-    if is_s3(request) || is_upload(&request.headers) {
-        return Some("s3");
-    }
-    if let Some(target) = request.headers.get("x-amz-target").and_then(|target| target.to_str().ok()) {
-        return match target.split_once(['_', '.'])?.0 {
-            "AmazonSQS" => Some("sqs"),
-            "CloudApiService" => Some("cloudcontrolapi"),
-            "DynamoDB" => Some("dynamodb"),
-            "Logs" => Some("logs"),
-            "ResourceGroupsTaggingAPI" => Some("tagging"),
-            _ => None,
-        };
-    }
     if request.path.contains("/@connections/") {
         return Some("execute-api");
     }
     if request.path.starts_with("/v2/") || request.path == "/account" {
         return Some("apigatewayv2");
+    }
+    if ["schedules", "schedule-groups"].contains(&request.path.split('/').nth(1).unwrap_or_default()) {
+        return Some("scheduler");
     }
     // Lambda's paths begin with the date of the interface: /2015-03-31/functions.
     let dated = |segment: &str| segment.len() == 10 && segment.bytes().all(|b| b.is_ascii_digit() || b == b'-');

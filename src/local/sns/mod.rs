@@ -16,9 +16,9 @@ mod subscriptions;
 mod tests;
 mod topics;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
 
@@ -35,7 +35,12 @@ pub struct Sns {
     state: PersistedState<State>,
     functions: Arc<dyn Functions>,
     queues: Arc<dyn DeliveryTarget>,
+    seen: Mutex<Seen>,
 }
+
+/// When a message with a deduplication id came, in milliseconds since the epoch, by the ARN of its topic. It is not saved: only queues
+/// subscribe to these topics, and theirs are.
+type Seen = HashMap<String, BTreeMap<String, i64>>;
 
 /// The topics of all regions, by region and name.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -51,9 +56,6 @@ pub struct Topic {
     pub tags: BTreeMap<String, String>,
     /// By the last part of their ARN.
     pub subscriptions: BTreeMap<String, Subscription>,
-    /// When a message with a deduplication id came, in milliseconds since the epoch.
-    #[serde(default)]
-    pub seen: BTreeMap<String, i64>,
 }
 
 /// One subscription.
@@ -140,7 +142,7 @@ impl Sns {
         queues: Arc<dyn DeliveryTarget>,
     ) -> io::Result<Arc<Self>> {
         let state = PersistedState::open(context.store.clone(), FILE, error::unsaved)?;
-        Ok(Arc::new(Self { state, functions, queues }))
+        Ok(Arc::new(Self { state, functions, queues, seen: Mutex::default() }))
     }
 }
 

@@ -14,10 +14,9 @@ use super::operations::Answer;
 use super::{Sns, Subscription, TopicId};
 use crate::core::events::pattern::EventPattern;
 use crate::core::iam::evaluate::permits_service;
-use crate::core::iam::need::Need;
-use crate::local::context::ACCOUNT;
 use crate::local::context::clock::now_millis;
 use crate::local::context::ports::{Delivery, DeliveryTarget};
+use crate::local::lock::lock;
 use crate::local::protocol::query::{Query, Xml};
 use crate::local::protocol::wire::ApiError;
 
@@ -169,11 +168,12 @@ impl Sns {
             };
             let now = now_millis();
             sequence = Some(format!("{:020}", 10_000_000_000_000_000_000_u128 + u128::from(now.unsigned_abs()) * 1000));
-            let is_new = self.state.change(|state| {
-                let seen = &mut state.topic_mut(id)?.seen;
+            let is_new = {
+                let mut seen = lock(&self.seen);
+                let seen = seen.entry(id.arn()).or_default();
                 seen.retain(|_, at| now - *at < DEDUPLICATION);
-                Ok(seen.insert(deduplication, now).is_none())
-            })?;
+                seen.insert(deduplication, now).is_none()
+            };
             if !is_new {
                 return Ok((message_id, sequence));
             }
@@ -370,16 +370,12 @@ impl DeliveryTarget for Sns {
 
     async fn deliver(&self, arn: &str, delivery: Delivery) -> Result<(), ApiError> {
         let Some((topic, None)) = TopicId::from_arn(arn) else { return Err(error::no_topic()) };
-        if let Some((principal, source)) = &delivery.by {
-            let need = Need::new("sns:Publish", arn)
-                .with("aws:SourceArn", source)
-                .with("aws:SourceAccount", ACCOUNT)
-                .with("aws:PrincipalIsAWSService", "true")
-                .with("aws:PrincipalServiceName", *principal);
+        if let Some((principal, need)) = delivery.need("sns:Publish", arn) {
             let policy = self.state.read(|state| {
                 Ok::<_, ApiError>(state.topic(&topic)?.attributes.get("Policy").cloned().unwrap_or_default())
             })?;
             if !permits_service(&policy, principal, &need) {
+                let source = delivery.by.as_ref().map_or("", |(_, source)| source);
                 let message = format!("the topic's policy does not allow {principal} to publish messages of {source}");
                 return Err(ApiError::new(403, "AuthorizationError", message));
             }

@@ -264,6 +264,36 @@ async fn what_sns_refuses_is_refused() {
 }
 
 #[tokio::test]
+async fn a_fifo_topic_takes_a_message_once_and_saves_nothing_for_it() {
+    let fixture = Fixture::new().await;
+    let topic = format!("{TOPIC}.fifo");
+    let create = [("Name", "t.fifo"), ("Attributes.entry.1.key", "FifoTopic"), ("Attributes.entry.1.value", "true")];
+    fixture.ask("CreateTopic", &create).await.unwrap();
+    let subscribe = [("TopicArn", topic.as_str()), ("Protocol", "sqs"), ("Endpoint", QUEUE)];
+    fixture.ask("Subscribe", &subscribe).await.unwrap();
+    let saved = || std::fs::read(fixture.context.store.path("sns.json")).unwrap();
+    let publish = async |deduplication: &str| {
+        let message = [
+            ("TopicArn", topic.as_str()),
+            ("Message", "hello"),
+            ("MessageGroupId", "g"),
+            ("MessageDeduplicationId", deduplication),
+        ];
+        let published = fixture.ask("Publish", &message).await.unwrap();
+        assert_eq!(texts(&published, "SequenceNumber").len(), 1);
+        fixture.queued().len()
+    };
+    let before = saved();
+    assert_eq!((publish("a").await, publish("a").await, publish("b").await), (1, 0, 1));
+    assert!(saved() == before);
+    // Another topic of that name has seen nothing.
+    fixture.ask("DeleteTopic", &[("TopicArn", &topic)]).await.unwrap();
+    fixture.ask("CreateTopic", &create).await.unwrap();
+    fixture.ask("Subscribe", &subscribe).await.unwrap();
+    assert_eq!(publish("a").await, 1);
+}
+
+#[tokio::test]
 async fn another_service_publishes_only_where_the_topics_policy_lets_it() {
     let fixture = Fixture::new().await;
     fixture.subscribe("sqs", QUEUE, &[("RawMessageDelivery", "true")]).await;

@@ -6,6 +6,7 @@ use super::error::{self, invalid};
 use super::operations::Answer;
 use super::{Sns, Topic, TopicId};
 use crate::local::context::ACCOUNT;
+use crate::local::lock::lock;
 use crate::local::protocol::query::{Query, Xml};
 use crate::local::protocol::wire::ApiError;
 
@@ -91,7 +92,9 @@ impl Sns {
                 topics.remove(&id.name);
             }
             Ok(())
-        })
+        })?;
+        lock(&self.seen).remove(&id.arn());
+        Ok(())
     }
 
     pub(super) fn get_topic_attributes(&self, query: &Query) -> Answer {
@@ -256,7 +259,7 @@ pub fn map(entries: BTreeMap<String, String>) -> Xml {
 /// A page of a list, and the token of the next one.
 ///
 /// # Errors
-/// `InvalidParameter` for a token of somebody else's.
+/// `InvalidParameter` for a token that it did not give.
 pub fn page<T>(query: &Query, all: Vec<T>) -> Result<(Vec<T>, Option<String>), ApiError> {
     let from: usize = match query.get("NextToken").filter(|token| !token.is_empty()) {
         Some(token) => token.parse().map_err(|_| invalid("NextToken"))?,

@@ -1,4 +1,4 @@
-//! The attributes of queues: which there are, what they may be, what they are where nobody has set them.
+//! The attributes of queues: which there are, what they may be, what they are by default.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ const NUMBERS: &[(&str, i64, i64, i64)] = &[
     ("VisibilityTimeout", 0, 43_200, 30),
 ];
 
-/// Truths, and what they are where nobody has set them; of `None` nothing is shown.
+/// Truths, and their defaults; of `None` nothing is shown.
 const FLAGS: &[(&str, Option<&str>)] =
     &[("ContentBasedDeduplication", None), ("FifoQueue", None), ("SqsManagedSseEnabled", Some("true"))];
 
@@ -96,6 +96,11 @@ impl Queue {
     pub fn number(&self, name: &str) -> i64 {
         let default = NUMBERS.iter().find(|(known, ..)| *known == name).map_or(0, |(.., default)| *default);
         self.attributes.get(name).and_then(|value| value.parse().ok()).unwrap_or(default)
+    }
+
+    /// How long messages are kept, in milliseconds.
+    pub fn retention(&self) -> i64 {
+        self.number("MessageRetentionPeriod") * 1000
     }
 
     pub fn flag(&self, name: &str) -> bool {

@@ -63,7 +63,7 @@ pub fn invalid_handle(handle: &str) -> ApiError {
     refusal("ReceiptHandleIsInvalid", format!("The input receipt handle \"{handle}\" is not a valid receipt handle."))
 }
 
-/// For a message that nobody has received, or whose visibility timeout is over.
+/// For a message that was not received, or whose visibility timeout is over.
 pub fn not_in_flight(handle: &str) -> ApiError {
     invalid(format!(
         "Value {handle} for parameter ReceiptHandle is invalid. Reason: Message does not exist or is not available for \

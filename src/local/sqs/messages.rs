@@ -24,9 +24,6 @@ const MAX_BATCH: usize = 1_048_576;
 /// How many entries a batch has, and how many messages a receive gives.
 const MOST: usize = 10;
 
-/// The longest look into a queue whose messages become visible by time alone.
-const LOOK: Duration = Duration::from_millis(500);
-
 /// A message as a caller sends it.
 #[derive(Debug, Clone, Default)]
 pub struct Draft {
@@ -62,9 +59,14 @@ pub struct Sent {
 }
 
 impl Sqs {
+    /// The id of a caller that sends.
+    fn sender(&self, caller: &Caller) -> String {
+        self.roles.principal(caller.access_key.as_deref()).user_id
+    }
+
     pub(super) fn send_message(&self, caller: &Caller, input: Input) -> Answer {
         let id = input.queue(&caller.region)?;
-        self.sent(&id, Draft::of(input.message, sender(caller))?)
+        self.sent(&id, Draft::of(input.message, self.sender(caller))?)
     }
 
     fn sent(&self, id: &QueueId, draft: Draft) -> Answer {
@@ -171,7 +173,7 @@ impl Sqs {
                 format!("Batch requests cannot be longer than {MAX_BATCH} bytes. You have sent {size} bytes.");
             return Err(error::batch("BatchRequestTooLong", message));
         }
-        let sender = sender(caller);
+        let sender = self.sender(caller);
         in_batch(input.entries, |entry| self.sent(&id, Draft::of(entry, sender.clone())?))
     }
 
@@ -218,7 +220,7 @@ impl Sqs {
             // Messages become visible by time, too; a change of the queue's delay needs no more than the next look.
             let next = lock(&live.messages).next_visible(now);
             let next = next.and_then(|visible| u64::try_from(visible - now).ok()).map(Duration::from_millis);
-            let look = Instant::now() + next.unwrap_or(wait).max(Duration::from_millis(1)).min(LOOK.max(wait));
+            let look = Instant::now() + next.unwrap_or(wait).max(Duration::from_millis(1));
             let _ = tokio::time::timeout_at(look.min(deadline), arrived.changed()).await;
         }
     }
@@ -239,7 +241,7 @@ impl Sqs {
             visibility: visibility.unwrap_or_else(|| queue.number("VisibilityTimeout")) * 1000,
             max_receives: redrive.as_ref().map(|(_, count)| *count),
         };
-        let retention = queue.number("MessageRetentionPeriod") * 1000;
+        let retention = queue.retention();
         let (Received { messages, dead }, expired) = {
             let mut all = lock(&live.messages);
             let expired = all.expire(retention, now);
@@ -262,6 +264,11 @@ impl Sqs {
             Some((_, live)) => {
                 message.visible = now;
                 message.dead_letter_of = Some(from.arn());
+                if from.is_fifo() {
+                    // Its time in the queue begins again, and its id stands for it (developer guide, "Using dead-letter queues").
+                    message.sent = now;
+                    message.deduplication = Some(message.id.clone());
+                }
                 lock(&live.messages).bury(message);
                 self.touch(&live);
             }
@@ -284,7 +291,7 @@ impl Sqs {
         })
     }
 
-    /// Deletes a message. One that is gone, or that somebody else has received since, is no error.
+    /// Deletes a message. One that is gone, or that another receiver has got since, is not an error.
     pub(super) fn delete_by(&self, id: &QueueId, handle: Option<String>) -> Result<(), ApiError> {
         let (_, live) = self.queue(id)?;
         let handle = well_formed(handle)?;
@@ -318,11 +325,6 @@ impl Sqs {
         self.touch(&live);
         Ok(json!({}))
     }
-}
-
-/// The id of whoever sends: of a role its id and session on AWS, here the access key.
-fn sender(caller: &Caller) -> String {
-    caller.access_key.clone().unwrap_or_else(|| crate::local::context::ACCOUNT.to_owned())
 }
 
 fn trace(attributes: &BTreeMap<String, Attribute>) -> Option<String> {

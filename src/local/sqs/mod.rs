@@ -25,14 +25,16 @@ mod tests;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::{Arc, Mutex, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, watch};
 
 use self::queue::Messages;
 use super::context::{ACCOUNT, CloudContext};
-use crate::local::context::store::PersistedState;
+use crate::local::context::clock::now_millis;
+use crate::local::context::ports::Roles;
+use crate::local::context::store::{Damaged, PersistedState};
 use crate::local::lock::lock;
 use crate::local::protocol::wire::ApiError;
 
@@ -42,16 +44,21 @@ const FILE: &str = "sqs";
 /// The folder with the messages, a file for each queue.
 const FOLDER: &str = "sqs-messages";
 
-/// How long messages are gathered before they are saved.
+/// How long messages are gathered before they are saved, at least; and how many times as long as the last saving took: the file of a
+/// large queue is not written all the time.
 const SAVE_DELAY: Duration = Duration::from_millis(100);
+const SAVE_SHARE: u32 = 10;
+
+/// How often messages are deleted that their queues keep no longer.
+const EXPIRE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The pause after messages could not be saved.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// SQS.
-#[derive(Debug)]
 pub struct Sqs {
     context: CloudContext,
+    roles: Arc<dyn Roles>,
     queues: PersistedState<Queues>,
     live: Mutex<HashMap<QueueId, Arc<LiveQueue>>>,
     /// When queues were deleted whose names may not be free yet, in milliseconds since the epoch.
@@ -152,23 +159,25 @@ impl Queues {
 }
 
 impl Sqs {
-    /// Opens the service with its persisted queues and messages. Must be called within a tokio runtime.
+    /// Opens the service with its persisted queues and messages. Messages that cannot be read are set aside. Must be called within a
+    /// tokio runtime.
     ///
     /// # Errors
     /// When they cannot be read.
-    pub fn open(context: &CloudContext) -> io::Result<Arc<Self>> {
+    pub fn open(context: &CloudContext, roles: Arc<dyn Roles>) -> io::Result<Arc<Self>> {
         std::fs::create_dir_all(context.store.path(FOLDER))?;
         let queues: PersistedState<Queues> = PersistedState::open(context.store.clone(), FILE, error::unsaved)?;
         let mut live = HashMap::new();
         for (region, names) in &queues.now().regions {
             for name in names.keys() {
                 let id = QueueId::new(region, name);
-                let messages: Messages = context.store.load(&id.file())?;
+                let messages = load(context, &id)?;
                 live.insert(id, Arc::new(LiveQueue::new(messages)));
             }
         }
         let sqs = Self {
             context: context.clone(),
+            roles,
             queues,
             live: Mutex::new(live),
             deleted: Mutex::default(),
@@ -176,6 +185,7 @@ impl Sqs {
         };
         let sqs = Arc::new(sqs);
         tokio::spawn(save_messages(Arc::downgrade(&sqs)));
+        tokio::spawn(expire_messages(Arc::downgrade(&sqs)));
         Ok(sqs)
     }
 
@@ -201,6 +211,18 @@ impl Sqs {
         *lock(&live.is_saved) = false;
         live.arrived.send_modify(|count| *count += 1);
         self.unsaved.notify_one();
+    }
+
+    /// Deletes the messages of all queues that these keep no longer. `now` in milliseconds since the epoch.
+    fn expire(&self, now: i64) {
+        let all: Vec<(QueueId, Arc<LiveQueue>)> =
+            lock(&self.live).iter().map(|(id, live)| (id.clone(), Arc::clone(live))).collect();
+        for (id, live) in all {
+            let retention = self.queues.read(|queues| queues.get(&id).map(Queue::retention));
+            if retention.is_some_and(|retention| lock(&live.messages).expire(retention, now)) {
+                self.touch(&live);
+            }
+        }
     }
 
     /// Saves the messages that are not saved yet.
@@ -243,8 +265,33 @@ impl Sqs {
     }
 }
 
+/// Reads a queue's messages. This file is written most often, so a power failure damages it first: then it is set aside, and the
+/// queue begins without messages.
+fn load(context: &CloudContext, id: &QueueId) -> io::Result<Messages> {
+    context.store.load(&id.file()).or_else(|error| {
+        let Some(Damaged { file, .. }) = error.get_ref().and_then(|inner| inner.downcast_ref()) else {
+            return Err(error);
+        };
+        let aside = file.with_extension("damaged");
+        std::fs::rename(file, &aside)?;
+        tracing::error!("the queue {} begins without messages: {error}; it is now {}", id.arn(), aside.display());
+        Ok(Messages::default())
+    })
+}
+
+/// Deletes messages that their queues keep no longer, now and every minute: a dead-letter queue may never be received from.
+async fn expire_messages(sqs: Weak<Sqs>) {
+    let mut ticks = tokio::time::interval(EXPIRE_INTERVAL);
+    loop {
+        ticks.tick().await;
+        let Some(sqs) = sqs.upgrade() else { return };
+        sqs.expire(now_millis());
+    }
+}
+
 /// Saves messages a moment after they have changed.
 async fn save_messages(sqs: Weak<Sqs>) {
+    let mut delay = SAVE_DELAY;
     loop {
         let Some(strong) = sqs.upgrade() else { return };
         // It ends with the service, which it must not keep alive.
@@ -253,10 +300,12 @@ async fn save_messages(sqs: Weak<Sqs>) {
         if waited.is_err() {
             continue;
         }
-        tokio::time::sleep(SAVE_DELAY).await;
+        tokio::time::sleep(delay).await;
         let Some(strong) = sqs.upgrade() else { return };
         let saving = Arc::clone(&strong);
+        let begun = Instant::now();
         let _ = tokio::task::spawn_blocking(move || saving.save()).await;
+        delay = (begun.elapsed() * SAVE_SHARE).max(SAVE_DELAY);
         // What could not be saved is tried again.
         if strong.has_unsaved() {
             strong.unsaved.notify_one();

@@ -9,7 +9,6 @@ use super::message::Attribute;
 use super::messages::Draft;
 use super::{QueueId, Sqs, error};
 use crate::core::iam::evaluate::permits_service;
-use crate::core::iam::need::Need;
 use crate::local::context::ACCOUNT;
 use crate::local::context::ports::{
     Delivery, DeliveryTarget, EventSource, Position, SourceEvent, Tagged, TaggedResources,
@@ -82,18 +81,14 @@ impl DeliveryTarget for Sqs {
         let id = QueueId::from_arn(arn).ok_or_else(error::no_queue)?;
         let (queue, _) = self.queue(&id)?;
         let mut sender = ACCOUNT.to_owned();
-        if let Some((principal, source)) = &message.by {
-            let need = Need::new("sqs:SendMessage", arn)
-                .with("aws:SourceArn", source)
-                .with("aws:SourceAccount", ACCOUNT)
-                .with("aws:PrincipalIsAWSService", "true")
-                .with("aws:PrincipalServiceName", *principal);
+        if let Some((principal, need)) = message.need("sqs:SendMessage", arn) {
             let policy = queue.attributes.get("Policy").map_or("", String::as_str);
             if !permits_service(policy, principal, &need) {
+                let source = message.by.as_ref().map_or("", |(_, source)| source);
                 let message = format!("the queue's policy does not allow {principal} to send messages of {source}");
                 return Err(ApiError::new(403, "AccessDenied", message));
             }
-            (*principal).clone_into(&mut sender);
+            principal.clone_into(&mut sender);
         }
         let attribute = |(name, data_type, value): (String, String, String)| {
             let is_binary = data_type.starts_with("Binary");

@@ -123,7 +123,15 @@ impl Sqs {
     pub(super) fn attributes_of(&self, id: &QueueId) -> Result<BTreeMap<String, String>, ApiError> {
         let (queue, live) = self.queue(id)?;
         let mut all = queue.shown();
-        let counts = lock(&live.messages).counts(now_millis());
+        let now = now_millis();
+        let (counts, expired) = {
+            let mut messages = lock(&live.messages);
+            let expired = messages.expire(queue.retention(), now);
+            (messages.counts(now), expired)
+        };
+        if expired {
+            self.touch(&live);
+        }
         for (name, value) in [
             ("QueueArn", id.arn()),
             ("CreatedTimestamp", (queue.created / 1000).to_string()),

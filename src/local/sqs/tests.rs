@@ -1,3 +1,4 @@
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -5,7 +6,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::local::context::conditions::Conditions;
-use crate::local::context::ports::{ControlledResources, Delivery, DeliveryTarget, EventSource, TaggedResources};
+use crate::local::context::ports::{
+    ControlledResources, Credentials, Delivery, DeliveryTarget, EventSource, Principal, TaggedResources,
+};
 use crate::local::context::store::Store;
 use crate::local::protocol::service::AnyService;
 use crate::local::protocol::wire::{Request, Response};
@@ -22,12 +25,35 @@ fn open(folder: &tempfile::TempDir) -> Arc<Sqs> {
         ca_bundle: folder.path().join("ca.pem"),
         recorder: Arc::default(),
     };
-    Sqs::open(&context).unwrap()
+    Sqs::open(&context, Arc::new(Users)).unwrap()
+}
+
+/// An IAM with one user, whose key is a secret.
+struct Users;
+
+impl Roles for Users {
+    fn assumable(&self, _role_arn: &str, _service: &str) -> bool {
+        false
+    }
+
+    fn issue(&self, _role_arn: &str, _session_name: &str) -> Credentials {
+        unreachable!("no role is assumed")
+    }
+
+    fn has_issued(&self, _access_key_id: &str) -> bool {
+        false
+    }
+
+    fn principal(&self, access_key_id: Option<&str>) -> Principal {
+        assert_eq!(access_key_id, Some("LKIASECRET"));
+        Principal { user_id: "AIDALOCAL".to_owned(), ..Principal::default() }
+    }
 }
 
 async fn ask(sqs: &Sqs, operation: &str, input: Value) -> Result<Value, ApiError> {
     let mut request = Request::in_test("POST", "/", &input.to_string());
     request.headers.insert("x-amz-target", format!("AmazonSQS.{operation}").parse().unwrap());
+    request.caller.access_key = Some("LKIASECRET".to_owned());
     let call = AnyService::prepare(sqs, request)?;
     let Response { body, .. } = AnyService::call(sqs, call).await?;
     Ok(serde_json::from_slice(&body).unwrap())
@@ -122,6 +148,155 @@ async fn messages_and_queues_survive_a_restart() {
     assert_eq!(ask(&sqs, "ListQueues", json!({})).await.unwrap(), json!({}));
     ask(&sqs, "CreateQueue", json!({ "QueueName": "q" })).await.unwrap();
     assert!(bodies(&sqs, URL).await.is_empty(), "a new queue has none of the old one's messages");
+}
+
+/// The file of the queue's messages, and the one that is written before it.
+fn files(folder: &tempfile::TempDir) -> (PathBuf, PathBuf) {
+    let file = folder.path().join("sqs-messages/eu-west-1.q.json");
+    (file.clone(), file.with_extension(format!("{}.tmp", std::process::id())))
+}
+
+async fn until(is_done: impl Fn() -> bool) {
+    let wait = async {
+        while !is_done() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), wait).await.expect("it does not happen");
+}
+
+#[tokio::test]
+async fn messages_that_could_not_be_saved_are_saved_later() {
+    let (sqs, folder) = queue(json!({})).await;
+    let (file, beside) = files(&folder);
+    // Nothing can be written where a folder is.
+    std::fs::create_dir(&beside).unwrap();
+    send(&sqs, "kept").await;
+    sqs.save();
+    assert!(sqs.has_unsaved() && !file.exists());
+    std::fs::remove_dir(&beside).unwrap();
+    until(|| std::fs::read_to_string(&file).is_ok_and(|text| text.contains("kept"))).await;
+    until(|| !sqs.has_unsaved()).await;
+}
+
+/// Saving is held up by a pipe that is not read.
+#[tokio::test]
+async fn a_sender_does_not_wait_while_messages_are_saved() {
+    let (sqs, folder) = queue(json!({})).await;
+    let (file, beside) = files(&folder);
+    assert!(std::process::Command::new("mkfifo").arg(&beside).status().unwrap().success());
+    send(&sqs, "one").await;
+    let saving = std::thread::spawn({
+        let sqs = Arc::clone(&sqs);
+        move || sqs.save()
+    });
+    // It holds the lock as long as it writes.
+    let live = sqs.queue(&QueueId::new("eu-west-1", "q")).unwrap().1;
+    until(|| live.saving.try_lock().is_err()).await;
+    let (sent, is_sent) = std::sync::mpsc::channel();
+    std::thread::spawn({
+        let sqs = Arc::clone(&sqs);
+        move || {
+            let draft = messages::Draft { body: "two".to_owned(), ..messages::Draft::default() };
+            sqs.send(&QueueId::new("eu-west-1", "q"), draft).unwrap();
+            sent.send(()).unwrap();
+        }
+    });
+    let waited = is_sent.recv_timeout(Duration::from_secs(20));
+    // Both ends of the pipe are opened, or none is.
+    std::io::copy(&mut std::fs::File::open(&beside).unwrap(), &mut std::io::sink()).unwrap();
+    saving.join().unwrap();
+    waited.expect("the sender waits for the one that saves");
+    until(|| std::fs::metadata(&file).is_ok_and(|file| file.is_file())).await;
+    until(|| std::fs::read_to_string(&file).is_ok_and(|text| text.contains("two"))).await;
+}
+
+#[tokio::test]
+async fn messages_expire_although_there_is_no_receiver() {
+    let (sqs, folder) = queue(json!({ "MessageRetentionPeriod": "60" })).await;
+    send(&sqs, "forgotten").await;
+    sqs.save();
+    let (file, _) = files(&folder);
+    assert!(std::fs::read_to_string(&file).unwrap().contains("forgotten"));
+    let now = now_millis();
+    sqs.expire(now + 59_000);
+    let count = || sqs.attributes_of(&QueueId::new("eu-west-1", "q")).unwrap()["ApproximateNumberOfMessages"].clone();
+    assert_eq!(count(), "1");
+    sqs.expire(now + 61_000);
+    assert_eq!(count(), "0");
+    until(|| !std::fs::read_to_string(&file).unwrap().contains("forgotten")).await;
+}
+
+#[tokio::test]
+async fn who_asks_for_the_number_of_messages_does_not_count_expired_ones() {
+    let (sqs, folder) = queue(json!({ "MessageRetentionPeriod": "60" })).await;
+    send(&sqs, "old").await;
+    sqs.save();
+    drop(sqs);
+    let (file, _) = files(&folder);
+    let mut saved: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    saved["all"][0]["sent"] = json!(now_millis() - 60_001);
+    std::fs::write(&file, saved.to_string()).unwrap();
+    let all = open(&folder).attributes_of(&QueueId::new("eu-west-1", "q")).unwrap();
+    assert_eq!(all["ApproximateNumberOfMessages"], "0");
+}
+
+#[tokio::test]
+async fn messages_that_are_damaged_are_set_aside() {
+    let (sqs, folder) = queue(json!({})).await;
+    send(&sqs, "lost").await;
+    sqs.save();
+    drop(sqs);
+    let (file, _) = files(&folder);
+    std::fs::write(&file, "").unwrap();
+    let sqs = open(&folder);
+    assert!(bodies(&sqs, URL).await.is_empty());
+    assert!(!file.exists() && file.with_extension("damaged").exists());
+    send(&sqs, "new").await;
+    assert_eq!(bodies(&sqs, URL).await, ["new"]);
+}
+
+#[tokio::test]
+async fn a_message_names_its_sender_and_not_the_senders_key() {
+    let (sqs, _folder) = queue(json!({})).await;
+    send(&sqs, "hello").await;
+    let entries = json!([{ "Id": "a", "MessageBody": "hello" }]);
+    ask(&sqs, "SendMessageBatch", json!({ "QueueUrl": URL, "Entries": entries })).await.unwrap();
+    let input = json!({ "QueueUrl": URL, "MaxNumberOfMessages": 10, "AttributeNames": ["All"] });
+    let received = ask(&sqs, "ReceiveMessage", input).await.unwrap();
+    let messages = received["Messages"].as_array().unwrap();
+    assert!(messages.len() == 2 && messages.iter().all(|message| message["Attributes"]["SenderId"] == "AIDALOCAL"));
+    assert!(!received.to_string().contains("LKIASECRET"), "{received}");
+}
+
+#[tokio::test]
+async fn a_dead_letter_of_a_fifo_queue_begins_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let sqs = open(&folder);
+    let create = async |name: &str, more: Value| {
+        let mut attributes = json!({ "FifoQueue": "true", "VisibilityTimeout": "0" });
+        attributes.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let input = json!({ "QueueName": name, "Attributes": attributes });
+        ask(&sqs, "CreateQueue", input).await.unwrap()["QueueUrl"].clone()
+    };
+    let dead = create("dead.fifo", json!({})).await;
+    let arn = "arn:aws:sqs:eu-west-1:000000000000:dead.fifo";
+    let policy = json!({ "deadLetterTargetArn": arn, "maxReceiveCount": 1 });
+    let url = create("q.fifo", json!({ "RedrivePolicy": policy.to_string() })).await;
+    let input = json!({ "QueueUrl": url, "MessageBody": "x", "MessageGroupId": "g", "MessageDeduplicationId": "own" });
+    let id = ask(&sqs, "SendMessage", input).await.unwrap()["MessageId"].clone();
+    let receive = async |url: &Value| {
+        let input = json!({ "QueueUrl": url, "AttributeNames": ["All"] });
+        ask(&sqs, "ReceiveMessage", input).await.unwrap()["Messages"][0].clone()
+    };
+    let first = receive(&url).await;
+    assert_eq!(first["Attributes"]["MessageDeduplicationId"], "own");
+    tokio::time::sleep(Duration::from_millis(2)).await;
+    assert!(receive(&url).await.is_null());
+    let letter = receive(&dead).await;
+    assert_eq!((&letter["MessageId"], &letter["Attributes"]["MessageDeduplicationId"]), (&id, &id));
+    let sent = |message: &Value| message["Attributes"]["SentTimestamp"].as_str().unwrap().parse::<i64>().unwrap();
+    assert!(sent(&letter) > sent(&first));
 }
 
 #[tokio::test]

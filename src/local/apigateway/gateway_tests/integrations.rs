@@ -101,12 +101,16 @@ impl Roles for TrustedRoles {
     }
 }
 
-/// The key `AKID`, whose secret is `secret`, and which may connect to the stage `prod`.
+/// The keys `AKID` and, with the session token `token`, `ASIA`, whose secret is `secret`, and which may connect to the stage `prod`.
 struct OneCaller;
 
 impl Callers for OneCaller {
     fn secret(&self, access_key_id: &str) -> Option<String> {
-        (access_key_id == "AKID").then(|| "secret".to_owned())
+        ["AKID", "ASIA"].contains(&access_key_id).then(|| "secret".to_owned())
+    }
+
+    fn session_token(&self, access_key_id: &str) -> Option<String> {
+        (access_key_id == "ASIA").then(|| "token".to_owned())
     }
 
     fn admits_all(&self) -> bool {
@@ -114,7 +118,7 @@ impl Callers for OneCaller {
     }
 
     fn authorize(&self, request: &Request, needs: &[Need]) -> Result<(), ApiError> {
-        assert_eq!(request.caller.access_key.as_deref(), Some("AKID"));
+        assert!(["AKID", "ASIA"].contains(&request.caller.access_key.as_deref().unwrap()));
         let [need] = needs else { panic!("one need") };
         assert_eq!(need.action, "execute-api:Invoke");
         match need.resource.ends_with("/prod/$connect") {
@@ -440,22 +444,24 @@ async fn a_request_without_a_template_is_refused_where_nothing_passes() {
     assert_eq!(answer["message"], "Unsupported Media Type");
 }
 
-/// A handshake that is signed with a secret, in its query string.
-fn signed_by(cloud: &Cloud, secret: &str) -> String {
+/// A handshake that is signed with an access key, in its query string.
+fn signed_by(cloud: &Cloud, key: &str, secret: &str, token: Option<&str>) -> String {
     use hmac::{Hmac, KeyInit, Mac};
     use sha2::{Digest, Sha256};
     let now = time::OffsetDateTime::now_utc();
     let format = time::macros::format_description!("[year][month][day]T[hour][minute][second]Z");
     let at = now.format(&format).unwrap();
     let scope = format!("{}/us-east-1/execute-api/aws4_request", &at[..8]);
+    let token = token.map(|token| format!("&X-Amz-Security-Token={token}")).unwrap_or_default();
     let query = format!(
-        "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKID%2F{}&X-Amz-Date={at}&X-Amz-Expires=60&X-Amz-SignedHeaders=host",
+        "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={key}%2F{}&X-Amz-Date={at}&X-Amz-Expires=60{token}\
+         &X-Amz-SignedHeaders=host",
         scope.replace('/', "%2F")
     );
     let host = cloud.address.to_string();
     let hash = |text: &str| hex::encode(Sha256::digest(text.as_bytes()));
     let canonical = format!("GET\n/{}/prod\n{query}\nhost:{host}\n\nhost\n{}", cloud.api, hash(""));
-    let mut key = format!("AWS4{secret}").into_bytes();
+    let mut signing = format!("AWS4{secret}").into_bytes();
     for part in [
         &at[..8],
         "us-east-1",
@@ -463,11 +469,11 @@ fn signed_by(cloud: &Cloud, secret: &str) -> String {
         "aws4_request",
         &format!("AWS4-HMAC-SHA256\n{at}\n{scope}\n{}", hash(&canonical)),
     ] {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&key).unwrap();
+        let mut mac = Hmac::<Sha256>::new_from_slice(&signing).unwrap();
         mac.update(part.as_bytes());
-        key = mac.finalize().into_bytes().to_vec();
+        signing = mac.finalize().into_bytes().to_vec();
     }
-    format!("ws://{host}/{}/prod?{query}&X-Amz-Signature={}", cloud.api, hex::encode(key))
+    format!("ws://{host}/{}/prod?{query}&X-Amz-Signature={}", cloud.api, hex::encode(signing))
 }
 
 #[tokio::test]
@@ -476,13 +482,24 @@ async fn a_route_with_iam_authorization_takes_signed_handshakes() {
     custom.route = json!({ "authorizationType": "AWS_IAM" });
     let (cloud, _) = Cloud::of(vec![("$connect", custom)]).await;
     assert_eq!(cloud.refused("prod").await.1["message"], "Missing Authentication Token");
-    tokio_tungstenite::connect_async(signed_by(&cloud, "secret")).await.unwrap();
-    let Err(Error::Http(response)) = tokio_tungstenite::connect_async(signed_by(&cloud, "other")).await else {
-        panic!("the signature is wrong")
-    };
-    assert_eq!(response.status(), 403);
-    let body = String::from_utf8(response.into_body().unwrap()).unwrap();
-    assert!(body.contains("The request signature we calculated does not match"), "{body}");
+    tokio_tungstenite::connect_async(signed_by(&cloud, "AKID", "secret", None)).await.unwrap();
+    tokio_tungstenite::connect_async(signed_by(&cloud, "ASIA", "secret", Some("token"))).await.unwrap();
+    let (no_match, no_token) =
+        ("The request signature we calculated does not match", "security token included in the request");
+    for (key, secret, token, message) in [
+        ("AKID", "other", None, no_match),
+        ("ASIA", "secret", None, no_token),
+        ("ASIA", "secret", Some("other"), no_token),
+        ("AKIE", "secret", None, no_token),
+    ] {
+        let signed = signed_by(&cloud, key, secret, token);
+        let Err(Error::Http(response)) = tokio_tungstenite::connect_async(signed).await else {
+            panic!("{key} {secret} {token:?}")
+        };
+        assert_eq!(response.status(), 403);
+        let body = String::from_utf8(response.into_body().unwrap()).unwrap();
+        assert!(body.contains(message), "{body}");
+    }
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ pub fn render(
 ) -> Result<Rendered, Fault> {
     let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     let mut evaluator =
-        Evaluator { host, limits, heap, variables, macros: HashMap::new(), loops: Vec::new(), steps: 0, depth: 0 };
+        Evaluator { host, limits, heap, variables, macros: HashMap::new(), loops: Vec::new(), depth: 0 };
     let mut text = String::new();
     evaluator.nodes(nodes, &mut text)?;
     Ok(Rendered { text, heap: evaluator.heap, variables: evaluator.variables })
@@ -48,7 +48,6 @@ struct Evaluator<'h> {
     variables: HashMap<String, Value>,
     macros: HashMap<String, Rc<Macro>>,
     loops: Vec<Loop>,
-    steps: usize,
     depth: usize,
 }
 
@@ -285,7 +284,7 @@ impl Evaluator<'_> {
                     _ => Value::Null,
                 })
             }
-            value => Ok(methods::property(value, name, &self.heap)),
+            value => methods::property(value, name, &self.heap),
         }
     }
 
@@ -400,11 +399,7 @@ impl Evaluator<'_> {
     }
 
     fn step(&mut self, at: usize) -> Result<(), Fault> {
-        self.steps += 1;
-        if self.steps > self.limits.steps {
-            return Err(Fault::new(at, format!("the template takes more than {} steps", self.limits.steps)));
-        }
-        Ok(())
+        self.heap.step().map_err(|message| Fault::new(at, message))
     }
 
     fn take(&mut self, at: usize, bytes: usize) -> Result<(), Fault> {

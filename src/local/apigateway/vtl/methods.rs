@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use regex_lite::{Regex, RegexBuilder};
 
+use super::PER_STEP;
 use super::value::{Heap, Value};
 
 /// The largest compiled pattern, in bytes.
@@ -13,9 +14,16 @@ const MAX_PATTERN: usize = 256 * 1024;
 type Returned = Result<Option<Value>, String>;
 
 /// A property: an entry of a map, what `getName()` or `isName()` would return.
-pub fn property(value: &Value, name: &str, heap: &Heap) -> Value {
-    match (value, name) {
-        (Value::Map(map), _) if heap.get(*map, name).is_some() => heap.get(*map, name).cloned().unwrap_or(Value::Null),
+///
+/// # Errors
+/// When the template has looked at as much as it may.
+pub fn property(value: &Value, name: &str, heap: &Heap) -> Result<Value, String> {
+    if let Value::Map(map) = value
+        && let Some(value) = heap.get(*map, name)?
+    {
+        return Ok(value.clone());
+    }
+    Ok(match (value, name) {
         (Value::Map(map), "empty") => Value::Bool(heap.entries(*map).is_empty()),
         (Value::List(list), "empty") => Value::Bool(heap.items(*list).is_empty()),
         (Value::Text(text), "empty") => Value::Bool(text.is_empty()),
@@ -26,13 +34,13 @@ pub fn property(value: &Value, name: &str, heap: &Heap) -> Value {
         (Value::Map(_), _) => Value::Null,
         (value, "class") => Value::Class(value.class()),
         _ => Value::Null,
-    }
+    })
 }
 
 /// What is at an index of a list, or at a key of a map.
 pub fn index(value: &Value, index: &Value, heap: &Heap) -> Result<Value, String> {
     match value {
-        Value::Map(map) => Ok(heap.get(*map, &heap.text_of(index)?).cloned().unwrap_or(Value::Null)),
+        Value::Map(map) => Ok(heap.get(*map, &heap.text_of(index)?)?.cloned().unwrap_or(Value::Null)),
         Value::List(list) => {
             let items = heap.items(*list);
             let found = position(index, items.len()).and_then(|position| items.get(position)).cloned();
@@ -107,6 +115,7 @@ fn simple_name(class: &str) -> &str {
 fn on_text(text: &Rc<str>, name: &str, arguments: &[Value], heap: &mut Heap) -> Returned {
     // What is done with a long text takes time, too.
     heap.take(text.len() / 16)?;
+    heap.read(text.len())?;
     let given: Vec<Rc<str>> = arguments.iter().map(|value| heap.text_of(value)).collect::<Result<_, _>>()?;
     let argument = |position: usize| given.get(position).map_or("", |text| &**text);
     Ok(Some(match (name, arguments) {
@@ -141,7 +150,7 @@ fn on_text(text: &Rc<str>, name: &str, arguments: &[Value], heap: &mut Heap) -> 
         }
         ("replaceAll", [_, _]) => replace(text, argument(0), argument(1), 0, heap)?,
         ("replaceFirst", [_, _]) => replace(text, argument(0), argument(1), 1, heap)?,
-        ("matches", [_]) => Value::Bool(pattern(&format!("^(?:{})$", argument(0)))?.is_match(text)),
+        ("matches", [_]) => Value::Bool(pattern(&format!("^(?:{})$", argument(0)), text, heap)?.is_match(text)),
         ("split", [_]) => split(text, argument(0), 0, heap)?,
         ("split", [_, limit]) => split(text, argument(0), whole(limit).unwrap_or_default(), heap)?,
         ("valueOf", [_]) => Value::text(argument(0)),
@@ -151,7 +160,7 @@ fn on_text(text: &Rc<str>, name: &str, arguments: &[Value], heap: &mut Heap) -> 
 
 /// Replaces what matches a pattern: the first `limit` times, or all.
 fn replace(text: &str, old: &str, new: &str, limit: usize, heap: &mut Heap) -> Result<Value, String> {
-    let pattern = pattern(old)?;
+    let pattern = pattern(old, text, heap)?;
     let new = replacement(new);
     let count = pattern.find_iter(text).take(if limit == 0 { usize::MAX } else { limit }).count();
     // A group may be as long as the text.
@@ -173,7 +182,7 @@ fn substring(text: &str, from: &Value, to: Option<&Value>, heap: &mut Heap) -> R
 
 /// `String.split`: empty texts at the end are left out unless there is a limit.
 fn split(text: &str, by: &str, limit: i64, heap: &mut Heap) -> Result<Value, String> {
-    let pattern = pattern(by)?;
+    let pattern = pattern(by, text, heap)?;
     let mut parts: Vec<&str> = Vec::new();
     let mut from = 0;
     for found in pattern.find_iter(text) {
@@ -197,10 +206,13 @@ fn split(text: &str, by: &str, limit: i64, heap: &mut Heap) -> Result<Value, Str
     heap.new_list(parts)
 }
 
-/// Compiles a pattern of Java's; what both kinds have in common is what templates use.
-fn pattern(text: &str) -> Result<Regex, String> {
-    let pattern = RegexBuilder::new(text).size_limit(MAX_PATTERN).build();
-    pattern.map_err(|error| format!("\"{text}\" is not a pattern that the local cloud knows: {error}"))
+/// Compiles a pattern of Java's, for a text; what both kinds have in common is what templates use.
+fn pattern(pattern: &str, text: &str, heap: &Heap) -> Result<Regex, String> {
+    // It is compiled each time. A match may try each letter of the pattern at each letter of the text.
+    heap.look(pattern.len().saturating_mul(PER_STEP))?;
+    heap.read(text.len().saturating_mul(pattern.len() / 8))?;
+    let compiled = RegexBuilder::new(pattern).size_limit(MAX_PATTERN).build();
+    compiled.map_err(|error| format!("\"{pattern}\" is not a pattern that the local cloud knows: {error}"))
 }
 
 /// A replacement of Java's: `$1` is a group, `\` takes the next letter as it is.
@@ -253,6 +265,7 @@ fn on_list(list: usize, name: &str, arguments: &[Value], heap: &mut Heap) -> Ret
         ("add", [index, value]) => {
             let place = place(index, length + 1)?;
             heap.take(0)?;
+            heap.look(length - place)?;
             heap.items_mut(list).into_iter().for_each(|items| items.insert(place, value.clone()));
             Value::Null
         }
@@ -267,6 +280,7 @@ fn on_list(list: usize, name: &str, arguments: &[Value], heap: &mut Heap) -> Ret
         ("indexOf", [value]) => find(list, value, heap)?.map_or(Value::Integer(-1), integer),
         ("remove", [index @ Value::Integer(_)]) => {
             let place = place(index, length)?;
+            heap.look(length - place)?;
             heap.items_mut(list).map_or(Value::Null, |items| items.remove(place))
         }
         ("remove", [value]) => {
@@ -290,6 +304,7 @@ fn on_list(list: usize, name: &str, arguments: &[Value], heap: &mut Heap) -> Ret
 }
 
 fn find(list: usize, value: &Value, heap: &Heap) -> Result<Option<usize>, String> {
+    heap.look(heap.items(list).len())?;
     for (place, item) in heap.items(list).iter().enumerate() {
         if std::mem::discriminant(item) == std::mem::discriminant(value) && heap.equal(item, value)? {
             return Ok(Some(place));
@@ -303,8 +318,8 @@ fn on_map(map: usize, name: &str, arguments: &[Value], heap: &mut Heap) -> Retur
     Ok(Some(match (name, arguments) {
         ("size", []) => integer(heap.entries(map).len()),
         ("isEmpty", []) => Value::Bool(heap.entries(map).is_empty()),
-        ("get", [name]) => heap.get(map, &key(heap, name)?).cloned().unwrap_or(Value::Null),
-        ("getOrDefault", [name, default]) => heap.get(map, &key(heap, name)?).unwrap_or(default).clone(),
+        ("get", [name]) => heap.get(map, &key(heap, name)?)?.cloned().unwrap_or(Value::Null),
+        ("getOrDefault", [name, default]) => heap.get(map, &key(heap, name)?)?.unwrap_or(default).clone(),
         ("put", [name, value]) => {
             let name = key(heap, name)?;
             heap.put(map, name, value.clone())?
@@ -317,14 +332,15 @@ fn on_map(map: usize, name: &str, arguments: &[Value], heap: &mut Heap) -> Retur
         }
         ("remove", [name]) => {
             let name = key(heap, name)?;
-            heap.remove(map, &name)
+            heap.remove(map, &name)?
         }
         ("clear", []) => {
             heap.clear(map);
             Value::Null
         }
-        ("containsKey", [name]) => Value::Bool(heap.get(map, &key(heap, name)?).is_some()),
+        ("containsKey", [name]) => Value::Bool(heap.get(map, &key(heap, name)?)?.is_some()),
         ("containsValue", [value]) => {
+            heap.look(heap.entries(map).len())?;
             let mut found = false;
             for (_, held) in heap.entries(map) {
                 found = found || heap.equal(held, value)?;

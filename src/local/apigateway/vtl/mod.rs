@@ -37,13 +37,19 @@ pub struct Limits {
     pub output: usize,
     /// Bytes for all texts, lists and maps that it makes.
     pub memory: usize,
-    /// Nodes and expressions evaluated.
+    /// Nodes and expressions evaluated, and what they look at: a step for 64 items, 256 bytes of text, or a letter of a pattern.
     pub steps: usize,
     /// Iterations of one `#foreach`. (API Gateway's quota: 1,000.)
     pub iterations: usize,
     /// How deep directives, expressions and macros may nest.
     pub depth: usize,
 }
+
+/// How much is looked at in one step of [`Limits::steps`].
+const PER_STEP: usize = 64;
+
+/// How many bytes of text are as much work as an item.
+const BYTES_PER_ITEM: usize = 4;
 
 impl Limits {
     pub const API_GATEWAY: Self = Self {

@@ -377,6 +377,15 @@ fn what_a_template_takes_is_bounded() {
     let limits = Limits { output: 10_000, memory: 1_000_000, steps: 50_000, ..Limits::API_GATEWAY };
     for (template, message) in [
         ("#foreach($i in [1..1001])x#end", "runs more than 1000 times"),
+        // What a method looks at counts.
+        ("#set($l = [1..9000])#foreach($i in [1..900])#set($x = $l.contains(-1))#end", "steps"),
+        ("#set($l = [1..9000])#foreach($i in [1..900])#set($x = $l.add(0, 1))#end", "steps"),
+        ("#set($l = [1..1500])#foreach($i in [1..900])#set($x = $l.equals($l))#end", "steps"),
+        ("#set($m = {})#foreach($i in [1..900])#foreach($j in [1..900])#set($m[\"$i $j\"] = 1)#end#end", "steps"),
+        (
+            "#set($t = 'a')#foreach($i in [1..990])#set($x = $t.matches('(a|b|c|d|e|f|g|h|i|j|k|l|m|n|o|p|q|r|s|t|u|v|w|x|y|z)*'))#end",
+            "steps",
+        ),
         ("#set($r = [1..900])#foreach($i in $r)#foreach($j in $r)#set($x = 1)#end#end", "steps"),
         ("#foreach($i in [1..900])0123456789ABCDEF#end", "the output is longer"),
         ("#set($x = 'ab')#foreach($i in [1..30])#set($x = $x + $x)#end", "too much memory"),

@@ -1,12 +1,13 @@
 //! The values of a template. Lists and maps are shared and can be changed, as in Java; they live in a [`Heap`], which ends with the
 //! template, whatever refers to what.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use serde_json::Value as Json;
 
-use super::Limits;
 use super::ast::Node;
+use super::{BYTES_PER_ITEM, Limits, PER_STEP};
 
 /// How deep a value may nest where it is written.
 const MAX_NESTING: usize = 100;
@@ -83,18 +84,49 @@ struct List {
     items: Vec<Value>,
 }
 
-/// The lists and maps of a template.
+/// The lists and maps of a template, and what it may still take.
 #[derive(Debug)]
 pub struct Heap {
     lists: Vec<List>,
     maps: Vec<Vec<(Rc<str>, Value)>>,
     left: usize,
-    max_output: usize,
+    steps: Cell<usize>,
+    limits: Limits,
 }
 
 impl Heap {
     pub fn new(limits: Limits) -> Self {
-        Self { lists: Vec::new(), maps: Vec::new(), left: limits.memory, max_output: limits.output }
+        Self { lists: Vec::new(), maps: Vec::new(), left: limits.memory, steps: Cell::new(limits.steps), limits }
+    }
+
+    /// Takes a step.
+    ///
+    /// # Errors
+    /// When the template has taken as many as it may.
+    pub fn step(&self) -> Result<(), String> {
+        self.take_steps(1)
+    }
+
+    /// Takes the steps for looking at so many items.
+    ///
+    /// # Errors
+    /// When the template has taken as many as it may.
+    pub fn look(&self, items: usize) -> Result<(), String> {
+        self.take_steps(items / PER_STEP)
+    }
+
+    /// Takes the steps for reading or writing so many bytes of text.
+    ///
+    /// # Errors
+    /// When the template has taken as many as it may.
+    pub fn read(&self, bytes: usize) -> Result<(), String> {
+        self.look(bytes / BYTES_PER_ITEM)
+    }
+
+    fn take_steps(&self, count: usize) -> Result<(), String> {
+        let left = self.steps.get().checked_sub(count);
+        self.steps.set(left.unwrap_or(0));
+        left.map(drop).ok_or_else(|| format!("the template takes more than {} steps", self.limits.steps))
     }
 
     /// Takes memory.
@@ -149,12 +181,18 @@ impl Heap {
         self.maps.get(map).map_or(&[], Vec::as_slice)
     }
 
-    pub fn get(&self, map: usize, key: &str) -> Option<&Value> {
-        self.entries(map).iter().find(|(name, _)| &**name == key).map(|(_, value)| value)
+    /// An entry of a map.
+    ///
+    /// # Errors
+    /// When the template has looked at as much as it may.
+    pub fn get(&self, map: usize, key: &str) -> Result<Option<&Value>, String> {
+        self.look(self.entries(map).len())?;
+        Ok(self.entries(map).iter().find(|(name, _)| &**name == key).map(|(_, value)| value))
     }
 
     /// Sets an entry of a map; returns what was there.
     pub fn put(&mut self, map: usize, key: Rc<str>, value: Value) -> Result<Value, String> {
+        self.look(self.entries(map).len())?;
         let known = self.entries(map).iter().position(|(name, _)| *name == key);
         if known.is_none() {
             self.take(key.len())?;
@@ -170,12 +208,13 @@ impl Heap {
     }
 
     /// Removes an entry of a map; returns what was there.
-    pub fn remove(&mut self, map: usize, key: &str) -> Value {
-        let Some(entries) = self.maps.get_mut(map) else { return Value::Null };
-        match entries.iter().position(|(name, _)| &**name == key) {
+    pub fn remove(&mut self, map: usize, key: &str) -> Result<Value, String> {
+        self.look(self.entries(map).len())?;
+        let Some(entries) = self.maps.get_mut(map) else { return Ok(Value::Null) };
+        Ok(match entries.iter().position(|(name, _)| &**name == key) {
             Some(position) => entries.remove(position).1,
             None => Value::Null,
-        }
+        })
     }
 
     pub fn clear(&mut self, map: usize) {
@@ -199,9 +238,15 @@ impl Heap {
                 self.add_list(items, true)?
             }
             Json::Object(members) => {
-                let entry = |(name, value): (&String, &Json)| Ok((Rc::from(name.as_str()), self.add_json(value)?));
-                let entries = members.iter().map(entry).collect::<Result<_, String>>()?;
-                self.new_map(entries)?
+                let mut entries = Vec::with_capacity(members.len());
+                for (name, value) in members {
+                    self.take(name.len())?;
+                    entries.push((Rc::from(name.as_str()), self.add_json(value)?));
+                }
+                // Its names are all different.
+                self.take(0)?;
+                self.maps.push(entries);
+                Value::Map(self.maps.len() - 1)
             }
         })
     }
@@ -218,7 +263,9 @@ impl Heap {
 
     /// Writes a value as Java's `toString()` does.
     pub fn write(&self, value: &Value, out: &mut String) -> Result<(), String> {
-        self.write_java(value, out, 0)
+        let before = out.len();
+        self.write_java(value, out, 0)?;
+        self.read(out.len() - before)
     }
 
     /// A value as text.
@@ -311,8 +358,8 @@ impl Heap {
         if depth > MAX_NESTING {
             return Err("a list or a map nests too deeply, or contains itself".to_owned());
         }
-        if out.len() > self.max_output {
-            return Err(format!("the output is longer than {} bytes", self.max_output));
+        if out.len() > self.limits.output {
+            return Err(format!("the output is longer than {} bytes", self.limits.output));
         }
         Ok(())
     }
@@ -329,7 +376,11 @@ impl Heap {
         Ok(match (one, other) {
             (Value::Null, Value::Null) => true,
             (Value::Null, _) | (_, Value::Null) => false,
-            _ => self.text_of(one)? == self.text_of(other)?,
+            _ => {
+                let (one, other) = (self.text_of(one)?, self.text_of(other)?);
+                self.read(one.len().min(other.len()))?;
+                one == other
+            }
         })
     }
 }

@@ -38,6 +38,8 @@ while True:
         bodies = [record["body"] for record in event["Records"]]
         print("batch", *bodies, flush=True)
         todo = "fail" if "fail" in bodies else "records"
+        if "sleep" in bodies:
+            time.sleep(30)
     if todo == "exit":
         print("last words", flush=True)
         sys.exit(event["status"])

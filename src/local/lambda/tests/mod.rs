@@ -4,6 +4,7 @@ mod control;
 mod execution;
 mod mappings;
 mod refusals;
+mod streams;
 
 use std::io::{Cursor, Write};
 use std::sync::{Arc, Mutex};

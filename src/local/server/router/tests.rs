@@ -40,8 +40,12 @@ impl AnyService for Fake {
         service
     }
 
-    fn target(&self) -> Option<&'static str> {
-        None
+    fn targets(&self) -> &'static [&'static str] {
+        match self.name() {
+            "dynamodb" => &["DynamoDB_20120810.", "DynamoDBStreams_20120810."],
+            "logs" => &["Logs_20140328."],
+            _ => &[],
+        }
     }
 
     fn protocol(&self) -> Protocol {
@@ -199,6 +203,7 @@ fn unsigned_requests_are_routed_by_their_form() {
     let target = |target| [("x-amz-target", target)];
     for (request, service) in [
         (request(Method::POST, "/", &target("DynamoDB_20120810.PutItem"), "{}"), Some("dynamodb")),
+        (request(Method::POST, "/", &target("DynamoDBStreams_20120810.GetRecords"), "{}"), Some("dynamodb")),
         (request(Method::POST, "/", &target("Logs_20140328.PutLogEvents"), "{}"), Some("logs")),
         (request(Method::POST, "/", &target("AmazonSQS.SendMessage"), "{}"), None),
         (request(Method::POST, "/production/@connections/a%3D", &[], "hi"), Some("execute-api")),
