@@ -244,7 +244,7 @@ fn every_type_has_permissions() {
             "LayerVersionArn": "arn:aws:lambda:eu-west-1:123456789012:layer:l:1",
         });
         let mut permissions = Permissions::default();
-        permissions::of_step(&mut permissions, &plan, &step, &stack.scope, Roles::Account);
+        permissions::of_step(&mut permissions, &plan, &step, &stack.scope, Roles::Account, false);
         assert!(!permissions.allowed.is_empty(), "{}", kind.type_name());
     }
 }
