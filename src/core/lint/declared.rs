@@ -102,7 +102,7 @@ pub fn unchecked_pattern(context: &LintContext<'_>) -> Vec<Problem> {
     let patterns =
         context.template.tree["Parameters"].as_object().into_iter().flatten().filter_map(|(name, parameter)| {
             let pattern = parameter.get("AllowedPattern")?.as_str()?;
-            (pattern::whole(pattern).is_none() && pattern::is_of_java(pattern)).then(|| (name, pattern))
+            (pattern::whole(pattern).is_none() && pattern::is_of_java(pattern)).then_some((name, pattern))
         });
     let problem = |(name, pattern): (&String, &str)| {
         let path = section("Parameters").key(name).key("AllowedPattern");

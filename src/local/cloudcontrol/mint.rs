@@ -107,13 +107,9 @@ fn made_arn(schema: &Schema, region: &str, model: &Value, id: &str) -> String {
         schema.actions("create").iter().find_map(|action| action.split_once(':')).map_or("aws", |(service, _)| service);
     let short = schema.type_name.rsplit("::").next().unwrap_or_default().to_lowercase();
     let known = ARNS.iter().find(|(of, ..)| *of == schema.type_name);
-    // What has an id of the service's own has that in its ARN, not its name. (The id of a secret is its ARN.)
-    let has_own_id =
-        matches!(schema.identifier.as_slice(), [path] if schema.read_only.contains(path) && path.ends_with("Id"));
-    let name = if has_own_id && known.is_none() && !schema.type_name.ends_with("::Secret") { id } else { name };
-    // ("API Gateway Amazon Resource Name (ARN) reference")
+    // An id of the service's own is in the ARN, not the name ("API Gateway Amazon Resource Name (ARN) reference").
     if service == "apigateway" && known.is_none() && !id.contains('|') {
-        return format!("arn:aws:apigateway:{region}::/{short}s/{name}");
+        return format!("arn:aws:apigateway:{region}::/{short}s/{id}");
     }
     let (service, before) =
         known.map_or((service, format!("{short}/")), |(_, service, before)| (service, (*before).to_owned()));

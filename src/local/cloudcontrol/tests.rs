@@ -208,12 +208,6 @@ async fn attributes_have_the_form_of_aws() {
             "ProviderURL",
             "^https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_[0-9a-f]{9}$",
         ),
-        (
-            "AWS::Cognito::UserPool",
-            json!({"UserPoolName": "members"}),
-            "Arn",
-            "^arn:aws:cognito-idp:eu-west-1:000000000000:userpool/eu-west-1_[0-9a-f]{9}$",
-        ),
         ("AWS::KMS::Key", json!({}), "KeyId", "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"),
         ("AWS::KMS::Key", json!({}), "Arn", "^arn:aws:kms:eu-west-1:000000000000:key/[0-9a-f-]{36}$"),
         (
