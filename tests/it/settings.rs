@@ -350,16 +350,18 @@ fn a_machine_is_checked_without_credentials() {
 
 #[test]
 fn costs_are_estimated_without_a_call() {
-    let folder = tempfile::tempdir().unwrap();
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("chat");
+    fs::create_dir(&folder).unwrap();
     let template = include_str!("../../examples/node-chat/template.yaml");
-    fs::write(folder.path().join("template.yaml"), template).unwrap();
-    let (code, stdout, stderr) = wschat(folder.path(), &["cost"], &[]);
+    fs::write(folder.join("template.yaml"), template).unwrap();
+    let (code, stdout, stderr) = wschat(&folder, &["cost"], &[]);
     assert!(code == 0 && stderr.is_empty(), "{stdout}{stderr}");
     for what in ["a month without messages", "a million messages from clients", "a thousand connections for a month"] {
         assert!(stdout.lines().any(|line| line.ends_with(what)), "no {what} in\n{stdout}");
     }
     let million = |options: &[&str]| {
-        let (_, stdout, _) = wschat(folder.path(), &[&["cost", "--json"], options].concat(), &[]);
+        let (_, stdout, _) = wschat(&folder, &[&["cost", "--json"], options].concat(), &[]);
         serde_json::from_str::<Value>(&stdout).unwrap()["million_messages"].as_f64().unwrap()
     };
     // A million more messages go out for each further receiver.
