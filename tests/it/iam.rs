@@ -231,16 +231,13 @@ fn web(cloud: &Cloud) -> Template {
     template
 }
 
-/// A change of a template.
-type Change = fn(&mut Template);
-
 #[tokio::test]
 async fn every_change_of_http_apis_is_made_with_its_policy() {
     let cloud = cloud().await;
     let template = web(&cloud);
     template.save(&cloud);
     suffices(&cloud, "up", &policy(&cloud, &[])).await;
-    let changes: [(&str, Change); 6] = [
+    let changes: [Change; 6] = [
         ("another document", |template| {
             template.set("ItemsFunction.Events.Get.Properties.Path", "/things/{id}".into())
         }),
