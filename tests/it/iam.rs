@@ -238,7 +238,7 @@ async fn every_change_of_http_apis_is_made_with_its_policy() {
     let template = web(&cloud);
     template.save(&cloud);
     suffices(&cloud, "up", &policy(&cloud, &[])).await;
-    let changes: [(&str, fn(&mut Template)); 6] = [
+    let changes: [Change; 6] = [
         ("another document", |template| {
             template.set("ItemsFunction.Events.Get.Properties.Path", "/things/{id}".into())
         }),
