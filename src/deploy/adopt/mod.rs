@@ -389,7 +389,7 @@ impl Adoption {
 
     /// What was read of the stack before, of the types that are meant, and is not among `now` as the stack's, in words.
     fn not_among(&self, now: &[Live], is_meant: impl Fn(&dyn types::Kind) -> bool) -> Vec<String> {
-        let is_meant = |one: &&Live| types::kind(one.type_name).is_some_and(|kind| is_meant(kind));
+        let is_meant = |one: &&Live| types::kind(one.type_name).is_some_and(&is_meant);
         let is_there = |one: &&Live| {
             now.iter().any(|other| {
                 (other.type_name, &other.physical_id, &other.parent) == (one.type_name, &one.physical_id, &one.parent)
