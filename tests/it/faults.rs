@@ -488,13 +488,14 @@ fn are_rolled_back(app: &App, cases: &[Refused]) {
         |cloud, case| {
             let trial = cloud.through().fault(&case.call, &case.fault).run(Operation::Up.arguments());
             // If the call had its effect, the run may find on reading again that nothing is left to do. And a function's
-            // first call may be a probe, whose failure only counts if the role was rejected (`aws::propagation`). A document is
-            // imported again when all that it refers to is there.
+            // first call may be a probe, whose failure only counts if the role was rejected (`aws::propagation`). What is refused
+            // before all that it refers to is there is tried again.
             // An answer that was read goes with its bucket at the latest. Subscriptions like the new one are listed where the
             // caller may: the requests tell of them, too.
             let can_do_without = [("DeleteObject", "answers"), ("ListResources", "AWS::SNS::Subscription")];
             let may_succeed = case.fault.when == When::After
-                || ["CreateFunction", "ReimportApi"].contains(&case.call.operation.as_str())
+                || case.call.operation == "CreateFunction"
+                || trial.run.stderr.contains("waiting for the resources that it refers to")
                 || can_do_without.contains(&(case.call.operation.as_str(), case.call.about.as_str()));
             let found = trial.run.code == Some(0) && may_succeed;
             if trial.was_hit() && !found {

@@ -213,6 +213,11 @@ async fn an_api_that_only_carries_the_tags_stays() {
     hand.api("app", whole).await;
     cloud.down();
     same(&cloud.inventory().await, &theirs);
+    // So was one beside the stack's own.
+    cloud.up();
+    hand.api("app", whole).await;
+    cloud.down();
+    same(&cloud.inventory().await, &theirs);
     let routed = hand.api("app", whole).await;
     hand.apis.create_route().api_id(&routed).route_key("$default").send().await.unwrap();
     cloud.down();

@@ -57,7 +57,7 @@ pub fn rollback(
             Action::Create => {
                 let made = created(step, executed.created.get(&index), known, before, now);
                 // What is inside a resource that was replaced belongs to what is there now.
-                made.map(gone).filter(|step| !is_inside(step, &replaced)).into_iter().collect()
+                made.into_iter().map(gone).filter(|step| !is_inside(step, &replaced)).collect()
             }
             Action::Update => set_back(step, known, now, &mut rollback.lost).into_iter().collect(),
             Action::Delete => brought_back(step, before, now, &mut rollback.lost),
@@ -123,16 +123,15 @@ pub fn expected_live(plan: &Plan, executed: &Executed, known: &BTreeMap<Token, S
     now
 }
 
-/// What a create has left.
+/// What a create has left: one that was tried again, perhaps one of each time.
 fn created<'a>(
     step: &Step,
     id: Option<&String>,
     known: &BTreeMap<Token, String>,
     before: &[Live],
     now: &'a [Live],
-) -> Option<&'a Live> {
-    let kind = step.kind()?;
-    let desired = step.desired.as_ref()?;
+) -> Vec<&'a Live> {
+    let (Some(kind), Some(desired)) = (step.kind(), step.desired.as_ref()) else { return Vec::new() };
     let properties = Token::substitute(&desired.properties, &|token| known.get(token).cloned());
     let desired = Desired { properties, ..desired.clone() };
     now.iter()
@@ -140,7 +139,8 @@ fn created<'a>(
         .filter(|live| !before.iter().any(|before| same(before, live)))
         .filter(|live| id.is_none_or(|id| live.physical_id == *id))
         // A name may stand below several parents; an id of a root is all there is to know of it.
-        .find(|live| kind.is(&desired, live) || (id.is_some() && live.parent.is_none()))
+        .filter(|live| kind.is(&desired, live) || (id.is_some() && live.parent.is_none()))
+        .collect()
 }
 
 /// Whether two readings are of one resource.

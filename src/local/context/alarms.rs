@@ -44,6 +44,9 @@ pub trait Scheduled: Send + Sync + 'static {
 
     /// A schedule is due now. `time` is the time that it was due at, in milliseconds since the epoch.
     fn ring(self: Arc<Self>, id: &str, time: i64);
+
+    /// What was due until `now` has been rung, or left out.
+    fn has_rung(&self, _now: i64) {}
 }
 
 /// Rings the schedules of `scheduled` as long as it lives; `changed` says that they are others. A minute of a rate lasts `minute`.
@@ -59,6 +62,7 @@ pub fn keep<S: Scheduled>(scheduled: &Arc<S>, changed: Arc<Notify>, minute: Dura
             for (id, time) in ringing {
                 Arc::clone(&scheduled).ring(&id, time);
             }
+            scheduled.has_rung(now);
             drop(scheduled);
             let wait = next.and_then(|next| u64::try_from(next - now).ok()).map_or(MAX_SLEEP, Duration::from_millis);
             tokio::select! {

@@ -66,14 +66,14 @@ impl Scheduler {
         let minute = context.conditions.rate_minute;
         let scheduler =
             Arc::new(Self { state, roles, targets, events, changed: Arc::default(), minute: alarms::millis(minute) });
-        scheduler.remove_completed();
+        // Their last time may have passed while nothing ran.
+        scheduler.remove_completed(now_millis());
         alarms::keep(&scheduler, Arc::clone(&scheduler.changed), minute);
         Ok(scheduler)
     }
 
-    /// Deletes the schedules whose last time passed while nothing ran, of those that go with it.
-    fn remove_completed(&self) {
-        let now = now_millis();
+    /// Deletes the schedules that are not due any more after `now`, of those that go with their last time.
+    fn remove_completed(&self, now: i64) {
         let state = self.state.now();
         for (id, _) in state.schedules().filter(|(id, schedule)| schedule.is_completed(id, now, self.minute)) {
             self.remove(&id);
@@ -189,9 +189,10 @@ impl Scheduled for Scheduler {
         let Some(id) = ScheduleId::of_arn(id) else { return };
         let Some(schedule) = self.state.now().schedule(&id).cloned() else { return };
         self.invoke(&id, &schedule.settings["Target"], time);
-        if schedule.is_completed(&id, time, self.minute) {
-            self.remove(&id);
-        }
+    }
+
+    fn has_rung(&self, now: i64) {
+        self.remove_completed(now);
     }
 }
 
