@@ -183,6 +183,7 @@ async fn an_api_that_only_carries_the_tags_stays() {
         hand.apis.create_integration().api_id(&copied).integration_type(IntegrationType::Mock).send().await.unwrap();
     let target = format!("integrations/{}", mock.integration_id().unwrap());
     hand.apis.create_route().api_id(&copied).route_key("$default").target(target).send().await.unwrap();
+    hand.apis.create_deployment().api_id(&copied).send().await.unwrap();
     let staged = hand.api("staged", whole).await;
     let mock = hand.apis.create_integration().api_id(&staged).integration_type(IntegrationType::Mock);
     mock.send().await.unwrap();
@@ -209,7 +210,7 @@ async fn an_api_that_only_carries_the_tags_stays() {
     cloud.status().ok();
     cloud.down();
     same(&cloud.inventory().await, &theirs);
-    // One that serves no client was left by a run that was killed: an empty one, or one with routes that lead nowhere yet.
+    // One that serves no client was left by a run that was killed: an empty one, or one without a deployment.
     hand.api("app", whole).await;
     cloud.down();
     same(&cloud.inventory().await, &theirs);
@@ -219,6 +220,7 @@ async fn an_api_that_only_carries_the_tags_stays() {
     cloud.down();
     same(&cloud.inventory().await, &theirs);
     let routed = hand.api("app", whole).await;
+    hand.apis.create_integration().api_id(&routed).integration_type(IntegrationType::Mock).send().await.unwrap();
     hand.apis.create_route().api_id(&routed).route_key("$default").send().await.unwrap();
     cloud.down();
     same(&cloud.inventory().await, &theirs);

@@ -14,8 +14,8 @@ use crate::core::types::api::{Api, Props, ProtocolType, TYPE, from_header};
 use crate::core::types::protocol::IpAddressType;
 use crate::core::types::tags::Tags;
 use crate::core::types::{
-    self, Created, Desired, Kind, Live, Owner, deployment, function, integration, ownership_marker, protocol, route,
-    stage, tags, to_value,
+    self, Created, Desired, Kind, Live, Owner, deployment, function, integration, ownership_marker, protocol, stage,
+    tags, to_value,
 };
 use crate::core::words::Scope;
 
@@ -169,8 +169,8 @@ pub(super) async fn tags(aws: &Aws) -> Result<Vec<Tags>, CallError> {
 
 /// Settles in a reading which APIs with the stack's tags are the stack's. Tags can be copied with an API or by hand; so
 /// what it holds must be the stack's, too: a stage with its tags, a deployment or an integration with its ownership
-/// marker, an integration that calls one of its functions (or one that is to be). One that holds nothing yet that
-/// serves anybody is what a run leaves that ended early. What is below an API of others is left out.
+/// marker, an integration that calls one of its functions (or one that is to be). One without a deployment and a stage, which
+/// serves no client yet, is what a run leaves that ended early. What is below an API of others is left out.
 fn settle_owners(found: &mut Vec<Live>, scope: &Scope, search: &Search) {
     let is_ours = |live: &Live| live.owner == Owner::Stack;
     let functions: BTreeSet<String> = found
@@ -200,17 +200,16 @@ fn settle_owners(found: &mut Vec<Live>, scope: &Scope, search: &Search) {
     let parent = |live: &Live| types::kind(live.type_name).and_then(|kind| kind.parent());
     let mut others: BTreeSet<String> = BTreeSet::new();
     for api in found.iter().filter(|live| live.type_name == TYPE && is_ours(live)) {
-        // A route without a target serves no client: it may be there before the first integration.
-        let is_serving = |live: &Live| match live.type_name {
-            route::TYPE => live.properties.get("Target").is_some(),
-            other => [integration::TYPE, deployment::TYPE, stage::TYPE].contains(&other),
-        };
-        let inside =
-            found.iter().filter(|live| is_serving(live) && live.parent.as_deref() == Some(api.physical_id.as_str()));
+        let inside = found.iter().filter(|live| {
+            [integration::TYPE, deployment::TYPE, stage::TYPE].contains(&live.type_name)
+                && live.parent.as_deref() == Some(api.physical_id.as_str())
+        });
         let inside: Vec<&Live> = inside.collect();
         let tagged_whole = [tags::LOGICAL_ID, tags::DELETION_POLICY];
         let tagged_whole = tagged_whole.iter().all(|key| api.properties["Tags"].get(*key).is_some());
-        if !(inside.iter().any(|live| proves(live)) || inside.is_empty() && tagged_whole) {
+        // Without a deployment and a stage it serves no client.
+        let is_begun = !inside.iter().any(|live| [deployment::TYPE, stage::TYPE].contains(&live.type_name));
+        if !(inside.iter().any(|live| proves(live)) || is_begun && tagged_whole) {
             others.insert(api.physical_id.clone());
         }
     }
