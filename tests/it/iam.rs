@@ -650,7 +650,19 @@ async fn custom_resources_are_deployed_with_their_policy() {
 async fn formed() -> Cloud {
     let cloud = cloud().await;
     made_sam_echo(&cloud, STACK).await;
+    make_log_groups(&cloud).await;
     cloud
+}
+
+/// Makes the log group of each function, as its first invocation does: a group that is not there is not read.
+async fn make_log_groups(cloud: &Cloud) {
+    let sdk = cloud.sdk().await;
+    let (lambda, logs) = (aws_sdk_lambda::Client::new(&sdk), aws_sdk_cloudwatchlogs::Client::new(&sdk));
+    for function in lambda.list_functions().send().await.unwrap().functions() {
+        let group = format!("/aws/lambda/{}", function.function_name().unwrap());
+        // The template may have it already.
+        let _ = logs.create_log_group().log_group_name(group).send().await;
+    }
 }
 
 const TOKEN: &[&str] = &["--parameter", "Token=secret"];
@@ -690,6 +702,7 @@ async fn deployed() -> Cloud {
     let cloud = cloud().await;
     Template::of("tests/fixtures/eject/template.yaml").save(&cloud);
     as_administrator(&cloud, &["up", "--yes"]).ok();
+    make_log_groups(&cloud).await;
     cloud
 }
 
