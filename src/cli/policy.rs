@@ -76,9 +76,7 @@ impl Args {
         };
         print(&policy::needed(&plan, stack.as_ref(), aws.scope(), roles, &objects), ui)
     }
-}
 
-impl Args {
     async fn to_eject(&self, roles: policy::Roles, ui: &Ui) -> Result<Ended, CommandError> {
         self.project.synthesise(ui)?;
         let project = self.project.read(self.target.named())?;

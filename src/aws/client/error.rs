@@ -213,6 +213,12 @@ impl fmt::Display for CallError {
 
 impl Error for CallError {}
 
+/// What stands in the first element of this name, in an error in XML; `None` where that is empty or not there.
+pub(super) fn xml_text(xml: &str, name: &str) -> Option<String> {
+    let rest = xml.split_once(&format!("<{name}>"))?.1;
+    Some(rest.split_once('<')?.0.to_owned()).filter(|text| !text.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

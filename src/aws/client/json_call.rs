@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use super::call::AwsCall;
 use super::connect::Aws;
-use super::error::CallError;
+use super::error::{CallError, xml_text};
 
 /// How long an answer may take, as for the SDK's clients.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -158,10 +158,7 @@ fn refusal(body: &[u8]) -> (String, String) {
         let code = code.rsplit('#').next().unwrap_or_default().to_owned();
         return (code, member(["message", "Message"]));
     }
-    let element = |name: &str| {
-        let rest = text.split_once(&format!("<{name}>")).map_or("", |(_, rest)| rest);
-        rest.split_once('<').map_or("", |(inner, _)| inner).to_owned()
-    };
+    let element = |name: &str| xml_text(&text, name).unwrap_or_default();
     (element("Code"), element("Message"))
 }
 

@@ -26,6 +26,7 @@ use tokio::time::{sleep, timeout};
 
 use super::chain::chain;
 use super::connect::Aws;
+use super::error::xml_text;
 use super::network::Network;
 use crate::core::types::S3Object;
 
@@ -293,10 +294,7 @@ impl S3 {
             }
             let text = read(answer, 64 << 10).await.ok().flatten().unwrap_or_default();
             let text = String::from_utf8_lossy(&text).into_owned();
-            let tag = |name: &str| {
-                let rest = text.split_once(&format!("<{name}>"))?.1;
-                Some(rest.split_once('<')?.0.to_owned()).filter(|text| !text.is_empty())
-            };
+            let tag = |name: &str| xml_text(&text, name);
             // A bucket of another region: by header, or by what a wrong signature is told.
             let elsewhere = place.or_else(|| tag("Region")).filter(|other| *other != region);
             let moved = matches!(status, 301 | 302 | 307 | 308) || elsewhere.is_some() && matches!(status, 400 | 403);

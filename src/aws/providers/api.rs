@@ -200,16 +200,12 @@ fn settle_owners(found: &mut Vec<Live>, scope: &Scope, search: &Search) {
     let parent = |live: &Live| types::kind(live.type_name).and_then(|kind| kind.parent());
     let mut others: BTreeSet<String> = BTreeSet::new();
     for api in found.iter().filter(|live| live.type_name == TYPE && is_ours(live)) {
-        let inside = found.iter().filter(|live| {
-            [integration::TYPE, deployment::TYPE, stage::TYPE].contains(&live.type_name)
-                && live.parent.as_deref() == Some(api.physical_id.as_str())
-        });
-        let inside: Vec<&Live> = inside.collect();
+        let inside = || found.iter().filter(|live| live.parent.as_deref() == Some(api.physical_id.as_str()));
         let tagged_whole = [tags::LOGICAL_ID, tags::DELETION_POLICY];
         let tagged_whole = tagged_whole.iter().all(|key| api.properties["Tags"].get(*key).is_some());
         // Without a deployment and a stage it serves no client.
-        let is_begun = !inside.iter().any(|live| [deployment::TYPE, stage::TYPE].contains(&live.type_name));
-        if !(inside.iter().any(|live| proves(live)) || is_begun && tagged_whole) {
+        let is_begun = inside().all(|live| ![deployment::TYPE, stage::TYPE].contains(&live.type_name));
+        if !(inside().any(proves) || is_begun && tagged_whole) {
             others.insert(api.physical_id.clone());
         }
     }

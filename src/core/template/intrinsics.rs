@@ -49,3 +49,15 @@ pub fn call(value: &serde_json::Value) -> Option<(&str, &serde_json::Value)> {
     let (name, argument) = value.as_object().filter(|entries| entries.len() == 1)?.iter().next()?;
     (name == "Ref" || name.starts_with("Fn::")).then_some((name.as_str(), argument))
 }
+
+/// The logical id that a `Ref` or `Fn::GetAtt` refers to.
+pub fn referred(value: &serde_json::Value) -> Option<&str> {
+    match call(value)? {
+        ("Ref", id) => id.as_str(),
+        ("Fn::GetAtt", argument) => match argument.as_str() {
+            Some(whole) => whole.split('.').next(),
+            None => argument.get(0)?.as_str(),
+        },
+        _ => None,
+    }
+}

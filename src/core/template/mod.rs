@@ -180,6 +180,15 @@ pub struct Output {
 }
 
 impl Resource {
+    /// The logical ids that it waits for (`DependsOn`).
+    pub fn dependencies(&self) -> Vec<Value> {
+        match &self.depends_on {
+            None => Vec::new(),
+            Some(Value::Array(names)) => names.clone(),
+            Some(name) => vec![name.clone()],
+        }
+    }
+
     /// Whether CloudFormation would make the same of both.
     fn is_same(&self, other: &Self) -> bool {
         let says = |it: &Self| {

@@ -48,6 +48,25 @@ pub trait Roles: Send + Sync {
     }
 }
 
+/// An IAM without roles.
+#[cfg(test)]
+pub struct NoRoles;
+
+#[cfg(test)]
+impl Roles for NoRoles {
+    fn assumable(&self, _role_arn: &str, _service: &str) -> bool {
+        false
+    }
+
+    fn issue(&self, _role_arn: &str, _session_name: &str) -> Credentials {
+        unreachable!("there is no role to assume")
+    }
+
+    fn has_issued(&self, _access_key_id: &str) -> bool {
+        false
+    }
+}
+
 /// Who calls, as IAM names it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Principal {

@@ -309,7 +309,7 @@ impl Objects {
         Ok(!has)
     }
 
-    /// Forgets all that a bucket had which is gone: its uploads, and what came while it was deleted.
+    /// Deletes all that a bucket had which is gone: its uploads, and what came while it was deleted.
     ///
     /// # Errors
     /// A database that cannot be written.

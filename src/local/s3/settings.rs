@@ -179,7 +179,7 @@ impl Bucket {
         }
     }
 
-    /// Forgets the settings of calls in whose place a template's come.
+    /// Drops the settings of calls in whose place a template's come.
     pub fn forget_settings_of(&mut self, properties: &Value) {
         for (setting, property) in OF_PROPERTIES {
             if !properties[*property].is_null() {

@@ -167,7 +167,7 @@ impl Guard {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::local::context::ports::Credentials;
+    use crate::local::context::ports::NoRoles;
     use crate::local::dynamodb::DynamoDb;
     use crate::local::protocol::service::Service;
     use crate::local::s3::S3;
@@ -175,22 +175,6 @@ mod tests {
     use crate::local::sns::Sns;
     use crate::local::sqs::Sqs;
     use crate::local::ssm::Ssm;
-
-    struct NoRoles;
-
-    impl Roles for NoRoles {
-        fn assumable(&self, _role_arn: &str, _service: &str) -> bool {
-            false
-        }
-
-        fn issue(&self, _role_arn: &str, _session_name: &str) -> Credentials {
-            unreachable!("no role is assumed")
-        }
-
-        fn has_issued(&self, _access_key_id: &str) -> bool {
-            false
-        }
-    }
 
     /// What a caller with a wrong key gets, and one without any.
     fn refusals<S: Service>() -> [Option<(u16, String)>; 2] {

@@ -16,11 +16,7 @@ impl Template {
         let mut conditions = Vec::new();
         for resource in custom {
             conditions.push(resource.condition.clone());
-            let mut before = match resource.depends_on.take() {
-                None => Vec::new(),
-                Some(Value::Array(several)) => several,
-                Some(one) => vec![one],
-            };
+            let mut before = resource.dependencies();
             before.push(BUCKET_ID.into());
             resource.depends_on = Some(Value::Array(before));
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::super::{LeftOut, Resource, Template};
+use super::super::{LeftOut, Resource, Template, intrinsics};
 use crate::core::words::{Path, Step};
 
 /// The CDK's resource that sets the retention of a function's log group, from before log groups could be resources.
@@ -30,7 +30,7 @@ impl Template {
             if resource.properties.contains_key("LogGroupRegion") {
                 continue;
             }
-            behind.extend(resource.properties.get("ServiceToken").and_then(target));
+            behind.extend(resource.properties.get("ServiceToken").and_then(intrinsics::referred).map(str::to_owned));
             as_log_group(resource);
             let attribute = json!({ "Fn::GetAtt": [id, "LogGroupName"] });
             let reference = json!({ "Ref": id });
@@ -40,7 +40,8 @@ impl Template {
         }
         for id in of_type(&self, ACCOUNT_ROLE) {
             if let Some(resource) = self.resources.remove(&id) {
-                behind.extend(resource.properties.get("ServiceToken").and_then(target));
+                behind
+                    .extend(resource.properties.get("ServiceToken").and_then(intrinsics::referred).map(str::to_owned));
                 self.left_out.push(LeftOut {
                     path: Path(vec![Step::Key("Resources".to_owned()), Step::Key(id)]),
                     what: "this gives the API Gateway of the whole account a role to log with, which outlives the stack: it is left \
@@ -63,7 +64,9 @@ impl Template {
                     && other.properties.get("Roles").is_some_and(|roles| mentions(roles, &id))
             };
             let uses = |(name, other): &(&String, &Resource)| {
-                **name != id && !of_policy(other) && (mentions_in(other, &id) || depends_on(other, &id))
+                **name != id
+                    && !of_policy(other)
+                    && (mentions_in(other, &id) || other.dependencies().iter().any(|one| *one == id))
             };
             if self.resources.iter().any(|one| uses(&one))
                 || self.outputs.values().any(|output| mentions(&output.value, &id))
@@ -72,7 +75,7 @@ impl Template {
             }
             let policies: Vec<String> =
                 self.resources.iter().filter(|(_, other)| of_policy(other)).map(|(name, _)| name.clone()).collect();
-            let roles = resource.properties.get("Role").and_then(target);
+            let roles = resource.properties.get("Role").and_then(intrinsics::referred).map(str::to_owned);
             self.resources.remove(&id);
             for policy in policies {
                 self.resources.remove(&policy);
@@ -100,27 +103,8 @@ fn as_log_group(resource: &mut Resource) {
     resource.depends_on = None;
 }
 
-/// The resource that a `Ref` or `Fn::GetAtt` leads to.
-fn target(value: &Value) -> Option<String> {
-    let target = match value.as_object()?.iter().next()? {
-        (name, Value::String(id)) if name == "Ref" => id,
-        (name, Value::Array(parts)) if name == "Fn::GetAtt" => parts.first()?.as_str()?,
-        (name, Value::String(both)) if name == "Fn::GetAtt" => both.split('.').next()?,
-        _ => return None,
-    };
-    Some(target.to_owned())
-}
-
 fn mentions_in(resource: &Resource, id: &str) -> bool {
     resource.properties.values().any(|value| mentions(value, id))
-}
-
-fn depends_on(resource: &Resource, id: &str) -> bool {
-    match &resource.depends_on {
-        Some(Value::String(one)) => one == id,
-        Some(Value::Array(several)) => several.iter().any(|one| one == id),
-        _ => false,
-    }
 }
 
 /// Whether a logical id stands in a value, alone or in the text of a `Fn::Sub`.

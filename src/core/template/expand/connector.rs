@@ -128,7 +128,7 @@ fn expand(expansion: &mut Expansion<'_>) {
     }
     // Who waits for the connector waits for what is made of it.
     for resource in expansion.template.resources.values_mut() {
-        let mut names = listed(resource.depends_on.as_ref());
+        let mut names = resource.dependencies();
         if let Some(place) = names.iter().position(|name| *name == expansion.logical_id) {
             names.remove(place);
             ids.iter().for_each(|id| add(&mut names, id));
@@ -195,7 +195,7 @@ fn end(expansion: &Expansion<'_>, reference: &Value, other: &Value) -> Result<En
         id: Some(id.to_owned()),
         type_name: type_name.to_owned(),
         arn: Some(arn),
-        role_name: role.and_then(referred).map(|role| json!({ "Ref": role })),
+        role_name: role.and_then(intrinsics::referred).map(|role| json!({ "Ref": role })),
         queue_url: (type_name == "AWS::SQS::Queue").then(itself),
         resource_id,
         name: (type_name == "AWS::StepFunctions::StateMachine").then(|| attribute("Name")),
@@ -208,20 +208,10 @@ fn role_of_target<'r>(rule: &'r Resource, other: &Value) -> Option<&'r Value> {
     let targets = rule.properties.get("Targets").and_then(Value::as_array).into_iter().flatten();
     let mut named = targets.filter(|target| {
         let arn = target.get("Arn");
-        let id = arn.and_then(referred);
+        let id = arn.and_then(intrinsics::referred);
         id.is_some() && id == other.get("Id").and_then(Value::as_str) || arn.is_some() && arn == other.get("Arn")
     });
     named.next()?.get("RoleArn")
-}
-
-/// The logical id that a call refers to.
-fn referred(value: &Value) -> Option<&str> {
-    match intrinsics::call(value)? {
-        ("Ref", id) => id.as_str(),
-        ("Fn::GetAtt", Value::Array(parts)) => parts.first()?.as_str(),
-        ("Fn::GetAtt", Value::String(whole)) => Some(whole.split_once('.').map_or(whole, |(id, _)| id)),
-        _ => None,
-    }
 }
 
 /// Makes what the two ends' types stand for; returns its logical ids, or the property that is wrong and why.
@@ -332,7 +322,7 @@ fn wait(expansion: &mut Expansion<'_>, profile: &Profile, source: &End, destinat
         (Some("source"), _) => Some(source.clone()),
         (Some(_), Some(function)) => {
             let is_between = |resource: &Resource| {
-                let of = |name: &str| resource.properties.get(name).and_then(referred);
+                let of = |name: &str| resource.properties.get(name).and_then(intrinsics::referred);
                 resource.type_name == "AWS::Lambda::EventSourceMapping"
                     && of("FunctionName") == Some(function)
                     && of("EventSourceArn") == Some(source)
@@ -344,7 +334,7 @@ fn wait(expansion: &mut Expansion<'_>, profile: &Profile, source: &End, destinat
         _ => None,
     };
     if let Some(resource) = waiting.and_then(|waiting| resources.get_mut(&waiting)) {
-        let mut names = listed(resource.depends_on.as_ref());
+        let mut names = resource.dependencies();
         add(&mut names, id);
         resource.depends_on = Some(names.into());
     }
@@ -387,15 +377,6 @@ fn filled(value: &Value, source: &End, destination: &End) -> Result<Value, Strin
             })
         }
         other => Ok(other.clone()),
-    }
-}
-
-/// Logical ids as a list.
-fn listed(given: Option<&Value>) -> Vec<Value> {
-    match given {
-        None => Vec::new(),
-        Some(Value::Array(names)) => names.clone(),
-        Some(name) => vec![name.clone()],
     }
 }
 

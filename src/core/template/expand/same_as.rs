@@ -120,11 +120,10 @@ impl Template {
         }
         // Who waits for the policy waits for all of it.
         for waiting in self.resources.values_mut() {
-            let mut names = match waiting.depends_on.take() {
-                Some(Value::Array(names)) => names,
-                Some(name) => vec![name],
-                None => continue,
-            };
+            if waiting.depends_on.is_none() {
+                continue;
+            }
+            let mut names = waiting.dependencies();
             if names.iter().any(|name| name == id) {
                 names.extend(others.iter().map(|other| Value::from(other.as_str())));
             }

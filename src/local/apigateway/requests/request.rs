@@ -34,6 +34,22 @@ pub struct Received {
 }
 
 impl Received {
+    /// A request of a path in a test.
+    #[cfg(test)]
+    pub fn in_test(method: Method, path: &str) -> Self {
+        Self {
+            method,
+            sent_path: path.to_owned(),
+            path: path.to_owned(),
+            raw_query: String::new(),
+            query: Pairs::new(),
+            headers: Pairs::new(),
+            host: "h".to_owned(),
+            source_ip: "127.0.0.1".to_owned(),
+            body: Bytes::new(),
+        }
+    }
+
     pub fn new(parts: &Parts, body: Bytes, peer: SocketAddr, port: u16) -> Self {
         let spelled = parts.extensions.get::<HeaderCase>();
         let raw_query = parts.uri.query().unwrap_or_default().to_owned();

@@ -274,17 +274,7 @@ mod tests {
     fn a_mock_answers_a_preflight_as_sam_wrote_it() {
         let methods = methods_of(&document());
         let (_, options) = methods.iter().find(|(pattern, _)| pattern.method == "OPTIONS").unwrap();
-        let request = Received {
-            method: Method::OPTIONS,
-            sent_path: "/x".to_owned(),
-            path: "/rooms/1".to_owned(),
-            raw_query: String::new(),
-            query: Pairs::new(),
-            headers: Pairs::new(),
-            host: "h".to_owned(),
-            source_ip: "127.0.0.1".to_owned(),
-            body: Default::default(),
-        };
+        let request = Received::in_test(Method::OPTIONS, "/rooms/1");
         let info = AccessRecord::new("REQUEST").request_info;
         let (parameters, variables) = (Pairs::new(), Strings::new());
         let facts = Facts {

@@ -144,15 +144,11 @@ mod tests {
     /// What a client is told of a request; nothing where it is let through.
     fn said(validation: &Validation, query: &str, content_type: &str, body: &str) -> String {
         let request = Received {
-            method: Method::POST,
-            sent_path: "/x".to_owned(),
-            path: "/x".to_owned(),
             raw_query: query.to_owned(),
             query: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
             headers: vec![("Content-Type".to_owned(), content_type.to_owned())],
-            host: "h".to_owned(),
-            source_ip: "127.0.0.1".to_owned(),
             body: body.to_owned().into(),
+            ..Received::in_test(Method::POST, "/x")
         };
         let info = AccessRecord::new("REQUEST").request_info;
         let (parameters, variables) = (Pairs::new(), Strings::new());

@@ -68,10 +68,8 @@ async fn create_role(calls: &Calls, declared: &Declared<'_>) -> Result<Identifie
     for optional in ["Path", "Description", "MaxSessionDuration", "PermissionsBoundary"] {
         parameters.extend(text(properties, optional).map(|value| (optional.to_owned(), value)));
     }
-    for (index, (key, value)) in own_tags(properties).iter().enumerate() {
-        parameters.push((format!("Tags.member.{}.Key", index + 1), key.clone()));
-        parameters.push((format!("Tags.member.{}.Value", index + 1), value.as_str().unwrap_or_default().to_owned()));
-    }
+    let tags = own_tags(properties);
+    parameters.extend(tag_members(tags.iter().map(|(key, value)| (key.as_str(), value.as_str().unwrap_or_default()))));
     let parameters: Vec<(&str, String)> =
         parameters.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
     calls.query("iam", "CreateRole", &parameters).await?;
@@ -89,13 +87,18 @@ async fn create_role(calls: &Calls, declared: &Declared<'_>) -> Result<Identifie
 /// # Errors
 /// IAM's refusal.
 pub async fn tag_role(calls: &Calls, role: &str, tags: &BTreeMap<String, String>) -> Result<(), ApiError> {
-    let tags = tags.iter().enumerate().flat_map(|(index, (key, value))| {
-        let member = |name: &str| format!("Tags.member.{}.{name}", index + 1);
-        [(member("Key"), key.clone()), (member("Value"), value.clone())]
-    });
+    let tags = tag_members(tags.iter().map(|(key, value)| (key.as_str(), value.as_str())));
     let all: Vec<(String, String)> = std::iter::once(("RoleName".to_owned(), role.to_owned())).chain(tags).collect();
     let all: Vec<(&str, String)> = all.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
     calls.query("iam", "TagRole", &all).await.map(drop)
+}
+
+/// Tags as members of a request in the query protocol.
+fn tag_members<'t>(tags: impl Iterator<Item = (&'t str, &'t str)>) -> impl Iterator<Item = (String, String)> {
+    tags.enumerate().flat_map(|(index, (key, value))| {
+        let member = |name: &str| format!("Tags.member.{}.{name}", index + 1);
+        [(member("Key"), key.to_owned()), (member("Value"), value.to_owned())]
+    })
 }
 
 async fn put(calls: &Calls, role: &str, policy: &Value) -> Result<(), ApiError> {

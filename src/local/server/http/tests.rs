@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::local::context::conditions::Conditions;
-use crate::local::context::ports::Roles;
+use crate::local::context::ports::NoRoles;
 use crate::local::context::store::Store;
 use crate::local::protocol::service::{Found, Permissions, Row, Service, ServiceCall};
 use crate::local::protocol::wire::{ApiError, Protocol};
@@ -54,23 +54,6 @@ impl WebSockets for Refusing {
         let mut answer = hyper::Response::new(Full::new(request.uri().path().to_owned().into()));
         *answer.status_mut() = http::StatusCode::UNAUTHORIZED;
         answer
-    }
-}
-
-/// A cloud without roles.
-struct NoRoles;
-
-impl Roles for NoRoles {
-    fn assumable(&self, _role_arn: &str, _service: &str) -> bool {
-        false
-    }
-
-    fn issue(&self, _role_arn: &str, _session_name: &str) -> crate::local::context::ports::Credentials {
-        unreachable!("no call of these tests is a role's")
-    }
-
-    fn has_issued(&self, _access_key_id: &str) -> bool {
-        false
     }
 }
 

@@ -137,11 +137,8 @@ fn depend(expansion: &mut Expansion<'_>, bucket: &str, permission: &str) {
     let path = Path::default().key("Resources").key(bucket);
     let Some(resource) = expansion.template.resources.get_mut(bucket) else { return };
     let Some(condition) = condition else {
-        let mut needed: Vec<String> = match resource.depends_on.take() {
-            Some(Value::String(one)) => vec![one],
-            Some(Value::Array(many)) => many.iter().filter_map(|id| id.as_str().map(str::to_owned)).collect(),
-            _ => Vec::new(),
-        };
+        let mut needed: Vec<String> =
+            resource.dependencies().iter().filter_map(|id| id.as_str().map(str::to_owned)).collect();
         needed.push(permission.to_owned());
         needed.sort();
         needed.dedup();
@@ -279,12 +276,7 @@ fn queue(
 
 /// Whether the topic keeps the order of its messages, if the template says so.
 fn fifo(expansion: &Expansion<'_>, topic: &Value) -> Option<Value> {
-    let id = match intrinsics::call(topic)? {
-        ("Ref", id) => id.as_str()?,
-        ("Fn::GetAtt", parts) => parts.get(0)?.as_str()?,
-        _ => return None,
-    };
-    let fifo = expansion.template.resources.get(id)?.properties.get("FifoTopic")?;
+    let fifo = expansion.template.resources.get(intrinsics::referred(topic)?)?.properties.get("FifoTopic")?;
     let parameters = Parameters { template: expansion.template, context: expansion.context };
     parameters.resolve(fifo).ok().filter(truthy)
 }
