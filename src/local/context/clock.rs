@@ -1,5 +1,6 @@
 //! The wall clock, and the formats in which AWS writes it. Persisted times are milliseconds since the epoch.
 
+use serde_json::Value;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{Duration, OffsetDateTime};
@@ -8,6 +9,17 @@ use time::{Duration, OffsetDateTime};
 pub fn now_millis() -> i64 {
     let now = OffsetDateTime::now_utc();
     now.unix_timestamp() * 1000 + i64::from(now.millisecond())
+}
+
+/// A time as clients send it, in seconds since the epoch or as text (RFC 3339), in milliseconds since the epoch. `None` for
+/// anything else.
+pub fn sent_time(value: &Value) -> Option<i64> {
+    match value {
+        // A fraction is rounded: no binary number is exactly 0.123.
+        Value::Number(seconds) => seconds.as_f64().map(|seconds| (seconds * 1000.0).round() as i64),
+        Value::String(text) => text.parse().ok().map(jiff::Timestamp::as_millisecond),
+        _ => None,
+    }
 }
 
 /// A time as the query protocol writes it: `2026-02-11T17:51:54Z`, in whole seconds.
@@ -31,6 +43,19 @@ pub fn log_time() -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
+    #[test]
+    fn sent_times_are_read_to_the_millisecond() {
+        for millis in 1_770_832_314_000..1_770_832_315_000 {
+            let seconds: serde_json::Value = serde_json::from_str(&format!("{}e-3", millis)).unwrap();
+            assert_eq!(super::sent_time(&seconds), Some(millis));
+        }
+        assert_eq!(super::sent_time(&json!("2026-02-11T17:51:54.999Z")), Some(1_770_832_314_999));
+        assert_eq!(super::sent_time(&json!("yesterday")), None);
+        assert_eq!(super::sent_time(&json!(null)), None);
+    }
+
     #[test]
     fn times_are_written_in_whole_seconds() {
         assert_eq!(super::iso8601(0), "1970-01-01T00:00:00Z");

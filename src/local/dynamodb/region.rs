@@ -19,7 +19,7 @@ use super::engine::{self, Unusable, fault, internal, invalid, malformed};
 use super::retention::{StreamRecords, first_number};
 use super::tables::{Encryption, Recovery, Table, TableState, Tables, TtlChange, describe_protection, missing};
 use super::{expressions, shapes, streams};
-use crate::local::context::clock::now_millis;
+use crate::local::context::clock::{now_millis, sent_time};
 use crate::local::context::ports::{Position, Tagged};
 use crate::local::context::store::{Store, damaged};
 use crate::local::lock::lock;
@@ -191,8 +191,8 @@ impl Region {
         }
         let shard = dynoxide::streams::shard_id(&table);
         if input["ShardIteratorType"] == "AT_TIMESTAMP" {
-            let time = input["Timestamp"].as_f64().ok_or_else(|| missing("timestamp"))?;
-            let iterator = encode_shard_iterator(&table, &shard, first_number((time * 1000.0) as i64) - 1);
+            let time = sent_time(&input["Timestamp"]).ok_or_else(|| missing("timestamp"))?;
+            let iterator = encode_shard_iterator(&table, &shard, first_number(time) - 1);
             return Ok(answer(&json!({ "ShardIterator": iterator })));
         }
         let mut input = input.clone();

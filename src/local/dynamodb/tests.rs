@@ -583,13 +583,32 @@ async fn a_write_without_a_change_creates_no_record_in_any_stream_view() {
 }
 
 /// The first record of a table's stream, as `GetRecords` gives it.
-async fn first_record(db: &DynamoDb, table: &str, iterator: Value) -> Value {
+/// The records of a table's stream, from an iterator on.
+async fn records_from(db: &DynamoDb, table: &str, iterator: Value) -> Vec<Value> {
     let arn = describe(db, table).await["LatestStreamArn"].clone();
     let stream = call(db, "DescribeStream", json!({ "StreamArn": arn })).await.unwrap()["StreamDescription"].take();
     let mut input = json!({ "StreamArn": arn, "ShardId": stream["Shards"][0]["ShardId"] });
     input.as_object_mut().unwrap().extend(iterator.as_object().unwrap().clone());
     let iterator = call(db, "GetShardIterator", input).await.unwrap()["ShardIterator"].take();
-    call(db, "GetRecords", json!({ "ShardIterator": iterator })).await.unwrap()["Records"][0].take()
+    let mut answer = call(db, "GetRecords", json!({ "ShardIterator": iterator })).await.unwrap();
+    serde_json::from_value(answer["Records"].take()).unwrap()
+}
+
+#[tokio::test]
+async fn a_stream_is_read_from_a_time_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = quick(&folder);
+    create(&db, "chat", json!({ "StreamSpecification": { "StreamEnabled": true, "StreamViewType": "NEW_IMAGE" } }))
+        .await;
+    active(&db, "chat").await;
+    call(&db, "PutItem", json!({ "TableName": "chat", "Item": item("a") })).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(2)).await;
+    let between = now_millis();
+    call(&db, "PutItem", json!({ "TableName": "chat", "Item": item("b") })).await.unwrap();
+    let since = json!({ "ShardIteratorType": "AT_TIMESTAMP", "Timestamp": between as f64 / 1000.0 });
+    let found = records_from(&db, "chat", since).await;
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0]["dynamodb"]["NewImage"], item("b"));
 }
 
 #[tokio::test]
@@ -603,11 +622,9 @@ async fn an_expired_item_is_removed_by_the_service() {
     call(&db, "UpdateTimeToLive", json!({ "TableName": "chat", "TimeToLiveSpecification": ttl })).await.unwrap();
     let item = json!({ "id": { "S": "a" }, "expires": { "N": "1000" } });
     call(&db, "PutItem", json!({ "TableName": "chat", "Item": item })).await.unwrap();
-    let before = now_millis();
-    tokio::time::sleep(Duration::from_millis(2)).await;
     db.regions.sweep();
-    let since = json!({ "ShardIteratorType": "AT_TIMESTAMP", "Timestamp": before as f64 / 1000.0 + 0.001 });
-    let record = first_record(&db, "chat", since).await;
+    let found = records_from(&db, "chat", json!({ "ShardIteratorType": "TRIM_HORIZON" })).await;
+    let [_, record] = &found[..] else { panic!("not written and removed: {found:?}") };
     assert_eq!((&record["eventName"], &record["dynamodb"]["OldImage"]), (&json!("REMOVE"), &item));
     let service = json!({ "PrincipalId": "dynamodb.amazonaws.com", "Type": "Service" });
     assert_eq!(record["userIdentity"], service);

@@ -1,6 +1,5 @@
 //! `PutEvents`, and the way of an event through the rules of its bus.
 
-use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -10,7 +9,7 @@ use super::{Answer, Events, bus_name, invalid, text};
 use crate::core::events::input;
 use crate::core::events::pattern::EventPattern;
 use crate::local::context::ACCOUNT;
-use crate::local::context::clock::{iso8601, now_millis};
+use crate::local::context::clock::{iso8601, now_millis, sent_time};
 
 /// How many events one call has, and how many bytes they have together. (EventBridge quotas.)
 const MAX_ENTRIES: usize = 10;
@@ -74,12 +73,7 @@ fn event(region: &str, entry: &Value) -> Result<Value, (&'static str, String)> {
         .ok()
         .filter(Value::is_object)
         .ok_or(("MalformedDetail", "Detail is malformed.".to_owned()))?;
-    // Clients send seconds since the epoch, or a text.
-    let time = match &entry["Time"] {
-        Value::Number(seconds) => seconds.as_f64().map_or_else(now_millis, |seconds| (seconds * 1000.0) as i64),
-        Value::String(time) => time.parse::<Timestamp>().map_or_else(|_| now_millis(), Timestamp::as_millisecond),
-        _ => now_millis(),
-    };
+    let time = sent_time(&entry["Time"]).unwrap_or_else(now_millis);
     Ok(json!({
         "version": "0",
         "id": event_id(),

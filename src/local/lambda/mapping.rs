@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::core::events::pattern::EventPattern;
 use crate::local::context::CloudContext;
-use crate::local::context::clock::now_millis;
+use crate::local::context::clock::{now_millis, sent_time};
 use crate::local::context::ports::Position;
 
 /// One mapping. Its states are computed from the clock, so they need no timers and survive a restart.
@@ -104,8 +104,8 @@ impl Mapping {
         match self.text("StartingPosition") {
             Some("TRIM_HORIZON") => Position::Oldest,
             Some("AT_TIMESTAMP") => {
-                let seconds = self.settings.get("StartingPositionTimestamp").and_then(Value::as_f64);
-                Position::Since((seconds.unwrap_or_default() * 1000.0) as i64)
+                let time = self.settings.get("StartingPositionTimestamp").and_then(sent_time);
+                Position::Since(time.unwrap_or_default())
             }
             _ => Position::Newest,
         }

@@ -28,13 +28,23 @@ pub fn kill(folder: &Path) {
 mod tests {
     use std::os::unix::process::ExitStatusExt;
     use std::process::Command;
+    use std::thread;
+    use std::time::Duration;
 
     use super::*;
 
     #[test]
     fn only_processes_with_code_of_the_folder_are_killed() {
         let folder = tempfile::tempdir().unwrap();
-        let of = |folder: &Path| Command::new("sleep").arg("600").env(OWNER_VARIABLE, folder).spawn().unwrap();
+        let of = |folder: &Path| {
+            let child = Command::new("sleep").arg("600").env(OWNER_VARIABLE, folder).spawn().unwrap();
+            // `spawn` returns a moment before the system shows the environment of the new program.
+            let environment = format!("/proc/{}/environ", child.id());
+            while fs::read(&environment).unwrap().is_empty() {
+                thread::sleep(Duration::from_millis(1));
+            }
+            child
+        };
         let (mut ours, mut others) = (of(folder.path()), of(&folder.path().join("another")));
         kill(folder.path());
         assert_eq!(ours.wait().unwrap().signal(), Some(9));

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::core::events::schedule::{self, Calendar};
 use crate::local::context::CloudContext;
 use crate::local::context::alarms::Alarm;
+use crate::local::context::clock::sent_time;
 use crate::local::events::tags::Tags;
 
 /// The group that every region has.
@@ -159,7 +160,7 @@ impl Schedule {
         let schedule = schedule::Schedule::of_scheduler(self.settings["ScheduleExpression"].as_str()?).ok()?;
         // Those that are due once have neither a start nor an end (API reference).
         let limits = !schedule.is_once();
-        let start = time(&self.settings["StartDate"]).filter(|_| limits);
+        let start = sent_time(&self.settings["StartDate"]).filter(|_| limits);
         Some(Alarm {
             id: id.arn(),
             schedule,
@@ -167,7 +168,7 @@ impl Schedule {
             start: start.unwrap_or(self.since),
             from: start.unwrap_or(self.since).max(self.since),
             version: self.since,
-            until: time(&self.settings["EndDate"]).filter(|_| limits),
+            until: sent_time(&self.settings["EndDate"]).filter(|_| limits),
         })
     }
 
@@ -199,18 +200,6 @@ impl Schedule {
             "LastModificationDate": seconds(self.modified),
             "Target": { "Arn": self.settings["Target"]["Arn"] },
         })
-    }
-}
-
-/// A time, given in seconds since the epoch or as text; in milliseconds since the epoch.
-pub fn time(value: &Value) -> Option<i64> {
-    match value {
-        Value::Number(seconds) => seconds.as_f64().map(|seconds| (seconds * 1000.0) as i64),
-        Value::String(text) => {
-            let time: Timestamp = text.parse().ok()?;
-            Some(time.as_millisecond())
-        }
-        _ => None,
     }
 }
 

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::model::{DEFAULT_GROUP, SETTINGS, Schedule, ScheduleId, seconds, time};
+use super::model::{DEFAULT_GROUP, SETTINGS, Schedule, ScheduleId, seconds};
 use super::{Answer, ApiError, PRINCIPAL, Scheduler, groups, invalid, page};
 use crate::core::events::schedule;
-use crate::local::context::clock::now_millis;
+use crate::local::context::clock::{now_millis, sent_time};
 use crate::local::protocol::service::ServiceCall;
 
 pub fn create_schedule(scheduler: &Scheduler, call: &ServiceCall) -> Answer {
@@ -73,7 +73,7 @@ pub fn get_schedule(scheduler: &Scheduler, call: &ServiceCall) -> Answer {
     let mut described = schedule.summary(&id);
     for member in SETTINGS.iter().filter(|member| !schedule.settings[**member].is_null()) {
         let value = &schedule.settings[*member];
-        described[*member] = match (*member, time(value)) {
+        described[*member] = match (*member, sent_time(value)) {
             ("StartDate" | "EndDate", Some(time)) => seconds(time).into(),
             _ => value.clone(),
         };
@@ -163,7 +163,7 @@ fn settings(scheduler: &Scheduler, input: &Value) -> Answer {
         return Err(one_of(&state, "state", "[ENABLED, DISABLED]"));
     }
     for member in ["StartDate", "EndDate"] {
-        if !input[member].is_null() && time(&input[member]).is_none() {
+        if !input[member].is_null() && sent_time(&input[member]).is_none() {
             return Err(invalid(format!("Invalid {member}.")));
         }
     }
