@@ -22,6 +22,8 @@ pub mod context;
 pub mod daemon;
 pub mod dynamodb;
 pub mod events;
+#[cfg(test)]
+pub mod eventually;
 pub mod iam;
 pub mod lambda;
 pub mod lock;

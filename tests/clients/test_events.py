@@ -288,10 +288,10 @@ def clock(aws, name):
 def test_a_schedule_invokes_a_function(aws, function, clock, role, name):
     scheduler, client = aws.client("scheduler"), aws.client("lambda")
     arn = client.get_function(FunctionName=function)["Configuration"]["FunctionArn"]
-    soon = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=2)
+    soon = lambda: f"at({datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=3):%Y-%m-%dT%H:%M:%S})"
     once = {
         "Name": name,
-        "ScheduleExpression": f"at({soon:%Y-%m-%dT%H:%M:%S})",
+        "ScheduleExpression": "at(2099-01-01T00:00:00)",
         "FlexibleTimeWindow": {"Mode": "OFF"},
         "Target": {"Arn": arn, "RoleArn": clock},
         "ActionAfterCompletion": "DELETE",
@@ -300,6 +300,7 @@ def test_a_schedule_invokes_a_function(aws, function, clock, role, name):
     assert made == f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule/default/{name}"
     with pytest.raises(scheduler.exceptions.ConflictException):
         scheduler.create_schedule(**once)
+    scheduler.update_schedule(**once | {"ScheduleExpression": soon()})
     heard = wait_until(lambda: events_of(aws, function), "the function is invoked")
     assert (heard[0]["source"], heard[0]["detail"], heard[0]["resources"]) == ("aws.scheduler", "{}", [made])
 

@@ -460,21 +460,22 @@ def handler(event, context):
 
 
 def test_four_functions_run_at_once_and_stay_warm(aws, name):
-    """Each function waits until all four are running."""
+    """Each function waits until all four should be running."""
     wait = {
-        NODE: "const hit = {};\nexports.handler = async (n) => { const m = n.at - Date.now(); await new Promise((d) => setTimeout(d, m)); return process.pid; };",
-        PYTHON: "import os, time\ndef handler(n, c):\n    time.sleep(max(n['at'] / 1000 - time.time(), 0))\n    return os.getpid()",
+        NODE: "const hit = {};\nexports.handler = async (n) => { const m = n.at - Date.now(); const begun = Date.now(); await new Promise((d) => setTimeout(d, m)); return [process.pid, begun, Date.now()]; };",
+        PYTHON: "import os, time\ndef handler(n, c):\n    begun = time.time()\n    time.sleep(max(n['at'] / 1000 - begun, 0))\n    return [os.getpid(), begun * 1000, time.time() * 1000]",
     }
     functions = [Function(aws, f"{name}-{n}", runtime, wait[runtime], "index.handler") for n, runtime in enumerate([*wait, *wait])]
 
-    def all_at_once():
-        at = {"at": (time.time() + 1.5) * 1000}
+    def all_at_once(seconds):
+        at = {"at": (time.time() + seconds) * 1000}
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
-            return list(pool.map(lambda function: function.result(at), functions))
+            processes, begun, ended = zip(*pool.map(lambda function: function.result(at), functions))
+        assert max(begun) < min(ended)
+        return processes
 
-    first = all_at_once()
-    assert len(set(first)) == 4
-    assert all_at_once() == first
+    first = all_at_once(4)
+    assert all_at_once(1) == first
 
 
 def test_an_unsupported_runtime_is_reported(aws, name):

@@ -45,7 +45,9 @@ async fn deploy_and_delete(conditions: &toml::Table) -> Vec<String> {
 
 #[tokio::test]
 async fn under_the_projects_conditions() {
-    let refusals = deploy_and_delete(&conditions(5.0)).await;
+    let mut conditions = conditions(5.0);
+    set(&mut conditions, "eventual_s", "iam_role_assumable", 5.0);
+    let refusals = deploy_and_delete(&conditions).await;
     let too_early = "CreateFunction InvalidParameterValueException";
     assert!(refusals.iter().any(|refusal| refusal == too_early), "roles spread at once: {refusals:?}");
 }

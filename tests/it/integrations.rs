@@ -97,7 +97,7 @@ async fn endpoint() -> (String, Arc<Mutex<Vec<String>>>) {
                 let mut request = String::new();
                 let mut buffer = [0; 4096];
                 while let Ok(Ok(count @ 1..)) =
-                    tokio::time::timeout(Duration::from_secs(20), socket.read(&mut buffer)).await
+                    tokio::time::timeout(Duration::from_secs(60), socket.read(&mut buffer)).await
                 {
                     request.push_str(&String::from_utf8_lossy(&buffer[..count]));
                     let length = request

@@ -214,7 +214,7 @@ fn cut_off(cloud: &Cloud, verb: &str, calls: usize, signal: Signal) -> Run {
 #[tokio::test]
 async fn killed_while_code_is_held_back_nothing_of_it_is_left() {
     let (whole, _) = reference().await;
-    let slow = MILD.replace("iam_role_assumable = 0.15", "iam_role_assumable = 4.0");
+    let slow = MILD.replace("iam_role_assumable = 0.15", "iam_role_assumable = 10.0");
     let cloud = Cloud::start().conditions(&slow).go();
     template::chat_without_handlers(&cloud);
     let mut running = cloud.begin(&["up", "--local", "--yes"]);
@@ -226,7 +226,7 @@ async fn killed_while_code_is_held_back_nothing_of_it_is_left() {
     running.signal(Signal::KILL);
     assert_eq!(running.end().code, None);
     // Past the moment at which the role can be assumed: a request that was whole would be carried out.
-    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    tokio::time::sleep(std::time::Duration::from_secs(11)).await;
     let lambda = aws_sdk_lambda::Client::new(&cloud.sdk().await);
     assert!(lambda.list_functions().send().await.unwrap().functions().is_empty());
     cloud.up();

@@ -118,6 +118,9 @@ fn spacious(cloud: &Cloud) -> Template {
     let mut template = template::echo(cloud);
     template.remove("Echo.ReservedConcurrentExecutions");
     template.remove("Stage.DefaultRouteSettings");
+    // Two hundred clients may get little of the processor.
+    template.set("PingIntegration.TimeoutInMillis", 28_000.into());
+    template.set("Echo.Timeout", 29.into());
     template.save(cloud);
     template
 }

@@ -162,7 +162,7 @@ fn ctrl_c_ends_every_wait_with_130() {
     let mut terminal = Terminal::start(cloud.command(&["plan", "--local"]).env("CARGO", &cargo), 80);
     terminal.until("Stack app in account");
     while !cloud.folder().join("cargo.started").exists() {
-        std::thread::yield_now();
+        std::thread::sleep(std::time::Duration::from_millis(10));
     }
     terminal.types(CTRL_C);
     let (code, screen) = terminal.end();

@@ -24,7 +24,7 @@ const CONDITIONS: &str = r#"
 "#;
 
 /// The timeout of integrations here, and so the time of a drain without an authorizer, in milliseconds.
-const TIMEOUT: u64 = 1500;
+const TIMEOUT: u64 = 4000;
 
 /// A table, an API with a stage, and no routes yet.
 fn bare() -> Template {
@@ -289,7 +289,7 @@ async fn authorizers_and_connect_handlers_change_without_rejected_connections() 
     let mut traffic = Traffic::begin(&template).await;
 
     function(&mut template, "Guard");
-    template.set("Guard.Timeout", 1.into());
+    template.set("Guard.Timeout", 5.into());
     template.set("Guard.Environment.Variables.TAKES", "400".into());
     // AWS assigns its id, so its permission can only be created after it.
     let source = "arn:aws:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/authorizers/${Door}";

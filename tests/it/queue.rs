@@ -1,7 +1,6 @@
 //! A chat with a queue and a topic (`tests/fixtures/queue`), on the developer's machine.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use serde_json::json;
 
@@ -9,7 +8,7 @@ use crate::common::call_name::Name;
 use crate::common::client::Client;
 use crate::common::eventually;
 use crate::common::inventory::{Inventory, same};
-use crate::common::proxy::{Fault, ProxiedRun};
+use crate::common::proxy::Fault;
 use crate::common::template::{App, Template};
 
 #[tokio::test]
@@ -124,10 +123,7 @@ fn an_update_of_a_mapping_waits_for_the_role_of_its_function() {
 fn mappings_are_read_in_two_round_trips() {
     let cloud = App::queue().fast();
     cloud.through().run(&["up", "--yes"]).run.ok();
-    let ProxiedRun { run, calls, rounds } = cloud.through().in_rounds(Duration::from_millis(500)).run(&["up", "--yes"]);
-    run.ok().changes_nothing();
-    let names: Vec<String> = calls.iter().map(|call| call.name.to_string()).collect();
-    assert!(rounds <= 2, "{rounds} round trips deep: {names:#?}");
+    cloud.is_read_in(2, &["up", "--yes"]);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::common::inventory::{Inventory, same};
 use crate::common::{Cloud, DEPLOYER, Run, template};
 
 /// Roles take long enough that all code is on its way before the first can be assumed.
-const CONDITIONS: &str = "[eventual_s]\niam_role_assumable = 1.0\n[link]\nupload_mbit_s = 100\n";
+const CONDITIONS: &str = "[eventual_s]\niam_role_assumable = 2.0\n[link]\nupload_mbit_s = 100\n";
 
 /// What happens to connections that carry a `CreateFunction`.
 #[derive(Debug, Clone, Copy)]

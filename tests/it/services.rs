@@ -1,13 +1,10 @@
 //! What stands beside the chat: types that AWS Cloud Control provisions (`tests/fixtures/services`).
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use crate::common::inventory::{Inventory, same};
-use crate::common::proxy::ProxiedRun;
 use crate::common::template::{App, SWIFT, Template};
-use crate::common::{Cloud, Run};
+use crate::common::{Cloud, Run, eventually};
 
 /// A cloud with the fixture in its folder.
 fn cloud() -> Cloud {
@@ -215,13 +212,16 @@ async fn by_hand(cloud: &Cloud, type_name: &str, properties: Value) {
     let client = aws_sdk_cloudcontrol::Client::new(&cloud.sdk().await);
     let create = client.create_resource().type_name(type_name).desired_state(properties.to_string());
     let token = create.send().await.unwrap().progress_event.unwrap().request_token.unwrap();
-    loop {
-        let status = client.get_resource_request_status().request_token(&token).send().await.unwrap();
-        if status.progress_event.unwrap().operation_status.unwrap().as_str() == "SUCCESS" {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    succeeded(&client, &token).await;
+}
+
+/// Waits until a request of Cloud Control has succeeded.
+async fn succeeded(client: &aws_sdk_cloudcontrol::Client, token: &str) {
+    let has_succeeded = async || {
+        let status = client.get_resource_request_status().request_token(token).send().await.unwrap();
+        status.progress_event.unwrap().operation_status.unwrap().as_str() == "SUCCESS"
+    };
+    eventually("the request has succeeded", has_succeeded).await;
 }
 
 /// A stack whose resources cannot be tagged, but for what records them.
@@ -439,8 +439,8 @@ async fn what_somebody_deleted_comes_again_and_its_record_goes_with_the_stack() 
     let whole = cloud.inventory().await;
     let client = aws_sdk_cloudcontrol::Client::new(&cloud.sdk().await);
     let delete = async |type_name: &str, identifier: &str| {
-        client.delete_resource().type_name(type_name).identifier(identifier).send().await.unwrap();
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        let deletion = client.delete_resource().type_name(type_name).identifier(identifier).send().await.unwrap();
+        succeeded(&client, &deletion.progress_event.unwrap().request_token.unwrap()).await;
     };
     let arn = cloud.records("AWS::SNS::Subscription").await[0]["Arn"].as_str().unwrap().to_owned();
     delete("AWS::SNS::Subscription", &arn).await;
@@ -531,12 +531,8 @@ Outputs:
 fn they_are_read_in_two_round_trips() {
     let cloud = cloud();
     cloud.through().run(&["up", "--yes"]).run.ok();
-    for verb in [&["up", "--yes"] as &[&str], &["status"]] {
-        let ProxiedRun { run, calls, rounds } = cloud.through().in_rounds(Duration::from_millis(500)).run(verb);
-        run.ok().changes_nothing();
-        let names: Vec<String> = calls.iter().map(|call| call.name.to_string()).collect();
-        assert!(rounds <= 2, "{verb:?} is {rounds} round trips deep: {names:#?}");
-    }
+    cloud.is_read_in(2, &["up", "--yes"]);
+    cloud.is_read_in(2, &["status"]);
 }
 
 /// The properties of a record by its logical id, which is in its tags.

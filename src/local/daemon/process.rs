@@ -39,7 +39,7 @@ use crate::machine::own_folder;
 pub const LOG: &str = "local.log";
 
 /// How long a server may take to answer after it was started.
-const START_TIMEOUT: Duration = Duration::from_secs(10);
+const START_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a server may take to stop before it is killed: closing sockets and environments takes up to three seconds.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -489,7 +489,7 @@ fn last_lines(log: &Path, from: u64) -> io::Result<String> {
     Ok(lines[lines.len().saturating_sub(LINES)..].join("\n"))
 }
 
-/// Sends a request to the server process. One second is enough: it answers from memory.
+/// Sends a request to the server process. It answers from memory, but a machine that compiles may keep it waiting.
 async fn ask<T: DeserializeOwned>(port: u16, method: &str, path: &str, token: Option<&str>) -> io::Result<T> {
     let exchange = async {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
@@ -505,7 +505,7 @@ async fn ask<T: DeserializeOwned>(port: u16, method: &str, path: &str, token: Op
         let body = answer.into_body().collect().await.map_err(io::Error::other)?;
         Ok(serde_json::from_slice(&body.to_bytes())?)
     };
-    timeout(Duration::from_secs(1), exchange).await?
+    timeout(Duration::from_secs(3), exchange).await?
 }
 
 fn kill(pid: u32) {

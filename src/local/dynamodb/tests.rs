@@ -582,7 +582,6 @@ async fn a_write_without_a_change_creates_no_record_in_any_stream_view() {
     assert_eq!(refusal(&db, "UpdateTable", update).await, ("ValidationException".to_owned(), message.to_owned()));
 }
 
-/// The first record of a table's stream, as `GetRecords` gives it.
 /// The records of a table's stream, from an iterator on.
 async fn records_from(db: &DynamoDb, table: &str, iterator: Value) -> Vec<Value> {
     let arn = describe(db, table).await["LatestStreamArn"].clone();

@@ -11,6 +11,7 @@ use crate::local::context::ports::{
     ControlledResources, Delivery, DeliveryTarget, Functions, Invoked, LogEvent, LogSink,
 };
 use crate::local::context::store::Store;
+use crate::local::eventually::eventually;
 use crate::local::lock::lock;
 use crate::local::protocol::service::AnyService;
 use crate::local::protocol::wire::Request;
@@ -26,12 +27,7 @@ pub(crate) struct Delivered(Mutex<Vec<(String, String)>>, Mutex<BTreeMap<String,
 impl Delivered {
     /// All of it, as soon as there is so much.
     pub(crate) async fn at_least(&self, count: usize) -> Vec<(String, String)> {
-        let enough = async {
-            while lock(&self.0).len() < count {
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
-        };
-        assert!(tokio::time::timeout(Duration::from_secs(20), enough).await.is_ok(), "{:?}", lock(&self.0));
+        eventually("so much is delivered", async || lock(&self.0).len() >= count).await;
         std::mem::take(&mut *lock(&self.0))
     }
 

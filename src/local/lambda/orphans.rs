@@ -40,7 +40,8 @@ mod tests {
             let child = Command::new("sleep").arg("600").env(OWNER_VARIABLE, folder).spawn().unwrap();
             // `spawn` returns a moment before the system shows the environment of the new program.
             let environment = format!("/proc/{}/environ", child.id());
-            while fs::read(&environment).unwrap().is_empty() {
+            let mark = format!("{OWNER_VARIABLE}={}\0", folder.display());
+            while !String::from_utf8_lossy(&fs::read(&environment).unwrap()).contains(&mark) {
                 thread::sleep(Duration::from_millis(1));
             }
             child

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::local::context::ports::{ControlledResources, Credentials};
 use crate::local::events::tests::{Delivered, context, targets};
+use crate::local::eventually::eventually;
 use crate::local::lock::lock;
 use crate::local::protocol::service::AnyService;
 use crate::local::protocol::wire::Request;
@@ -65,6 +66,12 @@ impl Fixture {
         let response = AnyService::call(&*self.scheduler, call).await?;
         Ok(serde_json::from_slice(&response.body).unwrap())
     }
+
+    /// Waits until no schedule is left.
+    async fn empty(&self) {
+        let none_left = async || self.scheduler.state.now().schedules().next().is_none();
+        eventually("no schedule is left", none_left).await;
+    }
 }
 
 fn schedule(expression: &str) -> Value {
@@ -98,16 +105,14 @@ async fn a_rate_begins_at_once_and_goes_on() {
 #[tokio::test]
 async fn one_that_is_due_once_rings_once_and_goes() {
     let fixture = Fixture::new();
-    let mut once = schedule(&soon(1));
+    let mut once = schedule(&soon(3));
     once["ActionAfterCompletion"] = "DELETE".into();
     once["Target"]["Input"] = r#"{"at": "<aws.scheduler.scheduled-time>"}"#.into();
     fixture.ask("POST", "/schedules/once", once.clone()).await.unwrap();
     let delivered = fixture.delivered.at_least(1).await;
     let time = once["ScheduleExpression"].as_str().unwrap().trim_start_matches("at(").trim_end_matches(')').to_owned();
     assert_eq!(delivered, [(FUNCTION.to_owned(), format!("{{\"at\": \"{time}Z\"}}"))]);
-    while fixture.scheduler.state.now().schedules().next().is_some() {
-        tokio::task::yield_now().await;
-    }
+    fixture.empty().await;
 }
 
 #[tokio::test]
@@ -133,12 +138,12 @@ async fn one_that_goes_with_its_end_rings_until_then() {
     let fixture = Fixture::new();
     let mut input = schedule("rate(1 minute)");
     input["ActionAfterCompletion"] = "DELETE".into();
-    input["EndDate"] = ((now_millis() + 2_000) as f64 / 1000.0).into();
-    fixture.ask("POST", "/schedules/beat", input).await.unwrap();
+    input["EndDate"] = ((now_millis() + 3_600_000) as f64 / 1000.0).into();
+    fixture.ask("POST", "/schedules/beat", input.clone()).await.unwrap();
     fixture.delivered.at_least(3).await;
-    while fixture.scheduler.state.now().schedules().next().is_some() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    input["EndDate"] = (now_millis() as f64 / 1000.0).into();
+    fixture.ask("PUT", "/schedules/beat", input).await.unwrap();
+    fixture.empty().await;
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use crate::local::context::ports::{
     ControlledResources, Credentials, Delivery, DeliveryTarget, EventSource, Principal, TaggedResources,
 };
 use crate::local::context::store::Store;
+use crate::local::eventually::{PATIENCE, eventually};
 use crate::local::protocol::service::AnyService;
 use crate::local::protocol::wire::{Request, Response};
 
@@ -123,7 +124,7 @@ async fn a_receive_waits_for_a_message() {
     tokio::time::sleep(Duration::from_millis(20)).await;
     assert!(!waiting.is_finished());
     send(&sqs, "late").await;
-    let received = tokio::time::timeout(Duration::from_secs(10), waiting).await.unwrap().unwrap();
+    let received = tokio::time::timeout(PATIENCE, waiting).await.unwrap().unwrap();
     assert_eq!(received["Messages"][0]["Body"], "late");
     // It comes back by time alone.
     let input = json!({
@@ -157,12 +158,7 @@ fn files(folder: &tempfile::TempDir) -> (PathBuf, PathBuf) {
 }
 
 async fn until(is_done: impl Fn() -> bool) {
-    let wait = async {
-        while !is_done() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), wait).await.expect("it does not happen");
+    eventually("it is done", async || is_done()).await;
 }
 
 #[tokio::test]
@@ -202,7 +198,7 @@ async fn a_sender_does_not_wait_while_messages_are_saved() {
             sent.send(()).unwrap();
         }
     });
-    let waited = is_sent.recv_timeout(Duration::from_secs(20));
+    let waited = is_sent.recv_timeout(PATIENCE);
     // Both ends of the pipe are opened, or none is.
     std::io::copy(&mut std::fs::File::open(&beside).unwrap(), &mut std::io::sink()).unwrap();
     saving.join().unwrap();

@@ -119,6 +119,27 @@ pub struct ProxiedRun {
     pub rounds: usize,
 }
 
+/// wschat's own time between an answer and its next call is shorter than this.
+pub const QUIET: Duration = Duration::from_millis(500);
+
+impl Cloud {
+    /// Runs a verb, which must change nothing, and holds it to a number of sequential round trips: all calls of a round are
+    /// answered together.
+    pub fn is_read_in(&self, deepest: usize, verb: &[&str]) {
+        let mut deeper = Vec::new();
+        // A pause that a busy machine makes can only add a round.
+        for _ in 0..3 {
+            let ProxiedRun { run, calls, rounds } = self.through().in_rounds(QUIET).run(verb);
+            run.ok().changes_nothing();
+            if rounds <= deepest {
+                return;
+            }
+            deeper.push((rounds, calls.into_iter().map(|call| call.name).collect::<Vec<_>>()));
+        }
+        panic!("{verb:?} is more than {deepest} round trips deep: {deeper:#?}");
+    }
+}
+
 impl ProxiedRun {
     /// The names of all calls.
     pub fn names(&self) -> Vec<Name> {

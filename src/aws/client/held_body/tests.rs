@@ -76,7 +76,7 @@ impl Server {
     /// Waits until this much of the first request's body has arrived.
     async fn has(&mut self, bytes: usize) {
         let arrived = self.bodies.wait_for(|bodies| bodies.first().is_some_and(|(body, _)| body.len() >= bytes));
-        tokio::time::timeout(Duration::from_secs(20), arrived).await.expect("it does not arrive").unwrap();
+        tokio::time::timeout(PATIENT, arrived).await.expect("it does not arrive").unwrap();
     }
 
     /// What has arrived of the first request's body, and the length that its head promises.
@@ -164,7 +164,7 @@ fn ahead<'a>(aws: &'a Aws, size: usize, timeout: Duration) -> Ahead<'a, CreateFu
     .unwrap()
 }
 
-const PATIENT: Duration = Duration::from_secs(20);
+const PATIENT: Duration = Duration::from_secs(60);
 
 /// The body of the same request, sent as usual.
 async fn usual_body(size: usize) -> Vec<u8> {
@@ -325,7 +325,7 @@ async fn a_line_that_stalls_is_given_up() {
     stalled.beside(server.has(1000)).await;
     never(stalled).await;
     // Here it has left: whether it arrived is unknown.
-    let mut silent = ahead(&aws, 1000, Duration::from_millis(200));
+    let mut silent = ahead(&aws, 1000, Duration::from_secs(2));
     silent.beside(tokio::time::sleep(Duration::from_millis(300))).await;
     let Arrival::Answered(Err(error), _) = silent.let_go().await else { panic!("an answer") };
     assert!(error.is(Meaning::Unknown), "{error}");

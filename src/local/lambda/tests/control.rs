@@ -77,7 +77,7 @@ async fn the_revision_changes_with_every_state_and_with_policies_and_versions() 
                 if shown["State"] == "Active" && shown["LastUpdateStatus"] == "Successful" {
                     return revision(&shown);
                 }
-                tokio::task::yield_now().await;
+                tokio::time::sleep(Duration::from_millis(2)).await;
             }
         }
     };
@@ -142,9 +142,8 @@ async fn a_published_version_is_pending_first() {
 
     let slow = Cloud::with(Duration::from_millis(50), Duration::ZERO, ExecutionTimings::default());
     slow.create(json!({})).await.unwrap();
-    while slow.get(FUNCTION).await.unwrap()["Configuration"]["State"] != "Active" {
-        tokio::task::yield_now().await;
-    }
+    let active = async || slow.get(FUNCTION).await.unwrap()["Configuration"]["State"] == "Active";
+    eventually("the function is active", active).await;
     let published = slow.call(Method::POST, &format!("{FUNCTION}/versions"), json!({})).await.unwrap();
     assert_eq!(published["State"], "Pending");
 }

@@ -35,29 +35,16 @@ impl Fake {
 
     /// Waits until so many are deleted.
     async fn deleted(&self, count: usize) -> Vec<String> {
-        let wait = async {
-            while lock(&self.deleted).len() < count {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(20), wait)
-            .await
-            .unwrap_or_else(|_| panic!("{:?}", lock(&self.deleted)));
+        eventually("so many are deleted", async || lock(&self.deleted).len() >= count).await;
         let mut deleted = lock(&self.deleted).clone();
         deleted.sort();
         deleted
     }
 
-    async fn delivered(&self) -> (String, Delivery) {
-        let wait = async {
-            loop {
-                if let Some(first) = lock(&self.delivered).first().cloned() {
-                    return first;
-                }
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(20), wait).await.unwrap()
+    /// What was delivered at a place in the order, as soon as it is there.
+    async fn delivered(&self, place: usize) -> (String, Delivery) {
+        eventually("it is delivered", async || lock(&self.delivered).len() > place).await;
+        lock(&self.delivered)[place].clone()
     }
 }
 
@@ -115,10 +102,15 @@ impl DeliveryTarget for Fake {
 
 /// A cloud with the function `chat`, connected to a fake queue.
 async fn connected(more: Value) -> (Cloud, Arc<Fake>) {
+    connected_within(Duration::from_millis(200), more).await
+}
+
+/// The same, with the time that a mapping takes to change.
+async fn connected_within(changing: Duration, more: Value) -> (Cloud, Arc<Fake>) {
     let timings = ExecutionTimings { retries: [Duration::from_millis(10); 2], ..ExecutionTimings::default() };
     let mut conditions = Conditions::default();
     conditions.eventual.function_pending = Duration::ZERO;
-    conditions.eventual.mapping_changing = Duration::from_millis(200);
+    conditions.eventual.mapping_changing = changing;
     let cloud = Cloud::under(conditions, timings);
     let fake = Arc::new(Fake::default());
     cloud.connect(&fake);
@@ -146,13 +138,8 @@ impl Cloud {
 
     /// Waits for a state of a mapping.
     async fn until(&self, path: &str, state: &str) -> Value {
-        loop {
-            let mapping = self.get(path).await.unwrap();
-            if mapping["State"] == state {
-                return mapping;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        eventually(state, async || self.get(path).await.unwrap()["State"] == state).await;
+        self.get(path).await.unwrap()
     }
 }
 
@@ -174,7 +161,6 @@ async fn a_mapping_passes_through_its_states() {
     assert_eq!(shown, expected);
     let path = Cloud::path(&made);
     let change = json!({ "BatchSize": 3, "Enabled": false, "ScalingConfig": { "MaximumConcurrency": 2 } });
-    assert_eq!(refused(cloud.call(Method::PUT, &path, change.clone()).await).1, "ResourceInUseException");
     cloud.until(&path, "Enabled").await;
     let changed = cloud.call(Method::PUT, &path, change).await.unwrap();
     assert_eq!((&changed["State"], &changed["BatchSize"]), (&json!("Disabling"), &json!(3)));
@@ -201,10 +187,16 @@ async fn a_mapping_passes_through_its_states() {
     }
     let deleted = cloud.call(Method::DELETE, &path, Value::Null).await.unwrap();
     assert_eq!(deleted["State"], "Deleting");
-    while cloud.get(&path).await.is_ok() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    eventually("the mapping is gone", async || cloud.get(&path).await.is_err()).await;
     assert_eq!(refused(cloud.call(Method::DELETE, &path, Value::Null).await).0, 404);
+}
+
+#[tokio::test]
+async fn a_mapping_that_is_changing_takes_no_change() {
+    let (cloud, _fake) = connected_within(Duration::from_secs(3600), json!({})).await;
+    let path = Cloud::path(&cloud.map(json!({})).await.unwrap());
+    let refusal = refused(cloud.call(Method::PUT, &path, json!({ "BatchSize": 3 })).await);
+    assert_eq!(refusal.1, "ResourceInUseException");
 }
 
 #[tokio::test]
@@ -254,13 +246,10 @@ async fn a_queue_is_polled_and_what_is_handled_is_deleted() {
     fake.send(&["good", "bad"]);
     assert_eq!(fake.deleted(2).await, ["early", "good"]);
     fake.send(&["fail", "beside"]);
-    while !cloud.logged().iter().any(|line| line.contains("batch fail")) {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let failed = async || cloud.logged().iter().any(|line| line.contains("batch fail"));
+    eventually("a batch fails", failed).await;
     fake.send(&["after"]);
-    while !fake.deleted(3).await.contains(&"after".to_owned()) {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    eventually("it is handled", async || lock(&fake.deleted).contains(&"after".to_owned())).await;
     // A disabled mapping polls nothing; one that is enabled again does.
     cloud.call(Method::PUT, &path, json!({ "Enabled": false })).await.unwrap();
     cloud.until(&path, "Disabled").await;
@@ -296,7 +285,7 @@ async fn an_event_that_fails_goes_to_its_destination_and_the_dead_letters() {
     let shown = cloud.call(Method::PUT, config, put).await.unwrap();
     assert_eq!(shown["FunctionArn"], format!("{ARN}:$LATEST"));
     Functions::send_event(&*cloud.lambda, ARN, r#"{"do":"fail"}"#.into()).unwrap();
-    let (to, delivery) = fake.delivered().await;
+    let (to, delivery) = fake.delivered(0).await;
     let record: Value = serde_json::from_str(&delivery.body).unwrap();
     assert_eq!(to, QUEUE);
     let context = &record["requestContext"];
@@ -306,10 +295,7 @@ async fn an_event_that_fails_goes_to_its_destination_and_the_dead_letters() {
         (&json!("fail"), &json!("as asked"))
     );
     assert_eq!(record["responseContext"]["functionError"], "Unhandled");
-    while lock(&fake.delivered).len() < 2 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    let (to, letter) = lock(&fake.delivered)[1].clone();
+    let (to, letter) = fake.delivered(1).await;
     assert_eq!((to.as_str(), letter.body.as_str()), (dead, r#"{"do":"fail"}"#));
     let names: Vec<&str> = letter.attributes.iter().map(|(name, ..)| name.as_str()).collect();
     assert_eq!(names, ["RequestID", "ErrorCode", "ErrorMessage"]);
@@ -319,10 +305,7 @@ async fn an_event_that_fails_goes_to_its_destination_and_the_dead_letters() {
     let shown = cloud.call(Method::POST, config, update).await.unwrap();
     assert_eq!(shown["DestinationConfig"]["OnFailure"]["Destination"], QUEUE);
     Functions::send_event(&*cloud.lambda, ARN, r#"{"a":1}"#.into()).unwrap();
-    while lock(&fake.delivered).len() < 3 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    let record: Value = serde_json::from_str(&lock(&fake.delivered)[2].1.body).unwrap();
+    let record: Value = serde_json::from_str(&fake.delivered(2).await.1.body).unwrap();
     assert_eq!(
         (&record["requestContext"]["condition"], &record["responsePayload"]),
         (&json!("Success"), &json!({ "a": 1 }))

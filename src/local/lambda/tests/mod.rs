@@ -24,6 +24,7 @@ use crate::local::context::CloudContext;
 use crate::local::context::conditions::Conditions;
 use crate::local::context::ports::{Credentials, LogEvent, LogSink, Roles};
 use crate::local::context::store::Store;
+use crate::local::eventually::{PATIENCE, eventually};
 use crate::local::lock::lock;
 use crate::local::protocol::service::AnyService;
 use crate::local::protocol::wire::{ApiError, Caller, Request, Response};
@@ -173,17 +174,25 @@ impl Cloud {
         serde_json::from_slice(&response.body).unwrap()
     }
 
+    /// Waits until so many lines that begin with `START` are logged.
+    async fn started(&self, count: usize) {
+        let started = async || self.logged().iter().filter(|line| line.starts_with("START")).count() >= count;
+        eventually("the invocations are started", started).await;
+    }
+
     fn logged(&self) -> Vec<String> {
         lock(&self.logs.0).iter().map(|(_, _, message)| message.clone()).collect()
     }
 }
 
+/// The timeout is long: here a process of Python may get little of the processor.
 fn creation(more: Value) -> Value {
     let mut members = json!({
         "FunctionName": "chat",
         "Runtime": "provided.al2023",
         "Handler": "bootstrap",
         "Role": ROLE,
+        "Timeout": 60,
         "Code": { "ZipFile": code("one") },
     });
     members.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());

@@ -12,9 +12,6 @@ const MAPPINGS: &str = "/2015-03-31/event-source-mappings";
 const STREAM: &str = "arn:aws:dynamodb:us-east-1:000000000000:table/t/stream/2026-01-01T00:00:00.000";
 const QUEUE: &str = "arn:aws:sqs:us-east-1:000000000000:q";
 
-/// How long something may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
-
 /// A stream with one shard that keeps its events, and a queue that keeps what it gets.
 #[derive(Default)]
 struct Fake {
@@ -205,6 +202,10 @@ async fn the_position_of_each_batch_is_saved() {
     fake.put("a", "one");
     fake.put("a", "two");
     cloud.until_logged("batch two", 1).await;
+    // It is saved when the invocation has ended: what a stop interrupts is read again.
+    let positions = cloud.context.store.path("lambda-positions.json");
+    let saved = async || std::fs::read_to_string(&positions).unwrap_or_default().contains(r#""2""#);
+    eventually("the position is saved", saved).await;
     assert!(before == state(), "the functions' state is not rewritten for it");
     cloud.lambda.shutdown().await;
     cloud.restart();

@@ -11,6 +11,7 @@ use super::*;
 use crate::local::context::conditions::Conditions;
 use crate::local::context::ports::NoRoles;
 use crate::local::context::store::Store;
+use crate::local::eventually::PATIENCE;
 use crate::local::protocol::service::{Found, Permissions, Row, Service, ServiceCall};
 use crate::local::protocol::wire::{ApiError, Protocol};
 use crate::local::server::access::{AccessKey, Guard};
@@ -270,7 +271,7 @@ async fn silent_connections_are_closed() {
     // Nothing, half of a TLS record, half of a head, and a second head that never comes.
     let whole = "GET /_wschat/health HTTP/1.1\r\nhost: localhost\r\n\r\n";
     for sent in ["", "\u{16}\u{3}\u{1}", "GET / HTTP/1.1\r\nhost: lo", whole] {
-        let answer = tokio::time::timeout(Duration::from_secs(20), running.exchange(sent)).await;
+        let answer = tokio::time::timeout(PATIENCE, running.exchange(sent)).await;
         assert!(answer.is_ok(), "still open after {sent:?}");
     }
 }
@@ -332,18 +333,19 @@ async fn a_body_that_stands_still_is_answered_408() {
     let answer = running.exchange(&format!("{head}12345678")).await;
     assert!(answer.starts_with("HTTP/1.1 408 Request Timeout"), "{answer}");
     // Bytes that trickle keep it open, however long it takes in all.
-    for front in ["", "buffers_bodies = true"] {
-        let running = Running::under(conditions(&format!("[link]\nidle_body_timeout_s = 1\n{front}"))).await;
+    let trickle = async |front: &str| {
+        let running = Running::under(conditions(&format!("[link]\nidle_body_timeout_s = 3\n{front}"))).await;
         let mut stream = running.connect().await;
         stream.write_all(head.replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n").as_bytes()).await.unwrap();
         for _ in 0..9 {
-            tokio::time::sleep(Duration::from_millis(150)).await;
+            tokio::time::sleep(Duration::from_millis(400)).await;
             stream.write_all(b"x").await.unwrap();
         }
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.contains("<UserId>9</UserId>"), "{front}: {answer}");
-    }
+    };
+    tokio::join!(trickle(""), trickle("buffers_bodies = true"));
 }
 
 #[tokio::test]
