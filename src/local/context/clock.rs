@@ -12,27 +12,31 @@ pub fn now_millis() -> i64 {
 }
 
 /// A time as clients send it, in seconds since the epoch or as text (RFC 3339), in milliseconds since the epoch. `None` for
-/// anything else.
+/// anything else, and for times that no four digits of a year can tell.
 pub fn sent_time(value: &Value) -> Option<i64> {
-    match value {
+    let millis = match value {
         // A fraction is rounded: no binary number is exactly 0.123.
-        Value::Number(seconds) => seconds.as_f64().map(|seconds| (seconds * 1000.0).round() as i64),
-        Value::String(text) => text.parse().ok().map(jiff::Timestamp::as_millisecond),
-        _ => None,
-    }
+        Value::Number(seconds) => (seconds.as_f64()? * 1000.0).round() as i64,
+        Value::String(text) => text.parse().ok().map(jiff::Timestamp::as_millisecond)?,
+        _ => return None,
+    };
+    moment(millis).is_some_and(|moment| (0..=9999).contains(&moment.year())).then_some(millis)
 }
 
-/// A time as the query protocol writes it: `2026-02-11T17:51:54Z`, in whole seconds.
+fn moment(millis: i64) -> Option<OffsetDateTime> {
+    OffsetDateTime::UNIX_EPOCH.checked_add(Duration::milliseconds(millis))
+}
+
+/// A time as the query protocol writes it: `2026-02-11T17:51:54Z`, in whole seconds. Empty for a time that has no such form.
 pub fn iso8601(millis: i64) -> String {
-    let moment = OffsetDateTime::UNIX_EPOCH + Duration::seconds(millis.div_euclid(1000));
-    moment.format(&Rfc3339).unwrap_or_default()
+    let moment = moment(millis.div_euclid(1000).saturating_mul(1000));
+    moment.and_then(|moment| moment.format(&Rfc3339).ok()).unwrap_or_default()
 }
 
-/// A time with its milliseconds: `2026-02-11T17:51:54.123Z`.
+/// A time with its milliseconds: `2026-02-11T17:51:54.123Z`. Empty for a time that has no such form.
 pub fn iso8601_millis(millis: i64) -> String {
-    let moment = OffsetDateTime::UNIX_EPOCH + Duration::milliseconds(millis);
     let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
-    moment.format(format).unwrap_or_default()
+    moment(millis).and_then(|moment| moment.format(format).ok()).unwrap_or_default()
 }
 
 /// The time now as Lambda writes it into logs: `2026-01-02T03:04:05.678Z`.
@@ -54,6 +58,17 @@ mod tests {
         assert_eq!(super::sent_time(&json!("2026-02-11T17:51:54.999Z")), Some(1_770_832_314_999));
         assert_eq!(super::sent_time(&json!("yesterday")), None);
         assert_eq!(super::sent_time(&json!(null)), None);
+        // Milliseconds in the place of seconds, and worse.
+        for beyond in [1_770_832_314_000.0, f64::MAX, f64::MIN, -1e12] {
+            assert_eq!(super::sent_time(&json!(beyond)), None, "{beyond}");
+        }
+    }
+
+    #[test]
+    fn a_time_beyond_all_years_is_written_as_nothing() {
+        for millis in [i64::MIN, i64::MAX, i64::MAX / 1000] {
+            assert_eq!((super::iso8601(millis), super::iso8601_millis(millis)), (String::new(), String::new()));
+        }
     }
 
     #[test]

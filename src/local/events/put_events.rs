@@ -73,7 +73,10 @@ fn event(region: &str, entry: &Value) -> Result<Value, (&'static str, String)> {
         .ok()
         .filter(Value::is_object)
         .ok_or(("MalformedDetail", "Detail is malformed.".to_owned()))?;
-    let time = sent_time(&entry["Time"]).unwrap_or_else(now_millis);
+    let time = match &entry["Time"] {
+        Value::Null => now_millis(),
+        sent => sent_time(sent).ok_or(("InvalidArgument", "Parameter Time is not valid.".to_owned()))?,
+    };
     Ok(json!({
         "version": "0",
         "id": event_id(),

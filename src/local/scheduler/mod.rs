@@ -229,10 +229,13 @@ fn invalid(message: impl Into<String>) -> ApiError {
 /// A page of a list under `member`, as `MaxResults` and `NextToken` ask for it.
 fn page(all: Vec<Value>, most: Option<&str>, token: Option<&str>, member: &str) -> Answer {
     let wrong = |member: &str| invalid(format!("Invalid {member}."));
-    let from = token.map_or(Ok(0), |token| token.parse().map_err(|_| wrong("NextToken")))?;
+    let from: usize = token.map_or(Ok(0), |token| token.parse().map_err(|_| wrong("NextToken")))?;
     let size: usize = most.map_or(Ok(100), |most| most.parse().map_err(|_| wrong("MaxResults")))?;
     if !(1..=100).contains(&size) {
         return Err(wrong("MaxResults"));
+    }
+    if from > all.len() {
+        return Err(wrong("NextToken"));
     }
     let more = all.len() > from + size;
     let mut answer = json!({ member: all.into_iter().skip(from).take(size).collect::<Vec<_>>() });

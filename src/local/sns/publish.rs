@@ -172,7 +172,12 @@ impl Sns {
                 let mut seen = lock(&self.seen);
                 let seen = seen.entry(id.arn()).or_default();
                 seen.retain(|_, at| now - *at < DEDUPLICATION);
-                seen.insert(deduplication, now).is_none()
+                // The time counts from the first, however many come after it.
+                let is_new = !seen.contains_key(&deduplication);
+                if is_new {
+                    seen.insert(deduplication, now);
+                }
+                is_new
             };
             if !is_new {
                 return Ok((message_id, sequence));

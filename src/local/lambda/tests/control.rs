@@ -370,7 +370,7 @@ async fn versions_are_snapshots_and_aliases_point_to_them() {
     let live = cloud.get("/2015-03-31/functions/chat:live").await.unwrap();
     assert_eq!(live["Configuration"]["Version"], "1");
     assert_eq!(live["Configuration"]["FunctionArn"], format!("{ARN}:live"));
-    assert_eq!(live["Configuration"]["Timeout"], 3);
+    assert_eq!(live["Configuration"]["Timeout"], 30);
     assert!(cloud.lambda.exists(&format!("{ARN}:live")) && cloud.lambda.exists(&format!("{ARN}:2")));
     assert!(!cloud.lambda.exists(&format!("{ARN}:3")) && !cloud.lambda.exists(&format!("{ARN}:test")));
     assert_eq!(refused(cloud.call(Method::DELETE, &format!("{FUNCTION}?Qualifier=1"), Value::Null).await).0, 409);

@@ -72,7 +72,7 @@ async fn a_wrapper_starts_a_managed_runtime() {
     let code = json!({ "ZipFile": BASE64_STANDARD.encode(files.finish().unwrap().into_inner()) });
     let variables = json!({ "Variables": { "AWS_LAMBDA_EXEC_WRAPPER": "/var/task/wrap" } });
     let managed = json!({
-        "Runtime": "python3.13", "Handler": "main.handler", "Code": code, "Environment": variables, "Timeout": 30,
+        "Runtime": "python3.13", "Handler": "main.handler", "Code": code, "Environment": variables,
     });
     cloud.create(managed).await.unwrap();
     assert_eq!(cloud.result(json!({})).await, "7:python");
@@ -99,7 +99,7 @@ async fn pythons_bytecode_is_stored_outside_the_read_only_code() {
         files.write_all(text.as_bytes()).unwrap();
     }
     let code = json!({ "ZipFile": BASE64_STANDARD.encode(files.finish().unwrap().into_inner()) });
-    let python = json!({ "Runtime": "python3.13", "Handler": "main.handler", "Code": code, "Timeout": 30 });
+    let python = json!({ "Runtime": "python3.13", "Handler": "main.handler", "Code": code });
     cloud.create(python).await.unwrap();
     let result = cloud.result(json!({})).await;
     let kept = std::path::Path::new(result[0].as_str().unwrap());
@@ -111,7 +111,7 @@ async fn pythons_bytecode_is_stored_outside_the_read_only_code() {
 #[tokio::test]
 async fn one_environment_takes_one_invocation_at_a_time() {
     let cloud = Cloud::new();
-    cloud.create(json!({ "Timeout": 30 })).await.unwrap();
+    cloud.create(json!({})).await.unwrap();
     let first = cloud.result(json!({ "do": "pid" })).await;
     for _ in 0..5 {
         assert_eq!(cloud.result(json!({ "do": "pid" })).await, first, "a warm environment is used again");
@@ -166,7 +166,7 @@ async fn a_function_has_a_file_system_of_its_own() {
         eprintln!("this system gives functions no file system of their own");
         return;
     }
-    cloud.create(json!({ "Timeout": 30 })).await.unwrap();
+    cloud.create(json!({})).await.unwrap();
     let variables = cloud.result(json!({ "do": "env" })).await;
     assert_eq!((&variables["HOME"], &variables["TMPDIR"]), (&json!("/tmp"), &json!("/tmp")));
     assert_eq!(variables["LAMBDA_TASK_ROOT"], "/var/task");
@@ -252,7 +252,7 @@ async fn only_the_functions_own_process_can_call_the_runtime_api() {
 #[tokio::test]
 async fn background_work_is_frozen_until_the_next_invocation() {
     let cloud = Cloud::new();
-    cloud.create(json!({ "Timeout": 30 })).await.unwrap();
+    cloud.create(json!({})).await.unwrap();
     for attempt in 0..3 {
         let file = cloud.context.store.path(&format!("late{attempt}"));
         // Long enough that the process is frozen before, even on a slow machine.
@@ -275,7 +275,7 @@ async fn background_work_is_frozen_until_the_next_invocation() {
 #[tokio::test]
 async fn a_process_over_the_memory_limit_is_killed() {
     let cloud = Cloud::new();
-    cloud.create(json!({ "Timeout": 30, "MemorySize": 128 })).await.unwrap();
+    cloud.create(json!({ "MemorySize": 128 })).await.unwrap();
     assert_eq!(cloud.failure(json!({ "do": "eat", "bytes": 200 << 20 })).await["errorType"], "Runtime.ExitError");
     let failure = cloud.failure(json!({ "do": "eat", "bytes": 200 << 20 })).await;
     let message = failure["errorMessage"].as_str().unwrap();
@@ -295,7 +295,7 @@ async fn invocations_take_a_free_environment_rather_than_wait_for_one_of_their_o
 #[tokio::test]
 async fn an_invocation_has_lambdas_headers() {
     let cloud = Cloud::new();
-    cloud.create(json!({ "Timeout": 30 })).await.unwrap();
+    cloud.create(json!({})).await.unwrap();
     let context = BASE64_STANDARD.encode(r#"{"client":{}}"#);
     let headers = [("x-amz-client-context", context.as_str())];
     let target = "/2015-03-31/functions/chat:$LATEST/invocations";
@@ -388,7 +388,7 @@ async fn a_hanging_start_ends_at_the_invocations_timeout() {
     cloud.create(json!({ "Timeout": 1, "Environment": { "Variables": { "INIT": "hang" } } })).await.unwrap();
     let failure = cloud.failure(json!({})).await;
     assert_eq!(failure["errorType"], "Sandbox.Timedout");
-    assert!(failure["errorMessage"].as_str().unwrap().ends_with("Task timed out after 5.00 seconds"), "{failure}");
+    assert!(failure["errorMessage"].as_str().unwrap().ends_with("Task timed out after 1.00 seconds"), "{failure}");
 }
 
 #[tokio::test]
@@ -525,7 +525,7 @@ async fn versions_and_aliases_are_run() {
 #[tokio::test]
 async fn concurrency_is_limited_where_it_is_reserved() {
     let cloud = Cloud::new();
-    cloud.create(json!({ "Timeout": 30 })).await.unwrap();
+    cloud.create(json!({})).await.unwrap();
     let target = "/2017-10-31/functions/chat/concurrency";
     for (reserved, events, throttled) in [(0, 1, 1), (1, 2, 1)] {
         cloud.call(Method::PUT, target, json!({ "ReservedConcurrentExecutions": reserved })).await.unwrap();
@@ -550,7 +550,7 @@ async fn concurrency_is_limited_where_it_is_reserved() {
 #[tokio::test]
 async fn payloads_have_limits() {
     let cloud = Cloud::new();
-    cloud.create(json!({ "Timeout": 30 })).await.unwrap();
+    cloud.create(json!({})).await.unwrap();
     let target = "/2015-03-31/functions/chat/invocations";
     let mut long = vec![b'x'; 6 * 1024 * 1024 + 1];
     long[0] = b'"';

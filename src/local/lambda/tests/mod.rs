@@ -192,7 +192,7 @@ fn creation(more: Value) -> Value {
         "Runtime": "provided.al2023",
         "Handler": "bootstrap",
         "Role": ROLE,
-        "Timeout": 60,
+        "Timeout": 30,
         "Code": { "ZipFile": code("one") },
     });
     members.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());

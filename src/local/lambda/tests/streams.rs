@@ -108,7 +108,7 @@ async fn connected() -> (Cloud, Arc<Fake>) {
     let cloud = Cloud::under(conditions, timings);
     let fake = Arc::new(Fake::default());
     cloud.connect_stream(&fake);
-    cloud.create(json!({ "Timeout": 60, "DeadLetterConfig": { "TargetArn": QUEUE } })).await.unwrap();
+    cloud.create(json!({ "DeadLetterConfig": { "TargetArn": QUEUE } })).await.unwrap();
     (cloud, fake)
 }
 
