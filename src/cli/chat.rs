@@ -22,7 +22,7 @@ use crate::ui::prompt::{Input, Lines};
 use crate::websocket::{Closed, Received, Socket};
 
 /// How long the other side may take to answer our close frame.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How many bytes of a binary message are shown.
 const SHOWN_BYTES: usize = 32;

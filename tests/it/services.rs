@@ -419,6 +419,72 @@ async fn a_subscription_of_another_stack_is_not_taken_over() {
     same(&cloud.inventory().await, &before);
 }
 
+/// Names with slashes, and resources of others that are called like the ends of them.
+#[tokio::test]
+async fn what_is_called_like_the_end_of_a_name_is_anothers() {
+    let cloud = Cloud::start().go();
+    let parameter = |name: &str| json!({ "Name": name, "Type": "String", "Value": "here" });
+    let alarm = |name: &str| {
+        json!({
+            "AlarmName": name, "ComparisonOperator": "GreaterThanThreshold", "EvaluationPeriods": 1, "Threshold": 1,
+            "MetricName": "Errors", "Namespace": "AWS/Lambda", "Period": 60, "Statistic": "Sum",
+        })
+    };
+    let repository = |name: &str| json!({ "RepositoryName": name });
+    by_hand(&cloud, "AWS::SSM::Parameter", parameter("origin")).await;
+    by_hand(&cloud, "AWS::CloudWatch::Alarm", alarm("errors")).await;
+    by_hand(&cloud, "AWS::ECR::Repository", repository("app")).await;
+    let others = cloud.inventory().await;
+    let mut template = Template(json!({"Resources": {
+        "Origin": {"Type": "AWS::SSM::Parameter", "Properties": parameter("/chat/origin")},
+        "Errors": {"Type": "AWS::CloudWatch::Alarm", "Properties": alarm("chat/errors")},
+        "Images": {"Type": "AWS::ECR::Repository", "Properties": repository("chat/app")},
+        "Jobs": {"Type": "AWS::SQS::Queue"},
+    }}));
+    template.save(&cloud);
+    cloud.up();
+    cloud.up().changes_nothing();
+    cloud.status().ok();
+    let whole = cloud.inventory().await;
+    // What leaves the template goes, and that alone.
+    for gone in ["Origin", "Errors", "Images"] {
+        template.remove(gone);
+    }
+    template.save(&cloud);
+    cloud.up();
+    let records = cloud.records("AWS::SSM::Parameter").await;
+    assert_eq!(records.iter().map(|one| &one["Name"]).collect::<Vec<_>>(), ["origin"]);
+    cloud.down();
+    same(&cloud.inventory().await, &others);
+
+    template = Template(json!({"Resources": {
+        "Origin": {"Type": "AWS::SSM::Parameter", "Properties": parameter("/chat/origin")},
+        "Errors": {"Type": "AWS::CloudWatch::Alarm", "Properties": alarm("chat/errors")},
+        "Images": {"Type": "AWS::ECR::Repository", "Properties": repository("chat/app")},
+        "Jobs": {"Type": "AWS::SQS::Queue"},
+    }}));
+    template.save(&cloud);
+    cloud.up();
+    same(&cloud.inventory().await, &whole);
+    // A new name that is the end of the old one: the old one goes.
+    template.set("Origin.Name", "place".into());
+    template.set("Jobs.QueueName", "origin-jobs".into());
+    template.save(&cloud);
+    cloud.up();
+    template.set("Origin.Name", "/chat/place".into());
+    template.save(&cloud);
+    cloud.up();
+    template.set("Origin.Name", "place".into());
+    template.save(&cloud);
+    cloud.up();
+    let records = cloud.records("AWS::SSM::Parameter").await;
+    let mut names: Vec<&str> = records.iter().map(|one| one["Name"].as_str().unwrap()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["origin", "place"]);
+    cloud.down();
+    same(&cloud.inventory().await, &others);
+}
+
 /// SQS refuses the name of a queue that was deleted in the last minute, and names are the same at each `up`.
 #[tokio::test]
 async fn a_queue_comes_again_under_its_name_when_that_is_free() {

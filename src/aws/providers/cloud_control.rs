@@ -84,17 +84,19 @@ pub async fn list(aws: &Aws, discovery: &Discovery) -> Result<Reading, Unread> {
             Err(error) => return Err((BY_TAGS, not_by_tags(error))),
         };
         let wanted = wanted(discovery.wait().await);
-        let is_called = |one: &Tagged, kind: &CloudControlled, name: &str| {
-            one.kind.schema.type_name == kind.schema.type_name && is_called(&one.arn, name)
-        };
+        let of_type = |one: &Tagged, kind: &CloudControlled| one.kind.schema.type_name == kind.schema.type_name;
         let (known, unknown): (Vec<_>, Vec<_>) =
             wanted.iter().partition(|(kind, name)| kind.identifier_of(aws.scope(), name).is_some());
-        let others = tagged.iter().filter(|one| !known.iter().any(|(kind, name)| is_called(one, kind, name)));
+        let is_known = |one: &&Tagged| known.iter().any(|(kind, name)| of_type(one, kind) && is_named(&one.arn, name));
+        let others = tagged.iter().filter(|one| !is_known(one));
         let others = try_join_all(
             others.map(|one| async { one.read(aws).await.map_err(|error| (one.kind.schema.type_name, error)) }),
         );
         // Those without tags are new, or belong to another owner.
-        let unknown = unknown.into_iter().filter(|(kind, name)| !tagged.iter().any(|one| is_called(one, kind, name)));
+        let is_tagged = |kind: &CloudControlled, name: &str| {
+            tagged.iter().any(|one| of_type(one, kind) && is_called(&one.arn, name))
+        };
+        let unknown = unknown.into_iter().filter(|(kind, name)| !is_tagged(kind, name));
         let unknown = try_join_all(unknown.map(|(kind, name)| async move {
             let models = &discovery.wait().await.list_models;
             let model = models.get(&(kind.schema.type_name, name.clone()));
@@ -110,6 +112,9 @@ pub async fn list(aws: &Aws, discovery: &Discovery) -> Result<Reading, Unread> {
     let ((found, requested), (others, also), early) = tokio::try_join!(by_identifiers, by_tags, early)?;
     let under_way = if requested.is_empty() { also } else { requested };
     let mut found: Vec<Live> = found.into_iter().chain(others).flatten().collect();
+    // One whose ARN has more than its name may have been found by both.
+    let mut seen = BTreeSet::new();
+    found.retain(|live| seen.insert((live.type_name, identifier(live).to_owned())));
     found.extend(claimed(aws, &found).await?);
     let is_blind = discovery.wait().await.names.is_empty() && !aws.scope().stack.is_empty();
     let made = async { if is_blind { being_created(aws, &found, &under_way).await } else { Ok(Vec::new()) } };
@@ -247,8 +252,12 @@ struct Tagged {
 impl Tagged {
     /// The resource; `None` where it is gone. (A search by tags still gives it then.)
     async fn read(&self, aws: &Aws) -> Result<Option<Live>, ResourceError> {
-        for identifier in identifiers(aws.scope(), self.kind, &self.arn, &self.tags) {
-            match read(aws, self.kind, &identifier, Some(&self.tags)).await {
+        for Candidate { identifier, is_whole } in identifiers(aws.scope(), self.kind, &self.arn, &self.tags) {
+            let found = match is_whole {
+                true => read(aws, self.kind, &identifier, Some(&self.tags)).await,
+                false => self.read_guess(aws, &identifier).await,
+            };
+            match found {
                 Ok(Some(live)) => return Ok(Some(live)),
                 Ok(None) => {}
                 // Not the form that this type's identifiers have.
@@ -266,13 +275,29 @@ impl Tagged {
                 continue;
             }
             let found = read(aws, self.kind, &identifier, None).await?;
-            let same =
-                |live: &Live| live.owner == Owner::Stack && live.logical_id.as_ref() == self.tags.get(tags::LOGICAL_ID);
-            if let Some(live) = found.filter(same) {
+            if let Some(live) = found.filter(|live| self.is_told_by(live)) {
                 return Ok(Some(live));
             }
         }
         Ok(None)
+    }
+
+    /// What has an identifier that another resource can have as well: `a` for the ARN of `b/a`. It must tell itself that it is
+    /// the one, by its tags or its ARN.
+    async fn read_guess(&self, aws: &Aws, identifier: &str) -> Result<Option<Live>, ResourceError> {
+        let found = read(aws, self.kind, identifier, None).await?;
+        match found {
+            Some(live) if self.is_told_by(&live) => Ok(Some(live)),
+            Some(live) if live.attributes.iter().any(|(_, value)| value == &*self.arn) => {
+                read(aws, self.kind, identifier, Some(&self.tags)).await
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Whether a resource's own tags say that it is this one.
+    fn is_told_by(&self, live: &Live) -> bool {
+        live.owner == Owner::Stack && live.logical_id.as_ref() == self.tags.get(tags::LOGICAL_ID)
     }
 
     /// Whether an identifier has a part of the ARN, beside those parts that the tags tell.
@@ -297,28 +322,46 @@ fn is_arn(property: &str) -> bool {
     property.to_ascii_lowercase().ends_with("arn")
 }
 
+/// What Cloud Control may call a resource.
+#[derive(Debug, PartialEq, Eq)]
+struct Candidate {
+    identifier: String,
+    /// Whether it is of all that the ARN says, so that no other resource of the type has it.
+    is_whole: bool,
+}
+
+/// What an ARN calls its resource: `a/b` in `arn:aws:ssm:REGION:ACCOUNT:parameter/a/b`.
+fn name_in(arn: &str) -> &str {
+    // Some begin with a slash: `arn:aws:apigateway:REGION::/apikeys/ID`.
+    let resource = arn.splitn(6, ':').nth(5).unwrap_or(arn).trim_start_matches('/');
+    resource.split_once(['/', ':']).map_or(resource, |(_, name)| name)
+}
+
 /// What Cloud Control may call the resource with this ARN and these tags, the likeliest first.
-fn identifiers(scope: &Scope, kind: &CloudControlled, arn: &str, tags: &Tags) -> Vec<String> {
+fn identifiers(scope: &Scope, kind: &CloudControlled, arn: &str, tags: &Tags) -> Vec<Candidate> {
     // Who calls may not be known yet.
     let scope = &Scope { account: arn.split(':').nth(4).unwrap_or_default().to_owned(), ..scope.clone() };
     let [property] = kind.schema.identifier.as_slice() else {
-        return composed(kind, arn, tags).into_iter().collect();
+        let whole = |identifier| Candidate { identifier, is_whole: true };
+        return composed(kind, arn, tags).into_iter().map(whole).collect();
     };
-    let last = last_part(arn);
-    let is_arn = is_arn(property) || kind.identifier_of(scope, last).as_deref() == Some(arn);
-    // `arn:aws:ssm:REGION:ACCOUNT:parameter/a/b`: a name may have slashes.
-    let resource = arn.splitn(6, ':').nth(5).unwrap_or_default();
-    let below = resource.split_once(['/', ':']).map(|(_, name)| name);
+    let (name, last) = (name_in(arn), last_part(arn));
     let mut found = Vec::new();
-    if is_arn {
-        found.push(arn.to_owned());
+    let mut add = |identifier: String, is_whole: bool| {
+        if !found.iter().any(|known: &Candidate| known.identifier == identifier) {
+            found.push(Candidate { identifier, is_whole });
+        }
+    };
+    let by_last = kind.identifier_of(scope, last);
+    if is_arn(property) || by_last.as_deref() == Some(arn) {
+        add(arn.to_owned(), true);
     }
-    found.extend(kind.identifier_of(scope, last));
-    found.push(last.to_owned());
-    found.extend(below.into_iter().flat_map(|name| [name.to_owned(), format!("/{name}")]));
-    found.push(arn.to_owned());
-    let mut seen = BTreeSet::new();
-    found.retain(|one| seen.insert(one.clone()));
+    kind.identifier_of(scope, name).into_iter().for_each(|identifier| add(identifier, true));
+    add(name.to_owned(), true);
+    add(format!("/{name}"), true);
+    by_last.into_iter().for_each(|identifier| add(identifier, false));
+    add(last.to_owned(), false);
+    add(arn.to_owned(), true);
     found
 }
 
@@ -344,7 +387,12 @@ fn composed(kind: &CloudControlled, arn: &str, tags: &Tags) -> Option<String> {
     Some(whole?.join("|"))
 }
 
-/// Whether an ARN or another identifier is that of the resource with this name. (The ARN of a secret ends in six more letters:
+/// Whether an ARN is that of the resource with this name and no other.
+fn is_named(arn: &str, name: &str) -> bool {
+    name_in(arn) == name.trim_start_matches('/')
+}
+
+/// Whether an ARN or another identifier may be that of the resource with this name. (The ARN of a secret ends in six more letters:
 /// Secrets Manager user guide, "Secret ARN".)
 fn is_called(id: &str, name: &str) -> bool {
     let with_letters = || {
@@ -654,17 +702,46 @@ mod tests {
                 false => part(path),
             });
             let expected = expected.collect::<Vec<_>>().join("|");
-            assert_eq!(identifiers(&scope(), kind, &arn, &tags), [expected], "{}", schema.type_name);
+            assert_eq!(candidates(kind, &arn, &tags), [(expected, true)], "{}", schema.type_name);
             count += 1;
         }
         assert!(count > 100, "{count}");
         let stage = kind("AWS::ApiGateway::Stage").unwrap();
         let arn = "arn:aws:apigateway:eu-west-1::/restapis/abc/stages/prod";
-        assert_eq!(identifiers(&scope(), stage, arn, &Tags::new()), ["abc|prod"], "without the tags, too");
+        let whole = [("abc|prod".to_owned(), true)];
+        assert_eq!(candidates(stage, arn, &Tags::new()), whole, "without the tags, too");
         // Nothing tells the address: it is listed.
         let address = kind("AWS::EC2::EIP").unwrap();
         let arn = "arn:aws:ec2:eu-west-1:123456789012:elastic-ip/eipalloc-1";
-        assert_eq!(identifiers(&scope(), address, arn, &Tags::new()), Vec::<String>::new());
+        assert_eq!(candidates(address, arn, &Tags::new()), []);
+    }
+
+    fn candidates(kind: &CloudControlled, arn: &str, tags: &Tags) -> Vec<(String, bool)> {
+        let found = identifiers(&scope(), kind, arn, tags).into_iter();
+        found.map(|Candidate { identifier, is_whole }| (identifier, is_whole)).collect()
+    }
+
+    /// Names may have slashes, and what is called like the end of one is another resource.
+    #[test]
+    fn the_end_of_a_name_is_a_guess() {
+        let arn = |resource: &str| format!("arn:aws:x:eu-west-1:123456789012:{resource}");
+        for (type_name, resource, guesses) in [
+            ("AWS::SSM::Parameter", "parameter/chat/origin", &["origin"] as &[&str]),
+            ("AWS::SSM::Parameter", "parameter/origin", &[]),
+            ("AWS::ECR::Repository", "repository/chat/app", &["app"]),
+            ("AWS::CloudWatch::Alarm", "alarm:chat/errors", &["errors"]),
+            ("AWS::ApiGateway::ApiKey", "/apikeys/abc", &[]),
+            ("AWS::IAM::InstanceProfile", "instance-profile/teams/chat", &["chat"]),
+        ] {
+            let found = candidates(kind(type_name).unwrap(), &arn(resource), &Tags::new());
+            let guessed: Vec<&str> = found.iter().filter(|(_, whole)| !whole).map(|(one, _)| one.as_str()).collect();
+            assert_eq!(guessed, guesses, "{resource}");
+            let name = resource.trim_start_matches('/').split_once(['/', ':']).unwrap().1;
+            assert!(found.contains(&(name.to_owned(), true)), "{found:?}");
+        }
+        let secret = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:chat/key-AbCdEf";
+        assert!(is_called(secret, "chat/key") && !is_named(&arn("parameter/chat/origin"), "origin"));
+        assert!(is_named(&arn("parameter/chat/origin"), "/chat/origin") && is_named(&arn("alarm:errors"), "errors"));
     }
 
     /// What cannot be asked by its identifier is listed, and whatever the list must be told is known of it.
