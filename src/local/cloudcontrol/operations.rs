@@ -10,6 +10,7 @@ use crate::core::iam::need::Need;
 use crate::core::schemas::{Schema, schema, value_at};
 use crate::local::context::clock::now_millis;
 use crate::local::protocol::operation::OperationEffect::{Changes, Reads};
+use crate::local::protocol::paging;
 use crate::local::protocol::service::Permissions::Needs;
 use crate::local::protocol::service::{self, Service, ServiceCall};
 use crate::local::protocol::wire::{self, ApiError, Protocol, Response, null_member};
@@ -319,15 +320,12 @@ fn failure(error: &ApiError) -> (String, String) {
 
 /// A page of a list under `member`.
 fn page(all: Vec<Value>, input: &Input, member: &str) -> Answer {
-    let from = match &input.next_token {
-        None => 0,
-        Some(token) => token.parse().map_err(|_| invalid("NextToken is not one that this service gave"))?,
-    };
     let size = input.max_results.unwrap_or(100).clamp(1, 100);
-    let mut answer = json!({ member: all.iter().skip(from).take(size).collect::<Vec<_>>() });
-    let next = from.saturating_add(size);
-    if next < all.len() {
-        answer["NextToken"] = next.to_string().into();
+    let page = paging::page(all, input.next_token.as_deref(), size);
+    let (page, next) = page.ok_or_else(|| invalid("NextToken is not one that this service gave"))?;
+    let mut answer = json!({ member: page });
+    if let Some(next) = next {
+        answer["NextToken"] = next.into();
     }
     Ok(answer)
 }

@@ -11,6 +11,7 @@ use super::request::{body, needed_capabilities};
 use super::{Answer, CloudFormation, resources};
 use crate::core::schemas::schema;
 use crate::local::context::clock::iso8601_millis;
+use crate::local::protocol::paging;
 use crate::local::protocol::query::{Query, Xml};
 use crate::local::protocol::wire::ApiError;
 
@@ -334,10 +335,6 @@ pub async fn describe_type(_service: &Arc<CloudFormation>, calls: Calls, query: 
 
 /// A page of a list, and the token of the next one.
 fn page<T>(query: &Query, all: Vec<T>) -> Result<(Vec<T>, Option<String>), ApiError> {
-    let from: usize = match query.get("NextToken").filter(|token| !token.is_empty()) {
-        Some(token) => token.parse().map_err(|_| invalid("Invalid NextToken"))?,
-        None => 0,
-    };
-    let next = (all.len() > from + PAGE).then(|| (from + PAGE).to_string());
-    Ok((all.into_iter().skip(from).take(PAGE).collect(), next))
+    let token = query.get("NextToken").filter(|token| !token.is_empty());
+    paging::page(all, token, PAGE).ok_or_else(|| invalid("Invalid NextToken"))
 }

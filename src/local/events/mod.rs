@@ -34,6 +34,7 @@ use crate::core::events::schedule::Schedule;
 use crate::local::context::alarms::{self, Alarm, Scheduled};
 use crate::local::context::ports::{Delivery, DeliveryTarget, EventBus, Tagged, TaggedResources};
 use crate::local::context::store::PersistedState;
+use crate::local::protocol::paging;
 use crate::local::protocol::wire::{ApiError, null_member};
 
 /// The name of its file.
@@ -229,15 +230,12 @@ fn json_text(value: &Value) -> String {
 
 /// A page of a list under `member`, as `Limit` and `NextToken` ask for it.
 fn page(all: Vec<Value>, input: &Value, member: &str) -> Answer {
-    let from = match text(input, "NextToken") {
-        None => 0,
-        Some(token) => token.parse().map_err(|_| invalid("Parameter NextToken is not valid."))?,
-    };
     let size = input["Limit"].as_u64().and_then(|limit| usize::try_from(limit).ok()).unwrap_or(100).clamp(1, 100);
-    let more = all.len() > from + size;
-    let mut answer = json!({ member: all.into_iter().skip(from).take(size).collect::<Vec<_>>() });
-    if more {
-        answer["NextToken"] = (from + size).to_string().into();
+    let page = paging::page(all, text(input, "NextToken"), size);
+    let (page, next) = page.ok_or_else(|| invalid("Parameter NextToken is not valid."))?;
+    let mut answer = json!({ member: page });
+    if let Some(next) = next {
+        answer["NextToken"] = next.into();
     }
     Ok(answer)
 }

@@ -3,6 +3,7 @@
 pub mod header_case;
 pub mod host;
 pub mod operation;
+pub mod paging;
 pub mod query;
 pub mod service;
 pub mod signature;

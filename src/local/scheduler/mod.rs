@@ -29,6 +29,7 @@ use crate::local::context::alarms::{self, Alarm, Scheduled};
 use crate::local::context::clock::{iso8601, now_millis};
 use crate::local::context::ports::{Roles, Tagged, TaggedResources};
 use crate::local::context::store::PersistedState;
+use crate::local::protocol::paging;
 use crate::local::protocol::wire::ApiError;
 
 /// The name of its file.
@@ -229,18 +230,14 @@ fn invalid(message: impl Into<String>) -> ApiError {
 /// A page of a list under `member`, as `MaxResults` and `NextToken` ask for it.
 fn page(all: Vec<Value>, most: Option<&str>, token: Option<&str>, member: &str) -> Answer {
     let wrong = |member: &str| invalid(format!("Invalid {member}."));
-    let from: usize = token.map_or(Ok(0), |token| token.parse().map_err(|_| wrong("NextToken")))?;
     let size: usize = most.map_or(Ok(100), |most| most.parse().map_err(|_| wrong("MaxResults")))?;
     if !(1..=100).contains(&size) {
         return Err(wrong("MaxResults"));
     }
-    if from > all.len() {
-        return Err(wrong("NextToken"));
-    }
-    let more = all.len() > from + size;
-    let mut answer = json!({ member: all.into_iter().skip(from).take(size).collect::<Vec<_>>() });
-    if more {
-        answer["NextToken"] = (from + size).to_string().into();
+    let (page, next) = paging::page(all, token, size).ok_or_else(|| wrong("NextToken"))?;
+    let mut answer = json!({ member: page });
+    if let Some(next) = next {
+        answer["NextToken"] = next.into();
     }
     Ok(answer)
 }

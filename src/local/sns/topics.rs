@@ -7,6 +7,7 @@ use super::operations::Answer;
 use super::{Sns, Topic, TopicId};
 use crate::local::context::ACCOUNT;
 use crate::local::lock::lock;
+use crate::local::protocol::paging;
 use crate::local::protocol::query::{Query, Xml};
 use crate::local::protocol::wire::ApiError;
 
@@ -261,10 +262,6 @@ pub fn map(entries: BTreeMap<String, String>) -> Xml {
 /// # Errors
 /// `InvalidParameter` for a token that it did not give.
 pub fn page<T>(query: &Query, all: Vec<T>) -> Result<(Vec<T>, Option<String>), ApiError> {
-    let from: usize = match query.get("NextToken").filter(|token| !token.is_empty()) {
-        Some(token) => token.parse().map_err(|_| invalid("NextToken"))?,
-        None => 0,
-    };
-    let next = (all.len() > from + PAGE).then(|| (from + PAGE).to_string());
-    Ok((all.into_iter().skip(from).take(PAGE).collect(), next))
+    let token = query.get("NextToken").filter(|token| !token.is_empty());
+    paging::page(all, token, PAGE).ok_or_else(|| invalid("NextToken"))
 }
