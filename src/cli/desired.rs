@@ -146,10 +146,11 @@ impl Args {
     /// What keeps the plan from being made.
     pub async fn plan(&self, options: DeployOptions, ui: &Ui) -> Result<PlannedDeployment, CommandError> {
         let Prepared { session, project, stack, build, connected, remembered, warnings } = self.prepare(ui).await?;
-        let deployment = Deployment::plan(session, &project, stack, build, options).await.inspect_err(|error| {
+        let deployment = Deployment::plan(session, &project, stack, build, options).await.map_err(|error| {
             if let Some(secrets) = error.secrets() {
                 ui.hide(secrets);
             }
+            project::no_plan(&project, error, ui)
         })?;
         ui.hide(&deployment.secrets);
         if let Some(error) = &deployment.account_unread {

@@ -353,7 +353,7 @@ impl<'a> Rounds<'a> {
                         return Err(Broken::Refused(CommandError::of_plan(&errors)));
                     }
                 }
-                Ok(Err(error)) => return Err(error.into()),
+                Ok(Err(error)) => return Err(project::no_plan(&project, error, self.ui).into()),
             }
         };
         self.ui.hide(&deployment.secrets);

@@ -12,6 +12,7 @@ mod planner;
 #[cfg(test)]
 mod properties;
 mod replaced;
+mod retired;
 mod rollback;
 mod rollback_order;
 mod serving;
@@ -38,6 +39,7 @@ pub use diff::{changes, parts};
 pub use former::secrets;
 pub use planner::{diff, in_use, outgrown, teardown};
 pub use replaced::{Replaced, replaced};
+pub use retired::retired;
 pub use rollback::{Executed, Rollback, expected_live, rollback};
 
 use crate::core::stack::lookups::Missing;

@@ -421,6 +421,12 @@ pub trait Kind: Send + Sync + 'static {
         None
     }
 
+    /// Why AWS does not create one with these properties any more, or does not update one that has those of `live` to them, although they
+    /// are valid.
+    fn retired(&self, _properties: &Value, _live: Option<&Value>) -> Option<Problem> {
+        None
+    }
+
     /// The layers of other accounts that a resource with these properties uses, by ARN.
     fn foreign_layers<'a>(&self, _properties: &'a Value, _scope: &Scope) -> Vec<&'a str> {
         Vec::new()
