@@ -37,6 +37,9 @@ pub struct Args {
     /// Allow replacing this resource, which deletes its data; may be given several times
     #[arg(long, value_name = "LOGICAL-ID")]
     allow_data_loss: Vec<String>,
+    /// Whether all stacks of an app are planned, and none is deployed before the next is planned.
+    #[arg(skip)]
+    is_preview: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -87,6 +90,12 @@ impl Args {
     #[must_use]
     pub fn of_app(&self, stack: &str) -> Self {
         Self { target: self.target.of_app(stack), ..self.clone() }
+    }
+
+    /// The same of a stack whose app is planned as a whole: what other stacks of it are going to export is not known yet.
+    #[must_use]
+    pub fn previewed(self) -> Self {
+        Self { is_preview: true, ..self }
     }
 
     /// A misspelt name in `--allow-data-loss` would be noticed only when its resource is not replaced. It is no error:
@@ -167,7 +176,8 @@ impl Args {
     pub async fn prepare(&self, ui: &Ui) -> Result<Prepared, CommandError> {
         let name = self.target.stack()?;
         self.project.synthesise(ui)?;
-        let project = Arc::new(self.project.read(self.target.named())?);
+        let project = self.project.read(self.target.named())?;
+        let project = Arc::new(if self.is_preview { project.after_others() } else { project });
         let remembered = self.project.to_remember(&project)?;
         // Concurrent with everything else: only the end waits for it.
         let warnings = count_warnings(&project);
@@ -235,7 +245,7 @@ impl Args {
 
 impl Flags for Args {
     fn add_to(&self, command: &mut Command) {
-        let Self { target, project, allow_data_loss, build_with, ignore_scripts } = self;
+        let Self { target, project, allow_data_loss, build_with, ignore_scripts, is_preview: _ } = self;
         target.add_to(command);
         project.add_to(command);
         for id in allow_data_loss {

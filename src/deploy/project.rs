@@ -39,6 +39,8 @@ pub struct Project {
     tags: Tags,
     /// The names and templates of the other stacks of the app that it belongs to.
     others: Vec<(String, PathBuf)>,
+    /// Whether the others that it depends on are taken to be deployed before it.
+    is_after_others: bool,
     /// The account and the region that the app was synthesised for.
     synthesised_for: (Option<String>, Option<String>),
     /// What was looked up outside of the template so far.
@@ -67,6 +69,7 @@ impl Project {
             parameters,
             tags: Tags::new(),
             others: Vec::new(),
+            is_after_others: false,
             synthesised_for: (None, None),
             lookups: RwLock::default(),
         }
@@ -122,6 +125,9 @@ impl Project {
                 return;
             }
             let mut found = lookups::ask(aws, survey.lacking).await;
+            if self.is_after_others {
+                found.expect(|name| self.exporter(name).is_some());
+            }
             found.explain(|name| {
                 let stack = self.exporter(name)?;
                 Some(format!("the stack {stack} of this app exports it: deploy that first"))
@@ -141,6 +147,13 @@ impl Project {
         let others = app.stacks.iter().filter(|other| *other != stack);
         let others = others.map(|other| (other.name.clone(), other.template.clone())).collect();
         Self { others, synthesised_for: (stack.account.clone(), stack.region.clone()), ..self }
+    }
+
+    /// The same project, which is planned with the other stacks of its app: what they export and is not there yet is known when they are
+    /// deployed.
+    #[must_use]
+    pub fn after_others(self) -> Self {
+        Self { is_after_others: true, ..self }
     }
 
     /// Where the template was synthesised for, if that is not `scope`: what it has looked up there may not fit here.

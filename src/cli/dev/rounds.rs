@@ -604,7 +604,7 @@ impl<'a> Rounds<'a> {
         let (_going, stop) = watch::channel(false);
         let undone =
             progress::during(&plan, self.ui, |events| deployment.roll_back(&plan, outcome, events, stop)).await;
-        let named = |step: &usize| format!("{} ({})", plan.steps[*step].name, plan.steps[*step].type_name);
+        let named = |step: &usize| format!("{} ({})", plan.steps[*step].name, plan.steps[*step].shown_type());
         left.extend(undone.failed.iter().map(|(step, error)| format!("{}: {error}", named(step))));
         left.extend(undone.not_started.iter().map(|step| format!("{}: not tried", named(step))));
         left

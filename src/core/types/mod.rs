@@ -108,6 +108,11 @@ pub fn kind(type_name: &str) -> Option<&'static dyn Kind> {
     own.or_else(|| others(type_name))
 }
 
+/// The type of this name as templates have it.
+pub fn shown_type(type_name: &'static str) -> &'static str {
+    kind(type_name).map_or(type_name, |kind| kind.shown_type())
+}
+
 /// The type of this name that is not in `TYPES`.
 pub fn others(type_name: &str) -> Option<&'static dyn Kind> {
     let custom = custom_resource::kind(type_name).map(|kind| kind as &dyn Kind);
@@ -130,6 +135,11 @@ pub trait Kind: Send + Sync + 'static {
 
     /// `AWS::DynamoDB::Table`.
     fn type_name(&self) -> &'static str;
+
+    /// The type as templates have it, for people and programs: another name than `type_name` where one of AWS's types is two here.
+    fn shown_type(&self) -> &'static str {
+        self.type_name()
+    }
 
     /// What people call a resource of this type: `log group`.
     fn noun(&self) -> &'static str;
