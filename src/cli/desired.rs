@@ -116,6 +116,18 @@ impl Args {
         if self.target.is_local() && !records.is_empty() {
             ui.say(format_args!("Kept as records only, the local cloud does not run them: {}", records.join(", ")));
         }
+        let mut refused: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for resource in stack.resources.values().filter(|_| self.target.is_local()) {
+            if let Some(what) = resource.kind.refused_locally(&resource.properties) {
+                refused.entry(what).or_default().push(&resource.logical_id);
+            }
+        }
+        for (what, resources) in refused {
+            let resources = resources.join(", ");
+            ui.say(format_args!(
+                "The local cloud has no {what}, and answers 501 there: {resources}. Try them on AWS, or let a condition leave them open here"
+            ));
+        }
         let without_effect = stack.resources.values().filter_map(|resource| {
             let properties = resource.kind.without_effect_locally(&resource.properties);
             (!properties.is_empty()).then(|| format!("{} ({})", resource.logical_id, properties.join(", ")))

@@ -27,6 +27,14 @@ pub const RULES: &[(&str, &str)] = &[
     ("code-with-credentials", "files that look like credentials are left out of the zip, and the code may need them"),
 ];
 
+/// The packages of the SDK that custom resources of a function name.
+fn sdk_packages(stack: &Stack, function: &stack::Resource) -> Vec<String> {
+    let arn = stack.arn_of(function);
+    let is_its = |other: &&stack::Resource| arn.is_some() && other.properties["ServiceToken"].as_str() == arn.as_deref();
+    let of_function = stack.resources.values().filter(is_its);
+    of_function.flat_map(|resource| resource.kind.sdk_packages(&resource.properties)).collect()
+}
+
 /// A template's file, and the values of its parameters.
 #[derive(Debug)]
 pub struct Project {
@@ -401,6 +409,7 @@ impl Project {
                     architecture,
                     binary: resource.binary.clone(),
                     build: resource.build.clone(),
+                    sdk: sdk_packages(stack, resource),
                     template: folder.clone(),
                 })
             })

@@ -514,6 +514,16 @@ pub trait Kind: Send + Sync + 'static {
         false
     }
 
+    /// What of a resource with these properties the local cloud does not have, and answers clients with 501 for.
+    fn refused_locally(&self, _properties: &Value) -> Option<&'static str> {
+        None
+    }
+
+    /// The packages of the JavaScript SDK that its function uses for a resource with these properties, beside those that its code names.
+    fn sdk_packages(&self, _properties: &Value) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Whether an API with these properties, or a part of one, is for HTTP requests and not for WebSockets.
     fn is_http(&self, _properties: &Value) -> bool {
         false
