@@ -30,7 +30,8 @@ pub const RULES: &[(&str, &str)] = &[
 /// The packages of the SDK that custom resources of a function name.
 fn sdk_packages(stack: &Stack, function: &stack::Resource) -> Vec<String> {
     let arn = stack.arn_of(function);
-    let is_its = |other: &&stack::Resource| arn.is_some() && other.properties["ServiceToken"].as_str() == arn.as_deref();
+    let is_its =
+        |other: &&stack::Resource| arn.is_some() && other.properties["ServiceToken"].as_str() == arn.as_deref();
     let of_function = stack.resources.values().filter(is_its);
     of_function.flat_map(|resource| resource.kind.sdk_packages(&resource.properties)).collect()
 }

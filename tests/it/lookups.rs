@@ -484,7 +484,11 @@ async fn all_stacks_of_an_app_go_up_and_down_together() {
     // What one imports of the other is not there yet, and does not end the plan.
     let early = all("plan").exits(2);
     assert!(early.stdout.contains("<Fn::ImportValue Data:ExportsOutput"), "{}", early.stdout);
-    assert!(early.stderr.contains("Known after the app's other stacks are deployed: <Fn::ImportValue Data:"), "{}", early.stderr);
+    assert!(
+        early.stderr.contains("Known after the app's other stacks are deployed: <Fn::ImportValue Data:"),
+        "{}",
+        early.stderr
+    );
     let digests: Vec<bool> = early
         .stdout
         .lines()

@@ -196,11 +196,8 @@ fn may_allow(apart: &Apart<'_>, role: &Resource, action: &str) -> bool {
 
 /// What Lambda reads sources with, as its function: the service of a source's ARN, and an action that it cannot do without. (Lambda
 /// developer guide, "Execution role permissions" of each source.)
-const READS: &[(&str, &str)] = &[
-    ("sqs", "sqs:ReceiveMessage"),
-    ("dynamodb", "dynamodb:GetRecords"),
-    ("kinesis", "kinesis:GetRecords"),
-];
+const READS: &[(&str, &str)] =
+    &[("sqs", "sqs:ReceiveMessage"), ("dynamodb", "dynamodb:GetRecords"), ("kinesis", "kinesis:GetRecords")];
 
 pub fn source_without_grant(context: &LintContext<'_>) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -211,7 +208,8 @@ pub fn source_without_grant(context: &LintContext<'_>) -> Vec<Problem> {
         let source = text(mapping, "EventSourceArn");
         let stream = Token::sole(source).filter(|token| token.attribute == "StreamArn").map(|_| "dynamodb");
         let service = stream.or_else(|| source.split(':').nth(2)).unwrap_or_default();
-        let (Some((function, role)), Some((_, action))) = (of, READS.iter().find(|(known, _)| *known == service)) else {
+        let (Some((function, role)), Some((_, action))) = (of, READS.iter().find(|(known, _)| *known == service))
+        else {
             continue;
         };
         if may_allow(&apart, role, action) {
@@ -219,7 +217,8 @@ pub fn source_without_grant(context: &LintContext<'_>) -> Vec<Problem> {
         }
         let what = format!("the role of {} ({}) grants no {action}", function.logical_id, role.logical_id);
         let path = mapping.path.key("Properties").key("EventSourceArn");
-        problems.push(Problem::of_key(path, what).help(format!("allow {action} and the others that Lambda reads it with")));
+        problems
+            .push(Problem::of_key(path, what).help(format!("allow {action} and the others that Lambda reads it with")));
     }
     problems
 }

@@ -253,7 +253,8 @@ pub(crate) fn function_in(text: &str) -> String {
 
 /// The problem of a mapping of a table's stream where the table has none (DynamoDB: `StreamArn` is there with a stream alone).
 fn without_stream(mapping: &ResourceView<'_>, stack: &dyn StackView) -> Option<Problem> {
-    let streams = Token::find(mapping.text("EventSourceArn")).into_iter().filter(|token| token.attribute == "StreamArn");
+    let streams =
+        Token::find(mapping.text("EventSourceArn")).into_iter().filter(|token| token.attribute == "StreamArn");
     let table = streams.filter_map(|token| stack.get(&token.logical_id).map(|table| (token.logical_id, table)));
     let (id, _) = table.into_iter().find(|(_, table)| {
         table.kind.type_name() == names::TABLE && table.properties.get(table::STREAM).is_none_or(Value::is_null)

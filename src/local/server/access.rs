@@ -146,10 +146,11 @@ impl Guard {
         let header = request.headers.get("x-amz-security-token").and_then(|token| token.to_str().ok());
         let given = header.or_else(|| request.query("X-Amz-Security-Token"));
         let has_token = token.is_none() || given == token.as_deref();
-        // A temporary key is none without the token that was issued with it.
-        let help = if self.knows(&request.caller) { "" } else { help };
+        let is_known = self.knows(&request.caller);
+        // A temporary key is worth nothing without the token that was issued with it.
+        let help = if is_known { "" } else { help };
         match &request.caller.access_key {
-            Some(_) if self.knows(&request.caller) && has_token => Ok(()),
+            Some(_) if is_known && has_token => Ok(()),
             Some(_) if protocol == Protocol::RestXml && !has_token && given.is_some() => {
                 Err(ApiError::new(400, "InvalidToken", "The provided token is malformed or otherwise invalid."))
             }

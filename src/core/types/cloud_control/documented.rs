@@ -47,7 +47,8 @@ pub(super) fn conflicts(type_name: &str, stack: &dyn StackView) -> Vec<Problem> 
         let path = queue.path_of("RedrivePolicy");
         let kind = |is_fifo| if is_fifo { "a FIFO queue" } else { "a standard queue" };
         let (id, dead, own) = (queue.logical_id, dead.logical_id, kind(is_fifo));
-        let what = format!("{id} is {own}, and its dead-letter queue {dead} is {}, which SQS refuses", kind(dead_is_fifo));
+        let what =
+            format!("{id} is {own}, and its dead-letter queue {dead} is {}, which SQS refuses", kind(dead_is_fifo));
         (is_fifo != dead_is_fifo).then(|| Problem::of_key(path, what).help(format!("make {dead} {own}, too")))
     };
     if type_name == QUEUE { stack.of(QUEUE).filter_map(other_kind).collect() } else { Vec::new() }
@@ -133,12 +134,28 @@ mod tests {
         for (type_name, properties, expected) in [
             (QUEUE, json!({ "QueueName": "a.fifo", "FifoQueue": true, "VisibilityTimeout": 43_200 }), None),
             (QUEUE, json!({ "QueueName": "a", "FifoQueue": false }), None),
-            (QUEUE, json!({ "QueueName": "a", "FifoQueue": true }), Some("with FifoQueue, QueueName must end in .fifo, and \"a\" does not")),
+            (
+                QUEUE,
+                json!({ "QueueName": "a", "FifoQueue": true }),
+                Some("with FifoQueue, QueueName must end in .fifo, and \"a\" does not"),
+            ),
             (QUEUE, json!({ "QueueName": "a.fifo" }), Some("without FifoQueue, QueueName cannot be \"a.fifo\"")),
             (QUEUE, json!({ "QueueName": Token::text("A", "Ref"), "FifoQueue": true }), None),
-            (QUEUE, json!({ "VisibilityTimeout": "50000" }), Some("VisibilityTimeout must be from 0 to 43200, not 50000")),
-            (QUEUE, json!({ "MessageRetentionPeriod": 59 }), Some("MessageRetentionPeriod must be from 60 to 1209600, not 59")),
-            ("AWS::SNS::Topic", json!({ "TopicName": "a.fifo" }), Some("without FifoTopic, TopicName cannot be \"a.fifo\"")),
+            (
+                QUEUE,
+                json!({ "VisibilityTimeout": "50000" }),
+                Some("VisibilityTimeout must be from 0 to 43200, not 50000"),
+            ),
+            (
+                QUEUE,
+                json!({ "MessageRetentionPeriod": 59 }),
+                Some("MessageRetentionPeriod must be from 60 to 1209600, not 59"),
+            ),
+            (
+                "AWS::SNS::Topic",
+                json!({ "TopicName": "a.fifo" }),
+                Some("without FifoTopic, TopicName cannot be \"a.fifo\""),
+            ),
             ("AWS::S3::Bucket", json!({ "BucketName": "my.bucket-1" }), None),
             ("AWS::S3::Bucket", json!({ "BucketName": "MyBucket" }), Some("BucketName cannot be \"MyBucket\"")),
             ("AWS::S3::Bucket", json!({ "BucketName": "ab" }), Some("BucketName cannot be \"ab\"")),
