@@ -225,14 +225,14 @@ mod tests {
             move |request: &mut Request| request.query.push(("X-Amz-Security-Token".to_owned(), token.to_owned()))
         };
         assert_eq!(refused::<Sqs>(header("issued")), None);
-        assert_eq!(refused::<S3>(in_query("issued")), None);
+        assert_eq!(refused::<Arc<S3>>(in_query("issued")), None);
         let none = |_: &mut Request| {};
         assert_eq!(refused::<Sqs>(none), Some((403, "InvalidClientTokenId".to_owned())));
         assert_eq!(refused::<Sqs>(header("other")), Some((403, "InvalidClientTokenId".to_owned())));
         assert_eq!(refused::<DynamoDb>(header("other")), Some((400, "UnrecognizedClientException".to_owned())));
         assert_eq!(refused::<Scheduler>(none), Some((403, "UnrecognizedClientException".to_owned())));
-        assert_eq!(refused::<S3>(none), Some((403, "InvalidAccessKeyId".to_owned())));
-        assert_eq!(refused::<S3>(header("other")), Some((400, "InvalidToken".to_owned())));
+        assert_eq!(refused::<Arc<S3>>(none), Some((403, "InvalidAccessKeyId".to_owned())));
+        assert_eq!(refused::<Arc<S3>>(header("other")), Some((400, "InvalidToken".to_owned())));
         // The folder's own key has none.
         let own = |request: &mut Request| request.caller.access_key = Some("LKIA1".to_owned());
         assert_eq!(refused::<Sqs>(own), None);

@@ -13,7 +13,8 @@ use super::versions;
 use crate::core::words::{Problem, ProblemKind};
 
 /// What to write for authorizers until `Auth` is expanded.
-const AUTHORIZERS: &str = "write its authorizers into the DefinitionBody (securitySchemes with x-amazon-apigateway-authorizer), or use AWS::Serverless::HttpApi";
+const AUTHORIZERS: &str =
+    "write authorizers into the API's DefinitionBody (x-amazon-apigateway-authorizer), or use AWS::Serverless::HttpApi";
 
 /// The properties. Which of them `Globals` can give follows the translator.
 pub const TYPE: Type = Type {
