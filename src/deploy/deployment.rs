@@ -240,7 +240,10 @@ impl Deployment {
             carried_out: Vec::new(),
             has_cleaned_up: false,
         };
-        deployment.make_plan(wait).await?;
+        deployment.make_plan(wait).await.map_err(|error| match error {
+            NoPlan::Retired(problems) => NoPlan::Retired(project.placed(problems, &deployment.stack.scope)),
+            error => error,
+        })?;
         if !deployment.plan.is_empty()
             && let Some(stack) = read::still_formed(&aws, &deployment.live).await
         {

@@ -99,6 +99,14 @@ impl Project {
         Ok(survey)
     }
 
+    /// Problems of resources in `scope` where the user can mend them: SAM makes resources of what is written elsewhere.
+    pub fn placed(&self, problems: Vec<Problem>, scope: &Scope) -> Vec<Problem> {
+        match self.survey(scope) {
+            Ok(survey) => survey.template.report(problems),
+            Err(_) => problems,
+        }
+    }
+
     /// The template as CloudFormation takes it: SAM's resources are expanded, and the code of the resources with these logical ids is at
     /// these places in S3 (bucket, key).
     ///

@@ -480,6 +480,17 @@ error: template.yaml has 1 error
         cloud.calls().into_iter().map(|call| call.operation).filter(|name| name.starts_with("Create")).collect();
     assert_eq!(made, [] as [String; 0]);
 
+    // SAM's function has it from elsewhere.
+    const GLOBAL: &str = "\
+Transform: AWS::Serverless-2016-10-31
+Globals: { Function: { Runtime: nodejs12.x } }
+Resources:
+  Hello: { Type: AWS::Serverless::Function, Properties: { Handler: index.handler, InlineCode: 'exports.handler = 1' } }
+";
+    fs::write(cloud.folder().join("template.yaml"), GLOBAL).unwrap();
+    let run = cloud.wschat(&["up", "--local", "--yes"]).exits(1);
+    assert!(run.stderr.contains("nodejs12.x since 2023-03-31\n --> template.yaml:2:33"), "{}", run.stderr);
+
     // Where the local cloud takes it, so does the plan.
     let lenient = Cloud::start().conditions("[lenient]\nruntimes = true\n").go();
     fs::write(lenient.folder().join("template.yaml"), OLD).unwrap();
