@@ -476,8 +476,12 @@ error: template.yaml has 1 error
 ";
         assert!(run.stderr.ends_with(expected), "{}", run.stderr);
     }
-    let made: Vec<String> =
-        cloud.calls().into_iter().map(|call| call.operation).filter(|name| name.starts_with("Create")).collect();
+    let made: Vec<String> = cloud
+        .calls()
+        .into_iter()
+        .map(|call| call.operation.into_owned())
+        .filter(|name| name.starts_with("Create"))
+        .collect();
     assert_eq!(made, [] as [String; 0]);
 
     // SAM's function has it from elsewhere.
