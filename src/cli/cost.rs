@@ -37,7 +37,8 @@ impl Args {
         self.project.synthesise(ui)?;
         let project = self.project.read(self.target.named())?;
         let scope = Scope {
-            stack: self.target.stack()?,
+            // What a stack is called costs nothing: a folder that cannot name one needs no --stack.
+            stack: self.target.named().unwrap_or("stack").to_owned(),
             account: "000000000000".to_owned(),
             region: self.target.region().unwrap_or_else(|| cost::REGION.to_owned()),
             partition: "aws".to_owned(),

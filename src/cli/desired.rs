@@ -37,6 +37,9 @@ pub struct Args {
     /// Allow replacing this resource, which deletes its data; may be given several times
     #[arg(long, value_name = "LOGICAL-ID")]
     allow_data_loss: Vec<String>,
+    /// Whether all stacks of an app are planned, and none is deployed before the next is planned.
+    #[arg(skip)]
+    is_preview: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -89,6 +92,12 @@ impl Args {
         Self { target: self.target.of_app(stack), ..self.clone() }
     }
 
+    /// The same of a stack whose app is planned as a whole: what other stacks of it are going to export is not known yet.
+    #[must_use]
+    pub fn previewed(self) -> Self {
+        Self { is_preview: true, ..self }
+    }
+
     /// A misspelt name in `--allow-data-loss` would be noticed only when its resource is not replaced. It is no error:
     /// scripts keep the option when the resource has gone.
     fn note_unknown_names(&self, stack: &Stack, ui: &Ui) {
@@ -106,6 +115,18 @@ impl Args {
             records.map(|resource| format!("{} ({})", resource.logical_id, resource.kind.noun())).collect();
         if self.target.is_local() && !records.is_empty() {
             ui.say(format_args!("Kept as records only, the local cloud does not run them: {}", records.join(", ")));
+        }
+        let mut refused: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for resource in stack.resources.values().filter(|_| self.target.is_local()) {
+            if let Some(what) = resource.kind.refused_locally(&resource.properties) {
+                refused.entry(what).or_default().push(&resource.logical_id);
+            }
+        }
+        for (what, resources) in refused {
+            let resources = resources.join(", ");
+            ui.say(format_args!(
+                "The local cloud has no {what}, and answers 501 there: {resources}. Try them on AWS, or let a condition leave them open here"
+            ));
         }
         let without_effect = stack.resources.values().filter_map(|resource| {
             let properties = resource.kind.without_effect_locally(&resource.properties);
@@ -146,10 +167,11 @@ impl Args {
     /// What keeps the plan from being made.
     pub async fn plan(&self, options: DeployOptions, ui: &Ui) -> Result<PlannedDeployment, CommandError> {
         let Prepared { session, project, stack, build, connected, remembered, warnings } = self.prepare(ui).await?;
-        let deployment = Deployment::plan(session, &project, stack, build, options).await.inspect_err(|error| {
+        let deployment = Deployment::plan(session, &project, stack, build, options).await.map_err(|error| {
             if let Some(secrets) = error.secrets() {
                 ui.hide(secrets);
             }
+            project::no_plan(&project, error, ui)
         })?;
         ui.hide(&deployment.secrets);
         if let Some(error) = &deployment.account_unread {
@@ -166,7 +188,8 @@ impl Args {
     pub async fn prepare(&self, ui: &Ui) -> Result<Prepared, CommandError> {
         let name = self.target.stack()?;
         self.project.synthesise(ui)?;
-        let project = Arc::new(self.project.read(self.target.named())?);
+        let project = self.project.read(self.target.named())?;
+        let project = Arc::new(if self.is_preview { project.after_others() } else { project });
         let remembered = self.project.to_remember(&project)?;
         // Concurrent with everything else: only the end waits for it.
         let warnings = count_warnings(&project);
@@ -234,7 +257,7 @@ impl Args {
 
 impl Flags for Args {
     fn add_to(&self, command: &mut Command) {
-        let Self { target, project, allow_data_loss, build_with, ignore_scripts } = self;
+        let Self { target, project, allow_data_loss, build_with, ignore_scripts, is_preview: _ } = self;
         target.add_to(command);
         project.add_to(command);
         for id in allow_data_loss {

@@ -84,7 +84,7 @@ impl Args {
                 run.rounds.push(Round::new(&removal.plan, &Outcome::default(), Instant::now()));
                 self.tell_the_end(&removal, removed, &run, ui).await;
                 let retained = removal.plan.steps.iter().map(|kept| Retained {
-                    type_name: kept.type_name.to_owned(),
+                    type_name: kept.shown_type().to_owned(),
                     physical_id: kept.physical_id.clone().unwrap_or_default(),
                 });
                 let retained = retained.collect();
@@ -155,7 +155,7 @@ impl Args {
         let Scope { stack: name, account, region, .. } = removal.aws().scope();
         for kept in &removal.plan.steps {
             let id = kept.physical_id.as_deref().unwrap_or_default();
-            ui.say(format_args!("{} ({}) stays: its deletion policy is Retain", id, kept.type_name));
+            ui.say(format_args!("{} ({}) stays: its deletion policy is Retain", id, kept.shown_type()));
         }
         for left in removal.left() {
             ui.say(left);

@@ -9,7 +9,7 @@ use super::command::{Command, Flags};
 use super::desired::{self, Prepared};
 use super::error::CommandError;
 use super::exit::{Ended, Exit};
-use super::target;
+use super::{project, target};
 
 use crate::aws::change_sets::ChangeSet;
 use crate::aws::client::Aws;
@@ -80,8 +80,8 @@ impl Args {
             Standing::Other { status, has_ours } => return Err(is_another(&name, status, *has_ours)),
             Standing::Whole => ui.say(format_args!("CloudFormation's stack {name} has everything.")),
             _ => {
-                let deployment =
-                    self.up(Deployment::plan_built(session, &project, stack, Zips::clone(&zips), options).await?)?;
+                let planned = Deployment::plan_built(session, &project, stack, Zips::clone(&zips), options).await;
+                let deployment = self.up(planned.map_err(|error| project::no_plan(&project, error, ui))?)?;
                 let parameters = project.given_parameters();
                 let ejection = Ejection::plan(&deployment, &template, parameters, bucket).await;
                 let ejection = ejection.map_err(|error| self.failed(error))?;

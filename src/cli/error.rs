@@ -43,6 +43,7 @@ impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for CommandError {
         let error = match error.downcast::<NoPlan>().map(|error| *error) {
             Ok(NoPlan::Impossible { errors, .. }) => return Self::of_plan(&errors),
             Ok(NoPlan::NoLogRole(error)) => return Self::new(error.to_string()).hint(error.help(), error.command()),
+            Ok(error @ NoPlan::Retired(_)) => error.into(),
             Ok(NoPlan::Unbuilt(error)) => error.into(),
             Ok(NoPlan::Unread(error)) => error.into(),
             Ok(NoPlan::Unnamed(error)) => error.into(),

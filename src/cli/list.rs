@@ -7,7 +7,7 @@ use super::error::{CommandError, lines};
 use super::exit::{Ended, Exit};
 use super::{result, target};
 use crate::aws::providers::Search;
-use crate::core::types::{Live, Owner, kind, tags};
+use crate::core::types::{Live, Owner, kind, shown_type, tags};
 use crate::core::words::{Scope, nearest};
 use crate::deploy::read;
 use crate::deploy::session::Session;
@@ -39,7 +39,7 @@ impl Args {
         let stacks = stacks.into_iter().map(|(stack, live)| {
             let mut types: BTreeMap<String, usize> = BTreeMap::new();
             for one in live.iter().filter(|one| !is_made_by_lambda(one)) {
-                *types.entry(one.type_name.to_owned()).or_default() += 1;
+                *types.entry(shown_type(one.type_name).to_owned()).or_default() += 1;
             }
             let resources: usize = types.values().sum();
             let log_groups = live.len() - resources;

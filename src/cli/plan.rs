@@ -5,6 +5,7 @@ use super::command::Command;
 use super::error::CommandError;
 use super::exit::{Ended, Exit};
 use super::{desired, result};
+use crate::core::words::Token;
 use crate::deploy::deployment::When;
 use crate::ui::event::Event;
 use crate::ui::{self, Ui};
@@ -35,7 +36,10 @@ impl Args {
         let Some(names) = self.all_stacks.names(self.desired.project.named(), Order::Needed)? else {
             return show(&self.desired, self.all, self.no_interruption, ui).await;
         };
-        let plan = async |name: &str| show(&self.desired.of_app(name), self.all, self.no_interruption, ui).await;
+        let plan = async |name: &str| {
+            let desired = self.desired.of_app(name).previewed();
+            show(&desired, self.all, self.no_interruption, ui).await
+        };
         all_stacks::each(&names, ui, plan).await
     }
 }
@@ -50,10 +54,16 @@ pub(super) async fn show(
     let desired = args.plan(args.options(When::Built), ui).await?;
     let (plan, secrets) = (&desired.deployment.plan, &desired.deployment.secrets);
     let event = Event::Plan(ui::plan::event(plan, secrets));
+    let open = plan.not_looked_up();
     if !ui.is_json() {
         let view = ui::plan::View { secrets, colour: ui.colour_of_result(), all, columns: ui.columns_of_result() };
-        let up = Command::new("up").with(args).and("--plan", plan.digest());
+        let up = Command::new("up").with(args);
+        let up = if open.is_empty() { up.and("--plan", plan.digest()) } else { up };
         ui.coloured_line(ui::plan::details(plan, view, &up));
+    }
+    if !open.is_empty() {
+        let open: Vec<String> = open.iter().map(|value| Token::readable(value)).collect();
+        ui.say(format_args!("Known after the app's other stacks are deployed: {}", open.join(", ")));
     }
     result::tell_exports(&desired.deployment, ui);
     if no_interruption && let Err(interrupted) = result::uninterrupted(plan) {

@@ -15,6 +15,7 @@ use crate::core::template::render::{Rendering, render};
 use crate::core::types::tags::{self, Tags};
 use crate::core::words::{Problem, Scope};
 use crate::deploy::assembly::{Assembly, NoStack};
+use crate::deploy::deployment::NoPlan;
 use crate::deploy::execute::BuildError;
 use crate::deploy::project::Project;
 use crate::package::Code;
@@ -282,6 +283,14 @@ pub fn check(
 ) -> Result<(), CommandError> {
     ui.hide(&project.secrets());
     project.check(stack, region, with_code).map_err(|problems| bad(project, &problems, ui))
+}
+
+/// The error that there is no plan: what is wrong with the template is shown at its place.
+pub fn no_plan(project: &Project, error: NoPlan, ui: &Ui) -> CommandError {
+    match error {
+        NoPlan::Retired(problems) => bad(project, &problems, ui),
+        error => error.into(),
+    }
 }
 
 fn bad(project: &Project, problems: &[Problem], ui: &Ui) -> CommandError {

@@ -92,7 +92,7 @@ fn uri(endpoint: &str, stage: &str) -> String {
 pub fn failures(plan: &Plan, outcome: &Outcome, ui: &Ui) {
     for (step, error) in &outcome.failed {
         let step = &plan.steps[*step];
-        ui.say(format_args!("{} ({}) failed: {error}", printable::line(&plan.label(step)), step.type_name));
+        ui.say(format_args!("{} ({}) failed: {error}", printable::line(&plan.label(step)), step.shown_type()));
     }
 }
 
@@ -110,7 +110,7 @@ pub fn tell_exports(deployment: &Deployment, ui: &Ui) {
 pub fn uninterrupted(plan: &Plan) -> Result<(), CommandError> {
     let found: Vec<String> = plan
         .interruptions()
-        .map(|(step, text)| format!("{} ({}): {text}", printable::line(&plan.label(step)), step.type_name))
+        .map(|(step, text)| format!("{} ({}): {text}", printable::line(&plan.label(step)), step.shown_type()))
         .collect();
     if found.is_empty() {
         return Ok(());

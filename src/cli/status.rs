@@ -191,7 +191,7 @@ impl Line {
             name: step.name.clone(),
             label: plan.label(step).into_owned(),
             differs: !matches!(step.action, Action::Keep | Action::Retain),
-            type_name: step.type_name,
+            type_name: step.shown_type(),
             physical_id: step.physical_id.clone().unwrap_or_default(),
             well: matches!(step.action, Action::Keep | Action::Retain) && matches!(health, None | Some(Health::Ready)),
             state,

@@ -360,15 +360,16 @@ impl Args {
     pub async fn open_as(&self, stack: &str, ui: &Ui) -> Result<Arc<Aws>, CommandError> {
         // An error in the file comes before anything is started.
         self.config()?;
-        let (endpoint_url, local, has_quotas) = if self.place.local {
+        let (endpoint_url, local, has_quotas, has_retired_runtimes) = if self.place.local {
             let running = self.start_local_cloud(ui).await?;
             (
                 Some(format!("http://127.0.0.1:{}", running.port)),
                 Some(running.key.credentials()),
                 running.conditions.is_some(),
+                running.has_retired_runtimes(),
             )
         } else {
-            (self.place.endpoint_url.clone(), None, true)
+            (self.place.endpoint_url.clone(), None, true, self.is_elsewhere())
         };
         let profile = self.place.profile.clone();
         let data = &self.place.data.path;
@@ -376,7 +377,8 @@ impl Args {
             true => "this folder has a local cloud".to_owned(),
             false => format!("there is a local cloud in {}", data.display()),
         });
-        let target = Target { region: self.region(), profile, endpoint_url, local, local_cloud, has_quotas };
+        let region = self.region();
+        let target = Target { region, profile, endpoint_url, local, local_cloud, has_quotas, has_retired_runtimes };
         let aws = Arc::new(Aws::open(stack, &target).await?);
         if let Some(note) = aws.note() {
             ui.say(note);
@@ -410,6 +412,7 @@ impl Args {
             local: None,
             local_cloud: None,
             has_quotas: true,
+            has_retired_runtimes: false,
         };
         let reader = Arc::new(Aws::open(&self.stack()?, &target).await?);
         if let Some(note) = reader.note() {

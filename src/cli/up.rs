@@ -89,6 +89,7 @@ impl Args {
         };
         all_stacks::each(&names, ui, async |name| {
             let desired = self.desired.of_app(name);
+            let desired = if self.dry_run { desired.previewed() } else { desired };
             Self { desired, ..self.clone() }.run_one(ui).await
         })
         .await
@@ -373,7 +374,7 @@ impl Args {
 /// A step's resource, as a sentence names it.
 fn named(plan: &Plan, step: usize) -> String {
     let step = &plan.steps[step];
-    format!("{} ({})", step.name, step.type_name)
+    format!("{} ({})", step.name, step.shown_type())
 }
 
 /// The error of a run that in every round creates resources that exist already.

@@ -28,7 +28,7 @@ use crate::aws::client::{Aws, CallError};
 use crate::core::plan::{self, Action, Plan, PlanError, Replaced, Rollback};
 use crate::core::stack::{Secrets, Stack};
 use crate::core::types::{self, Live, Owner};
-use crate::core::words::Token;
+use crate::core::words::{Problem, Token};
 use crate::package::{self, Progress};
 
 /// When a plan may be made.
@@ -82,6 +82,9 @@ pub enum NoPlan {
     /// The errors of planning, and the secrets in them.
     #[error("{}", .errors.iter().map(PlanError::to_string).collect::<Vec<_>>().join("\nerror: "))]
     Impossible { errors: Vec<PlanError>, secrets: Secrets },
+    /// AWS does not make any more what the template describes.
+    #[error("{}", .0.iter().map(|problem| problem.what.clone()).collect::<Vec<_>>().join("\nerror: "))]
+    Retired(Vec<Problem>),
     #[error(transparent)]
     NoLogRole(#[from] NoLogRole),
     #[error(transparent)]
@@ -101,6 +104,7 @@ impl NoPlan {
             | Self::Unnamed(_)
             | Self::Unfinished(_)
             | Self::Unbuilt(_)
+            | Self::Retired(_)
             | Self::NoLogRole(_)
             | Self::Unpublished(_) => None,
         }
@@ -181,7 +185,7 @@ impl Deployment {
         let built = code.clone();
         Self::with_code(session, project, stack, code, Some(building), options).await.map_err(|why| {
             match (why, built.failure()) {
-                (why @ NoPlan::Unbuilt(_), _) | (why, None) => why,
+                (why @ (NoPlan::Unbuilt(_) | NoPlan::Retired(_)), _) | (why, None) => why,
                 (why, Some(build)) => NoPlan::AndUnbuilt { why: Box::new(why), build },
             }
         })
@@ -236,7 +240,10 @@ impl Deployment {
             carried_out: Vec::new(),
             has_cleaned_up: false,
         };
-        deployment.make_plan(wait).await?;
+        deployment.make_plan(wait).await.map_err(|error| match error {
+            NoPlan::Retired(problems) => NoPlan::Retired(project.placed(problems, &deployment.stack.scope)),
+            error => error,
+        })?;
         if !deployment.plan.is_empty()
             && let Some(stack) = read::still_formed(&aws, &deployment.live).await
         {
@@ -402,6 +409,13 @@ impl Deployment {
         };
         let plan = plan::diff(&self.stack, &self.live, &options)
             .map_err(|errors| NoPlan::Impossible { errors, secrets: self.secrets.clone() })?;
+        if !aws.has_retired_runtimes() {
+            let mut retired = plan::retired(&self.stack, &plan);
+            if !retired.is_empty() {
+                retired.iter_mut().for_each(|problem| self.secrets.mask_problem(problem));
+                return Err(NoPlan::Retired(retired));
+            }
+        }
         // Without AWS's delays an integration that was begun has ended before anything can be removed.
         let drains = self.options.drain && self.session.aws().has_quotas();
         self.plan = if drains { plan } else { plan.without_drain() };

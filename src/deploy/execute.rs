@@ -602,7 +602,7 @@ async fn adopt(
     if let Owner::Other(owner) = &live.owner {
         return Err(ResourceError::Failed(format!(
             "{} \"{}\" already exists and belongs to {owner}",
-            provider.type_name(),
+            provider.shown_type(),
             live.physical_id
         )));
     }

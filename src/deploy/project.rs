@@ -27,6 +27,15 @@ pub const RULES: &[(&str, &str)] = &[
     ("code-with-credentials", "files that look like credentials are left out of the zip, and the code may need them"),
 ];
 
+/// The packages of the SDK that custom resources of a function name.
+fn sdk_packages(stack: &Stack, function: &stack::Resource) -> Vec<String> {
+    let arn = stack.arn_of(function);
+    let is_its =
+        |other: &&stack::Resource| arn.is_some() && other.properties["ServiceToken"].as_str() == arn.as_deref();
+    let of_function = stack.resources.values().filter(is_its);
+    of_function.flat_map(|resource| resource.kind.sdk_packages(&resource.properties)).collect()
+}
+
 /// A template's file, and the values of its parameters.
 #[derive(Debug)]
 pub struct Project {
@@ -39,6 +48,8 @@ pub struct Project {
     tags: Tags,
     /// The names and templates of the other stacks of the app that it belongs to.
     others: Vec<(String, PathBuf)>,
+    /// Whether the others that it depends on are taken to be deployed before it.
+    is_after_others: bool,
     /// The account and the region that the app was synthesised for.
     synthesised_for: (Option<String>, Option<String>),
     /// What was looked up outside of the template so far.
@@ -67,6 +78,7 @@ impl Project {
             parameters,
             tags: Tags::new(),
             others: Vec::new(),
+            is_after_others: false,
             synthesised_for: (None, None),
             lookups: RwLock::default(),
         }
@@ -85,6 +97,14 @@ impl Project {
         let mut survey = stack::survey_with(self.template.clone()?, &self.parameters, scope, &lookups);
         survey.stack.tags = self.tags.clone();
         Ok(survey)
+    }
+
+    /// Problems of resources in `scope` where the user can mend them: SAM makes resources of what is written elsewhere.
+    pub fn placed(&self, problems: Vec<Problem>, scope: &Scope) -> Vec<Problem> {
+        match self.survey(scope) {
+            Ok(survey) => survey.template.report(problems),
+            Err(_) => problems,
+        }
     }
 
     /// The template as CloudFormation takes it: SAM's resources are expanded, and the code of the resources with these logical ids is at
@@ -122,6 +142,9 @@ impl Project {
                 return;
             }
             let mut found = lookups::ask(aws, survey.lacking).await;
+            if self.is_after_others {
+                found.expect(|name| self.exporter(name).is_some());
+            }
             found.explain(|name| {
                 let stack = self.exporter(name)?;
                 Some(format!("the stack {stack} of this app exports it: deploy that first"))
@@ -141,6 +164,13 @@ impl Project {
         let others = app.stacks.iter().filter(|other| *other != stack);
         let others = others.map(|other| (other.name.clone(), other.template.clone())).collect();
         Self { others, synthesised_for: (stack.account.clone(), stack.region.clone()), ..self }
+    }
+
+    /// The same project, which is planned with the other stacks of its app: what they export and is not there yet is known when they are
+    /// deployed.
+    #[must_use]
+    pub fn after_others(self) -> Self {
+        Self { is_after_others: true, ..self }
     }
 
     /// Where the template was synthesised for, if that is not `scope`: what it has looked up there may not fit here.
@@ -388,6 +418,7 @@ impl Project {
                     architecture,
                     binary: resource.binary.clone(),
                     build: resource.build.clone(),
+                    sdk: sdk_packages(stack, resource),
                     template: folder.clone(),
                 })
             })

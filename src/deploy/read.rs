@@ -20,7 +20,7 @@ use crate::core::words::Scope;
 
 /// What could not be read, and why.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot read the stack's {type_name}: {error}")]
+#[error("cannot read the stack's {}: {error}", types::shown_type(type_name))]
 pub struct ReadError {
     pub type_name: &'static str,
     #[source]

@@ -370,6 +370,7 @@ mod tests {
             architecture: Architecture::X86_64,
             binary: None,
             build,
+            sdk: Vec::new(),
             template: root.to_owned(),
         }
     }

@@ -93,6 +93,8 @@ pub struct Code {
     pub binary: Option<String>,
     /// How to build it, from SAM's `Metadata`.
     pub build: Build,
+    /// Packages of the runtime's SDK that it uses without naming them.
+    pub sdk: Vec<String>,
     /// The template's folder.
     pub template: PathBuf,
 }

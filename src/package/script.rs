@@ -68,7 +68,9 @@ pub(super) async fn build(
         let interpreter = found.or_else(|| syntax::interpreter(&code.runtime, options.tools.as_deref()));
         packing.start([code.logical_id.clone()], move || {
             let dependencies = dependencies.as_ref().map(|dependencies| (dependencies, &*kept));
-            pack(&code, language, target, dependencies, &cache, interpreter.as_deref())
+            let mut packed = pack(&code, language, target, dependencies, &cache, interpreter.as_deref())?;
+            packed.sdk.extend(code.sdk);
+            Ok(packed)
         });
     }
     let packed = packing.finish().await?;

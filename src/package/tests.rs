@@ -88,6 +88,7 @@ impl Fixture {
             architecture: this_architecture(),
             binary: None,
             build: Build::Ordinary,
+            sdk: Vec::new(),
             template: self.folder.path().to_owned(),
         });
         self

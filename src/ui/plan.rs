@@ -107,7 +107,7 @@ impl Headlines {
         let label = clean(&plan.label(step), view);
         let pad = " ".repeat(self.width.saturating_sub(label.width()));
         Row {
-            type_name: step.type_name,
+            type_name: step.shown_type(),
             state: String::new(),
             id: id_beside(step, &label, view).unwrap_or_default(),
             label: format!("  {} {label}{pad}", step.action.glyph()),
@@ -220,7 +220,7 @@ pub fn event(plan: &Plan, secrets: &Secrets) -> event::Plan {
         });
         event::PlannedStep {
             action: step.action,
-            type_name: step.type_name.to_owned(),
+            type_name: step.shown_type().to_owned(),
             resource: masked(&step.name),
             label: masked(&plan.label(step)),
             physical_id: step.physical_id.as_deref().map(masked),

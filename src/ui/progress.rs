@@ -85,8 +85,8 @@ fn step_of(event: &StepEvent) -> usize {
 /// An event as it is printed for programs.
 fn published(plan: &Plan, event: StepEvent) -> event::Event {
     let index = step_of(&event);
-    let Step { name, type_name, action, .. } = &plan.steps[index];
-    let (resource, type_name) = (name.clone(), (*type_name).to_owned());
+    let Step { name, action, .. } = &plan.steps[index];
+    let (resource, type_name) = (name.clone(), plan.steps[index].shown_type().to_owned());
     let step = event::Step { step: index, resource, type_name, action: *action };
     match event {
         StepEvent::Started { .. } => event::Event::Started { step },
@@ -118,7 +118,7 @@ fn line(plan: &Plan, event: &StepEvent) -> Option<String> {
         }
         StepEvent::Failed { error, .. } => format!("failed: {error}"),
     };
-    Some(format!("{} {}  {}  {what}", step.action.glyph(), plan.label(step), step.type_name))
+    Some(format!("{} {}  {}  {what}", step.action.glyph(), plan.label(step), step.shown_type()))
 }
 
 fn past(action: Action) -> &'static str {
@@ -179,7 +179,7 @@ impl<'a> Terminal<'a> {
             let label = plan.label(step);
             let pad = " ".repeat(self.width.saturating_sub(label.width()));
             let what = format!("{} {label}{pad}", step.action.glyph());
-            Text { what, details: format!("{:30}", step.type_name), state: state.to_owned() }
+            Text { what, details: format!("{:30}", step.shown_type()), state: state.to_owned() }
         };
         // A finished step becomes an ordinary line above the bars.
         let (result, text) = match event {

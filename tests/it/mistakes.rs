@@ -441,3 +441,62 @@ fn the_account_s_role_for_logs_is_set_once_and_never_over_another() {
     cloud.down();
     assert!(!account().contains("role/"), "{}", account());
 }
+
+#[test]
+fn a_function_with_a_retired_runtime_is_refused_before_anything_is_made() {
+    const OLD: &str = "\
+Resources:
+  Log: { Type: AWS::Logs::LogGroup }
+  Role:
+    Type: AWS::IAM::Role
+    Properties:
+      AssumeRolePolicyDocument:
+        Statement: [{ Effect: Allow, Principal: { Service: lambda.amazonaws.com }, Action: sts:AssumeRole }]
+  Hello:
+    Type: AWS::Lambda::Function
+    Properties:
+      Runtime: nodejs14.x
+      Handler: index.handler
+      Role: !GetAtt Role.Arn
+      Code: { ZipFile: 'exports.handler = async () => 1' }
+";
+    let cloud = Cloud::start().go();
+    fs::write(cloud.folder().join("template.yaml"), OLD).unwrap();
+    for arguments in [&["up", "--local", "--yes"][..], &["plan", "--local"]] {
+        let run = cloud.wschat(arguments).exits(1);
+        let expected = "\
+error: Lambda creates no functions with nodejs14.x since 2024-01-09
+  --> template.yaml:11:16
+   |
+11 |       Runtime: nodejs14.x
+   |                ^^^^^^^^^^
+   = help: use nodejs24.x
+
+error: template.yaml has 1 error
+";
+        assert!(run.stderr.ends_with(expected), "{}", run.stderr);
+    }
+    let made: Vec<String> = cloud
+        .calls()
+        .into_iter()
+        .map(|call| call.operation.into_owned())
+        .filter(|name| name.starts_with("Create"))
+        .collect();
+    assert_eq!(made, [] as [String; 0]);
+
+    // SAM's function has it from elsewhere.
+    const GLOBAL: &str = "\
+Transform: AWS::Serverless-2016-10-31
+Globals: { Function: { Runtime: nodejs12.x } }
+Resources:
+  Hello: { Type: AWS::Serverless::Function, Properties: { Handler: index.handler, InlineCode: 'exports.handler = 1' } }
+";
+    fs::write(cloud.folder().join("template.yaml"), GLOBAL).unwrap();
+    let run = cloud.wschat(&["up", "--local", "--yes"]).exits(1);
+    assert!(run.stderr.contains("nodejs12.x since 2023-03-31\n --> template.yaml:2:33"), "{}", run.stderr);
+
+    // Where the local cloud takes it, so does the plan.
+    let lenient = Cloud::start().conditions("[lenient]\nruntimes = true\n").go();
+    fs::write(lenient.folder().join("template.yaml"), OLD).unwrap();
+    lenient.wschat(&["plan", "--local"]).exits(2);
+}

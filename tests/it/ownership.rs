@@ -542,7 +542,14 @@ async fn a_permission_on_a_foreign_function_is_created_changed_and_deleted_and_n
         let mut template = with_foreign_permission(&cloud, function);
         let run = cloud.wschat(&["plan", "--local"]).exits(2);
         assert!(run.stdout.contains("others for arn:aws:execute-api"), "{}", run.stdout);
-        cloud.up();
+        // It is called what the template calls it.
+        let up = cloud.wschat(&["up", "--local", "--yes", "--json"]).ok();
+        let status = cloud.wschat(&["status", "--local", "--json"]).ok();
+        let list = cloud.wschat(&["list", "--local", "--json"]).ok();
+        for shown in [&run, &up, &status, &list] {
+            assert!(!shown.stdout.contains("wschat::") && !shown.stderr.contains("wschat::"), "{}", shown.stdout);
+        }
+        assert!(status.stdout.contains(r#""type":"AWS::Lambda::Permission""#), "{}", status.stdout);
         let given = sources(&hand).await;
         assert!(given.len() == 1 && given[0].ends_with("/*"), "{given:?}");
         assert_eq!(cloud.up().mutations(), [""; 0]);

@@ -53,6 +53,7 @@ pub struct Aws {
     pub tagging: aws_sdk_resourcegroupstagging::Client,
     pub propagation: Propagation,
     pub(super) pace: Pace,
+    has_retired_runtimes: bool,
     /// Room for requests that travel ahead, in KiB.
     pub(super) line: Semaphore,
     records: Mutex<Vec<Record>>,
@@ -99,6 +100,7 @@ impl Aws {
             logs: aws_sdk_cloudwatchlogs::Client::new(&config),
             tagging: aws_sdk_resourcegroupstagging::Client::new(&config),
             propagation: Propagation::default(),
+            has_retired_runtimes: target.has_retired_runtimes,
             pace: if target.has_quotas { Pace::default() } else { Pace::unlimited() },
             line: Semaphore::new(MOST_AHEAD),
             records: Mutex::default(),
@@ -153,6 +155,11 @@ impl Aws {
     /// Whether the endpoint enforces AWS's quotas: a local cloud without conditions does not.
     pub fn has_quotas(&self) -> bool {
         self.pace.has_quotas()
+    }
+
+    /// Whether the endpoint may take functions with runtimes that Lambda has retired: it is a lenient local cloud, or neither that nor AWS.
+    pub fn has_retired_runtimes(&self) -> bool {
+        self.has_retired_runtimes
     }
 
     /// The caller's ARN, from STS; empty until `identify` has returned.

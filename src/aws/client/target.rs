@@ -16,6 +16,8 @@ pub struct Target {
     pub local_cloud: Option<String>,
     /// Whether AWS's quotas apply there.
     pub has_quotas: bool,
+    /// Whether functions may be created there with runtimes that Lambda has retired.
+    pub has_retired_runtimes: bool,
 }
 
 /// Why there is no connection, in one line, and what to do, in another.

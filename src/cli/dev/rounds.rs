@@ -353,7 +353,7 @@ impl<'a> Rounds<'a> {
                         return Err(Broken::Refused(CommandError::of_plan(&errors)));
                     }
                 }
-                Ok(Err(error)) => return Err(error.into()),
+                Ok(Err(error)) => return Err(project::no_plan(&project, error, self.ui).into()),
             }
         };
         self.ui.hide(&deployment.secrets);
@@ -604,7 +604,7 @@ impl<'a> Rounds<'a> {
         let (_going, stop) = watch::channel(false);
         let undone =
             progress::during(&plan, self.ui, |events| deployment.roll_back(&plan, outcome, events, stop)).await;
-        let named = |step: &usize| format!("{} ({})", plan.steps[*step].name, plan.steps[*step].type_name);
+        let named = |step: &usize| format!("{} ({})", plan.steps[*step].name, plan.steps[*step].shown_type());
         left.extend(undone.failed.iter().map(|(step, error)| format!("{}: {error}", named(step))));
         left.extend(undone.not_started.iter().map(|step| format!("{}: not tried", named(step))));
         left

@@ -129,6 +129,16 @@ const RULES: &[Rule] = &[
         reason: "the function's calls to DynamoDB are denied",
         check: permissions::table_without_grant,
     },
+    Rule {
+        name: "source-without-grant",
+        reason: "Lambda refuses an event source mapping whose function's role may not read the source",
+        check: permissions::source_without_grant,
+    },
+    Rule {
+        name: "network-without-grant",
+        reason: "Lambda refuses to create a function in a VPC whose role may not make network interfaces",
+        check: permissions::network_without_grant,
+    },
     Rule { name: "unused-grant", reason: "an unused permission is only a risk", check: permissions::unused_grant },
     Rule {
         name: "unmatched-connection-grant",

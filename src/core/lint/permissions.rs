@@ -9,7 +9,7 @@ use super::{LintContext, list, target, text};
 use crate::core::iam::evaluate::glob;
 use crate::core::iam::{document, managed};
 use crate::core::stack::Resource;
-use crate::core::types::{api, function, inline_policy, role, stage, table};
+use crate::core::types::{api, event_source_mapping, function, inline_policy, role, stage, table};
 use crate::core::words::{Path, Problem, Token};
 
 /// The service that runs functions.
@@ -177,6 +177,69 @@ fn may_grant(apart: &Apart<'_>, role: &Resource, service: &str, resource: &str) 
     };
     granted(apart, role).into_iter().any(grants)
         || texts(&role.properties, "ManagedPolicyArns").into_iter().any(managed)
+}
+
+/// Whether a role may allow an action, on whatever resource.
+fn may_allow(apart: &Apart<'_>, role: &Resource, action: &str) -> bool {
+    let action = action.to_ascii_lowercase();
+    let grants = |statement: &Value| {
+        let fits = |pattern: &&str| glob(&pattern.to_ascii_lowercase(), &action);
+        allows(statement) && (statement.get("NotAction").is_some() || texts(statement, "Action").iter().any(fits))
+    };
+    let managed = |arn: &str| match managed::document(arn).map(serde_json::from_str::<Value>) {
+        Some(Ok(document)) => one_or_more(&document["Statement"]).into_iter().any(grants),
+        _ => true,
+    };
+    granted(apart, role).into_iter().any(grants)
+        || texts(&role.properties, "ManagedPolicyArns").into_iter().any(managed)
+}
+
+/// What Lambda reads sources with, as its function: the service of a source's ARN, and an action that it cannot do without. (Lambda
+/// developer guide, "Execution role permissions" of each source.)
+const READS: &[(&str, &str)] =
+    &[("sqs", "sqs:ReceiveMessage"), ("dynamodb", "dynamodb:GetRecords"), ("kinesis", "kinesis:GetRecords")];
+
+pub fn source_without_grant(context: &LintContext<'_>) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let (apart, with_roles) = (apart(context), with_roles(context));
+    for mapping in context.sound(event_source_mapping::TYPE) {
+        let (name, _) = function::name_and_qualifier(text(mapping, "FunctionName"));
+        let of = with_roles.iter().find(|(function, _)| function.name.as_deref() == Some(name));
+        let source = text(mapping, "EventSourceArn");
+        let stream = Token::sole(source).filter(|token| token.attribute == "StreamArn").map(|_| "dynamodb");
+        let service = stream.or_else(|| source.split(':').nth(2)).unwrap_or_default();
+        let (Some((function, role)), Some((_, action))) = (of, READS.iter().find(|(known, _)| *known == service))
+        else {
+            continue;
+        };
+        if may_allow(&apart, role, action) {
+            continue;
+        }
+        let what = format!("the role of {} ({}) grants no {action}", function.logical_id, role.logical_id);
+        let path = mapping.path.key("Properties").key("EventSourceArn");
+        problems
+            .push(Problem::of_key(path, what).help(format!("allow {action} and the others that Lambda reads it with")));
+    }
+    problems
+}
+
+/// The first call with which Lambda puts a function into a network, as its role (Lambda developer guide, "Giving Lambda functions access
+/// to resources in an Amazon VPC").
+const INTERFACE: &str = "ec2:CreateNetworkInterface";
+
+pub fn network_without_grant(context: &LintContext<'_>) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let apart = apart(context);
+    for (function, role) in with_roles(context) {
+        let has_subnets = function.properties["VpcConfig"]["SubnetIds"].as_array().is_some_and(|ids| !ids.is_empty());
+        if !has_subnets || may_allow(&apart, role, INTERFACE) {
+            continue;
+        }
+        let what = format!("the role of {} ({}) grants no {INTERFACE}", function.logical_id, role.logical_id);
+        let help = "add the managed policy AWSLambdaVPCAccessExecutionRole to it";
+        problems.push(Problem::of_key(function.path.key("Properties").key("VpcConfig"), what).help(help));
+    }
+    problems
 }
 
 /// The tables that a function's environment refers to, with the variable's path.

@@ -38,6 +38,13 @@ fn a_sound_template_has_no_warnings() {
     assert_eq!(shown(SOUND), "");
 }
 
+/// A queue and a table's stream that Connect is invoked for, and a network for it.
+const QUEUE: &str = "  Queue: { Type: AWS::SQS::Queue, Properties: { VisibilityTimeout: 200 } }\n  FromQueue: { Type: AWS::Lambda::EventSourceMapping, Properties: { FunctionName: !Ref Connect, EventSourceArn: !GetAtt Queue.Arn } }\n  Deployment:\n    Type";
+const STREAM: &str = "  FromStream: { Type: AWS::Lambda::EventSourceMapping, Properties: { FunctionName: !Ref Connect, EventSourceArn: !GetAtt Rows.StreamArn, StartingPosition: LATEST } }\n  Deployment:\n    Type";
+const STREAMED: &str = "BillingMode: PAY_PER_REQUEST\n      StreamSpecification: { StreamViewType: NEW_IMAGE }\n      KeySchema: [{ AttributeName: id, KeyType: HASH }]\n      AttributeDefinitions: [{ AttributeName: id, AttributeType: S }]\n  Other";
+const IN_NETWORK: &str =
+    "      MemorySize: 256\n      VpcConfig: { SubnetIds: [subnet-12345678], SecurityGroupIds: [sg-12345678] }\n";
+
 /// For every rule, changes that violate it.
 const VIOLATIONS: &[(&str, &[(&str, &str)])] = &[
     ("unused-integration", &[("Target: !Sub integrations/${SendInteg}", "OperationName: send")]),
@@ -99,6 +106,18 @@ const VIOLATIONS: &[(&str, &[(&str, &str)])] = &[
             "",
         )],
     ),
+    ("source-without-grant", &[("  Deployment:\n    Type", QUEUE)]),
+    (
+        "source-without-grant",
+        &[
+            ("  Deployment:\n    Type", STREAM),
+            (
+                "BillingMode: PAY_PER_REQUEST\n      KeySchema: [{ AttributeName: id, KeyType: HASH }]\n      AttributeDefinitions: [{ AttributeName: id, AttributeType: S }]\n  Other",
+                STREAMED,
+            ),
+        ],
+    ),
+    ("network-without-grant", &[("      MemorySize: !FindInMap [Sizes, small, memory]\n", IN_NETWORK)]),
     ("unused-grant", &[("      Environment: { Variables: { TABLE: !Ref Rows } }\n      Role:", "      Role:")]),
     ("unmatched-connection-grant", &[("${Api}/live/POST/@connections/*", "${Api}/prod/POST/@connections/*")]),
     ("unmatched-connection-grant", &[("${Api}/live/POST/@connections/*", "${Api}/POST/@connections/*")]),
@@ -209,6 +228,26 @@ const NO_VIOLATIONS: &[(&str, &[(&str, &str)])] = &[
             "Statement: [{ Effect: Allow, Principal: { Service: lambda.amazonaws.com }, Action: sts:AssumeRole }]",
             "Statement: [{ Effect: Allow, Principal: { Service: [ec2.amazonaws.com, lambda.amazonaws.com] }, Action: ['sts:*'] }]",
         )],
+    ),
+    (
+        "a role that reads the queue",
+        &[
+            ("  Deployment:\n    Type", QUEUE),
+            (
+                "      Policies:\n        - PolicyName: rows",
+                "      ManagedPolicyArns: [arn:aws:iam::aws:policy/service-role/AWSLambdaSQSQueueExecutionRole]\n      Policies:\n        - PolicyName: rows",
+            ),
+        ],
+    ),
+    (
+        "a role that may make network interfaces",
+        &[
+            ("      MemorySize: !FindInMap [Sizes, small, memory]\n", IN_NETWORK),
+            (
+                "      Policies:\n        - PolicyName: rows",
+                "      ManagedPolicyArns: [arn:aws:iam::aws:policy/service-role/AWSLambdaVPCAccessExecutionRole]\n      Policies:\n        - PolicyName: rows",
+            ),
+        ],
     ),
     (
         "a URI through a stage variable",
@@ -1042,4 +1081,36 @@ fn a_permission_may_be_on_a_function_of_others() {
             }
         }
     }
+}
+
+#[test]
+fn what_the_services_refuse_of_sources_and_queues_is_an_error() {
+    let errors = |extra: &str| {
+        let text = SOUND.replace("  Deployment:\n    Type", &format!("{extra}  Deployment:\n    Type"));
+        let found = problems(&text, &[]).into_iter().filter(|problem| problem.rule.is_none());
+        found.map(|problem| format!("{}: {}", problem.path, problem.what)).collect::<Vec<_>>()
+    };
+    let mapping = |id: &str, source: &str| {
+        format!(
+            "  {id}:\n    Type: AWS::Lambda::EventSourceMapping\n    Properties: {{ FunctionName: !Ref Send, EventSourceArn: !GetAtt {source}, StartingPosition: LATEST }}\n"
+        )
+    };
+    assert_eq!(
+        errors(&mapping("FromRows", "Rows.StreamArn")),
+        ["Resources/FromRows/Properties/EventSourceArn: the table Rows has no stream"]
+    );
+    let queue = "  Queue: { Type: AWS::SQS::Queue }\n";
+    let twice = format!("{queue}{}{}", mapping("One", "Queue.Arn"), mapping("Two", "Queue.Arn"));
+    assert_eq!(
+        errors(&twice.replace(", StartingPosition: LATEST", "")),
+        ["Resources/Two/Properties/EventSourceArn: One maps this source to this function already"]
+    );
+    let fifo = "  Fifo: { Type: AWS::SQS::Queue, Properties: { FifoQueue: true, RedrivePolicy: { deadLetterTargetArn: !GetAtt Queue.Arn, maxReceiveCount: 3 } } }\n";
+    assert_eq!(
+        errors(&format!("{queue}{fifo}")),
+        [
+            "Resources/Fifo/Properties/RedrivePolicy: Fifo is a FIFO queue, and its dead-letter queue Queue is a standard queue, which SQS refuses"
+        ]
+    );
+    assert_eq!(errors(&format!("{queue}{}", fifo.replace("FifoQueue: true, ", ""))), [""; 0]);
 }

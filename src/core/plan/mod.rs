@@ -12,6 +12,7 @@ mod planner;
 #[cfg(test)]
 mod properties;
 mod replaced;
+mod retired;
 mod rollback;
 mod rollback_order;
 mod serving;
@@ -38,6 +39,7 @@ pub use diff::{changes, parts};
 pub use former::secrets;
 pub use planner::{diff, in_use, outgrown, teardown};
 pub use replaced::{Replaced, replaced};
+pub use retired::retired;
 pub use rollback::{Executed, Rollback, expected_live, rollback};
 
 use crate::core::stack::lookups::Missing;
@@ -106,6 +108,11 @@ impl Step {
         types::kind(self.type_name)
     }
 
+    /// The step's type as templates have it.
+    pub fn shown_type(&self) -> &'static str {
+        types::shown_type(self.type_name)
+    }
+
     /// The part of its type where clients are served.
     pub fn part(&self) -> Part {
         self.kind().map_or(Part::Other, |kind| kind.part())
@@ -157,6 +164,13 @@ impl Plan {
     /// Whether there is anything to do.
     pub fn is_empty(&self) -> bool {
         !self.steps.iter().any(|step| step.action.acts())
+    }
+
+    /// The values, as text, that are looked up outside of the template and not there yet: other stacks are to export them.
+    pub fn not_looked_up(&self) -> BTreeSet<String> {
+        let desired = self.steps.iter().filter_map(|step| step.desired.as_ref());
+        let tokens = desired.flat_map(|desired| Token::find_all(&desired.properties)).filter(Token::is_of_lookup);
+        tokens.map(|token| Token::of_lookup(&token.attribute)).collect()
     }
 
     /// Twelve hexadecimal digits that no plan with other changes has: `up` can be held to the plan that was looked at.
@@ -253,7 +267,7 @@ impl PlanError {
     pub fn message(&self) -> String {
         match self {
             Self::Foreign { type_name, name, owner, .. } => {
-                format!("{type_name} \"{name}\" already exists and belongs to {owner}")
+                format!("{} \"{name}\" already exists and belongs to {owner}", types::shown_type(type_name))
             }
             Self::DataLoss { logical_id, name, properties } => format!(
                 "{logical_id} would have to be replaced ({properties} cannot be changed in place), and \"{name}\" with all its data would be lost"

@@ -19,7 +19,9 @@ impl Resolver<'_> {
                 // It may turn out to be a number.
                 self.unknown.push(path.clone());
                 let token = Token::of_lookup(&lookup.to_string());
-                self.lacking.insert(lookup);
+                if !self.lookups.is_expected(&lookup) {
+                    self.lacking.insert(lookup);
+                }
                 Ok(token)
             }
         }

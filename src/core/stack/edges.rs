@@ -45,7 +45,11 @@ fn problem(circle: &[&Edge]) -> Problem {
     names.extend(names.first().copied());
     let last = circle.last().map_or_else(Path::default, |edge| edge.path.clone());
     let problem = Problem::new(last, format!("circular dependency between resources: {}", names.join(" -> ")));
-    let places = circle.iter().map(|edge| format!("{} refers to {} in {}", edge.from, edge.to, place(&edge.path)));
+    let places = circle.iter().map(|edge| match place(&edge.path).as_str() {
+        // A deployment waits for its routes, though no property of it names them.
+        "" => format!("{} waits for {}", edge.from, edge.to),
+        place => format!("{} refers to {} in {place}", edge.from, edge.to),
+    });
     problem.help(places.collect::<Vec<_>>().join(", "))
 }
 
@@ -176,6 +180,20 @@ mod tests {
         assert_eq!(found(&[("A", "A"), ("B", "C"), ("C", "B"), ("A", "B")]), ["A -> A", "B -> C -> B"]);
         // What leads into a circle and what it leads to are no part of it.
         assert_eq!(found(&[("Z", "A"), ("A", "B"), ("B", "A"), ("B", "Y")]), ["A -> B -> A"]);
+    }
+
+    #[test]
+    fn a_circle_says_by_what_each_depends_on_the_next() {
+        let edge = |from: &str, to: &str, path: &[&str]| Edge {
+            from: from.to_owned(),
+            to: to.to_owned(),
+            path: path.iter().fold(Path::default().key("Resources").key(from), |path, key| path.key(key)),
+        };
+        let edges = [edge("Deployment", "Route", &[]), edge("Route", "Deployment", &["DependsOn"])];
+        let mut problems = Vec::new();
+        check_cycles(&edges, &mut problems);
+        let help = problems[0].help.as_deref();
+        assert_eq!(help, Some("Deployment waits for Route, Route refers to Deployment in DependsOn"));
     }
 
     #[test]

@@ -129,6 +129,8 @@ pub struct Missing {
 #[derive(Clone, Default)]
 pub struct Lookups {
     values: BTreeMap<Lookup, Result<String, Missing>>,
+    /// Exports that are made before the stack is: what they give is not known yet.
+    expected: BTreeSet<Lookup>,
     /// The names that resources of the stack have in AWS, by type and logical id, where the template gives none.
     names: Names,
 }
@@ -152,6 +154,7 @@ impl Lookups {
     /// Adds all of `others`.
     pub fn extend(&mut self, others: Self) {
         self.values.extend(others.values);
+        self.expected.extend(others.expected);
         self.names.extend(others.names);
     }
 
@@ -163,6 +166,20 @@ impl Lookups {
     /// The name that a resource has in AWS.
     pub fn name(&self, type_name: &'static str, logical_id: &str) -> Option<&String> {
         self.names.get(&(type_name, logical_id.to_owned()))
+    }
+
+    /// Whether a value is not known before another stack is made.
+    pub fn is_expected(&self, lookup: &Lookup) -> bool {
+        self.expected.contains(lookup)
+    }
+
+    /// Takes exports that are not there for values that are not known yet, where `is_made` says of their names that another stack makes
+    /// them before.
+    pub fn expect(&mut self, is_made: impl Fn(&str) -> bool) {
+        let missing = self.values.iter().filter(|(_, found)| found.is_err()).map(|(lookup, _)| lookup);
+        let made = missing.filter(|lookup| matches!(lookup, Lookup::Export { name } if is_made(name)));
+        self.expected.extend(made.cloned().collect::<Vec<_>>());
+        self.values.retain(|lookup, _| !self.expected.contains(lookup));
     }
 
     /// Says of exports that are not there what to do, where `help` knows it by their names.

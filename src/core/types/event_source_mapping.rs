@@ -1,5 +1,7 @@
 //! `AWS::Lambda::EventSourceMapping`: Lambda polls a queue, a stream or a broker, and invokes a function with what it finds there.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -8,7 +10,7 @@ use super::iam_permissions::{ANY, Permissions, Subject};
 use super::tags::Tags;
 use super::{
     Action, Attribute, Desired, Kind, Live, Names, PlanView, ResourceView, StackView, StepEffects, StepView, function,
-    names, tags, to_value,
+    names, table, tags, to_value,
 };
 use crate::core::events::pattern::EventPattern;
 use crate::core::words::{Path, Problem, ProblemKind, Scope, Token, deserialize};
@@ -249,6 +251,39 @@ pub(crate) fn function_in(text: &str) -> String {
     }
 }
 
+/// The problem of a mapping of a table's stream where the table has none (DynamoDB: `StreamArn` is there with a stream alone).
+fn without_stream(mapping: &ResourceView<'_>, stack: &dyn StackView) -> Option<Problem> {
+    let streams =
+        Token::find(mapping.text("EventSourceArn")).into_iter().filter(|token| token.attribute == "StreamArn");
+    let table = streams.filter_map(|token| stack.get(&token.logical_id).map(|table| (token.logical_id, table)));
+    let (id, _) = table.into_iter().find(|(_, table)| {
+        table.kind.type_name() == names::TABLE && table.properties.get(table::STREAM).is_none_or(Value::is_null)
+    })?;
+    let what = format!("the table {id} has no stream");
+    let help = format!("give {id} a stream: StreamSpecification: {{ StreamViewType: NEW_AND_OLD_IMAGES }}");
+    Some(Problem::new(mapping.path_of("EventSourceArn"), what).help(help))
+}
+
+/// The problems of mappings whose source is mapped to the same function already: Lambda answers `ResourceConflictException`.
+fn mapped_twice(stack: &dyn StackView) -> Vec<Problem> {
+    let mut seen: BTreeMap<(&str, &str), &str> = BTreeMap::new();
+    let mut problems = Vec::new();
+    for mapping in stack.of(TYPE) {
+        let (function, source) = (mapping.text("FunctionName"), mapping.text("EventSourceArn"));
+        // A broker's topics and queues are mapped one by one.
+        let has_parts = ["Topics", "Queues"].iter().any(|parts| mapping.properties.get(parts).is_some());
+        if function.is_empty() || source.is_empty() || has_parts {
+            continue;
+        }
+        if let Some(first) = seen.insert((function, source), mapping.logical_id) {
+            let what = format!("{first} maps this source to this function already");
+            let problem = Problem::new(mapping.path_of("EventSourceArn"), what).kind(ProblemKind::Duplicate);
+            problems.push(problem.help("remove one of the two"));
+        }
+    }
+    problems
+}
+
 impl Kind for EventSourceMapping {
     fn type_name(&self) -> &'static str {
         TYPE
@@ -331,7 +366,10 @@ impl Kind for EventSourceMapping {
             let help = format!("AWS recommends six times the function's timeout: VisibilityTimeout: {}", timeout * 6);
             (visibility < timeout).then(|| Problem::new(path, what).help(help))
         };
-        stack.of(TYPE).filter_map(too_short).collect()
+        let mut problems: Vec<Problem> = stack.of(TYPE).filter_map(too_short).collect();
+        problems.extend(stack.of(TYPE).filter_map(|mapping| without_stream(&mapping, stack)));
+        problems.extend(mapped_twice(stack));
+        problems
     }
 
     fn create_only(&self) -> &'static [&'static str] {

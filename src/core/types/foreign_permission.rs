@@ -98,6 +98,10 @@ impl Kind for ForeignPermission {
         TYPE
     }
 
+    fn shown_type(&self) -> &'static str {
+        permission::TYPE
+    }
+
     fn noun(&self) -> &'static str {
         "permission"
     }

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::core::logs::Function as LoggedFunction;
 use crate::core::words::naming::{Identity, logical_id_in};
+use crate::core::words::runtimes;
 use crate::core::words::{Path, Problem, ProblemKind, Scope, Token, deserialize, shown};
 
 pub const TYPE: &str = names::FUNCTION;
@@ -471,6 +472,24 @@ impl Kind for Function {
         let layers = properties["Layers"].as_array().into_iter().flatten().filter_map(Value::as_str);
         // arn:PARTITION:lambda:REGION:ACCOUNT:layer:NAME:VERSION
         layers.filter(|arn| arn.split(':').nth(4).is_some_and(|account| account != scope.account)).collect()
+    }
+
+    fn retired(&self, properties: &Value, live: Option<&Value>) -> Option<Problem> {
+        let to: Props = deserialize::read(properties).ok()?;
+        let from: Option<Props> = live.and_then(|live| deserialize::read(live).ok());
+        let is_kept = |from: &Props| {
+            let has_code = to.code_sha256.is_none() || to.code_sha256 == from.code_sha256;
+            has_code && to.architectures == from.architectures && !from.configuration_differs(&to)
+        };
+        if from.as_ref().is_some_and(is_kept) {
+            return None;
+        }
+        let exists = from.is_some_and(|from| from.runtime == to.runtime);
+        let since = runtimes::end(&to.runtime)?.refused_since(exists)?;
+        let (does, newest) = (if exists { "updates" } else { "creates" }, runtimes::newest(&to.runtime));
+        let what = format!("Lambda {does} no functions with {} since {since}", to.runtime);
+        let problem = Problem::new(Path::default().key("Runtime"), what);
+        Some(newest.into_iter().fold(problem, |problem, newest| problem.help(format!("use {newest}"))))
     }
 
     fn runs_as<'a>(&self, properties: &'a Value) -> Option<&'a str> {

@@ -108,6 +108,11 @@ pub fn kind(type_name: &str) -> Option<&'static dyn Kind> {
     own.or_else(|| others(type_name))
 }
 
+/// The type of this name as templates have it.
+pub fn shown_type(type_name: &'static str) -> &'static str {
+    kind(type_name).map_or(type_name, |kind| kind.shown_type())
+}
+
 /// The type of this name that is not in `TYPES`.
 pub fn others(type_name: &str) -> Option<&'static dyn Kind> {
     let custom = custom_resource::kind(type_name).map(|kind| kind as &dyn Kind);
@@ -130,6 +135,11 @@ pub trait Kind: Send + Sync + 'static {
 
     /// `AWS::DynamoDB::Table`.
     fn type_name(&self) -> &'static str;
+
+    /// The type as templates have it, for people and programs: another name than `type_name` where one of AWS's types is two here.
+    fn shown_type(&self) -> &'static str {
+        self.type_name()
+    }
 
     /// What people call a resource of this type: `log group`.
     fn noun(&self) -> &'static str;
@@ -421,6 +431,12 @@ pub trait Kind: Send + Sync + 'static {
         None
     }
 
+    /// Why AWS does not create one with these properties any more, or does not update one that has those of `live` to them, although they
+    /// are valid.
+    fn retired(&self, _properties: &Value, _live: Option<&Value>) -> Option<Problem> {
+        None
+    }
+
     /// The layers of other accounts that a resource with these properties uses, by ARN.
     fn foreign_layers<'a>(&self, _properties: &'a Value, _scope: &Scope) -> Vec<&'a str> {
         Vec::new()
@@ -496,6 +512,16 @@ pub trait Kind: Send + Sync + 'static {
     /// Whether the local cloud keeps no more than a record of it: nothing of it runs.
     fn is_record_locally(&self) -> bool {
         false
+    }
+
+    /// What of a resource with these properties the local cloud does not have, and answers clients with 501 for.
+    fn refused_locally(&self, _properties: &Value) -> Option<&'static str> {
+        None
+    }
+
+    /// The packages of the JavaScript SDK that its function uses for a resource with these properties, beside those that its code names.
+    fn sdk_packages(&self, _properties: &Value) -> Vec<String> {
+        Vec::new()
     }
 
     /// Whether an API with these properties, or a part of one, is for HTTP requests and not for WebSockets.

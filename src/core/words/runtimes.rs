@@ -22,6 +22,18 @@ pub fn end(runtime: &str) -> Option<EndOfSupport> {
     ENDS.iter().find(|end| end.name == runtime).copied()
 }
 
+impl EndOfSupport {
+    /// Since when Lambda refuses to create a function with it, or to update one that has it already (`exists`); `None` while it does not.
+    pub fn refused_since(&self, exists: bool) -> Option<Date> {
+        let since = if exists { self.no_update } else { self.no_create };
+        (since <= KNOWN_ON).then_some(since)
+    }
+}
+
+/// The date of the list of ends: what ends up to this day has ended. Not the current date, since AWS postpones ends, and what worked
+/// yesterday must not fail without a change.
+const KNOWN_ON: Date = date!(2026 - 11 - 30);
+
 /// The runtime of the same language that is supported longest.
 pub fn newest(runtime: &str) -> Option<&'static str> {
     newest_of(match language(end(runtime)?.name) {

@@ -70,7 +70,9 @@ impl DataPart {
             "cloudformation.json" => Some(Self::CloudFormation),
             "events.json" => Some(Self::Events),
             "iam.json" | "iam-sessions.json" => Some(Self::Iam),
-            "lambda.json" | "lambda-events.json" | "lambda-positions.json" | "lambda" => Some(Self::Lambda),
+            "lambda.json" | "lambda-events" | "lambda-events.json" | "lambda-positions.json" | "lambda" => {
+                Some(Self::Lambda)
+            }
             "logs.json" | "logs" => Some(Self::Logs),
             "s3.json" | "s3-incoming" | "s3-objects" => Some(Self::S3),
             "scheduler.json" => Some(Self::Scheduler),

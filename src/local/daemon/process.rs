@@ -107,6 +107,14 @@ pub struct RunningServer {
     pub outcome: StartOutcome,
 }
 
+impl RunningServer {
+    /// Whether functions may have runtimes that Lambda has retired: its conditions file says so.
+    pub fn has_retired_runtimes(&self) -> bool {
+        let conditions = self.conditions.as_deref().and_then(|path| conditions_file(path).ok());
+        conditions.is_some_and(|(_, conditions)| conditions.lenient.runtimes)
+    }
+}
+
 /// How `ensure` got a running server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartOutcome {

@@ -1,8 +1,7 @@
 //! Asynchronous invocations: retries, dead letters and destinations. (Lambda developer guide, "Asynchronous invocation".)
 
-use std::collections::BTreeMap;
-use std::io;
-use std::sync::Mutex;
+use std::path::PathBuf;
+use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -17,7 +16,6 @@ use super::state::now;
 use crate::core::iam::need::Need;
 use crate::local::context::clock::log_time;
 use crate::local::context::ports::{Delivery, Invoked};
-use crate::local::lock::lock;
 use crate::local::protocol::wire::ApiError;
 
 /// How long an event is kept by default: six hours, in seconds.
@@ -26,15 +24,12 @@ const MAX_AGE: u32 = 6 * 60 * 60;
 /// How often a function that fails is tried again by default.
 const RETRIES: u32 = 2;
 
-/// The name of the file of events that the last process did not get done.
-const FILE: &str = "lambda-events";
-
-/// Asynchronous events that have been accepted and are not done, by request id. Saved when the process is told to end.
-#[derive(Debug, Default)]
-pub(super) struct Accepted(Mutex<BTreeMap<String, Event>>);
+/// The folder of the events that are accepted and not done: a file each, called after its request id. So none is lost with the process,
+/// however that ends.
+const FOLDER: &str = "lambda-events";
 
 /// An accepted event.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Event {
     /// The function with the version or alias that runs.
     runs: String,
@@ -55,57 +50,72 @@ struct Ended {
 }
 
 impl Lambda {
-    /// Runs an event in the background. A function that fails is tried again, as often as its configuration says; a throttled one
-    /// until the event is too old. Then the event, or what became of it, goes where the function's configuration says.
-    pub(super) fn queue(&self, reference: Reference, call: InvokeRequest) {
+    /// Accepts an event: keeps it, and runs it in the background. A function that fails is tried again, as often as its configuration
+    /// says; a throttled one until the event is too old. Then the event, or what became of it, goes where the function's configuration
+    /// says.
+    ///
+    /// # Errors
+    /// When it cannot be kept.
+    pub(super) fn queue(&self, reference: Reference, call: InvokeRequest) -> Result<(), ApiError> {
         let event = Event {
             runs: reference.arn(),
             function_arn: call.function_arn.clone(),
             payload: String::from_utf8_lossy(&call.payload).into_owned(),
             client_context: call.client_context.clone(),
         };
-        lock(&self.accepted.0).insert(call.request_id.clone(), event);
+        let kept = fs::create_dir_all(self.context.store.path(FOLDER))
+            .and_then(|()| self.context.store.save(&format!("{FOLDER}/{}", call.request_id), &event));
+        kept.map_err(|error| error::service(format!("the event could not be kept: {error}")))?;
+        self.begin_event(reference, call);
+        Ok(())
+    }
+
+    /// Runs a kept event in the background.
+    fn begin_event(&self, reference: Reference, call: InvokeRequest) {
         let lambda = self.clone();
         tokio::spawn(async move {
             let config = lambda.event_invoke_config(&reference);
             let ended = lambda.run_event(&reference, &call, &config).await;
             // What the end of this process interrupts has not failed: the next one runs it again.
             if ended.condition == "Success" || !lambda.pollers.is_closing() {
-                lock(&lambda.accepted.0).remove(&call.request_id);
                 lambda.conclude(&reference, &call, &config, &ended).await;
+                lambda.forget_event(&call.request_id);
             }
         });
     }
 
-    /// Keeps the events that are not done for the next process.
-    pub(super) fn keep_events(&self) {
-        let events = lock(&self.accepted.0);
-        if !events.is_empty()
-            && let Err(error) = self.context.store.save(FILE, &*events)
-        {
-            tracing::error!("{} asynchronous events are lost: {error}", events.len());
+    fn forget_event(&self, request_id: &str) {
+        if let Err(error) = fs::remove_file(self.context.store.path(&format!("{FOLDER}/{request_id}.json"))) {
+            tracing::warn!("the event {request_id} may run twice: {error}");
         }
     }
 
     /// Runs the events again that the last process did not get done. Must be called within a tokio runtime.
     pub(super) fn resume_events(&self) {
-        let kept: io::Result<BTreeMap<String, Event>> = self.context.store.load(FILE);
-        let kept = kept.unwrap_or_else(|error| {
-            tracing::error!("asynchronous events are lost: {error}");
-            BTreeMap::new()
+        let files = match fs::read_dir(self.context.store.path(FOLDER)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+            files => files.and_then(Iterator::collect::<io::Result<Vec<_>>>),
+        };
+        let files = files.unwrap_or_else(|error| {
+            tracing::error!("asynchronous events are not run again: {error}");
+            Vec::new()
         });
-        for (request_id, event) in kept {
+        let names = files.iter().map(|file| PathBuf::from(file.file_name()));
+        for name in names.filter(|name| name.extension().is_some_and(|extension| extension == "json")) {
+            let request_id = name.with_extension("").to_string_lossy().into_owned();
+            let event = match self.context.store.load::<Event>(&format!("{FOLDER}/{request_id}")) {
+                Ok(event) => event,
+                Err(error) => {
+                    tracing::error!("an asynchronous event is lost: {error}");
+                    continue;
+                }
+            };
             let Some(reference) = Reference::from_arn(&event.runs) else { continue };
             let (payload, client_context) = (event.payload.into(), event.client_context);
-            self.queue(
+            self.begin_event(
                 reference,
                 InvokeRequest { request_id, function_arn: event.function_arn, payload, client_context, cause: None },
             );
-        }
-        if let Err(error) = std::fs::remove_file(self.context.store.path(&format!("{FILE}.json")))
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            tracing::warn!("events may run twice: {error}");
         }
     }
 
@@ -121,8 +131,7 @@ impl Lambda {
             client_context: None,
             cause: None,
         };
-        self.queue(reference, call);
-        Ok(())
+        self.queue(reference, call)
     }
 
     fn event_invoke_config(&self, reference: &Reference) -> EventInvokeConfig {

@@ -5,8 +5,6 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
-use time::Date;
-use time::macros::date;
 
 use super::error::{self, constraint};
 use crate::core::words::runtimes::{LONGEST_ENVIRONMENT, RESERVED_VARIABLES, end};
@@ -43,10 +41,6 @@ const RUNTIMES: &[&str] = &[
     "ruby3.2",
     "provided.al2",
 ];
-
-/// Runtimes whose end of support is up to this day count as retired: the date of the list of deprecations. Not the current
-/// date, since AWS postpones deprecations, and what worked yesterday must not fail without a change.
-const RETIRED_BY: Date = date!(2026 - 11 - 01);
 
 /// The settings that a request gives. An absent member changes nothing.
 #[derive(Debug, Default, Deserialize)]
@@ -282,8 +276,7 @@ pub fn check_runtime(runtime: &str, current: Option<&str>) -> Result<(), ApiErro
         );
         return Err(error::invalid(message));
     };
-    let until = if current == Some(runtime) { end.no_update } else { end.no_create };
-    if until <= RETIRED_BY {
+    if end.refused_since(current == Some(runtime)).is_some() {
         let here = match Language::of(runtime) {
             Some(_) => " (The local cloud takes it with [lenient] runtimes = true in its conditions file.)",
             None => "",

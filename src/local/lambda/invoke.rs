@@ -62,7 +62,7 @@ impl Lambda {
             }
             "Event" => {
                 self.ready(&reference)?;
-                self.queue(reference, call);
+                self.queue(reference, call)?;
                 Response::empty(202)
             }
             _ => {

@@ -110,7 +110,6 @@ pub struct Lambda {
     timings: ExecutionTimings,
     pollers: Arc<Pollers>,
     positions: Arc<Positions>,
-    accepted: Arc<asynchronous::Accepted>,
 }
 
 impl Lambda {
@@ -150,7 +149,6 @@ impl Lambda {
             timings,
             pollers: Arc::default(),
             positions: Arc::new(Positions::open(context.store.clone())?),
-            accepted: Arc::default(),
         };
         tokio::spawn(sweep(Arc::downgrade(&lambda.registry), lambda.packages.clone(), lambda.executor.live()));
         Ok(Arc::new(lambda))
@@ -210,7 +208,6 @@ impl Lambda {
         if timeout(ENVIRONMENTS_TIMEOUT, self.executor.shutdown()).await.is_err() {
             tracing::warn!("some execution environments did not end in time");
         }
-        self.keep_events();
         // What a stream's task has given up may still be on its way to a queue.
         let _ = timeout(DELIVERIES_TIMEOUT, self.pollers.closed()).await;
     }

@@ -142,8 +142,18 @@ impl Guard {
     ) -> Result<(), ApiError> {
         let is_query = matches!(protocol, Protocol::Query(_) | Protocol::AwsJson10Query(_));
         let status = if matches!(protocol, Protocol::AwsJson10 | Protocol::AwsJson11) { 400 } else { 403 };
+        let token = request.caller.access_key.as_deref().and_then(|key| self.roles.session_token(key));
+        let header = request.headers.get("x-amz-security-token").and_then(|token| token.to_str().ok());
+        let given = header.or_else(|| request.query("X-Amz-Security-Token"));
+        let has_token = token.is_none() || given == token.as_deref();
+        let is_known = self.knows(&request.caller);
+        // A temporary key is worth nothing without the token that was issued with it.
+        let help = if is_known { "" } else { help };
         match &request.caller.access_key {
-            Some(_) if self.knows(&request.caller) => Ok(()),
+            Some(_) if is_known && has_token => Ok(()),
+            Some(_) if protocol == Protocol::RestXml && !has_token && given.is_some() => {
+                Err(ApiError::new(400, "InvalidToken", "The provided token is malformed or otherwise invalid."))
+            }
             Some(_) if protocol == Protocol::RestXml => {
                 let message = format!("The AWS Access Key Id you provided does not exist in our records.{help}");
                 Err(ApiError::new(status, "InvalidAccessKeyId", message))
@@ -175,6 +185,58 @@ mod tests {
     use crate::local::sns::Sns;
     use crate::local::sqs::Sqs;
     use crate::local::ssm::Ssm;
+
+    /// One role, with a temporary key.
+    struct OneRole;
+
+    impl Roles for OneRole {
+        fn assumable(&self, _: &str, _: &str) -> bool {
+            true
+        }
+
+        fn issue(&self, _: &str, _: &str) -> crate::local::context::ports::Credentials {
+            unreachable!("nothing is issued here")
+        }
+
+        fn has_issued(&self, access_key_id: &str) -> bool {
+            access_key_id == "ASIA1"
+        }
+
+        fn session_token(&self, access_key_id: &str) -> Option<String> {
+            self.has_issued(access_key_id).then(|| "issued".to_owned())
+        }
+    }
+
+    #[test]
+    fn a_temporary_key_needs_the_token_that_was_issued_with_it() {
+        fn refused<S: Service>(change: impl FnOnce(&mut Request)) -> Option<(u16, String)> {
+            let key = AccessKey { id: "LKIA1".to_owned(), secret: "s".to_owned() };
+            let guard = Guard::new(key, "wschat env".to_owned(), Arc::new(OneRole));
+            let mut request = Request::in_test("POST", "/", "");
+            request.caller.access_key = Some("ASIA1".to_owned());
+            change(&mut request);
+            let refused = guard.admit_remote((S::NAME, S::PROTOCOL), None, &request).err();
+            refused.map(|error| (error.status, error.code.into_owned()))
+        }
+        let header = |token: &'static str| {
+            move |request: &mut Request| drop(request.headers.insert("x-amz-security-token", token.parse().unwrap()))
+        };
+        let in_query = |token: &'static str| {
+            move |request: &mut Request| request.query.push(("X-Amz-Security-Token".to_owned(), token.to_owned()))
+        };
+        assert_eq!(refused::<Sqs>(header("issued")), None);
+        assert_eq!(refused::<Arc<S3>>(in_query("issued")), None);
+        let none = |_: &mut Request| {};
+        assert_eq!(refused::<Sqs>(none), Some((403, "InvalidClientTokenId".to_owned())));
+        assert_eq!(refused::<Sqs>(header("other")), Some((403, "InvalidClientTokenId".to_owned())));
+        assert_eq!(refused::<DynamoDb>(header("other")), Some((400, "UnrecognizedClientException".to_owned())));
+        assert_eq!(refused::<Scheduler>(none), Some((403, "UnrecognizedClientException".to_owned())));
+        assert_eq!(refused::<Arc<S3>>(none), Some((403, "InvalidAccessKeyId".to_owned())));
+        assert_eq!(refused::<Arc<S3>>(header("other")), Some((400, "InvalidToken".to_owned())));
+        // The folder's own key has none.
+        let own = |request: &mut Request| request.caller.access_key = Some("LKIA1".to_owned());
+        assert_eq!(refused::<Sqs>(own), None);
+    }
 
     /// What a caller with a wrong key gets, and one without any.
     fn refusals<S: Service>() -> [Option<(u16, String)>; 2] {

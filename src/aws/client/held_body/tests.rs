@@ -140,6 +140,7 @@ async fn aws(port: u16) -> Aws {
         local: Some(Credentials::from_keys("AKID", "secret", None)),
         local_cloud: None,
         has_quotas: false,
+        has_retired_runtimes: false,
     };
     Aws::open("test", &target).await.unwrap()
 }

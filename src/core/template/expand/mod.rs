@@ -249,8 +249,9 @@ fn check_properties(
             Some(_) if value.is_null() => return false,
             Some(property) if property.support == Support::NotYet => {
                 faulty.insert(property.name);
-                Problem::of_key(path, format!("the property {name} of {owner} is not supported yet"))
-                    .kind(ProblemKind::Unsupported)
+                let problem = Problem::of_key(path, format!("the property {name} of {owner} is not supported yet"))
+                    .kind(ProblemKind::Unsupported);
+                property.instead.into_iter().fold(problem, |problem, instead| problem.help(instead))
             }
             Some(property) if property.shape.fits(value) => return true,
             Some(property) => {

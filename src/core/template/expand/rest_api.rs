@@ -12,6 +12,10 @@ use super::shape::{Property, Shape, truthy};
 use super::versions;
 use crate::core::words::{Problem, ProblemKind};
 
+/// What to write for authorizers until `Auth` is expanded.
+const AUTHORIZERS: &str =
+    "write authorizers into the API's DefinitionBody (x-amazon-apigateway-authorizer), or use AWS::Serverless::HttpApi";
+
 /// The properties. Which of them `Globals` can give follows the translator.
 pub const TYPE: Type = Type {
     name: "AWS::Serverless::Api",
@@ -19,7 +23,7 @@ pub const TYPE: Type = Type {
         Property::translated("AccessLogSetting", Shape::Map),
         Property::later("AlwaysDeploy"),
         Property::passed("ApiKeySourceType", Shape::Text).local(),
-        Property::later("Auth"),
+        Property::later("Auth").instead(AUTHORIZERS),
         Property::translated("BinaryMediaTypes", Shape::Items),
         Property::translated("CacheClusterEnabled", Shape::Bool),
         Property::translated("CacheClusterSize", Shape::Text),
@@ -55,7 +59,7 @@ pub const TYPE: Type = Type {
 pub const EVENT: EventType = EventType {
     name: "Api",
     properties: &[&[
-        Property::later("Auth"),
+        Property::later("Auth").instead(AUTHORIZERS),
         Property::translated("Method", Shape::Text),
         Property::translated("Path", Shape::Text),
         Property::later("RequestModel"),

@@ -60,6 +60,7 @@ Resources:
        |
     11 |         Old: { Type: Api, Properties: { Path: /, Method: get, Auth: { ApiKeyRequired: true } } } } }
        |                                                               ^^^^
+       = help: write authorizers into the API's DefinitionBody (x-amazon-apigateway-authorizer), or use AWS::Serverless::HttpApi
 
     error: DeploymentPreference is not supported yet: it shifts traffic step by step with CodeDeploy, and wschat moves an alias at once
       --> t.yaml:15:72
@@ -87,6 +88,7 @@ Resources:
        |
     18 |   I: { Type: AWS::Serverless::Api, Properties: { StageName: s, Auth: { DefaultAuthorizer: A } } }
        |                                                                ^^^^
+       = help: write authorizers into the API's DefinitionBody (x-amazon-apigateway-authorizer), or use AWS::Serverless::HttpApi
 
     error: a DefinitionUri on this machine is not supported yet
       --> t.yaml:19:69

@@ -7,6 +7,7 @@
 
 mod attributes;
 mod check;
+mod documented;
 mod facts;
 mod identity;
 mod name;
@@ -27,7 +28,7 @@ use self::record::{RECORD, RECORDED_ON};
 use super::constraints::Refusal;
 use super::iam_permissions::{Permissions, Subject};
 use super::tags;
-use super::{Attribute, Change, Desired, Doubled, Kind, Live, Naming, Planning, RecorderArn, ResourceView};
+use super::{Attribute, Change, Desired, Doubled, Kind, Live, Naming, Planning, RecorderArn, ResourceView, StackView};
 use crate::core::schemas::{self, Schema, value_at};
 use crate::core::words::{Path, Problem, Scope};
 
@@ -188,7 +189,13 @@ impl Kind for CloudControlled {
     }
 
     fn refuses(&self, properties: &Value) -> Vec<Refusal> {
-        check::refuses(self.schema, properties)
+        let mut refusals = check::refuses(self.schema, properties);
+        refusals.extend(documented::refuses(self.schema.type_name, properties));
+        refusals
+    }
+
+    fn conflicts(&self, stack: &dyn StackView) -> Vec<Problem> {
+        documented::conflicts(self.schema.type_name, stack)
     }
 
     fn complete(&self, it: &ResourceView<'_>, properties: &mut Value, _stack: &dyn Planning) {
@@ -306,6 +313,15 @@ impl Kind for CloudControlled {
 
     fn is_record_locally(&self) -> bool {
         !RUN_LOCALLY.contains(&self.schema.type_name)
+    }
+
+    fn refused_locally(&self, properties: &Value) -> Option<&'static str> {
+        let names_it = match self.schema.type_name {
+            "AWS::ApiGateway::Method" => properties["AuthorizationType"] == "COGNITO_USER_POOLS",
+            REST_API => properties["Body"].to_string().to_ascii_lowercase().contains("\"cognito_user_pools\""),
+            _ => false,
+        };
+        names_it.then_some("Cognito authorizers")
     }
 
     fn permissions(&self, it: &Subject<'_>, permissions: &mut Permissions) {

@@ -6,6 +6,7 @@
 //! bucket of the stack (`state`), and a tag of another resource of the stack says where (`pointer`).
 
 pub mod pointer;
+mod sdk;
 pub mod state;
 
 use std::collections::HashMap;
@@ -43,6 +44,9 @@ pub const BUCKET: &str = "@Bucket";
 
 /// The attribute of a live resource with its state, JSON.
 pub const STATE: &str = "@State";
+
+/// The CDK's type for calls of the SDK.
+const SDK_CALLS: &str = "Custom::AWS";
 
 /// One such type.
 pub struct CustomResource {
@@ -151,6 +155,10 @@ impl Kind for CustomResource {
 
     fn refuses(&self, _: &Value) -> Vec<Refusal> {
         Vec::new()
+    }
+
+    fn sdk_packages(&self, properties: &Value) -> Vec<String> {
+        if self.type_name() == SDK_CALLS { sdk::packages(properties) } else { Vec::new() }
     }
 
     fn internal(&self) -> &'static [&'static str] {

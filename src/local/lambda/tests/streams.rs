@@ -284,17 +284,30 @@ async fn an_event_that_a_stop_interrupts_is_run_by_the_next_process() {
     // The one is running, the other waits to be tried again.
     cloud.until_logged("START RequestId", 2).await;
     cloud.until_logged("END RequestId", 1).await;
-    let kept = cloud.context.store.path("lambda-events.json");
-    assert!(!kept.exists());
+    let kept = |cloud: &Cloud| std::fs::read_dir(cloud.context.store.path("lambda-events")).unwrap().count();
+    assert_eq!(kept(&cloud), 2, "each from the moment it is accepted: the process may be killed");
     cloud.lambda.shutdown().await;
-    assert!(kept.exists());
+    assert_eq!(kept(&cloud), 2);
     assert!(lock(&fake.delivered).is_empty(), "no dead letter: {:?}", lock(&fake.delivered));
     cloud.restart();
     cloud.connect_stream(&fake);
-    assert!(!kept.exists(), "they are not run twice");
     cloud.until_logged("START RequestId", 4).await;
     let mut ids: Vec<String> = cloud.lines("START RequestId");
     ids.sort();
     assert!(ids[0] == ids[1] && ids[1] != ids[2] && ids[2] == ids[3], "{ids:?}");
+    cloud.lambda.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_event_that_is_done_is_not_kept() {
+    let (cloud, fake) = connected().await;
+    Functions::send_event(&*cloud.lambda, ARN, r#"{"do":"version"}"#.into()).unwrap();
+    let folder = cloud.context.store.path("lambda-events");
+    let is_empty = || std::fs::read_dir(&folder).unwrap().next().is_none();
+    cloud.until_logged("END RequestId", 1).await;
+    while !is_empty() {
+        tokio::task::yield_now().await;
+    }
+    drop(fake);
     cloud.lambda.shutdown().await;
 }
