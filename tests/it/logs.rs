@@ -347,6 +347,8 @@ async fn a_wrong_name_is_answered_with_the_right_one() {
     // A function that was never invoked has no log group.
     let quiet = cloud.wschat(&["logs", "--local", "Connect"]).ok();
     assert_eq!((quiet.stdout.as_str(), quiet.stderr.as_str()), ("", "Nothing was logged since 10m ago.\n"));
+    let other = cloud.wschat(&["logs", "--local", "--connection", "L0SM9cOFvHcCIhw="]).ok();
+    assert_eq!(other.stderr, "Nothing that matches was logged since 10m ago.\n");
 }
 
 #[test]
