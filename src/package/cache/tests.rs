@@ -45,15 +45,15 @@ impl Folders {
     /// Packs with the zip before, and from nothing: the bytes are the same.
     fn pack_again(&self, target: Target) -> Artifact {
         let again = self.pack(self.cache.path(), target);
-        let anew = self.pack(tempfile::tempdir().unwrap().path(), target);
-        assert_eq!(again.code_sha256, anew.code_sha256);
-        assert_eq!(again, anew);
+        let from_nothing = self.pack(tempfile::tempdir().unwrap().path(), target);
+        assert_eq!(again.code_sha256, from_nothing.code_sha256);
+        assert_eq!(again, from_nothing);
         again
     }
 
     fn names(artifact: &Artifact) -> Vec<String> {
         let archive = ZipArchive::new(Cursor::new(&artifact.zip)).unwrap();
-        let mut names: Vec<String> = archive.file_names().map(str::to_owned).collect();
+        let mut names: Vec<String> = archive.file_names().map(|name| name.unwrap().into_owned()).collect();
         names.sort();
         names
     }
