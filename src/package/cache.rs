@@ -208,12 +208,24 @@ fn is_part(name: &str) -> bool {
     name.rsplit_once('.').is_some_and(|(_, end)| !end.is_empty() && end.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// A text that changes when the file is written: its size, modification time and whether it is executable.
+/// A text that changes when the file is written or replaced, or becomes executable.
 fn state(file: &Path) -> io::Result<String> {
     let metadata = fs::metadata(file)?;
     let modified = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-    let executable = if folder::is_executable(&metadata) { "\nexecutable" } else { "" };
-    Ok(format!("{}\n{modified}{executable}", metadata.len()))
+    Ok(format!("{}\n{modified}{}", metadata.len(), identity(&metadata)))
+}
+
+/// The file's number, and when anything about it changed last: npm gives all files of all packages one modification time, so another
+/// version may have files of the same size and time.
+#[cfg(unix)]
+fn identity(file: &fs::Metadata) -> String {
+    use std::os::unix::fs::MetadataExt;
+    format!("\n{} {}.{:09}", file.ino(), file.ctime(), file.ctime_nsec())
+}
+
+#[cfg(not(unix))]
+fn identity(_file: &fs::Metadata) -> String {
+    String::new()
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> PackageError {

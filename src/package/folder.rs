@@ -118,7 +118,7 @@ pub(super) fn entries(files: Files) -> Result<Vec<Entry>, PackageError> {
     }
     let entry = |(name, path): (String, PathBuf)| {
         let content = fs::read(&path).map_err(|error| failed(&path, &error))?;
-        let executable = is_executable(&fs::metadata(&path).map_err(|error| failed(&path, &error))?);
+        let executable = is_executable(&path).map_err(|error| failed(&path, &error))?;
         Ok(Entry { name, executable, content })
     };
     files.into_iter().map(entry).collect()
@@ -201,13 +201,13 @@ impl Walk<'_> {
 }
 
 #[cfg(unix)]
-pub(super) fn is_executable(file: &fs::Metadata) -> bool {
+fn is_executable(path: &Path) -> io::Result<bool> {
     use std::os::unix::fs::PermissionsExt;
-    file.permissions().mode() & 0o111 != 0
+    Ok(fs::metadata(path)?.permissions().mode() & 0o111 != 0)
 }
 
 /// On systems without executable bits; `bootstrap` is marked executable elsewhere.
 #[cfg(not(unix))]
-pub(super) fn is_executable(_file: &fs::Metadata) -> bool {
-    false
+fn is_executable(_path: &Path) -> io::Result<bool> {
+    Ok(false)
 }

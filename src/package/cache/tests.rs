@@ -64,6 +64,12 @@ impl Folders {
     }
 }
 
+/// The content of a file in a zip.
+fn text(artifact: &Artifact, name: &str) -> String {
+    let mut archive = ZipArchive::new(Cursor::new(&artifact.zip)).unwrap();
+    std::io::read_to_string(archive.by_name(name).unwrap()).unwrap()
+}
+
 #[test]
 fn changed_code_gives_the_bytes_of_a_zip_from_nothing() {
     for target in [Target::Host, Target::Lambda] {
@@ -92,18 +98,34 @@ fn changed_code_gives_the_bytes_of_a_zip_from_nothing() {
 fn unchanged_files_are_taken_from_the_zip_before() {
     let folders = Folders::new();
     folders.pack(folders.cache.path(), Target::Host);
-    // Only what is read again can fail.
-    let dep = folders.code.path().join("node_modules/dep/index.js");
-    let (long, modified) = (fs::metadata(&dep).unwrap().len(), fs::metadata(&dep).unwrap().modified().unwrap());
-    fs::write(&dep, "#".repeat(usize::try_from(long).unwrap())).unwrap();
-    fs::File::options().write(true).open(&dep).unwrap().set_modified(modified).unwrap();
+    // Another content in its place shows where a file comes from.
+    let name = folders.kept().into_iter().find(|name| name.ends_with(".zip")).unwrap();
+    let other = Folders::new();
+    other.write("node_modules/dep/index.js", "from before");
+    let before = other.pack(other.cache.path(), Target::Host);
+    fs::write(folders.cache.path().join(name), &before.zip).unwrap();
     folders.write("index.js", "exports.handler = async () => 22;");
     let packed = folders.pack(folders.cache.path(), Target::Host);
-    let mut archive = ZipArchive::new(Cursor::new(&packed.zip)).unwrap();
-    let text = std::io::read_to_string(archive.by_name("node_modules/dep/index.js").unwrap()).unwrap();
-    assert!(text.starts_with("module.exports"), "a file of the same size and time is not read again");
-    let text = std::io::read_to_string(archive.by_name("index.js").unwrap()).unwrap();
-    assert!(text.ends_with("22;"));
+    assert_eq!(text(&packed, "node_modules/dep/index.js"), "from before");
+    assert!(text(&packed, "index.js").ends_with("22;"));
+}
+
+#[test]
+fn a_file_that_was_replaced_by_one_of_the_same_size_and_time_is_read_again() {
+    let folders = Folders::new();
+    // As npm writes the files of packages.
+    let dep = folders.code.path().join("node_modules/dep/index.js");
+    let replace = |content: &str| {
+        fs::remove_file(&dep).unwrap();
+        fs::write(&dep, content).unwrap();
+        let then = SystemTime::UNIX_EPOCH + Duration::from_secs(499_162_500);
+        fs::File::options().write(true).open(&dep).unwrap().set_modified(then).unwrap();
+    };
+    replace("exports.version = '1.0.1';");
+    folders.pack_again(Target::Host);
+    replace("exports.version = '1.0.2';");
+    folders.write("index.js", "exports.handler = async () => 22;");
+    assert!(text(&folders.pack_again(Target::Host), "node_modules/dep/index.js").contains("1.0.2"));
 }
 
 #[test]
