@@ -371,7 +371,8 @@ mod tests {
             ("hello_", 20, "send> hello_"),
             ("hello_", 12, "send> hello_"),
             ("hello, all_", 12, "send> … all_"),
-            ("hello, 聊天_", 12, "send> …天_"),
+            ("hello, 聊天_", 12, "send> …聊天_"),
+            ("hello, 聊天a_", 12, "send> …天a_"),
             ("聊天", 4, "s……"),
             ("hello_", 0, ""),
         ] {
