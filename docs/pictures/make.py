@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Draws docs/pictures/up.svg: the terminal of a real `wschat up --local` and a chat, from what they printed.
+"""Draws docs/pictures/up.svg: the terminal of a real `wschat up --local` and a chat, in a project of `wschat init`, from what they printed.
 
 Usage: docs/pictures/make.py WSCHAT OUTPUT.svg
-Needs Python 3.11, rich (PyPI, MIT) and websockets. Runs on a local cloud of its own that it stops again.
+Needs Python 3.11, rich (PyPI, MIT), websockets, node and npm. Runs on a local cloud of its own that it stops again.
 """
 
 import asyncio
@@ -19,15 +19,14 @@ from rich.console import Console
 from rich.text import Text
 
 COLUMNS = 92
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-def run(command):
-    """What a command prints on a terminal of COLUMNS columns, colours included."""
+def run(command, folder):
+    """What a command prints in a folder, on a terminal of COLUMNS columns, colours included."""
     leader, follower = pty.openpty()
     environment = {**os.environ, "COLUMNS": str(COLUMNS), "TERM": "xterm-256color"}
     subprocess.run(["stty", "cols", str(COLUMNS), "rows", "60"], stdin=follower, check=True)
-    child = subprocess.Popen(command, cwd=REPOSITORY, stdout=follower, stderr=follower, stdin=follower, env=environment)
+    child = subprocess.Popen(command, cwd=folder, stdout=follower, stderr=follower, stdin=follower, env=environment)
     os.close(follower)
     printed = b""
     while True:
@@ -50,7 +49,7 @@ def lasting(printed):
         line = line.split("\r")[-1]
         line = re.sub(r"\x1b\[[0-9;]*[A-HJKSTfhlnsu]|\x1b\[\?[0-9;]*[hl]", "", line)
         plain = re.sub(r"\x1b\[[0-9;]*m", "", line).strip()
-        if plain and not plain.startswith(("Compiling", "Finished", "Blocking")):
+        if plain and not plain.startswith(("note:", "installing", "@aws-sdk", "includes it")):
             lines.append(line)
     return lines
 
@@ -69,16 +68,19 @@ async def chat(uri):
 
 def main():
     wschat, output = os.path.abspath(sys.argv[1]), sys.argv[2]
-    with tempfile.TemporaryDirectory() as data:
-        here = ["--local", "--data", data]
+    with tempfile.TemporaryDirectory() as folder:
+        project = Path(folder) / "chat"
+        in_project = {"cwd": project, "capture_output": True}
+        subprocess.run([wschat, "init", project], check=True, capture_output=True)
+        here = ["--local"]
         try:
-            subprocess.run([wschat, "local", "start", "--data", data, "--port", "0"], check=True, capture_output=True)
-            up = lasting(run([wschat, "up", *here, "--yes"]))
+            subprocess.run([wschat, "local", "start", "--port", "0"], check=True, **in_project)
+            up = lasting(run([wschat, "up", *here, "--yes"], project))
             uri = up[-1].split()[-1]
             sent, heard = asyncio.run(chat(uri))
-            again = lasting(run([wschat, "up", *here, "--yes"]))
+            again = lasting(run([wschat, "up", *here, "--yes"], project))
         finally:
-            subprocess.run([wschat, "local", "stop", "--data", data], check=False, capture_output=True)
+            subprocess.run([wschat, "local", "stop"], check=False, **in_project)
     prompt = "\x1b[1;32m$\x1b[0m "
     plan = [line for line in up if not re.match(r"\s*[0-9.]+ s ", re.sub(r"\x1b\[[0-9;]*m", "", line))]
     steps = [line for line in up if line not in plan]

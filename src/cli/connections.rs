@@ -40,6 +40,7 @@ impl Args {
                           $connect events in a table have the list there; in the local cloud: wschat connections --local";
             return Err(CommandError::new(what).advice(advice));
         }
+        self.target.require_local_cloud()?;
         let aws = self.target.connect(ui).await?;
         let live = read::entries(&aws).await?;
         if live.iter().all(|one| part(one) != Part::Entry) {

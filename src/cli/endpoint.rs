@@ -71,6 +71,7 @@ impl Args {
             let form = route.map(|route| Form::to(USUAL_EXPRESSION, route, &self.field));
             return Ok(Endpoint { url: url.clone(), form: form.unwrap_or(Ok(Form::Plain)) });
         }
+        self.target.require_local_cloud()?;
         let aws = self.target.connect(ui).await?;
         of_stack(&self.target, &aws, self.stage.as_deref(), self.route.as_deref(), &self.field, ui).await
     }

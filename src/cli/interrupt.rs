@@ -16,6 +16,10 @@ static CLAIMS: AtomicUsize = AtomicUsize::new(0);
 /// Whether Ctrl-C was pressed.
 static PRESSED: AtomicBool = AtomicBool::new(false);
 
+/// What is said at the first Ctrl-C while resources are changed.
+pub const STOPPING: &str =
+    "Stopping: running steps finish and are kept, no others start. Press Ctrl-C again to stop at once.";
+
 /// Whether Ctrl-C was pressed since the process began, which then determines the exit code.
 pub fn was_pressed() -> bool {
     PRESSED.load(Ordering::SeqCst)
@@ -84,9 +88,7 @@ impl Stop {
         let listening = tokio::spawn(async move {
             let _claim = claim;
             pressed(&mut presses).await;
-            ui.notice(
-                "Stopping: running steps finish and are kept, no others start. Press Ctrl-C again to stop at once.",
-            );
+            ui.notice(STOPPING);
             let _ = stop.send(true);
             pressed(&mut presses).await;
             let why = "Interrupted: running steps may be half done. The next run checks.";

@@ -52,6 +52,7 @@ pub struct Args {
 impl Args {
     pub(super) async fn run(self, ui: &Ui) -> Result<Ended, CommandError> {
         let given = self.given()?;
+        self.target.require_local_cloud()?;
         let aws = self.target.connect(ui).await?;
         let of_gateway = |part: Part| matches!(part, Part::Entry | Part::Route | Part::Caller);
         let live =

@@ -102,7 +102,9 @@ impl Args {
             let entries = sources.read(&aws, since).await.map_err(|error| unreadable(error, &aws))?;
             let shown = self.show(&entries, &printer, ui);
             if shown == 0 && !ui.is_json() {
-                ui.say(format_args!("Nothing was logged since {}.", self.since_in_words()));
+                let filters = self.grep.is_some() || self.connection.is_some() || self.route.is_some() || self.errors;
+                let what = if filters { "Nothing that matches" } else { "Nothing" };
+                ui.say(format_args!("{what} was logged since {}.", self.since_in_words()));
             }
             shown
         };

@@ -308,7 +308,7 @@ impl Args {
         })
     }
 
-    /// Holds `--local` to a local cloud that exists, for commands that only read.
+    /// Holds `--local` to a local cloud that exists, for commands about what is deployed.
     ///
     /// # Errors
     /// When there is none.

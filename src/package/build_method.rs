@@ -11,6 +11,7 @@ use tokio::process::Command;
 use tokio::sync::Mutex;
 
 use super::folder::Files;
+use super::install::ScratchFolder;
 use super::npm::{self, Modules};
 use super::workspace::{self, declared, manifest};
 use super::{
@@ -30,16 +31,6 @@ const DEFAULT_ESBUILD_VERSION: &str = "0.25.9";
 
 /// The extensions that an entry point may omit; SAM's builder only tries the first two.
 const EXTENSIONS: &[&str] = &["ts", "js", "tsx", "jsx", "mts", "mjs", "cts", "cjs"];
-
-/// A folder for the output of builds; removed when dropped.
-#[derive(Debug)]
-pub(super) struct ScratchFolder(PathBuf);
-
-impl Drop for ScratchFolder {
-    fn drop(&mut self) {
-        let _ = install::remove(&self.0);
-    }
-}
 
 /// Builds the code of the functions whose metadata requires it. Returns all functions; the source of those that were
 /// built is the output, to be packaged unchanged.

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use sha2::{Digest, Sha256};
@@ -60,6 +60,16 @@ pub(super) async fn output(
     }
     error.compiler = Some(said);
     Err(error)
+}
+
+/// A folder for what is being made; removed when dropped, also when its making is given up.
+#[derive(Debug)]
+pub(super) struct ScratchFolder(pub PathBuf);
+
+impl Drop for ScratchFolder {
+    fn drop(&mut self) {
+        let _ = remove(&self.0);
+    }
 }
 
 pub(super) fn remove(folder: &Path) -> io::Result<()> {

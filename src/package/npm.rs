@@ -16,6 +16,7 @@ use tokio::process::Command;
 use super::error::PackageErrorKind;
 use super::exclude::Excludes;
 use super::folder::{self, Files, Verdict};
+use super::install::ScratchFolder;
 use super::platform::Architecture;
 use super::tree::{self, Tree};
 use super::workspace::{self, DOING, Manager, NEEDED, Project, declared, manifest};
@@ -399,20 +400,17 @@ impl StagedInstall {
         let cache = std::path::absolute(cache).map_err(failed)?;
         let folder = cache.join(self.key());
         // Installed into a temporary folder that is then renamed, so that a folder of this name is always complete.
-        let temporary = cache.join(format!("{}.{}", self.key(), std::process::id()));
-        install::remove(&temporary).map_err(failed)?;
+        let temporary = ScratchFolder(cache.join(format!("{}.{}", self.key(), std::process::id())));
+        install::remove(&temporary.0).map_err(failed)?;
         for (name, content) in &self.files {
-            let path = temporary.join(name);
-            fs::create_dir_all(path.parent().unwrap_or(&temporary)).map_err(failed)?;
+            let path = temporary.0.join(name);
+            fs::create_dir_all(path.parent().unwrap_or(&temporary.0)).map_err(failed)?;
             fs::write(path, content).map_err(failed)?;
         }
-        if let Err(error) = self.run_all(&temporary).await {
-            let _ = install::remove(&temporary);
-            return Err(error);
-        }
-        let renamed = install::remove(&folder).and_then(|()| fs::rename(&temporary, &folder));
+        self.run_all(&temporary.0).await?;
+        let renamed = install::remove(&folder).and_then(|()| fs::rename(&temporary.0, &folder));
         // Another run may have installed the same first.
-        if renamed.is_err() && folder.is_dir() { install::remove(&temporary) } else { renamed }.map_err(failed)
+        if renamed.is_err() && folder.is_dir() { Ok(()) } else { renamed.map_err(failed) }
     }
 
     async fn run_all(&self, top: &Path) -> Result<(), PackageError> {

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use sha2::{Digest, Sha256, Sha384, Sha512};
 use tokio::process::Command;
 
-use super::install::{self, remove, run};
+use super::install::{self, ScratchFolder, remove, run};
 use super::requirements::{self, Line, Local, Requirements};
 use super::wheel::WheelPlatform;
 use super::{BuildOptions, Code, PackageError, Target, environment, python};
@@ -122,16 +122,13 @@ impl PipInstall {
     pub async fn install(&self, cache: &Path) -> Result<(), PackageError> {
         let folder = self.path(cache);
         // Installed into a temporary folder that is then renamed, so that a folder of this name is always complete.
-        let temporary = cache.join(format!("{}.{}", self.key(), std::process::id()));
-        remove(&temporary).and_then(|()| fs::create_dir_all(&temporary)).map_err(failed)?;
-        if let Err(error) = Box::pin(self.steps.run(&temporary, cache)).await {
-            let _ = remove(&temporary);
-            return Err(error);
-        }
+        let temporary = ScratchFolder(cache.join(format!("{}.{}", self.key(), std::process::id())));
+        remove(&temporary.0).and_then(|()| fs::create_dir_all(&temporary.0)).map_err(failed)?;
+        Box::pin(self.steps.run(&temporary.0, cache)).await?;
         let renamed =
-            clean_up(&temporary).and_then(|()| remove(&folder)).and_then(|()| fs::rename(&temporary, &folder));
+            clean_up(&temporary.0).and_then(|()| remove(&folder)).and_then(|()| fs::rename(&temporary.0, &folder));
         // Another run may have installed the same first.
-        if renamed.is_err() && folder.is_dir() { remove(&temporary) } else { renamed }.map_err(failed)
+        if renamed.is_err() && folder.is_dir() { Ok(()) } else { renamed.map_err(failed) }
     }
 }
 
@@ -158,11 +155,9 @@ impl Steps {
     async fn run(&self, into: &Path, cache: &Path) -> Result<(), PackageError> {
         // pip runs in another folder.
         let into = std::path::absolute(into).map_err(failed)?;
-        let work = into.with_extension(format!("{}.work", std::process::id()));
-        remove(&work).and_then(|()| fs::create_dir_all(&work)).map_err(failed)?;
-        let done = self.run_in(&into, cache, &work).await;
-        remove(&work).map_err(failed)?;
-        done
+        let work = ScratchFolder(into.with_extension(format!("{}.work", std::process::id())));
+        remove(&work.0).and_then(|()| fs::create_dir_all(&work.0)).map_err(failed)?;
+        self.run_in(&into, cache, &work.0).await
     }
 
     async fn run_in(&self, into: &Path, cache: &Path, work: &Path) -> Result<(), PackageError> {

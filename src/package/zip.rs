@@ -1,5 +1,6 @@
 //! Writes and checks zips: equal content gives equal bytes, and zips that Lambda would reject are errors.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{Cursor, Read, Write};
 use std::path::Path;
@@ -31,23 +32,52 @@ pub(super) struct Entry {
 /// Zips `entries`: sorted by name, with the earliest time that a zip can express and with fixed modes.
 pub(super) fn write(mut entries: Vec<Entry>, target: Target) -> ZipResult<Vec<u8>> {
     entries.sort_by(|one, other| one.name.cmp(&other.name));
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    for entry in entries {
+        add(&mut zip, entry, target)?;
+    }
+    Ok(zip.finish()?.into_inner())
+}
+
+/// The zip that `write` makes of `entries` and of the files called `unchanged` in `before`, a zip of `write` for the same target: they
+/// are copied from there, compressed as they are.
+pub(super) fn write_changes(
+    entries: Vec<Entry>,
+    unchanged: &BTreeSet<String>,
+    before: &[u8],
+    target: Target,
+) -> ZipResult<Vec<u8>> {
+    // One as large as before, as a rule: it need not grow while it is written.
+    let mut zip = ZipWriter::new(Cursor::new(Vec::with_capacity(before.len() + before.len() / 16)));
+    let mut before = ZipArchive::new(Cursor::new(before))?;
+    let mut entries: BTreeMap<String, Entry> = entries.into_iter().map(|entry| (entry.name.clone(), entry)).collect();
+    let names: BTreeSet<String> = entries.keys().chain(unchanged).cloned().collect();
+    for name in names {
+        match entries.remove(&name) {
+            Some(entry) => add(&mut zip, entry, target)?,
+            None => {
+                let index = before.index_for_name(&name).ok_or(ZipError::FileNotFound)?;
+                zip.raw_copy_file(before.by_index_raw(index)?)?;
+            }
+        }
+    }
+    Ok(zip.finish()?.into_inner())
+}
+
+fn add(zip: &mut ZipWriter<Cursor<Vec<u8>>>, entry: Entry, target: Target) -> ZipResult<()> {
     // On AWS every byte costs time at every cold start; on loopback only the time to zip matters.
     let level = match target {
         Target::Host => 1,
         Target::Lambda => 9,
     };
-    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-    for entry in entries {
-        let options = SimpleFileOptions::default()
-            .system(System::Unix)
-            .last_modified_time(DateTime::default())
-            .unix_permissions(if entry.executable { 0o755 } else { 0o644 })
-            .compression_method(CompressionMethod::Deflated)
-            .compression_level(Some(level));
-        zip.start_file(entry.name, options)?;
-        zip.write_all(&entry.content)?;
-    }
-    Ok(zip.finish()?.into_inner())
+    let options = SimpleFileOptions::default()
+        .system(System::Unix)
+        .last_modified_time(DateTime::default())
+        .unix_permissions(if entry.executable { 0o755 } else { 0o644 })
+        .compression_method(CompressionMethod::Deflated)
+        .compression_level(Some(level));
+    zip.start_file(entry.name, options)?;
+    Ok(zip.write_all(&entry.content)?)
 }
 
 /// Zips these files into an artifact.

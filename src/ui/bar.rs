@@ -48,6 +48,8 @@ pub struct Text {
     pub what: String,
     pub details: String,
     pub state: String,
+    /// What is being typed, behind `what`: of one that does not fit, its end is shown.
+    pub typed: String,
 }
 
 impl From<&str> for Text {
@@ -59,6 +61,10 @@ impl From<&str> for Text {
 impl Text {
     /// The line, at most `columns` wide.
     pub fn within(&self, columns: usize) -> String {
+        if !self.typed.is_empty() {
+            let what = fit(&self.what, columns / 2);
+            return format!("{what}{}", fit_end(&self.typed, columns.saturating_sub(what.width())));
+        }
         let gap = "  ";
         let join = |parts: &[&str]| {
             let parts: Vec<&str> = parts.iter().copied().filter(|part| !part.is_empty()).collect();
@@ -81,7 +87,12 @@ impl Text {
     /// The same with secrets masked and control characters escaped.
     pub fn clean(&self, ui: &Ui) -> Self {
         let clean = |text: &String| printable::line(&ui.masked(text));
-        Self { what: clean(&self.what), details: clean(&self.details), state: clean(&self.state) }
+        Self {
+            what: clean(&self.what),
+            details: clean(&self.details),
+            state: clean(&self.state),
+            typed: clean(&self.typed),
+        }
     }
 }
 
@@ -192,6 +203,24 @@ fn erase_wrapped(before: usize, columns: usize) -> String {
         0 | 1 => String::new(),
         rows => format!("\x1b[{}A\r\x1b[J", rows - 1),
     }
+}
+
+/// The end of `text`, in a width of `columns`.
+fn fit_end(text: &str, columns: usize) -> String {
+    if text.width() <= columns {
+        return text.to_owned();
+    }
+    let mut room = columns.saturating_sub(1);
+    let mut begin = text.len();
+    for (at, character) in text.char_indices().rev() {
+        let width = character.width().unwrap_or(0);
+        if width > room {
+            break;
+        }
+        room -= width;
+        begin = at;
+    }
+    if columns > 0 { format!("…{}", &text[begin..]) } else { String::new() }
 }
 
 /// `text`, cut to a width of `columns`.
@@ -321,7 +350,7 @@ mod tests {
         }
         let text = |what: &str| {
             let [details, state] = ["AWS::Lambda::Function", "creating"].map(str::to_owned);
-            Text { what: what.to_owned(), details, state }
+            Text { what: what.to_owned(), details, state, ..Text::default() }
         };
         for (what, columns, expected) in [
             ("+ Connect   ", 60, "+ Connect     AWS::Lambda::Function  creating"),
@@ -333,6 +362,24 @@ mod tests {
         let line = layout(Look::Busy, &texts[1].as_str().into(), Duration::from_secs(75), 60);
         assert!(line.ends_with("…  1m 15s") && line.width() == 60, "{line}");
         assert_eq!(layout(Look::Total, &"3 of 9 done".into(), Duration::ZERO, 60), "  3 of 9 done  0s");
+    }
+
+    #[test]
+    fn of_what_is_typed_the_end_is_shown() {
+        let typed = |text: &str| Text { typed: text.to_owned(), ..Text::from("send> ") };
+        for (text, columns, expected) in [
+            ("hello_", 20, "send> hello_"),
+            ("hello_", 12, "send> hello_"),
+            ("hello, all_", 12, "send> … all_"),
+            ("hello, 聊天_", 12, "send> …聊天_"),
+            ("hello, 聊天a_", 12, "send> …天a_"),
+            ("聊天", 4, "s……"),
+            ("hello_", 0, ""),
+        ] {
+            let line = typed(text).within(columns);
+            assert_eq!(line, expected, "{text} {columns}");
+            assert!(line.width() <= columns);
+        }
     }
 
     #[test]

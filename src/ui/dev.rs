@@ -22,8 +22,8 @@ impl Status {
 /// What the line at the bottom says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StatusLine {
-    /// What is being asked or typed; nothing else is shown then.
-    pub prompt: Option<String>,
+    /// What is being asked, and the answer as far as it is typed; nothing else is shown then.
+    pub prompt: Option<(String, String)>,
     /// What is being done, or was done last: `SendMessage updated in 0.18 s`.
     pub now: String,
     /// What to connect to.
@@ -34,15 +34,16 @@ pub struct StatusLine {
 
 impl StatusLine {
     fn text(&self) -> Text {
-        if let Some(prompt) = &self.prompt {
-            return prompt.as_str().into();
+        if let Some((question, typed)) = &self.prompt {
+            return Text { typed: typed.clone(), ..Text::from(question.as_str()) };
         }
         let sockets = match self.sockets {
             None => String::new(),
             Some(1) => "1 socket  ".to_owned(),
             Some(count) => format!("{count} sockets  "),
         };
-        Text { what: self.now.clone(), details: self.uri.clone(), state: format!("{sockets}? help") }
+        let state = format!("{sockets}? help");
+        Text { what: self.now.clone(), details: self.uri.clone(), state, ..Text::default() }
     }
 }
 
@@ -66,7 +67,7 @@ mod tests {
         assert_eq!(within(80), "SendMessage updated in 0.18 s  2 sockets  ? help");
         assert_eq!(within(60), "SendMessage updated in 0.18 s  2 sockets  ? help");
         assert!(within(30).width() <= 30);
-        let asked = StatusLine { prompt: Some("Delete it? (y/n)".to_owned()), ..line };
+        let asked = StatusLine { prompt: Some(("Delete it? (y/n)".to_owned(), String::new())), ..line };
         assert_eq!(asked.text().within(60), "Delete it? (y/n)");
     }
 }

@@ -10,7 +10,7 @@ use crate::core::stack::{MASK, Secrets};
 use crate::core::types::function;
 use crate::core::words::shown;
 use crate::ui::row::Row;
-use crate::ui::{event, printable};
+use crate::ui::{event, printable, wrap};
 
 /// Options for showing a plan.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +40,7 @@ pub fn text(plan: &Plan, view: View<'_>) -> String {
         }
         effects(&mut out, plan, step, view);
     }
-    out + &counts(plan)
+    wrap::wrapped(&out, view.columns) + &counts(plan)
 }
 
 /// The whole plan: as `text`, with all properties of created resources, the reason of each step, wider permissions, and
@@ -57,7 +57,7 @@ pub fn details(plan: &Plan, view: View<'_>, up: &dyn Display) -> String {
             let _ = writeln!(out, "      permissions widen: {}", clean(&gained, view));
         }
     }
-    let _ = write!(out, "{}", counts(plan));
+    out = wrap::wrapped(&out, view.columns) + &counts(plan);
     if !plan.is_empty() {
         let _ = write!(out, "\nTo do exactly this: {up}");
     }

@@ -179,7 +179,8 @@ impl<'a> Terminal<'a> {
             let label = plan.label(step);
             let pad = " ".repeat(self.width.saturating_sub(label.width()));
             let what = format!("{} {label}{pad}", step.action.glyph());
-            Text { what, details: format!("{:30}", step.shown_type()), state: state.to_owned() }
+            let details = format!("{:30}", step.shown_type());
+            Text { what, details, state: state.to_owned(), ..Text::default() }
         };
         // A finished step becomes an ordinary line above the bars.
         let (result, text) = match event {

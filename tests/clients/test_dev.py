@@ -56,6 +56,55 @@ def test_a_syntax_error_leaves_the_version_before_serving(app):
         assert ask(socket, "node") == "two"
 
 
+def test_an_error_that_no_longer_holds_is_said_to_be_over(app):
+    """What is saved is what was deployed before, so nothing is updated."""
+    with Dev(app.folder) as dev:
+        dev.ready()
+        code = app.node.read_text()
+        app.node.write_text("exports.handler = (;\n")
+        at = dev.wait("syntax error in node/index.js:1")
+        app.python.write_text("def handler(event, context):\n    return {\n")
+        at = dev.wait("syntax error in python/app.py:2", at)
+        app.node.write_text(code)
+        # The other error holds.
+        app.save_python("two")
+        at = dev.wait("Python updated in ", at)
+        app.node.write_text("exports.handler = (;\n")
+        at = dev.wait("syntax error in node/index.js:1", at)
+        app.node.write_text(code)
+        at = dev.wait("✓ what is saved is deployed", at)
+        app.template.write_text("Resources: [\n")
+        at = dev.wait("the next save of the template plans again", at)
+        app.template.write_text(app.text)
+        dev.wait("✓ what is saved is deployed", at)
+        assert dev.shown.count("✓ what is saved is deployed") == 2
+
+
+def test_a_template_that_has_gone_may_come_back(app):
+    """As with the checkout of another branch."""
+    with Dev(app.folder) as dev, connect(dev.ready()) as socket:
+        app.template.rename(app.folder / "other")
+        at = dev.wait("there is no template here")
+        app.save_node("two")
+        at = dev.wait("Node updated in ", at)
+        (app.folder / "other").rename(app.template)
+        at = dev.wait("✓ what is saved is deployed", at)
+        app.template.write_text(app.text + route("Again", "again", "NodeIntegration"))
+        dev.wait("stack updated in ", at)
+        assert ask(socket, "again") == "two"
+
+
+def test_ctrl_c_during_a_deployment_says_what_it_waits_for(app):
+    wschat("local", "stop", cwd=app.folder)
+    wschat("local", "start", "--port", 0, "--conditions", ROOT / "docs/aws-conditions.toml", cwd=app.folder)
+    with Dev(app.folder) as dev:
+        dev.wait("creating")
+        dev.interrupt()
+        dev.wait("Stopping: running steps finish and are kept, no others start.")
+        dev.interrupt()
+        assert dev.end() == 130
+
+
 def test_a_saved_template_is_planned_and_applied(app):
     with Dev(app.folder) as dev, connect(dev.ready()) as socket:
         at = len(dev.shown)
@@ -154,7 +203,13 @@ def test_keys(app):
         dev.wait("send>")
         dev.press('{"action": "node"}\r')
         dev.wait("< one")
+        dev.press("s")
+        # The end of a long line is what is typed.
+        dev.press("long " * 20 + "to the end")
+        dev.wait("to the end_")
+        dev.press("\x1b")
         dev.press("r")
+        dev.wait("  2  Python", dev.wait("  1  Node"))
         dev.wait("restart which?")
         dev.press("1")
         dev.wait("Node restarted.")

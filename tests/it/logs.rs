@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::common::client::Client;
-use crate::common::{Cloud, STACK};
+use crate::common::{Cloud, STACK, eventually};
 
 /// A handler: its route, its folder's file, its runtime, what it says.
 struct Handler {
@@ -274,6 +274,35 @@ async fn every_way_to_fail_is_told_in_the_users_own_files() {
     assert_eq!(text(&["--since", "2001-01-01", "--errors"]).matches('✗').count(), table.len());
 }
 
+/// A handler that catches its errors logs nothing, and its client gets nothing.
+#[tokio::test]
+async fn a_status_that_no_client_is_told_is_in_the_logs() {
+    let cloud = Cloud::start().go();
+    let swallows = "exports.handler = async () => {\n  try {\n    return null.length;\n  } catch {\n    return { statusCode: 500 };\n  }\n};\n";
+    project(
+        &cloud,
+        &[node("$connect", OK), node("swallows", swallows), node("$disconnect", swallows), node("fine", OK)],
+    );
+    let uri = cloud.up().uri();
+    let mut client = Client::connect(&uri).await;
+    for route in ["fine", "swallows"] {
+        client.say(&format!(r#"{{"action":"{route}"}}"#)).await;
+    }
+    drop(client);
+    for function in ["Swallows", "Disconnect"] {
+        let told = || failures(&events(&cloud, &[]), function);
+        eventually("the status is told", async || !told().is_empty()).await;
+        let [(kind, error_type, _, help)] = &told()[..] else { panic!("{:?}", told()) };
+        assert_eq!((kind.as_str(), error_type.as_str()), ("gateway", "500 returned"));
+        assert_eq!(help, "log the error where the handler catches it; it is shown here then");
+    }
+    let text = cloud.wschat(&["logs", "--local", "--errors"]).ok().stdout;
+    assert!(text.contains("✗ gateway: 500 returned (swallows, connection "), "{text}");
+    assert!(text.contains("no client is told of the status 500: the route swallows has no route response"), "{text}");
+    assert!(text.contains("no client is told of the status 500: it has gone"), "{text}");
+    assert_eq!(failures(&events(&cloud, &[]), "Fine"), []);
+}
+
 #[tokio::test]
 async fn logs_are_followed_as_they_are_written() {
     let cloud = Cloud::start().go();
@@ -347,6 +376,8 @@ async fn a_wrong_name_is_answered_with_the_right_one() {
     // A function that was never invoked has no log group.
     let quiet = cloud.wschat(&["logs", "--local", "Connect"]).ok();
     assert_eq!((quiet.stdout.as_str(), quiet.stderr.as_str()), ("", "Nothing was logged since 10m ago.\n"));
+    let other = cloud.wschat(&["logs", "--local", "--connection", "L0SM9cOFvHcCIhw="]).ok();
+    assert_eq!(other.stderr, "Nothing that matches was logged since 10m ago.\n");
 }
 
 #[test]

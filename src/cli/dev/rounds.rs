@@ -1,5 +1,6 @@
 //! The rounds: what was saved is loaded, built and deployed, and then the next save is waited for.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,6 +11,7 @@ use tokio::time::Instant;
 
 use super::super::config::{self, Config};
 use super::super::error::CommandError;
+use super::super::interrupt::STOPPING;
 use super::super::{desired, project, result, target};
 use super::{Args, Deployed, RoundsEnd, Shared, debugger};
 use crate::aws::client::Aws;
@@ -85,6 +87,12 @@ pub(super) struct Rounds<'a> {
     todo: Todo,
     /// The notes of builds that were told: each function's build has its own.
     told: Mutex<BTreeSet<String>>,
+    /// The functions whose code could not be built when it was saved last.
+    broken: BTreeSet<String>,
+    /// Whether an error is the last that was told.
+    error_stands: Cell<bool>,
+    /// Whether this round has told of an update.
+    has_updated: Cell<bool>,
 }
 
 /// The saves that were not looked at yet, and which of them matter.
@@ -168,6 +176,9 @@ impl<'a> Rounds<'a> {
             rounds: 0,
             todo: Todo { template: true, plan: true, ..Todo::default() },
             told: Mutex::default(),
+            broken: BTreeSet::new(),
+            error_stands: Cell::default(),
+            has_updated: Cell::default(),
         })
     }
 
@@ -183,8 +194,12 @@ impl<'a> Rounds<'a> {
             // Whether the next save makes a plan, because this one failed.
             let mut retries = false;
             let mut overtaken = false;
+            self.has_updated.set(false);
             match self.round(&mut later, &mut stop).await {
-                Ok(()) => self.rounds += 1,
+                Ok(()) => {
+                    self.rounds += 1;
+                    self.tell_mended(begun);
+                }
                 Err(Broken::Stopped) => return Ok(RoundsEnd::Stopped),
                 Err(Broken::Overtaken) => overtaken = true,
                 Err(Broken::Fatal(error)) => return Err(error),
@@ -300,6 +315,8 @@ impl<'a> Rounds<'a> {
         }
         let Built { built, changed, errors } = self.build(later, stop).await?;
         let failed = !errors.is_empty();
+        self.broken.retain(|function| !built.contains(function));
+        self.broken.extend(errors.iter().flat_map(|error| error.functions.iter().cloned()));
         for error in errors {
             self.reject_build(error, begun);
         }
@@ -371,10 +388,10 @@ impl<'a> Rounds<'a> {
         let fatal = |error: CommandError| if has_project { Broken::Failed(error) } else { Broken::Fatal(error) };
         let path = desired.project.path();
         let name = desired.target.stack().map_err(Broken::Fatal)?;
-        let template = path.as_deref().map(resolved);
         self.watch.settings = Config::places(path.as_deref()).iter().map(|path| resolved(path)).collect();
         self.watch.parameters = desired.project.parameter_files().iter().map(|path| resolved(path)).collect();
-        self.watch.template = template;
+        // One that has gone may come back: another branch may be checked out.
+        self.watch.template = path.as_deref().map(resolved).or_else(|| self.watch.template.take());
         self.rewatch(false);
         let desired = &self.desired;
         desired.project.synthesise(self.ui).map_err(fatal)?;
@@ -443,15 +460,18 @@ impl<'a> Rounds<'a> {
         self.shared.say_now("building…");
         let (target, options) = self.desired.packaging(self.ui);
         let shown = self.ui.build();
-        let (is_first, told) = (self.rounds == 0, &self.told);
+        let (is_first, told, now) = (self.rounds == 0, &self.told, &self.shared.now);
         // What is done anyway is told once.
         let progress = move |step: Progress| {
             let is_news = match &step {
                 Progress::Note(note) => told.lock().unwrap_or_else(PoisonError::into_inner).insert(note.clone()),
                 _ => true,
             };
-            if is_news && (is_first || matches!(step, Progress::Compiling { .. })) {
-                shown.show(step);
+            match step {
+                step if is_news && (is_first || matches!(step, Progress::Compiling { .. })) => shown.show(step),
+                // What takes its time, an installation of packages, is said meanwhile.
+                Progress::Note(note) => drop(now.send_replace(format!("{note}…"))),
+                _ => {}
             }
         };
         let built = self.code.build(target, &options, &progress);
@@ -509,7 +529,7 @@ impl<'a> Rounds<'a> {
                 self.shared.say_now("deploying…");
             }
             let run = |events| deployment.carry_out(events, stop.clone());
-            let outcome = progress::during(plan, ui, run).await;
+            let outcome = saying_what_stops(stop.clone(), ui, progress::during(plan, ui, run)).await;
             let stopped = *stop.borrow();
             match deployment.conclude(&outcome, stopped) {
                 RoundEnd::ConcurrentRun => {
@@ -670,8 +690,22 @@ impl<'a> Rounds<'a> {
     }
 
     fn tell_updated(&self, what: String, functions: &BTreeSet<String>, steps: usize, begun: Instant) {
+        self.tell_done(format!("{what} in {}", seconds(begun.elapsed())), functions, steps, begun);
+    }
+
+    /// After an error, what is saved may be what was deployed before: nothing is updated then, and the error looks as if it held.
+    fn tell_mended(&self, begun: Instant) {
+        if self.error_stands.get() && self.is_sound && self.broken.is_empty() {
+            self.error_stands.set(false);
+            if !self.has_updated.get() {
+                self.tell_done("what is saved is deployed".to_owned(), &BTreeSet::new(), 0, begun);
+            }
+        }
+    }
+
+    fn tell_done(&self, text: String, functions: &BTreeSet<String>, steps: usize, begun: Instant) {
+        self.has_updated.set(true);
         let lasted = begun.elapsed();
-        let text = format!("{what} in {}", seconds(lasted));
         if !self.ui.is_json() {
             self.ui.say(format_args!("✓ {text}"));
         }
@@ -709,11 +743,23 @@ impl<'a> Rounds<'a> {
     }
 
     fn reject_as(&self, error: &CommandError, now: String, begun: Instant) {
+        self.error_stands.set(true);
         let lasted = begun.elapsed();
         let milliseconds = u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX);
         self.ui.event(&Event::Rejected(Rejection { failure: error.event(), milliseconds }));
         self.shared.say_now(printable::line(&now));
     }
+}
+
+/// Does `work` to its end. If all is to end meanwhile, says what is waited for.
+async fn saying_what_stops<T>(mut stop: watch::Receiver<bool>, ui: &Ui, work: impl Future<Output = T>) -> T {
+    tokio::pin!(work);
+    tokio::select! {
+        done = &mut work => return done,
+        _ = stop.wait_for(|stop| *stop) => {}
+    }
+    ui.notice(STOPPING);
+    work.await
 }
 
 /// Asks before data is lost, or the whole stack is replaced by another.

@@ -25,6 +25,9 @@ use crate::ui::logs::Printer;
 /// How often it is looked how many sockets are open.
 const COUNT: Duration = Duration::from_secs(1);
 
+/// The keys that choose from a list, in its order.
+const CHOICES: &str = "123456789abcdefghijklmnopqrstuvwxyz";
+
 const HELP: &str = "  s  send a message
   o  open the console in the browser
   r  restart a function
@@ -39,7 +42,7 @@ enum Mode {
     Keys,
     /// A message is typed.
     Message(Line),
-    /// A function is chosen, by its number from 1.
+    /// A function is chosen, by its key of `CHOICES`.
     Restart(Vec<String>),
     Question(Question),
 }
@@ -170,16 +173,12 @@ impl<'a> Screen<'a> {
         self.line.prompt = match &self.mode {
             Mode::Keys => None,
             Mode::Message(line) => Some(match (line.text(), &self.last_message) {
-                ("", Some(last)) => format!("send (Enter alone: {last})> "),
-                (text, _) => format!("send> {text}_"),
+                ("", Some(last)) => (format!("send (Enter alone: {last})> "), String::new()),
+                (text, _) => ("send> ".to_owned(), format!("{text}_")),
             }),
-            Mode::Restart(names) => {
-                let numbered: Vec<String> =
-                    names.iter().take(9).enumerate().map(|(at, name)| format!("{} {name}", at + 1)).collect();
-                Some(format!("restart which? {}  (Esc: none)", numbered.join("  ")))
-            }
-            // The question itself stands above: it may be long.
-            Mode::Question(_) => Some("Go on? (y/n)".to_owned()),
+            // What is asked about stands above: it may be long.
+            Mode::Restart(_) => Some(("restart which? (Esc: none)".to_owned(), String::new())),
+            Mode::Question(_) => Some(("Go on? (y/n)".to_owned(), String::new())),
         };
         match &self.status {
             Some(status) => status.set(&self.line),
@@ -267,12 +266,13 @@ impl<'a> Screen<'a> {
                 }
             },
             Mode::Restart(names) => match key {
-                Key::Char(digit @ '1'..='9') => {
-                    if let Some(name) = names.get(digit as usize - '1' as usize) {
+                Key::Char(key) => match CHOICES.find(key).and_then(|at| names.get(at)) {
+                    Some(name) => {
                         self.restart(name).await;
+                        Mode::Keys
                     }
-                    Mode::Keys
-                }
+                    None => Mode::Restart(names),
+                },
                 Key::Escape | Key::End | Key::Enter => Mode::Keys,
                 _ => Mode::Restart(names),
             },
@@ -297,7 +297,13 @@ impl<'a> Screen<'a> {
         match key {
             Key::Char('q') | Key::End => self.quit(),
             Key::Char('c') => self.ui.clear_screen(),
-            Key::Char('?' | 'h') => self.ui.say(HELP),
+            Key::Char('?' | 'h') => {
+                self.ui.say(HELP);
+                // Long names leave it no room in the line at the bottom.
+                for uri in &self.shared.deployed().uris {
+                    self.ui.say(uri);
+                }
+            }
             Key::Char('o') => self.open_console().await,
             Key::Char('s') if self.line.uri.is_empty() => self.ui.say("There is nothing to connect to yet."),
             Key::Char('s') => return Mode::Message(Line::default()),
@@ -319,7 +325,11 @@ impl<'a> Screen<'a> {
                 self.restart(only).await;
                 Mode::Keys
             }
-            _ => Mode::Restart(names),
+            _ => {
+                let choices = CHOICES.chars().zip(&names).map(|(key, name)| format!("  {key}  {name}"));
+                self.ui.say(choices.collect::<Vec<_>>().join("\n"));
+                Mode::Restart(names)
+            }
         }
     }
 

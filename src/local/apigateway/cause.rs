@@ -480,7 +480,11 @@ impl Cause {
             ),
             Self::ConnectRefused { status } => (
                 format!("The integration of $connect refused the client: it returned the status {status}."),
-                "It accepts a client by a status from 200 to 299.".to_owned(),
+                match status {
+                    500.. => "It accepts a client by a status from 200 to 299. Log the error where the handler catches it.",
+                    _ => "It accepts a client by a status from 200 to 299.",
+                }
+                .to_owned(),
             ),
             Self::NoIdentity { missing } => (
                 format!("The request lacks what the authorizer identifies clients by: {}.", missing.join(", ")),

@@ -313,6 +313,10 @@ impl ApiGateway {
             Ok(ProxyResponse { body: Some(body), .. }) if route.responds => {
                 Err(failed(Cause::AnswerTooLarge { route: route_key.clone(), bytes: body.len() }))
             }
+            Ok(returned) if !route.responds => {
+                gateway_log::unseen(self.logs.as_ref(), region, origin, record, returned.status);
+                Ok(None)
+            }
             Ok(_) => Ok(None),
         }
     }
@@ -342,10 +346,13 @@ impl ApiGateway {
         record.route_key = Some("$disconnect".to_owned());
         let variables = &stage.config.stage_variables;
         let event = event::disconnect(origin, &record.request_info, end.code, &end.reason, variables);
-        if let Err(cause) = self.integrate((region, stage, snapshot), origin, route, event, &mut record).await {
-            let failure = cause.kind();
-            tracing::warn!(connection = origin.connection_id, ?failure, "$disconnect failed");
-            record.refuse(failure.status(), failure.message(), cause);
+        match self.integrate((region, stage, snapshot), origin, route, event, &mut record).await {
+            Ok(returned) => gateway_log::unseen(self.logs.as_ref(), region, origin, &record, returned.status),
+            Err(cause) => {
+                let failure = cause.kind();
+                tracing::warn!(connection = origin.connection_id, ?failure, "$disconnect failed");
+                record.refuse(failure.status(), failure.message(), cause);
+            }
         }
         self.handled(&record, started, None);
         self.log(&state, origin, &record);

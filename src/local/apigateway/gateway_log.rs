@@ -59,6 +59,32 @@ pub fn refusal(logs: &dyn LogSink, region: &str, origin: &Origin, record: &Acces
     logs.log_gateway(region, &stream(origin), line.to_string());
 }
 
+/// Logs the status of an error that a handler returned and no client is told: without a route response, all that a handler returns for
+/// a message is dropped. Handlers that catch their errors to return 500 are silent otherwise.
+pub fn unseen(logs: &dyn LogSink, region: &str, origin: &Origin, record: &AccessRecord, status: u16) {
+    if status < 400 {
+        return;
+    }
+    let invocation = record.invocation.as_ref();
+    let route = record.route_key.as_deref().unwrap_or_default();
+    let why = match route {
+        "$disconnect" => "it has gone".to_owned(),
+        route => format!("the route {route} has no route response"),
+    };
+    let line = json!({ "refusal": {
+        "route": route,
+        "connection_id": origin.connection_id,
+        "request_id": invocation.map(|invocation| &invocation.request_id),
+        "function": invocation.map(|invocation| &invocation.function),
+        "status": status,
+        "message": "returned",
+        "reason": format!("no client is told of the status {status}: {why}"),
+        "help": "log the error where the handler catches it; it is shown here then",
+        "by_function": false,
+    } });
+    logs.log_gateway(region, &stream(origin), line.to_string());
+}
+
 /// A sentence as `wschat logs` writes them: it begins small, unless with the function's name, and has no full stop.
 fn phrase(sentence: &str, cause: &Cause) -> String {
     let sentence = sentence.strip_suffix('.').unwrap_or(sentence);
