@@ -257,7 +257,7 @@ impl Args {
         if let Err(error) = self.target.leave_sam(ui) {
             ui.say(format_args!("warning: {error}"));
         }
-        self.target.remember(ui)?;
+        self.target.remember(self.project.app(), ui)?;
         self.target.remember_parameters(remembered, &BTreeSet::new(), ui)?;
         self.target.remember_tags(&self.tags_of_stack, ui)
     }

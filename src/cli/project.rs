@@ -111,6 +111,11 @@ impl Args {
         Ok(())
     }
 
+    /// The command of `--app`.
+    pub fn app(&self) -> Option<&str> {
+        self.app.as_deref()
+    }
+
     /// The tags for every resource.
     ///
     /// # Errors

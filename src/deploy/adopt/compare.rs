@@ -10,7 +10,7 @@ use crate::aws::cloudformation::FormedResource;
 use crate::core::plan::{self, Action, Change, Plan, PlanOptions, Step};
 use crate::core::schemas::value_at;
 use crate::core::stack::{Names, Stack};
-use crate::core::template::expand::same_as;
+use crate::core::template::expand::{regional_table, same_as};
 use crate::core::template::retain;
 use crate::core::types::cloud_control;
 use crate::core::types::cloud_control::record::RECORD;
@@ -50,8 +50,13 @@ pub fn claimed(resources: &[FormedResource], processed: &str) -> Vec<Claimed> {
     };
     let known = resources.iter().filter(|one| !same_as::is_nothing(&one.type_name) && !one.physical_id.is_empty());
     let claimed = known.flat_map(|one| {
-        let Some(kind) = types::kind(same_as::here(&one.type_name)) else { return Vec::new() };
         let given = properties.get(&one.logical_id).cloned().unwrap_or_default();
+        let is_regional = || given.as_object().is_some_and(|given| regional_table::properties(given).is_some());
+        let here = match one.type_name.as_str() {
+            regional_table::GLOBAL_TABLE if is_regional() => regional_table::TABLE,
+            theirs => same_as::here(theirs),
+        };
+        let Some(kind) = types::kind(here) else { return Vec::new() };
         let is_taken = |name: &str| properties.contains_key(name);
         let singles = same_as::singles(&one.type_name, &one.logical_id, &given, is_taken);
         let all = singles.unwrap_or_else(|| vec![(one.logical_id.clone(), given)]);
