@@ -46,6 +46,7 @@ const OPERATIONS: &[Row] = &[
     Row::named("SetStackPolicy", Changes, Needs(on_stack), |service, calls, query| Box::pin(stack_policy::set_stack_policy(service, calls, query))),
     Row::named("UpdateStack", Changes, Needs(on_stack), |service, calls, query| Box::pin(stacks::update_stack(service, calls, query))),
     Row::named("UpdateTerminationProtection", Changes, Needs(on_stack), |service, calls, query| Box::pin(stacks::update_termination_protection(service, calls, query))),
+    Row::named("ValidateTemplate", Reads, Needs(on_all), |service, calls, query| Box::pin(describe::validate_template(service, calls, query))),
 ];
 
 #[async_trait]
