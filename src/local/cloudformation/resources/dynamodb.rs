@@ -50,7 +50,8 @@ fn in_region(global: &Value, region: &str) -> Value {
     if is_provisioned {
         table["ProvisionedThroughput"] = throughput(&global[write], &replica[read]);
     }
-    for index in table["GlobalSecondaryIndexes"].as_array_mut().into_iter().flatten() {
+    let indexes = table.get_mut("GlobalSecondaryIndexes").and_then(Value::as_array_mut);
+    for index in indexes.into_iter().flatten() {
         let mut of_replica = replica["GlobalSecondaryIndexes"].as_array().into_iter().flatten();
         let of_replica = of_replica.find(|one| one["IndexName"] == index["IndexName"]).cloned().unwrap_or_default();
         let provisioned = is_provisioned.then(|| throughput(&index[write], &of_replica[read]));
