@@ -69,14 +69,17 @@ impl Template {
         self.left_out.push(LeftOut { path, what });
         self
     }
+
+    /// The logical ids of the resources that [`Template::without_upload`] leaves out.
+    pub fn only_for_upload(&self) -> BTreeSet<String> {
+        let kept = self.clone().without_upload().resources;
+        self.resources.keys().filter(|id| !kept.contains_key(*id)).cloned().collect()
+    }
 }
 
 /// The logical ids of the resources of a template, given as text, that [`Template::without_upload`] leaves out.
 pub fn left_out(text: &str) -> BTreeSet<String> {
-    let Ok(template) = parse(text.as_bytes()) else { return BTreeSet::new() };
-    let all: BTreeSet<String> = template.resources.keys().cloned().collect();
-    let kept = template.without_upload().resources;
-    all.into_iter().filter(|id| !kept.contains_key(id)).collect()
+    parse(text.as_bytes()).map(|template| template.only_for_upload()).unwrap_or_default()
 }
 
 /// Whether a text in `value` has the bucket's logical id in it.
