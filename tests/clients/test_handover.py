@@ -5,8 +5,11 @@ The apps are `templates/chat.yaml` with handlers that are never run, the example
 example's handlers; those that are synthesised are of the corpus.
 """
 
+import base64
+import hashlib
 import io
 import json
+import re
 import shutil
 import zipfile
 
@@ -173,9 +176,19 @@ class Serverless(Synthesised):
         client.get_waiter("stack_update_complete").wait(StackName=self.stack, WaiterConfig={"Delay": 1})
 
     def change(self):
+        old = self.zip.read_bytes()
         with zipfile.ZipFile(self.zip) as archive:
             files = {name: self.changed(name, archive.read(name).decode()) for name in archive.namelist()}
         self.zip.write_bytes(zipped(files))
+        # A version is one of the code, by its logical id, too.
+        text = self.template.replace(sha256(old), sha256(self.zip.read_bytes()))
+        assert text != self.template
+        self.path.write_text(re.sub(r"LambdaVersion(\w+)", r"LambdaVersion2\1", text))
+
+
+def sha256(code):
+    """The digest by which Lambda knows code."""
+    return base64.b64encode(hashlib.sha256(code).digest()).decode()
 
 
 def zipped(files):
