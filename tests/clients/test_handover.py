@@ -11,6 +11,7 @@ import io
 import json
 import re
 import shutil
+import subprocess
 import zipfile
 
 import pytest
@@ -22,7 +23,8 @@ from test_examples import APPS, UP, chat
 
 STACK = "comes-and-goes"
 BUCKET = "sams-bucket"
-NAMES = ["chat", *(name for name in APPS if name != "node-sdk2")]
+NAMES = ["chat", *(name for name in APPS if name != "node-sdk2"), "typescript"]
+TYPESCRIPT = ROOT / "examples/typescript-chat"
 
 
 class App:
@@ -32,19 +34,33 @@ class App:
         self.folder = folder
         # Handlers of the chat template are no programs.
         self.runs = name != "chat"
+        # What SAM has to build before it deploys, with the app's own esbuild.
+        self.is_built = name == "typescript"
         if name == "chat":
             folder.mkdir()
             Project(folder)
             self.handler = folder / "code/connect/bootstrap"
         else:
-            handlers, template = APPS[name]
+            handlers, template = (TYPESCRIPT, TYPESCRIPT / "template.yaml") if self.is_built else APPS[name]
             shutil.copytree(handlers, folder)
             shutil.copy(template, folder / "template.yaml")
-            (self.handler,) = [path for path in (folder / "connect").iterdir() if path.suffix in (".js", ".mjs", ".py")]
+            (self.handler,) = [path for path in (folder / "connect").iterdir() if path.suffix in (".js", ".mjs", ".py", ".ts")]
         self.path = folder / "template.yaml"
+        if self.is_built:
+            subprocess.run(["npm", "install", "--silent", "--no-audit", "--no-fund"], cwd=folder, check=True, timeout=UP)
+
+    def deploy(self, sam):
+        """Deploys it with SAM's command line."""
+        if not self.is_built:
+            return sam.deploy(STACK, BUCKET)
+        sam("build")
+        return sam.deploy(STACK, BUCKET, template=".aws-sam/build/template.yaml")
 
     def change(self, words):
         """Another version of a handler, which does the same."""
+        if self.handler.suffix == ".ts":
+            self.handler.write_text(self.handler.read_text() + f'console.log("{words}");\n')
+            return
         comment = "//" if self.handler.suffix in (".js", ".mjs") else "#"
         self.handler.write_text(self.handler.read_text() + f"{comment} {words}\n")
 
@@ -71,14 +87,14 @@ def test_an_app_comes_from_sam_and_goes_back(name, tmp_path):
         aws = cloud.plain
         aws.client("s3").create_bucket(Bucket=BUCKET)
         sam = Sam(app.folder, aws.url)
-        sam.deploy(STACK, BUCKET)
+        app.deploy(sam)
         before = resources(aws)
         target = ("--stack", STACK, "--template", app.path, "--endpoint-url", aws.url)
 
         events = [json.loads(line) for line in wschat("adopt", *target, "--yes", "--json", timeout=UP, cwd=app.folder).splitlines()]
         (plan,) = [event for event in events if event["event"] == "plan"]
         different = [step for step in plan["steps"] if step["action"] != "keep"]
-        assert not different and events[-1]["done"], different
+        assert not different and events[-1]["done"], json.dumps(different)
         assert STACK not in stacks(aws)
         app.change("by wschat")
         wschat("up", *target, "--yes", timeout=UP, cwd=app.folder)
@@ -97,7 +113,7 @@ def test_an_app_comes_from_sam_and_goes_back(name, tmp_path):
 
         old = code(aws)
         app.change("by SAM")
-        sam.deploy(STACK, BUCKET)
+        app.deploy(sam)
         assert code(aws) != old and resources(aws) == after
         if app.runs:
             chat(uri.strip())
@@ -213,7 +229,7 @@ def adopted(app, aws, *options):
     events = [json.loads(line) for line in said.splitlines()]
     (plan,) = [event for event in events if event["event"] == "plan"]
     different = [step for step in plan["steps"] if step["action"] != "keep"]
-    assert not different and events[-1]["done"], different
+    assert not different and events[-1]["done"], json.dumps(different)
     assert app.stack not in stacks(aws)
 
 
