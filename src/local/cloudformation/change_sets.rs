@@ -403,7 +403,7 @@ pub async fn execute_change_set(service: &Arc<CloudFormation>, calls: Calls, que
     match one.kind.as_str() {
         "CREATE" => drop(tokio::spawn(worker.create(wanted))),
         "IMPORT" => drop(tokio::spawn(worker.import(wanted, one.imports.clone()))),
-        _ => drop(tokio::spawn(worker.update(wanted))),
+        _ => drop(tokio::spawn(worker.update(wanted, one.changes.clone()))),
     }
     Ok(Xml::new())
 }

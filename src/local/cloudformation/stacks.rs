@@ -63,7 +63,7 @@ pub async fn update_stack(service: &Arc<CloudFormation>, calls: Calls, query: &Q
     }
     begin(service, &worker, "UPDATE_IN_PROGRESS")?;
     let id = stack.id.clone();
-    tokio::spawn(worker.update(wanted));
+    tokio::spawn(worker.update(wanted, found.changes));
     Ok(Xml::new().text("StackId", id))
 }
 

@@ -13,7 +13,6 @@ use super::evaluate::{Attributes, Scope};
 use super::model::{Change, Output, Resource, ResourceToImport, Settings, Stack};
 use super::plan::in_order;
 use super::resources::{self, Declared, Existing};
-use super::stacks::preview;
 use super::{CloudFormation, stack_policy};
 use crate::local::context::clock::now_millis;
 use crate::local::protocol::wire::ApiError;
@@ -97,10 +96,11 @@ impl Worker {
     }
 
     /// Brings a stack to another template: what is new is made, what is no longer there goes, and policies and outputs change.
-    pub async fn update(self, wanted: Wanted) {
+    /// `changes` are what a preview has found.
+    pub async fn update(self, wanted: Wanted, changes: Vec<Change>) {
         self.pause().await;
         let old = self.stack();
-        let applied = match self.refuse_protected(&old, &wanted).await {
+        let applied = match self.refuse_protected(&old, &wanted, &changes) {
             Ok(()) => self.apply(&wanted).await,
             refused => refused.map(|()| Vec::new()),
         };
@@ -134,11 +134,10 @@ impl Worker {
     }
 
     /// Refuses an update of what the stack policy protects, before anything is changed.
-    async fn refuse_protected(&self, stack: &Stack, wanted: &Wanted) -> Result<(), Failed> {
+    fn refuse_protected(&self, stack: &Stack, wanted: &Wanted, changes: &[Change]) -> Result<(), Failed> {
         let Some(policy) = wanted.policies.during.as_ref().or(stack.policy.as_ref()) else { return Ok(()) };
-        let found = preview(self, stack, wanted).await.map_err(|error| error.message)?;
         let mut refused = Vec::new();
-        for change in &found.changes {
+        for change in changes {
             if let Some(why) = stack_policy::refusal(policy, change) {
                 self.change(|stack| stack.set_resource_status(&change.logical_id, "UPDATE_FAILED", Some(&why)));
                 refused.push(change.logical_id.as_str());
