@@ -203,6 +203,12 @@ impl Args {
         if ui.is_json() {
             return;
         }
+        for one in adoption.left_behind() {
+            ui.say(format_args!(
+                "{} ({}) is not taken over: it only takes uploads of code, which wschat does without. It stays, and has no owner then.",
+                one.logical_id, one.physical_id
+            ));
+        }
         let count = adoption.count();
         if adoption.plan().is_empty() {
             ui.say(format_args!("{count} resources are taken over. They are as the template describes them."));
@@ -257,7 +263,7 @@ impl Args {
         if let Err(error) = self.target.leave_sam(ui) {
             ui.say(format_args!("warning: {error}"));
         }
-        self.target.remember(ui)?;
+        self.target.remember(self.project.app(), ui)?;
         self.target.remember_parameters(remembered, &BTreeSet::new(), ui)?;
         self.target.remember_tags(&self.tags_of_stack, ui)
     }

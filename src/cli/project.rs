@@ -112,6 +112,11 @@ impl Args {
         Ok(())
     }
 
+    /// The command of `--app`.
+    pub fn app(&self) -> Option<&str> {
+        self.app.as_deref()
+    }
+
     /// The tags for every resource.
     ///
     /// # Errors

@@ -182,18 +182,18 @@ impl Args {
         self.stack.as_deref().or_else(|| self.config().ok()?.stack())
     }
 
-    /// Writes down beside the template what this run was given, and says so; where that cannot be done it is said, too,
+    /// Writes down beside the template what this run was given, `app` among it, and says so; where that cannot be done it is said, too,
     /// and nothing else is lost. Returns whether the file was written and has nothing that this run does not know: not where
     /// it was edited in the meantime.
     ///
     /// # Errors
     /// When it cannot be told which stack this is.
-    pub fn remember(&self, ui: &Ui) -> Result<bool, CommandError> {
+    pub fn remember(&self, app: Option<&str>, ui: &Ui) -> Result<bool, CommandError> {
         if self.is_of_app {
             return Ok(false);
         }
         let Some(config) = self.config_now(ui)? else { return Ok(false) };
-        match config.remember(&self.stack()?, self.place.region.as_deref()) {
+        match config.remember(&self.stack()?, self.place.region.as_deref(), app) {
             Ok(Some(written)) => {
                 ui.say(written);
                 return Ok(config == *self.config()?);
@@ -612,16 +612,16 @@ mod tests {
         let ui = Ui::new(true);
         let first = target("a");
         std::fs::write(&file, "[default]\nregion = \"eu-west-1\"\n").unwrap();
-        assert!(!first.remember(&ui).unwrap(), "it has a region that this run does not know");
+        assert!(!first.remember(None, &ui).unwrap(), "it has a region that this run does not know");
         let both = "[default]\nstack = \"a\"\nregion = \"eu-west-1\"\n";
         assert_eq!(std::fs::read_to_string(&file).unwrap(), both);
         let broken = target("a");
         std::fs::write(&file, "[default]\nregion = \n").unwrap();
-        assert!(!broken.remember(&ui).unwrap());
+        assert!(!broken.remember(None, &ui).unwrap());
         broken.remember_parameters(&[("P".to_owned(), "v".to_owned())].into(), &BTreeSet::new(), &ui).unwrap();
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "[default]\nregion = \n");
         std::fs::remove_file(&file).unwrap();
-        assert!(target("b").remember(&ui).unwrap(), "nobody but this run has written it");
+        assert!(target("b").remember(None, &ui).unwrap(), "nobody but this run has written it");
     }
 
     #[test]

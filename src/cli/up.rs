@@ -207,7 +207,7 @@ impl Args {
         let agreed = self.agree_to_replace_stack(deployment, ui)?;
         self.agree_to_losses(&deployment.plan, agreed, is_first, ui)?;
         if is_first {
-            target.remember(ui)?;
+            target.remember(self.desired.project.app(), ui)?;
         }
         Ok(())
     }

@@ -146,6 +146,8 @@ class Sam:
     def __call__(self, *arguments, expect: int = 0) -> str:
         """Runs a command, which must exit with `expect`. Returns what it printed."""
         own = {"AWS_ENDPOINT_URL": self.url, "SAM_CLI_TELEMETRY": "0", "HOME": str(self.folder)}
+        # SAM looks for esbuild there.
+        own["PATH"] = os.pathsep.join([str(self.folder / "node_modules/.bin"), os.environ["PATH"]])
         done = subprocess.run(
             [os.environ.get("SAM", "sam"), *map(str, arguments)], cwd=self.folder, env=environment() | own,
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=INSTALLING,

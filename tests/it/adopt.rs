@@ -266,6 +266,22 @@ async fn what_cannot_be_taken_over_is_said_at_once_and_stays() {
     assert!(refused.stderr.contains("termination protection"), "{}", refused.stderr);
     client.update_termination_protection().stack_name(STACK).enable_termination_protection(false).send().await.unwrap();
 
+    // A stack policy that keeps tables from being modified; one that keeps them from being replaced alone is in no way.
+    let policy = |action: &str| {
+        json!({"Statement": [
+            {"Effect": "Allow", "Action": "Update:*", "Principal": "*", "Resource": "*"},
+            {"Effect": "Deny", "Action": action, "Principal": "*", "Resource": "*",
+             "Condition": {"StringEquals": {"ResourceType": ["AWS::DynamoDB::Table"]}}},
+        ]})
+        .to_string()
+    };
+    client.set_stack_policy().stack_name(STACK).stack_policy_body(policy("Update:*")).send().await.unwrap();
+    let refused = cloud.wschat(&["adopt", STACK, "--local", "--yes"]).exits(1);
+    refused.changes_nothing();
+    assert!(refused.stderr.contains("its stack policy does not let these be modified: Rows"), "{}", refused.stderr);
+    client.set_stack_policy().stack_name(STACK).stack_policy_body(policy("Update:Replace")).send().await.unwrap();
+    cloud.wschat(&["adopt", STACK, "--local", "--dry-run"]).exits(0);
+
     // A template that is not the one that is deployed: all that is wrong with it.
     let mut template = project(&cloud, "old");
     template.set("Rows.KeySchema", json!([{"AttributeName": "room", "KeyType": "HASH"}]));

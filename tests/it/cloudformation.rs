@@ -530,3 +530,39 @@ async fn a_changed_handler_is_deployed_and_undone_with_what_fails() {
     update(&failing, "UPDATE_ROLLBACK_COMPLETE").await;
     assert_eq!(now().await, second);
 }
+
+#[tokio::test]
+async fn a_stack_policy_keeps_an_update_from_what_it_protects() {
+    let cloud = Cloud::start().conditions(SWIFT).go();
+    let client = client(&cloud).await;
+    let mut template = with_inline_code(&cloud, &sam_echo(&cloud));
+    made(&cloud, "app", &template, SAM_ECHO).await;
+    let policy = async || client.get_stack_policy().stack_name("app").send().await.unwrap().stack_policy_body;
+    assert_eq!(policy().await, None);
+    let nonsense = client.set_stack_policy().stack_name("app").stack_policy_body("{}").send().await;
+    assert_eq!(refused(nonsense).0, "ValidationError");
+    let all = json!({ "Effect": "Allow", "Action": "Update:*", "Principal": "*", "Resource": "*" });
+    let echo = json!({ "Effect": "Deny", "Action": "Update:*", "Principal": "*", "Resource": "LogicalResourceId/Echo" });
+    let protecting = json!({ "Statement": [all, echo] }).to_string();
+    client.set_stack_policy().stack_name("app").stack_policy_body(&protecting).send().await.unwrap();
+    assert_eq!(policy().await, Some(protecting.clone()));
+
+    let update = |template: &Value| {
+        let kept =
+            SAM_ECHO.iter().map(|(key, _)| Parameter::builder().parameter_key(*key).use_previous_value(true).build());
+        let update = client.update_stack().stack_name("app").template_body(template.to_string());
+        update.set_parameters(Some(kept.collect())).set_capabilities(Some(CAPABILITIES.to_vec()))
+    };
+    template["Resources"]["Echo"]["Properties"]["MemorySize"] = 512.into();
+    update(&template).send().await.unwrap();
+    let stack = until(&client, "app", "UPDATE_ROLLBACK_COMPLETE").await;
+    let said = events(&client, stack.stack_id().unwrap()).await;
+    let why = "Statement [#2] does not allow [Update:Modify] for resource [LogicalResourceId/Echo]";
+    assert!(said.contains(&format!("Action denied by stack policy: {why}")), "{said}");
+
+    // One that holds for this update alone, and the one that the stack has afterwards.
+    let open = json!({ "Statement": [all] }).to_string();
+    update(&template).stack_policy_during_update_body(open).stack_policy_body(&protecting).send().await.unwrap();
+    until(&client, "app", "UPDATE_COMPLETE").await;
+    assert_eq!(policy().await, Some(protecting));
+}

@@ -17,12 +17,12 @@ pub const HEAD: &str = "\
 ";
 
 impl Config {
-    /// Stores the settings of an `up` that the file does not have yet: the stack's name and, if given, the region. A
-    /// file that names another stack stays unchanged, as SAM's does. Returns a sentence on what was written, if anything was.
+    /// Stores the settings of an `up` that the file does not have yet: the stack's name and, if given, the region and the command
+    /// that synthesises the app: without it, later runs would deploy what was synthesised last. A file that names another stack stays unchanged, as SAM's does. Returns a sentence on what was written, if anything was.
     ///
     /// # Errors
     /// Why it could not be written, and what to write by hand.
-    pub fn remember(&self, stack: &str, region: Option<&str>) -> Result<Option<String>, String> {
+    pub fn remember(&self, stack: &str, region: Option<&str>, app: Option<&str>) -> Result<Option<String>, String> {
         if self.of_sam || self.stack().is_some_and(|named| named != stack) {
             return Ok(None);
         }
@@ -30,6 +30,7 @@ impl Config {
         let values = [
             self.stack().is_none().then_some(("stack", stack)),
             region.filter(|_| self.text("region").is_none()).map(|region| ("region", region)),
+            app.filter(|_| self.text("app").is_none()).map(|app| ("app", app)),
         ];
         let edits: Vec<Edit> = values.into_iter().flatten().map(|(key, value)| Edit::set(&table, key, value)).collect();
         let Some(what) = self.write(&edits)? else { return Ok(None) };
@@ -274,16 +275,19 @@ mod tests {
         let read = || Config::read(Some(&template), None).unwrap();
         assert!(
             read()
-                .remember("a", None)
+                .remember("a", None, None)
                 .unwrap()
                 .unwrap()
                 .ends_with("now has stack = \"a\": all commands in this folder use it. Commit the file.")
         );
         assert_eq!(read().stack(), Some("a"));
-        assert_eq!(read().remember("a", None), Ok(None));
-        assert_eq!(read().remember("b", Some("r")), Ok(None), "it is about another stack");
-        assert!(read().remember("a", Some("r")).unwrap().is_some());
+        assert_eq!(read().remember("a", None, None), Ok(None));
+        assert_eq!(read().remember("b", Some("r"), None), Ok(None), "it is about another stack");
+        assert!(read().remember("a", Some("r"), None).unwrap().is_some());
         assert_eq!((read().stack(), read().text("region")), (Some("a"), Some("r")));
-        assert_eq!(read().remember("a", Some("s")), Ok(None));
+        assert_eq!(read().remember("a", Some("s"), None), Ok(None));
+        assert!(read().remember("a", None, Some("npx cdk synth")).unwrap().is_some());
+        assert_eq!(read().text("app"), Some("npx cdk synth"));
+        assert_eq!(read().remember("a", None, Some("another")), Ok(None));
     }
 }

@@ -562,7 +562,7 @@ impl<'a> Rounds<'a> {
         let is_first = before.aws.is_none();
         if is_first {
             // What we have written ourselves is no save.
-            if self.desired.target.remember(ui)? {
+            if self.desired.target.remember(self.desired.project.app(), ui)? {
                 self.watch.settings.iter().for_each(|file| self.watch.watcher.note(file));
             }
         }

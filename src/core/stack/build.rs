@@ -60,7 +60,8 @@ impl Build {
         let empty = || Value::Object(Map::new());
         let Value::Object(environment) = properties.entry("Environment").or_insert_with(empty) else { return };
         let Value::Object(variables) = environment.entry("Variables").or_insert_with(empty) else { return };
-        match variables.entry(NODE_OPTIONS).or_insert_with(|| SOURCE_MAPS.into()) {
+        // With a space before it, also where it is alone: so SAM's command line writes it, and a function that SAM has built is not changed.
+        match variables.entry(NODE_OPTIONS).or_insert_with(|| "".into()) {
             Value::String(options) if !options.contains(SOURCE_MAPS) => options.push_str(&format!(" {SOURCE_MAPS}")),
             _ => {}
         }
@@ -385,8 +386,8 @@ mod tests {
             properties
         };
         let variables = |options: &str| json!({ "Environment": { "Variables": { "NODE_OPTIONS": options } } });
-        assert_eq!(added(json!(true), Value::Null), variables("--enable-source-maps"));
-        assert_eq!(added(json!("inline"), json!({})), variables("--enable-source-maps"));
+        assert_eq!(added(json!(true), Value::Null), variables(" --enable-source-maps"));
+        assert_eq!(added(json!("inline"), json!({})), variables(" --enable-source-maps"));
         assert_eq!(added(json!(false), Value::Null), json!({}));
         let given = |options: &str| variables(options)["Environment"].clone();
         assert_eq!(added(json!(true), given("--trace-warnings")), variables("--trace-warnings --enable-source-maps"));

@@ -72,7 +72,8 @@ pub(super) fn survey_kinds(
 ) -> Survey {
     let context = expand::Context { partition: &scope.partition, region: &scope.region, parameters: given };
     let template = template.without_upload().with_chores().with_answers();
-    let mut template = expand::expand(template, context).with_single_policies().with_named_deployments();
+    let mut template = expand::expand(template, context).with_single_policies().with_regional_tables();
+    template = template.with_named_deployments();
     expand::split_record_sets(&mut template);
     let Resolved { stack, problems, lacking, undecided } = resolve(&template, given, scope, lookups, kinds);
     Survey { template, stack, problems, lacking, undecided }

@@ -17,7 +17,7 @@ pub mod render;
 pub mod retain;
 mod syntax;
 mod tree;
-mod upload;
+pub mod upload;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

@@ -1,9 +1,11 @@
 //! What other tools put into a template for their own upload of code, which wschat does without: the Serverless
 //! Framework's bucket for zips.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
-use super::{LeftOut, Template};
+use super::{LeftOut, Template, parse};
 use crate::core::words::{Path, Step};
 
 /// How the CDK names the parameters for an asset where nothing was bootstrapped for it (its legacy synthesizer): `AssetParameters`,
@@ -67,6 +69,17 @@ impl Template {
         self.left_out.push(LeftOut { path, what });
         self
     }
+
+    /// The logical ids of the resources that [`Template::without_upload`] leaves out.
+    pub fn only_for_upload(&self) -> BTreeSet<String> {
+        let kept = self.clone().without_upload().resources;
+        self.resources.keys().filter(|id| !kept.contains_key(*id)).cloned().collect()
+    }
+}
+
+/// The logical ids of the resources of a template, given as text, that [`Template::without_upload`] leaves out.
+pub fn left_out(text: &str) -> BTreeSet<String> {
+    parse(text.as_bytes()).map(|template| template.only_for_upload()).unwrap_or_default()
 }
 
 /// Whether a text in `value` has the bucket's logical id in it.
@@ -121,6 +134,8 @@ mod tests {
     #[test]
     fn the_bucket_for_zips_is_left_out_unless_the_application_uses_it() {
         assert_eq!(remaining(SERVERLESS), (vec!["F".to_owned()], true));
+        let left: Vec<String> = super::left_out(SERVERLESS).into_iter().collect();
+        assert_eq!(left, ["ServerlessDeploymentBucket", "ServerlessDeploymentBucketPolicy"]);
         let with = |value: &str| SERVERLESS.replace("\"Code\":", &format!("\"Description\": {value}, \"Code\":"));
         for uses in [r#"{"Ref": "ServerlessDeploymentBucket"}"#, r#"{"Fn::Sub": "${ServerlessDeploymentBucket.Arn}"}"#]
         {

@@ -10,8 +10,8 @@ use crate::aws::cloudformation::FormedResource;
 use crate::core::plan::{self, Action, Change, Plan, PlanOptions, Step};
 use crate::core::schemas::value_at;
 use crate::core::stack::{Names, Stack};
-use crate::core::template::expand::same_as;
-use crate::core::template::retain;
+use crate::core::template::expand::{regional_table, same_as};
+use crate::core::template::{retain, upload};
 use crate::core::types::cloud_control;
 use crate::core::types::cloud_control::record::RECORD;
 use crate::core::types::tags::Claims;
@@ -38,7 +38,8 @@ pub struct Claimed {
     pub logical_id: String,
 }
 
-/// What of a CloudFormation stack, whose template is `processed`, is to be taken over. A type that wschat does not have is none of it.
+/// What of a CloudFormation stack, whose template is `processed`, is to be taken over. A type that wschat does not have is none of it,
+/// and neither is what only takes uploads of code.
 pub fn claimed(resources: &[FormedResource], processed: &str) -> Vec<Claimed> {
     let properties = retain::properties(processed);
     let ids: BTreeMap<&str, &str> =
@@ -48,10 +49,17 @@ pub fn claimed(resources: &[FormedResource], processed: &str) -> Vec<Claimed> {
         Value::String(text) => Some(text.clone()),
         value => Some((*ids.get(value["Ref"].as_str()?)?).to_owned()),
     };
-    let known = resources.iter().filter(|one| !same_as::is_nothing(&one.type_name) && !one.physical_id.is_empty());
+    let left_out = upload::left_out(processed);
+    let known = resources.iter().filter(|one| !left_out.contains(&one.logical_id));
+    let known = known.filter(|one| !same_as::is_nothing(&one.type_name) && !one.physical_id.is_empty());
     let claimed = known.flat_map(|one| {
-        let Some(kind) = types::kind(same_as::here(&one.type_name)) else { return Vec::new() };
         let given = properties.get(&one.logical_id).cloned().unwrap_or_default();
+        let is_regional = || given.as_object().is_some_and(|given| regional_table::properties(given).is_some());
+        let here = match one.type_name.as_str() {
+            regional_table::GLOBAL_TABLE if is_regional() => regional_table::TABLE,
+            theirs => same_as::here(theirs),
+        };
+        let Some(kind) = types::kind(here) else { return Vec::new() };
         let is_taken = |name: &str| properties.contains_key(name);
         let singles = same_as::singles(&one.type_name, &one.logical_id, &given, is_taken);
         let all = singles.unwrap_or_else(|| vec![(one.logical_id.clone(), given)]);

@@ -26,11 +26,11 @@ use super::read::{self, ReadError};
 use super::{lookups, marking};
 use crate::aws::change_sets::{self, NewChangeSet, Parameters, ResourceChange};
 use crate::aws::client::{Aws, CallError, S3Error};
-use crate::aws::cloudformation::{self, FormedStack, LONGEST_BODY, StackError, TemplateSource};
+use crate::aws::cloudformation::{self, FormedResource, FormedStack, LONGEST_BODY, StackError, TemplateSource};
 use crate::aws::providers::{Discovery, ResourceError};
 use crate::core::plan::{self, Plan, PlanError, PlanOptions};
 use crate::core::stack::{Secrets, Stack};
-use crate::core::template::retain;
+use crate::core::template::{retain, upload};
 use crate::core::types::{self, Live, Owner, S3Object};
 use crate::core::words::Problem;
 use compare::{Claimed, Comparison};
@@ -201,6 +201,13 @@ impl Adoption {
     /// What must not happen to what is taken over.
     pub fn obstacles(&self) -> &[Obstacle] {
         &self.comparison.obstacles
+    }
+
+    /// What of the CloudFormation stack stays without an owner: what only takes uploads of code.
+    pub fn left_behind(&self) -> Vec<&FormedResource> {
+        let Some(formed) = &self.formed else { return Vec::new() };
+        let left_out = upload::left_out(&formed.processed);
+        formed.resources.iter().filter(|one| left_out.contains(&one.logical_id)).collect()
     }
 
     /// How many resources are taken over.

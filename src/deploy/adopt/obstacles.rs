@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
 use crate::aws::cloudformation::{FormedResource, FormedStack};
+use crate::core::iam::evaluate::{Verdict, verdict};
+use crate::core::iam::need::Need;
 use crate::core::template::expand::same_as;
 use crate::core::types::{self, custom_resource};
 
@@ -62,12 +62,15 @@ pub fn find(
             "nested stacks cannot be taken over yet: bring their resources into one template first",
         ));
     }
-    if policy.is_some_and(|policy| !allows_all(policy)) {
+    let is_kept_from_updates = |one: &&FormedResource| policy.is_some_and(|policy| !may_be_modified(policy, one));
+    let protected: Vec<&str> =
+        resources.iter().filter(is_kept_from_updates).map(|one| one.logical_id.as_str()).collect();
+    if !protected.is_empty() {
         found.push(Obstacle::new(
-            "the stack has a stack policy that may refuse updates",
+            format!("its stack policy does not let these be modified: {}", protected.join(", ")),
             format!(
-                "aws cloudformation set-stack-policy --stack-name {name} --stack-policy-body '{{\"Statement\": [{{\"Effect\": \"Allow\", \
-                 \"Action\": \"Update:*\", \"Principal\": \"*\", \"Resource\": \"*\"}}]}}'"
+                "let everything be modified: aws cloudformation set-stack-policy --stack-name {name} --stack-policy-body \
+                 '{{\"Statement\": [{{\"Effect\": \"Allow\", \"Action\": \"Update:*\", \"Principal\": \"*\", \"Resource\": \"*\"}}]}}'"
             ),
         ));
     }
@@ -107,24 +110,11 @@ pub fn find(
     found
 }
 
-/// Whether a stack policy allows every update.
-fn allows_all(policy: &str) -> bool {
-    let Ok(policy) = serde_json::from_str::<Value>(policy) else { return false };
-    let statements: Vec<&Value> = match &policy["Statement"] {
-        Value::Array(all) => all.iter().collect(),
-        one => vec![one],
-    };
-    let is_any = |value: &Value, any: &[&str]| match value {
-        Value::Array(all) => all.iter().any(|one| one.as_str().is_some_and(|one| any.contains(&one))),
-        one => one.as_str().is_some_and(|one| any.contains(&one)),
-    };
-    let allows = |statement: &&Value| {
-        statement["Effect"] == "Allow"
-            && is_any(&statement["Action"], &["Update:*", "*"])
-            && is_any(&statement["Resource"], &["*"])
-            && statement["Condition"].is_null()
-    };
-    statements.iter().any(allows) && statements.iter().all(|statement| statement["Effect"] != "Deny")
+/// Whether a stack policy lets an update modify a resource: taking over sets deletion policies, and replaces and deletes nothing. (User
+/// guide, "Prevent updates to stack resources": what is not allowed is denied.)
+fn may_be_modified(policy: &str, resource: &FormedResource) -> bool {
+    let need = Need::new("Update:Modify", format!("LogicalResourceId/{}", resource.logical_id));
+    verdict([policy], &need.with("ResourceType", &resource.type_name)) == Verdict::Allowed
 }
 
 #[cfg(test)]
@@ -171,7 +161,7 @@ mod tests {
             "the stack is in the state UPDATE_ROLLBACK_FAILED",
             "the stack has termination protection",
             "the stack is nested in the stack outer",
-            "the stack has a stack policy",
+            "its stack policy does not let these be modified: Table, Queues",
             "its export url is imported by web",
             "Inner is a nested stack",
             "Seed (Custom::Seed) is a custom resource",
@@ -202,13 +192,28 @@ mod tests {
     }
 
     #[test]
-    fn a_stack_policy_may_allow_everything() {
+    fn a_stack_policy_stands_in_the_way_of_what_it_protects_from_modification() {
         let all = r#"{"Effect": "Allow", "Action": "Update:*", "Principal": "*", "Resource": "*"}"#;
-        let deny =
-            r#"{"Effect": "Deny", "Action": "Update:Replace", "Principal": "*", "Resource": "LogicalResourceId/T"}"#;
-        assert!(allows_all(&format!(r#"{{"Statement": [{all}]}}"#)));
-        assert!(!allows_all(&format!(r#"{{"Statement": [{all}, {deny}]}}"#)));
-        assert!(!allows_all(r#"{"Statement": []}"#));
-        assert!(!allows_all("nonsense"));
+        let with = |action: &str, resource: &str| {
+            let on = r#""Principal": "*", "Condition": {"StringEquals": {"ResourceType": ["AWS::DynamoDB::Table"]}}"#;
+            let deny = format!(r#"{{"Effect": "Deny", "Action": {action}, "Resource": "{resource}", {on}}}"#);
+            format!(r#"{{"Statement": [{all}, {deny}]}}"#)
+        };
+        let resources = [resource("Rows", "AWS::DynamoDB::Table"), resource("Send", "AWS::Lambda::Function")];
+        let stack = FormedStack { status: "UPDATE_COMPLETE".to_owned(), ..FormedStack::default() };
+        for (policy, protected) in [
+            (format!(r#"{{"Statement": {all}}}"#), None),
+            (with(r#"["Update:Replace", "Update:Delete"]"#, "*"), None),
+            (with(r#""Update:*""#, "*"), Some("Rows")),
+            (with(r#""Update:Modify""#, "LogicalResourceId/Ro*"), Some("Rows")),
+            (with(r#""Update:*""#, "LogicalResourceId/Send"), None),
+            (r#"{"Statement": []}"#.to_owned(), Some("Rows, Send")),
+            ("nonsense".to_owned(), Some("Rows, Send")),
+        ] {
+            let told = find(&stack, &resources, Some(&policy), &BTreeMap::new(), false);
+            let told: Vec<&str> = told.iter().map(|one| one.what.as_str()).collect();
+            let expected = protected.map(|ids| format!("its stack policy does not let these be modified: {ids}"));
+            assert_eq!(told, expected.as_deref().into_iter().collect::<Vec<_>>(), "{policy}");
+        }
     }
 }

@@ -162,6 +162,14 @@ impl Ejection {
         bucket: Option<String>,
     ) -> Result<Self, EjectError> {
         let (aws, stack, plan) = (Arc::clone(deployment.aws()), &deployment.stack, &deployment.plan);
+        // Functions have their code in a bucket that CloudFormation would only create after it has imported them.
+        if let Some(bucket) = template.only_for_upload().first() {
+            let why = format!(
+                "{bucket}: CloudFormation would create this bucket, where the code is said to be. Name a bucket of yours in serverless.yml \
+                 (deploymentBucket, below provider), and package again"
+            );
+            return Err(EjectError::Refused(vec![why]));
+        }
         let kept = plan.steps.iter().filter(|step| step.action == Action::Keep);
         let live: BTreeMap<String, Live> =
             kept.filter_map(|step| Some((step.name.clone(), step.live.clone()?))).collect();

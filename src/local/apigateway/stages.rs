@@ -174,7 +174,12 @@ fn check_routes(api: &Api, config: &StageConfig) -> Result<(), ApiError> {
 }
 
 fn representation(stage: &Stage) -> Members {
-    let mut members = rules::object(&stage.config);
+    let mut config = stage.config.clone();
+    if let Some(arn) = config.access_log_settings.as_mut().and_then(|settings| settings.destination_arn.as_mut()) {
+        // A log group's ARN, as CloudFormation gives it, ends in `:*`, which API Gateway leaves out.
+        *arn = arn.trim_end_matches(":*").to_owned();
+    }
+    let mut members = rules::object(&config);
     members.insert("createdDate".to_owned(), stage.created_date.as_str().into());
     members.insert("lastUpdatedDate".to_owned(), stage.last_updated_date.as_str().into());
     members.insert("tags".to_owned(), rules::object(&stage.tags).into());

@@ -14,7 +14,7 @@ use super::plan::same_outputs;
 use super::request::{proposal, stack_name};
 use super::resources::{self, Identifier};
 use super::stacks::{Preview, begin, preview, refuse_update, wanted};
-use super::work::{Wanted, Worker, not_found, not_played};
+use super::work::{UpdatePolicies, Wanted, Worker, not_found, not_played};
 use super::{Answer, CloudFormation};
 use crate::local::context::CloudContext;
 use crate::local::context::clock::{iso8601_millis, now_millis};
@@ -382,7 +382,8 @@ pub async fn execute_change_set(service: &Arc<CloudFormation>, calls: Calls, que
     };
     let mut settings = one.settings.clone();
     settings.disable_rollback |= query.get("DisableRollback") == Some("true");
-    let wanted = Wanted { body: one.body.clone(), processed: one.processed.clone(), settings };
+    let (body, processed) = (one.body.clone(), one.processed.clone());
+    let wanted = Wanted { body, processed, settings, policies: UpdatePolicies::default() };
     begin(service, &worker, status)?;
     let id = one.id.clone();
     service.state.change(|state| {
@@ -402,7 +403,7 @@ pub async fn execute_change_set(service: &Arc<CloudFormation>, calls: Calls, que
     match one.kind.as_str() {
         "CREATE" => drop(tokio::spawn(worker.create(wanted))),
         "IMPORT" => drop(tokio::spawn(worker.import(wanted, one.imports.clone()))),
-        _ => drop(tokio::spawn(worker.update(wanted))),
+        _ => drop(tokio::spawn(worker.update(wanted, one.changes.clone()))),
     }
     Ok(Xml::new())
 }

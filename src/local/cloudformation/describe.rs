@@ -12,6 +12,7 @@ use super::{Answer, CloudFormation, resources};
 use crate::core::schemas::schema;
 use crate::local::context::clock::iso8601_millis;
 use crate::local::protocol::paging;
+use crate::local::context::ports::ReadTemplate;
 use crate::local::protocol::query::{Query, Xml};
 use crate::local::protocol::wire::ApiError;
 
@@ -199,8 +200,10 @@ pub async fn get_template(service: &Arc<CloudFormation>, calls: Calls, query: &Q
             .ok_or_else(|| ApiError::new(404, "ChangeSetNotFound", format!("ChangeSet [{name}] does not exist")))?;
         (text, processed) = (&found.body, &found.processed);
     }
+    // A stack that a change set has made has no template yet, and AWS answers without one: the CDK asks between making the change set
+    // and executing it. (cdklabs/awscdk-v1-stack-finder#273.)
     if text.is_empty() || stack.status == IN_REVIEW && query.get("ChangeSetName").is_none() {
-        return Err(invalid(format!("Stack with id {} does not have a template", stack.name)));
+        return Ok(Xml::new());
     }
     let written = service.read_template(text, calls.region(), &stack.settings.parameters);
     let has_transform = written.as_ref().is_ok_and(|template| !template.written["Transform"].is_null());
@@ -221,26 +224,15 @@ pub async fn get_template_summary(service: &Arc<CloudFormation>, calls: Calls, q
         None => (body(&calls, query, None).await?, BTreeMap::new()),
     };
     let template = service.read_template(&text, calls.region(), &given)?;
-    let (capabilities, reasons) = needed_capabilities(&template);
     let written = &template.written;
     let declared = written["Parameters"].as_object().cloned().unwrap_or_default();
     let parameters = declared.iter().map(|(name, parameter)| {
         let shown = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let default = &parameter["Default"];
         let allowed = parameter["AllowedValues"].as_array().into_iter().flatten().map(|one| Xml::of_text(shown(one)));
-        Xml::new()
-            .text("ParameterKey", name)
-            .optional("DefaultValue", (!default.is_null()).then(|| shown(default)))
+        declaration(name, parameter)
             .text("ParameterType", parameter["Type"].as_str().unwrap_or_default())
-            .text("NoEcho", parameter["NoEcho"] == true || parameter["NoEcho"] == "true")
-            .optional("Description", parameter["Description"].as_str())
             .element("ParameterConstraints", Xml::new().list("AllowedValues", allowed))
     });
-    let transforms = match &written["Transform"] {
-        Value::String(one) => vec![one.clone()],
-        Value::Array(all) => all.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
-        _ => Vec::new(),
-    };
     let mut by_type: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (id, resource) in template.processed["Resources"].as_object().into_iter().flatten() {
         by_type.entry(resource["Type"].as_str().unwrap_or_default().to_owned()).or_default().push(id.clone());
@@ -254,23 +246,49 @@ pub async fn get_template_summary(service: &Arc<CloudFormation>, calls: Calls, q
             .list("LogicalResourceIds", ids.iter().map(Xml::of_text))
             .list("ResourceIdentifiers", [Xml::of_text(identifier)])
     });
-    let reason = format!("The following resource(s) require capabilities: [{}]", reasons.join(", "));
-    Ok(Xml::new()
+    Ok(needs(&template)
         .list("Parameters", parameters)
-        .optional("Description", written["Description"].as_str())
-        .list("Capabilities", capabilities.iter().map(Xml::of_text))
-        .optional("CapabilitiesReason", (!reasons.is_empty()).then_some(reason))
         .list("ResourceTypes", by_type.keys().map(Xml::of_text))
         .optional("Version", written["AWSTemplateFormatVersion"].as_str())
         .optional("Metadata", (!written["Metadata"].is_null()).then(|| written["Metadata"].to_string()))
-        .list("DeclaredTransforms", transforms.iter().map(Xml::of_text))
         .list("ResourceIdentifierSummaries", identifiers))
 }
 
-/// No stack has a policy: nothing here sets one.
-pub async fn get_stack_policy(service: &Arc<CloudFormation>, calls: Calls, query: &Query) -> Answer {
-    service.state.now().stack(calls.region(), query.required("StackName")?)?;
-    Ok(Xml::new())
+pub async fn validate_template(service: &Arc<CloudFormation>, calls: Calls, query: &Query) -> Answer {
+    let text = body(&calls, query, None).await?;
+    let template = service.read_template(&text, calls.region(), &BTreeMap::new())?;
+    let declared = template.written["Parameters"].as_object().cloned().unwrap_or_default();
+    Ok(needs(&template).list("Parameters", declared.iter().map(|(name, parameter)| declaration(name, parameter))))
+}
+
+/// A parameter of a template.
+fn declaration(name: &str, parameter: &Value) -> Xml {
+    let default = match &parameter["Default"] {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    };
+    Xml::new()
+        .text("ParameterKey", name)
+        .optional("DefaultValue", default)
+        .text("NoEcho", parameter["NoEcho"] == true || parameter["NoEcho"] == "true")
+        .optional("Description", parameter["Description"].as_str())
+}
+
+/// What a template says of itself, and what a stack of it needs.
+fn needs(template: &ReadTemplate) -> Xml {
+    let (capabilities, reasons) = needed_capabilities(template);
+    let transforms = match &template.written["Transform"] {
+        Value::String(one) => vec![one.as_str()],
+        Value::Array(all) => all.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    };
+    let reason = format!("The following resource(s) require capabilities: [{}]", reasons.join(", "));
+    Xml::new()
+        .optional("Description", template.written["Description"].as_str())
+        .list("Capabilities", capabilities.iter().map(Xml::of_text))
+        .optional("CapabilitiesReason", (!reasons.is_empty()).then_some(reason))
+        .list("DeclaredTransforms", transforms.iter().map(Xml::of_text))
 }
 
 pub async fn list_exports(service: &Arc<CloudFormation>, calls: Calls, query: &Query) -> Answer {

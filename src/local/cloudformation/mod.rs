@@ -5,8 +5,8 @@
 //! operations (table) --> describe;  stacks, change_sets --request--> plan (evaluate) --> work --> resources --calls--> services
 //! ```
 //!
-//! Not played, and refused by name: changes of properties but for those in `resources::updates`, types that the local cloud has not, nested stacks, custom
-//! resources, stack policies, drift.
+//! Not played, and refused by name: changes of properties but for those in `resources::updates`, types that the local cloud has not,
+//! nested stacks, custom resources, drift.
 
 mod calls;
 mod change_sets;
@@ -17,6 +17,7 @@ mod operations;
 mod plan;
 mod request;
 mod resources;
+mod stack_policy;
 mod stacks;
 #[cfg(test)]
 mod tests;

@@ -38,6 +38,8 @@ pub struct Stack {
     pub deleted: Option<i64>,
     pub settings: Settings,
     pub protected: bool,
+    /// Its stack policy, as it was set.
+    pub policy: Option<String>,
     /// The text of its template, as it was sent.
     pub body: String,
     /// The template after its transforms, with every function in its long form.

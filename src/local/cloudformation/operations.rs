@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 
 use super::calls::Calls;
-use super::{Answer, CloudFormation, change_sets, describe, stacks};
+use super::{Answer, CloudFormation, change_sets, describe, stack_policy, stacks};
 use crate::core::iam::need::Need;
 use crate::local::context::CloudContext;
 use crate::local::protocol::operation::OperationEffect::{Changes, Reads};
@@ -35,7 +35,7 @@ const OPERATIONS: &[Row] = &[
     Row::named("DescribeStacks", Reads, Needs(on_stack), |service, calls, query| Box::pin(describe::describe_stacks(service, calls, query))),
     Row::named("DescribeType", Reads, Needs(on_all), |service, calls, query| Box::pin(describe::describe_type(service, calls, query))),
     Row::named("ExecuteChangeSet", Changes, Needs(on_stack), |service, calls, query| Box::pin(change_sets::execute_change_set(service, calls, query))),
-    Row::named("GetStackPolicy", Reads, Needs(on_stack), |service, calls, query| Box::pin(describe::get_stack_policy(service, calls, query))),
+    Row::named("GetStackPolicy", Reads, Needs(on_stack), |service, calls, query| Box::pin(stack_policy::get_stack_policy(service, calls, query))),
     Row::named("GetTemplate", Reads, Needs(on_stack), |service, calls, query| Box::pin(describe::get_template(service, calls, query))),
     Row::named("GetTemplateSummary", Reads, Needs(on_stack), |service, calls, query| Box::pin(describe::get_template_summary(service, calls, query))),
     Row::named("ListChangeSets", Reads, Needs(on_stack), |service, calls, query| Box::pin(change_sets::list_change_sets(service, calls, query))),
@@ -43,8 +43,10 @@ const OPERATIONS: &[Row] = &[
     Row::named("ListImports", Reads, Needs(on_all), |service, calls, query| Box::pin(describe::list_imports(service, calls, query))),
     Row::named("ListStackResources", Reads, Needs(on_stack), |service, calls, query| Box::pin(describe::list_stack_resources(service, calls, query))),
     Row::named("ListStacks", Reads, Needs(on_all), |service, calls, query| Box::pin(describe::list_stacks(service, calls, query))),
+    Row::named("SetStackPolicy", Changes, Needs(on_stack), |service, calls, query| Box::pin(stack_policy::set_stack_policy(service, calls, query))),
     Row::named("UpdateStack", Changes, Needs(on_stack), |service, calls, query| Box::pin(stacks::update_stack(service, calls, query))),
     Row::named("UpdateTerminationProtection", Changes, Needs(on_stack), |service, calls, query| Box::pin(stacks::update_termination_protection(service, calls, query))),
+    Row::named("ValidateTemplate", Reads, Needs(on_all), |service, calls, query| Box::pin(describe::validate_template(service, calls, query))),
 ];
 
 #[async_trait]

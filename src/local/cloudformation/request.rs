@@ -115,14 +115,23 @@ pub async fn body(calls: &Calls, query: &Query, previous: Option<&Stack>) -> Res
     let Some(url) = query.get("TemplateURL") else {
         return Err(invalid("Either Template URL or Template Body must be specified."));
     };
-    let (bucket, key) = object(url).ok_or_else(|| invalid("TemplateURL must be a supported URL."))?;
+    let text = object_text(calls, url, "TemplateURL").await?;
+    if text.len() > LONGEST_IN_S3 {
+        return Err(invalid(format!("Template may not exceed {LONGEST_IN_S3} bytes in size.")));
+    }
+    Ok(text)
+}
+
+/// The text of the object that a parameter of a request names by its address in S3.
+///
+/// # Errors
+/// AWS's refusals of an address that is none of S3's, and of an object that cannot be read.
+pub async fn object_text(calls: &Calls, url: &str, parameter: &str) -> Result<String, ApiError> {
+    let (bucket, key) = object(url).ok_or_else(|| invalid(format!("{parameter} must be a supported URL.")))?;
     let path: Vec<String> = key.split('/').map(segment).collect();
     let found = calls.get("s3", &format!("/{bucket}/{}", path.join("/"))).await;
     let found = found.map_err(|error| invalid(format!("S3 error: {}", error.message)))?;
-    if found.len() > LONGEST_IN_S3 {
-        return Err(invalid(format!("Template may not exceed {LONGEST_IN_S3} bytes in size.")));
-    }
-    String::from_utf8(found.to_vec()).map_err(|_| invalid("Template format error: the template is not UTF-8"))
+    String::from_utf8(found.to_vec()).map_err(|_| invalid(format!("{parameter}: the object is not UTF-8")))
 }
 
 /// Bucket and key of an object's address: with the bucket in the path, or before the host.

@@ -6,8 +6,8 @@ use super::calls::Calls;
 use super::model::{IN_REVIEW, Settings, Stack, invalid, unknown_stack};
 use super::plan::{changes, same_outputs};
 use super::request::{Proposal, proposal, stack_name};
-use super::work::{Wanted, Worker, not_played};
-use super::{Answer, CloudFormation};
+use super::work::{UpdatePolicies, Wanted, Worker, not_played};
+use super::{Answer, CloudFormation, stack_policy};
 use crate::local::context::clock::now_millis;
 use crate::local::protocol::query::{Query, Xml};
 use crate::local::protocol::wire::ApiError;
@@ -20,6 +20,7 @@ pub async fn create_stack(service: &Arc<CloudFormation>, calls: Calls, query: &Q
     let proposal = proposal(service, &calls, query, None, false).await?;
     let mut stack = Stack::new(calls.region(), &name);
     stack.protected = query.get("EnableTerminationProtection") == Some("true");
+    stack.policy = stack_policy::given(&calls, query, "StackPolicy").await?;
     stack.settings = proposal.settings.clone();
     stack.body.clone_from(&proposal.body);
     stack.processed.clone_from(&proposal.template.processed);
@@ -39,7 +40,7 @@ pub async fn create_stack(service: &Arc<CloudFormation>, calls: Calls, query: &Q
 
 pub fn wanted(proposal: Proposal) -> Wanted {
     let Proposal { body, template, settings } = proposal;
-    Wanted { body, processed: template.processed, settings }
+    Wanted { body, processed: template.processed, settings, policies: UpdatePolicies::default() }
 }
 
 pub async fn update_stack(service: &Arc<CloudFormation>, calls: Calls, query: &Query) -> Answer {
@@ -47,8 +48,12 @@ pub async fn update_stack(service: &Arc<CloudFormation>, calls: Calls, query: &Q
     let stack = service.state.now().stack(calls.region(), named)?.clone();
     let proposal = proposal(service, &calls, query, Some(&stack), false).await?;
     refuse_update(&stack)?;
+    let policies = UpdatePolicies {
+        during: stack_policy::given(&calls, query, "StackPolicyDuringUpdate").await?,
+        after: stack_policy::given(&calls, query, "StackPolicy").await?,
+    };
     let worker = Worker { service: Arc::clone(service), calls, stack: stack.id.clone() };
-    let wanted = wanted(proposal);
+    let wanted = Wanted { policies, ..wanted(proposal) };
     let found = preview(&worker, &stack, &wanted).await?;
     if !found.differs {
         return Err(invalid(NO_UPDATES));
@@ -58,7 +63,7 @@ pub async fn update_stack(service: &Arc<CloudFormation>, calls: Calls, query: &Q
     }
     begin(service, &worker, "UPDATE_IN_PROGRESS")?;
     let id = stack.id.clone();
-    tokio::spawn(worker.update(wanted));
+    tokio::spawn(worker.update(wanted, found.changes));
     Ok(Xml::new().text("StackId", id))
 }
 

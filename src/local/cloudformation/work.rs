@@ -8,12 +8,12 @@ use std::sync::Arc;
 use rand::RngExt;
 use serde_json::Value;
 
-use super::CloudFormation;
 use super::calls::Calls;
 use super::evaluate::{Attributes, Scope};
 use super::model::{Change, Output, Resource, ResourceToImport, Settings, Stack};
 use super::plan::in_order;
 use super::resources::{self, Declared, Existing};
+use super::{CloudFormation, stack_policy};
 use crate::local::context::clock::now_millis;
 use crate::local::protocol::wire::ApiError;
 
@@ -34,6 +34,16 @@ pub struct Wanted {
     pub body: String,
     pub processed: Value,
     pub settings: Settings,
+    pub policies: UpdatePolicies,
+}
+
+/// The stack policies that an update is given.
+#[derive(Default)]
+pub struct UpdatePolicies {
+    /// The one that holds for this update, in the place of the stack's.
+    pub during: Option<String>,
+    /// The one that the stack has once the update has succeeded.
+    pub after: Option<String>,
 }
 
 /// Why an operation could not be carried out.
@@ -86,17 +96,26 @@ impl Worker {
     }
 
     /// Brings a stack to another template: what is new is made, what is no longer there goes, and policies and outputs change.
-    pub async fn update(self, wanted: Wanted) {
+    /// `changes` are what a preview has found.
+    pub async fn update(self, wanted: Wanted, changes: Vec<Change>) {
         self.pause().await;
         let old = self.stack();
-        match self.apply(&wanted).await {
+        let applied = match self.refuse_protected(&old, &wanted, &changes) {
+            Ok(()) => self.apply(&wanted).await,
+            refused => refused.map(|()| Vec::new()),
+        };
+        let new_policy = wanted.policies.after;
+        match applied {
             Ok(wanted) => {
                 self.change(|stack| stack.set_status("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", None));
                 let gone = |id: &String| !wanted.contains(id);
                 let gone: Vec<String> = self.stack().in_order().into_iter().filter(gone).collect();
                 // By the policies of the template that had them.
                 self.delete_by(&old, gone, true).await;
-                self.change(|stack| stack.set_status("UPDATE_COMPLETE", None));
+                self.change(|stack| {
+                    stack.policy = new_policy.or(stack.policy.take());
+                    stack.set_status("UPDATE_COMPLETE", None);
+                });
             }
             Err(why) => {
                 self.change(|stack| stack.set_status("UPDATE_ROLLBACK_IN_PROGRESS", Some(&why)));
@@ -111,6 +130,22 @@ impl Worker {
                     stack.set_status("UPDATE_ROLLBACK_COMPLETE", None);
                 });
             }
+        }
+    }
+
+    /// Refuses an update of what the stack policy protects, before anything is changed.
+    fn refuse_protected(&self, stack: &Stack, wanted: &Wanted, changes: &[Change]) -> Result<(), Failed> {
+        let Some(policy) = wanted.policies.during.as_ref().or(stack.policy.as_ref()) else { return Ok(()) };
+        let mut refused = Vec::new();
+        for change in changes {
+            if let Some(why) = stack_policy::refusal(policy, change) {
+                self.change(|stack| stack.set_resource_status(&change.logical_id, "UPDATE_FAILED", Some(&why)));
+                refused.push(change.logical_id.as_str());
+            }
+        }
+        match refused[..] {
+            [] => Ok(()),
+            _ => Err(format!("The following resource(s) failed to update: [{}].", refused.join(", "))),
         }
     }
 

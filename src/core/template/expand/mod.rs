@@ -34,6 +34,7 @@ mod policies;
 mod policy_templates;
 mod python;
 mod record_sets;
+pub mod regional_table;
 mod rest_api;
 mod role;
 pub mod same_as;

@@ -3,6 +3,7 @@
 //!
 //! The identifiers are the schemas' `primaryIdentifier` (cfn-lint 1.58.0), what `Ref` gives is in the template reference.
 
+mod cdk;
 mod controlled;
 mod dynamodb;
 mod gateway;
@@ -68,8 +69,9 @@ pub struct Existing<'a> {
 
 /// All types that have calls of their own.
 fn types() -> impl Iterator<Item = &'static Type> {
-    dynamodb::TYPES
+    cdk::TYPES
         .iter()
+        .chain(dynamodb::TYPES)
         .chain(gateway::TYPES)
         .chain(iam::TYPES)
         .chain(lambda::TYPES)

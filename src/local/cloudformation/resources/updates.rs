@@ -53,6 +53,8 @@ const UPDATES: &[Update] = &[
         played: &["PolicyDocument"],
         run: |calls, _, new| Box::pin(iam::put_again(calls, new)),
     },
+    // What it says of the CDK changes with every construct that an app uses.
+    Update { type_name: "AWS::CDK::Metadata", played: &["Analytics"], run: |_, _, _| Box::pin(async { Ok(()) }) },
     over("AWS::SNS::TopicPolicy"),
     over("AWS::SQS::QueuePolicy"),
 ];
