@@ -35,6 +35,7 @@ mod policy_templates;
 mod python;
 mod record_sets;
 mod rest_api;
+mod rest_auth;
 mod role;
 pub mod same_as;
 mod shape;
