@@ -22,11 +22,11 @@ pub enum Language {
 }
 
 impl Language {
-    /// The language of a runtime, as Lambda names runtimes: `nodejs20.x`, `python3.12`.
+    /// The language of a runtime, as Lambda names runtimes: `nodejs20.x`, `nodejs8.10` (before 10), `python3.12`.
     pub fn of(runtime: &str) -> Option<Self> {
         let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        if let Some(version) = runtime.strip_prefix("nodejs") {
-            return version.strip_suffix(".x").is_some_and(number).then_some(Self::Node);
+        if let Some((major, minor)) = runtime.strip_prefix("nodejs").and_then(|version| version.split_once('.')) {
+            return (number(major) && (minor == "x" || number(minor))).then_some(Self::Node);
         }
         runtime.strip_prefix("python3.").is_some_and(number).then_some(Self::Python)
     }
@@ -220,7 +220,9 @@ mod tests {
     fn runtimes_have_languages() {
         for (runtime, language) in [
             ("nodejs20.x", Some(Language::Node)),
-            ("nodejs8.10", None),
+            ("nodejs8.10", Some(Language::Node)),
+            ("nodejs4.3-edge", None),
+            ("nodejs", None),
             ("nodejs.x", None),
             ("python3.12", Some(Language::Python)),
             ("python2.7", None),

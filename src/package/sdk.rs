@@ -73,7 +73,7 @@ pub(super) fn imported(
 /// Whether a runtime includes a package of the SDK: Node.js 16 and older include version 2 of the JavaScript SDK, newer ones
 /// version 3 (Lambda developer guide, runtime-included SDK versions).
 fn includes(runtime: &str, package: &str) -> bool {
-    let release = runtime.strip_prefix("nodejs").and_then(|version| version.strip_suffix(".x")?.parse::<u32>().ok());
+    let release = runtime.strip_prefix("nodejs").and_then(|version| version.split('.').next()?.parse::<u32>().ok());
     release.is_none_or(|release| (release <= 16) == (package == "aws-sdk"))
 }
 
@@ -231,9 +231,11 @@ mod tests {
     #[test]
     fn each_release_includes_one_version_of_the_sdk() {
         let (two, three) = ("const AWS = require('aws-sdk');", "require('@aws-sdk/client-dynamodb')");
-        assert_eq!(imported_by("nodejs16.x", &[], two), (vec!["aws-sdk".to_owned()], vec![]));
+        for runtime in ["nodejs16.x", "nodejs8.10"] {
+            assert_eq!(imported_by(runtime, &[], two), (vec!["aws-sdk".to_owned()], vec![]));
+        }
         assert_eq!(imported_by("nodejs18.x", &[], three), (vec!["@aws-sdk/client-dynamodb".to_owned()], vec![]));
-        for (runtime, source) in [("nodejs18.x", two), ("nodejs16.x", three)] {
+        for (runtime, source) in [("nodejs18.x", two), ("nodejs16.x", three), ("nodejs8.10", three)] {
             let (found, notes) = imported_by(runtime, &[], source);
             assert!(found.is_empty());
             assert_eq!(notes.len(), 1, "{notes:?}");

@@ -12,6 +12,9 @@ use crate::core::stack::Uploaded;
 /// The folder that the Serverless Framework packages into; the service is the folder above.
 const SERVERLESS: &str = ".serverless";
 
+/// The names of a service's own file, of those that are data (`serverless.js` and `serverless.ts` are programs).
+const SERVICE: &[&str] = &["serverless.yml", "serverless.yaml", "serverless.json"];
+
 /// The CDK's folder for templates and assets, in the app's folder.
 const CDK: &str = "cdk.out";
 
@@ -19,7 +22,7 @@ const CDK: &str = "cdk.out";
 ///
 /// - the CDK's asset, beside the template or in `cdk.out` (`cdk synth > template.yaml`), by the path in the function's
 ///   metadata, by the key in a manifest of assets (`Chat.assets.json`), or by its hash in the key;
-/// - an artifact of the Serverless Framework's (`package.artifact`), by its state file;
+/// - an artifact of the Serverless Framework's (`package.artifact`), by its state file or the service's own file;
 /// - a zip with the name of the object, or that name and `.zip`, beside the template or, if that is the Framework's, in the service.
 ///
 /// A folder is taken only where one of these tools names it: its name alone says too little.
@@ -65,13 +68,19 @@ fn service(template: &Path) -> Option<&Path> {
     template.parent().filter(|_| template.ends_with(SERVERLESS))
 }
 
-/// The artifacts of this name that the state file names, of a service whose compiled template is in `template`.
+/// The artifacts of this name that belong to a service whose compiled template is in `template`. The state file names those of
+/// functions; of the whole service's it keeps only the last part of the path, which stands in the service's own file.
 fn artifacts(template: &Path, name: &str) -> Vec<PathBuf> {
     let Some(service) = service(template) else { return Vec::new() };
     let state = json(&template.join("serverless-state.json")).unwrap_or_default();
     let functions = state["service"]["functions"].as_object().into_iter().flat_map(|functions| functions.values());
     let packages = functions.map(|function| &function["package"]).chain([&state["service"]["package"]]);
     let artifacts = packages.filter_map(|package| package["artifact"].as_str());
+    let written = SERVICE.iter().find_map(|name| {
+        let whole: serde_yaml::Value = serde_yaml::from_slice(&fs::read(service.join(name)).ok()?).ok()?;
+        whole.get("package")?.get("artifact")?.as_str().map(str::to_owned)
+    });
+    let artifacts = artifacts.map(str::to_owned).chain(written);
     artifacts.map(|artifact| service.join(artifact)).filter(|path| path.ends_with(name)).collect()
 }
 
@@ -102,6 +111,12 @@ mod tests {
             r#"{"service": {"functions": {"f": {"package": {"artifact": "bin/own.zip"}}}}}"#,
         );
         write("app/bin/own.zip", "");
+        write(
+            "app/serverless.yml",
+            "package:\n  artifact: target/whole.zip\nresources:\n  Outputs: {Api: {Value: !Ref WebsocketsApi}}\n",
+        );
+        write("app/target/whole.zip", "");
+        write("app/target/other.zip", "");
         write("app/.serverless/own.zip", "");
         write("sam/folder/index.js", "");
         write("app/above.zip", "");
@@ -123,6 +138,8 @@ mod tests {
         for (template, code, expected) in [
             ("app/.serverless", uploaded("serverless/chat/dev/1-x/chat.zip", None), Some("app/.serverless/chat.zip")),
             ("app/.serverless", uploaded("serverless/chat/dev/1-x/own.zip", None), Some("app/bin/own.zip")),
+            ("app/.serverless", uploaded("serverless/chat/dev/1-x/whole.zip", None), Some("app/target/whole.zip")),
+            ("app/.serverless", uploaded("serverless/chat/dev/1-x/other.zip", None), None),
             ("app/.serverless", uploaded("serverless/chat/dev/1-x/above.zip", None), Some("app/above.zip")),
             ("app/.serverless", uploaded("serverless/chat/dev/1-x/gone.zip", None), None),
             // Only what the Framework compiles belongs to the folder above.

@@ -15,7 +15,7 @@ use serde::de::value::{BorrowedStrDeserializer, StrDeserializer};
 use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, Visitor};
 use serde_json::Value;
 
-use super::{Path, Problem, ProblemKind, Step, Token, nearest};
+use super::{Path, Problem, ProblemKind, Step, Token, instead, nearest};
 
 /// How many ill-typed values of one resource are reported at most.
 const MAX_ROUNDS: usize = 100;
@@ -155,11 +155,7 @@ impl Failure {
             }
             Cause::Variant { given, allowed } => {
                 let what = format!("{} cannot be \"{}\"", subject(&path), Token::readable(given));
-                let problem = Problem::new(path, what);
-                match nearest(given, allowed) {
-                    Some(name) => problem.help(format!("did you mean \"{name}\"?")),
-                    None => problem.help(format!("allowed: {}", allowed.join(", "))),
-                }
+                Problem::new(path, what).help(instead(given, allowed))
             }
         }
     }

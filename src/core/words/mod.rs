@@ -12,7 +12,7 @@ mod shown;
 mod token;
 
 pub use deletion_policy::DeletionPolicy;
-pub use problem::{Path, Position, Problem, ProblemKind, Step, nearest};
+pub use problem::{Path, Position, Problem, ProblemKind, Step, instead, nearest};
 pub use reach::reaches;
 pub use scope::Scope;
 pub use shown::shown;

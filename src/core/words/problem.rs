@@ -194,6 +194,23 @@ impl Problem {
     }
 }
 
+/// What to write instead of the word `given`, which is not among the `allowed` ones. `ON`, `OFF`, `YES` and `NO` without quotes are
+/// booleans in the YAML that CloudFormation reads, version 1.1, and it refuses them so (aws/aws-cdk#875).
+pub fn instead(given: &str, allowed: &[&str]) -> String {
+    let unquoted: &[&str] = match given {
+        "true" => &["on", "yes"],
+        "false" => &["off", "no"],
+        _ => &[],
+    };
+    if let Some(meant) = allowed.iter().find(|word| unquoted.contains(&word.to_lowercase().as_str())) {
+        return format!("YAML reads {meant} without quotes as {given}: write \"{meant}\"");
+    }
+    match nearest(given, allowed) {
+        Some(name) => format!("did you mean \"{name}\"?"),
+        None => format!("allowed: {}", allowed.join(", ")),
+    }
+}
+
 /// The name that `given` was most likely meant to be, if any is near enough: one slip of the finger away (a letter too
 /// many, too few, another, or two that changed places), or alike as a whole.
 pub fn nearest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
@@ -217,6 +234,18 @@ pub fn nearest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_word_that_yaml_reads_as_a_boolean_is_quoted() {
+        for (given, allowed, expected) in [
+            ("false", ["ERROR", "INFO", "OFF"], "YAML reads OFF without quotes as false: write \"OFF\""),
+            ("true", ["OFF", "ON", "OPTIONAL"], "YAML reads ON without quotes as true: write \"ON\""),
+            ("true", ["ERROR", "INFO", "OFF"], "allowed: ERROR, INFO, OFF"),
+            ("INFOS", ["ERROR", "INFO", "OFF"], "did you mean \"INFO\"?"),
+        ] {
+            assert_eq!(instead(given, &allowed), expected);
+        }
+    }
 
     #[test]
     fn the_nearest_name_is_one_slip_away_or_alike() {

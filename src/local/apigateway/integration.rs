@@ -152,6 +152,9 @@ impl RouteCall<'_> {
         };
         let backend = match config.integration_type.as_str() {
             "MOCK" => mocked(&sent.body)?,
+            "HTTP" | "HTTP_PROXY" if config.connection_type == "VPC_LINK" => {
+                return Err(Cause::NotLocally { what: "a private integration (VPC_LINK)".to_owned() });
+            }
             "HTTP" | "HTTP_PROXY" => self.send(config, sent, request).await?,
             _ if integrated_function(&self.uri(config)).is_some() => {
                 let (function, invoked) = self.invoke(config, sent.body, request).await?;

@@ -146,7 +146,7 @@ fn check(is_http: bool, config: &IntegrationConfig, call: &ControlCall<'_>) -> R
     if !(50..=29_000).contains(&config.timeout_in_millis) {
         return Err(bad_request("Timeout should be between 50 ms and 29000 ms"));
     }
-    if config.connection_type != "INTERNET" {
+    if config.connection_type != "INTERNET" && !config.integration_type.starts_with("HTTP") {
         return Err(rules::unsupported("The connection type VPC_LINK"));
     }
     check_parameters(config)?;

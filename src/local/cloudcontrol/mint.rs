@@ -12,6 +12,8 @@ use crate::local::context::{ACCOUNT, CloudContext};
 const ARNS: &[(&str, &str, &str)] = &[
     ("AWS::CloudWatch::Alarm", "cloudwatch", "alarm:"),
     ("AWS::Cognito::UserPool", "cognito-idp", "userpool/"),
+    ("AWS::EFS::AccessPoint", "elasticfilesystem", "access-point/"),
+    ("AWS::EFS::FileSystem", "elasticfilesystem", "file-system/"),
     ("AWS::Events::EventBus", "events", "event-bus/"),
     ("AWS::Events::Rule", "events", "rule/"),
     ("AWS::KMS::Key", "kms", "key/"),
@@ -21,6 +23,21 @@ const ARNS: &[(&str, &str, &str)] = &[
     ("AWS::SSM::Parameter", "ssm", "parameter/"),
     ("AWS::SecretsManager::Secret", "secretsmanager", "secret:"),
     ("AWS::StepFunctions::StateMachine", "states", "stateMachine:"),
+];
+
+/// What stands before the 17 digits of ids by which other services know a resource, and which they refuse in another form (EC2 user
+/// guide, "Resource IDs"; EFS API reference).
+const PREFIXES: &[(&str, &str)] = &[
+    ("AWS::EC2::InternetGateway", "igw"),
+    ("AWS::EC2::NatGateway", "nat"),
+    ("AWS::EC2::NetworkAcl", "acl"),
+    ("AWS::EC2::RouteTable", "rtb"),
+    ("AWS::EC2::SecurityGroup", "sg"),
+    ("AWS::EC2::Subnet", "subnet"),
+    ("AWS::EC2::VPC", "vpc"),
+    ("AWS::EC2::VPCEndpoint", "vpce"),
+    ("AWS::EFS::AccessPoint", "fsap"),
+    ("AWS::EFS::FileSystem", "fs"),
 ];
 
 /// What AWS gives properties that were left out, and shows from then on (CloudFormation's template reference).
@@ -142,6 +159,8 @@ fn attribute(schema: &Schema, region: &str, model: &Value, path: &str, id: &str)
         }
         // (SNS API reference, `Subscribe`.)
         ("AWS::SNS::Subscription", "Arn") => return Some(format!("{}:{id}", model["TopicArn"].as_str()?).into()),
+        ("AWS::EC2::VPC", "DefaultNetworkAcl") => return Some(prefixed("acl").into()),
+        ("AWS::EC2::VPC", "DefaultSecurityGroup") => return Some(prefixed("sg").into()),
         ("AWS::EKS::Nodegroup", "Id") => return Some(format!("{}/{name}", model["ClusterName"].as_str()?).into()),
         ("AWS::SecretsManager::Secret", "Id") => return Some(made_arn(schema, region, model, id).into()),
         ("AWS::Cognito::UserPool", "ProviderName") => {
@@ -187,8 +206,15 @@ fn id(schema: &Schema, region: &str) -> String {
     match schema.type_name {
         "AWS::KMS::Key" => Uuid::new_v4().to_string(),
         "AWS::Cognito::UserPool" => format!("{region}_{}", &random(32)[..9]),
-        _ => random(10),
+        other => match PREFIXES.iter().find(|(of, _)| *of == other) {
+            Some((_, prefix)) => prefixed(prefix),
+            None => random(10),
+        },
     }
+}
+
+fn prefixed(prefix: &str) -> String {
+    format!("{prefix}-{}", random(17))
 }
 
 fn given_name(schema: &Schema) -> String {

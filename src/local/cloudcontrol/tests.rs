@@ -208,6 +208,16 @@ async fn attributes_have_the_form_of_aws() {
             "ProviderURL",
             "^https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_[0-9a-f]{9}$",
         ),
+        ("AWS::EC2::Subnet", json!({"VpcId": "vpc-1"}), "SubnetId", "^subnet-[0-9a-f]{17}$"),
+        ("AWS::EC2::SecurityGroup", json!({"GroupDescription": "d"}), "GroupId", "^sg-[0-9a-f]{17}$"),
+        ("AWS::EC2::VPC", json!({"CidrBlock": "10.0.0.0/16"}), "VpcId", "^vpc-[0-9a-f]{17}$"),
+        ("AWS::EC2::VPC", json!({"CidrBlock": "10.0.0.0/16"}), "DefaultSecurityGroup", "^sg-[0-9a-f]{17}$"),
+        (
+            "AWS::EFS::AccessPoint",
+            json!({"FileSystemId": "fs-1"}),
+            "Arn",
+            "^arn:aws:elasticfilesystem:eu-west-1:000000000000:access-point/fsap-[0-9a-f]{17}$",
+        ),
         ("AWS::KMS::Key", json!({}), "KeyId", "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"),
         ("AWS::KMS::Key", json!({}), "Arn", "^arn:aws:kms:eu-west-1:000000000000:key/[0-9a-f-]{36}$"),
         (

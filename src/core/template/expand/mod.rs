@@ -36,6 +36,7 @@ mod python;
 mod record_sets;
 pub mod regional_table;
 mod rest_api;
+mod rest_auth;
 mod role;
 pub mod same_as;
 mod shape;

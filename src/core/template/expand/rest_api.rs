@@ -9,12 +9,8 @@ use super::events::{Event, EventType, REST_API, Role, Target};
 use super::expansion::{Expansion, made};
 use super::open_api::{self, ANY_METHOD};
 use super::shape::{Property, Shape, truthy};
-use super::versions;
+use super::{rest_auth, versions};
 use crate::core::words::{Problem, ProblemKind};
-
-/// What to write for authorizers until `Auth` is expanded.
-const AUTHORIZERS: &str =
-    "write authorizers into the API's DefinitionBody (x-amazon-apigateway-authorizer), or use AWS::Serverless::HttpApi";
 
 /// The properties. Which of them `Globals` can give follows the translator.
 pub const TYPE: Type = Type {
@@ -23,7 +19,7 @@ pub const TYPE: Type = Type {
         Property::translated("AccessLogSetting", Shape::Map),
         Property::later("AlwaysDeploy"),
         Property::passed("ApiKeySourceType", Shape::Text).local(),
-        Property::later("Auth").instead(AUTHORIZERS),
+        Property::translated("Auth", Shape::Map),
         Property::translated("BinaryMediaTypes", Shape::Items),
         Property::translated("CacheClusterEnabled", Shape::Bool),
         Property::translated("CacheClusterSize", Shape::Text),
@@ -59,7 +55,7 @@ pub const TYPE: Type = Type {
 pub const EVENT: EventType = EventType {
     name: "Api",
     properties: &[&[
-        Property::later("Auth").instead(AUTHORIZERS),
+        Property::translated("Auth", Shape::Map),
         Property::translated("Method", Shape::Text),
         Property::translated("Path", Shape::Text),
         Property::later("RequestModel"),
@@ -113,6 +109,7 @@ fn add_method(expansion: &mut Expansion<'_>, event: &Event, target: &Target, _: 
             .iter()
             .all(|name| resource.properties.get(*name).is_none_or(|it| !truthy(it)));
     let version = openapi(resource.properties.get("OpenApiVersion"));
+    let properties = resource.properties.clone();
     let partition = expansion.context.partition;
     let is_parameter = |name: &str| open_api::is_name(name.strip_suffix('+').unwrap_or(name));
     let permitted = open_api::permitted_path(&path, is_parameter);
@@ -124,6 +121,12 @@ fn add_method(expansion: &mut Expansion<'_>, event: &Event, target: &Target, _: 
     let id = format!("{}Permission{suffix}", event.id);
     event.permit_as(expansion, &id, target, "apigateway.amazonaws.com", &[("SourceArn", &source)]);
     if !managed {
+        if event.given("Auth").is_some_and(|auth| truthy(&auth["OverrideApiAuth"])) {
+            let place = event.place("Auth").key("OverrideApiAuth");
+            let what = "Auth.OverrideApiAuth of the event type Api is not supported yet";
+            let problem = Problem::of_key(place, what).kind(ProblemKind::Unsupported);
+            expansion.report(problem.help("write the method's security into the DefinitionBody"));
+        }
         return;
     }
     let streams = event.get("ResponseTransferMode").is_some_and(|mode| mode == "RESPONSE_STREAM");
@@ -138,15 +141,20 @@ fn add_method(expansion: &mut Expansion<'_>, event: &Event, target: &Target, _: 
     if let Some(timeout) = event.given("TimeoutInMillis") {
         integration["timeoutInMillis"] = timeout.clone();
     }
+    if let Some(role) = rest_auth::invoke_role(event, &properties) {
+        integration["credentials"] = role;
+    }
     let key = open_api::normalized(&method);
     let version = version.as_ref().map_or(("swagger", "2.0"), |version| ("openapi", version.as_str()));
-    let document = expansion.documents.entry(api).or_insert_with(|| Document::of(None, version));
+    let mut document = expansion.documents.remove(&api).unwrap_or_else(|| Document::of(None, version));
     if document.method(&path, &key).is_some() {
         let what = format!("API method \"{}\" defined multiple times for path \"{path}\"", method.to_ascii_lowercase());
         expansion.report(Problem::of_key(event.path.clone(), what).kind(ProblemKind::Duplicate));
-        return;
+    } else {
+        document.insert(&path, &key, json!({ INTEGRATION: integration, "responses": {} }));
+        rest_auth::of_event(expansion, event, &properties, &mut document, &path, &method);
     }
-    document.insert(&path, &key, json!({ INTEGRATION: integration, "responses": {} }));
+    expansion.documents.insert(api, document);
 }
 
 /// A property that must be a text.
@@ -198,7 +206,7 @@ fn expand(expansion: &mut Expansion<'_>) {
         api.insert("FailOnWarnings".to_owned(), fail.clone());
     }
     let hashed: Value = if let Some(uri) = uri {
-        for name in ["Cors", "DisableExecuteApiEndpoint"] {
+        for name in ["Auth", "Cors", "DisableExecuteApiEndpoint"] {
             if expansion.given(name).is_some() {
                 let what = format!("{name} works only with inline Swagger: a 'DefinitionBody', not a 'DefinitionUri'");
                 expansion.report(Problem::of_key(expansion.place(name), what));
@@ -257,6 +265,8 @@ fn expand(expansion: &mut Expansion<'_>) {
         expansion.references.insert((expansion.logical_id.to_owned(), property.to_owned()), id.clone());
         expansion.made.push((id, resource));
     }
+    let permissions = rest_auth::permissions(expansion);
+    expansion.made.extend(permissions);
     expansion.make("AWS::ApiGateway::RestApi", api);
 }
 
@@ -291,7 +301,7 @@ fn complete(expansion: &mut Expansion<'_>, document: &mut Document, binary: Opti
     let valid = ["swagger", "openapi"].iter().any(|name| document.body.get(*name).is_some_and(truthy))
         && document.body.get("paths").is_some_and(Value::is_object);
     if !valid {
-        for name in ["BinaryMediaTypes", "Cors", "DisableExecuteApiEndpoint"] {
+        for name in ["Auth", "BinaryMediaTypes", "Cors", "DisableExecuteApiEndpoint"] {
             if expansion.given(name).is_some() {
                 let what =
                     format!("{name} cannot be added: 'DefinitionBody' does not contain a valid Swagger definition");
@@ -302,7 +312,12 @@ fn complete(expansion: &mut Expansion<'_>, document: &mut Document, binary: Opti
     }
     let v3 =
         v3 || document.body.get("openapi").and_then(Value::as_str).is_some_and(|version| version.starts_with("3."));
-    cors(expansion, document, v3 && !document.body.contains_key("swagger"));
+    let of_version_3 = v3 && !document.body.contains_key("swagger");
+    cors(expansion, document, of_version_3);
+    rest_auth::of_api(expansion, document);
+    if of_version_3 {
+        rest_auth::as_version_3(document);
+    }
     if let Some(types) = binary.filter(|types| truthy(types)) {
         document.body.insert("x-amazon-apigateway-binary-media-types".to_owned(), with_slashes(types));
     }

@@ -1,5 +1,6 @@
 //! A deployment that names its stage (`StageName`) instead of a stage that names its deployment (`DeploymentId`): the outcome is the
-//! same, the stage serves the deployment. wschat has the second form alone, in which a new deployment moves the stage.
+//! same, the stage serves the deployment. wschat has the second form alone, in which a new deployment moves the stage. A stage with
+//! `AutoDeploy` serves what the API is, whichever deployments name it: there the name is left out.
 
 use serde_json::{Value, json};
 
@@ -21,13 +22,14 @@ impl Template {
         let stages: Vec<_> = deployments.iter().map(|deployment| self.stage_of(deployment)).collect();
         for (deployment, stage) in deployments.into_iter().zip(stages) {
             let path = Path::default().key("Resources").key(&deployment).key("Properties").key("StageName");
+            // What remained would be refused once more.
+            if let Some(resource) = self.resources.get_mut(&deployment) {
+                resource.properties.shift_remove("StageName");
+            }
             match stage {
-                Ok(stage) => self.turn(&deployment, &stage, &path),
+                Ok(Some(stage)) => self.turn(&deployment, &stage, &path),
+                Ok(None) => {}
                 Err((what, help)) => {
-                    // What remained would be refused once more.
-                    if let Some(resource) = self.resources.get_mut(&deployment) {
-                        resource.properties.shift_remove("StageName");
-                    }
                     let problem = Problem::new(path, what).kind(ProblemKind::Unsupported);
                     self.problems.push(problem.help(help));
                 }
@@ -36,8 +38,8 @@ impl Template {
         self
     }
 
-    /// The logical id of the stage that `deployment` names, if it can name the deployment as well.
-    fn stage_of(&self, deployment: &str) -> Result<String, (String, &'static str)> {
+    /// The logical id of the stage that `deployment` names, if it can name the deployment as well; `None` if it need not.
+    fn stage_of(&self, deployment: &str) -> Result<Option<String>, (String, &'static str)> {
         let properties = &self.resources[deployment].properties;
         let (name, api) = (&properties["StageName"], properties.get("ApiId"));
         let is_named = |(id, resource): &(&String, &super::super::Resource)| {
@@ -58,20 +60,19 @@ impl Template {
             }
         });
         if deploys_itself {
-            Err((format!("{id} has AutoDeploy, and chooses its deployments itself"), "remove the deployment"))
+            Ok(None)
         } else if stage.properties.contains_key("DeploymentId") {
             Err((format!("{id} has a DeploymentId of its own"), "remove StageName here, or DeploymentId there"))
         } else if others.count() > 0 {
             Err((format!("several deployments name {id}"), "leave one of them"))
         } else {
-            Ok(id.clone())
+            Ok(Some(id.clone()))
         }
     }
 
     /// Lets `stage` name `deployment`, which named it in what is at `path`, and waits for it no longer.
     fn turn(&mut self, deployment: &str, stage: &str, path: &Path) {
         if let Some(resource) = self.resources.get_mut(deployment) {
-            resource.properties.shift_remove("StageName");
             resource.depends_on = match resource.depends_on.take() {
                 Some(Value::Array(mut names)) => {
                     names.retain(|name| name != stage);
@@ -123,15 +124,25 @@ mod tests {
     }
 
     #[test]
+    fn a_stage_that_deploys_itself_names_no_deployment() {
+        let live = json!({ "StageName": "live", "AutoDeploy": true });
+        let mut whole = template(&json!({ "StageName": "live" }), &live);
+        whole["Resources"]["Other"] = whole["Resources"]["Made"].clone();
+        let template = parse(whole.to_string().as_bytes()).unwrap().with_named_deployments();
+        assert!(template.problems.is_empty(), "{:?}", template.problems);
+        assert_eq!(template.resources["Live"].properties.get("DeploymentId"), None);
+        for made in ["Made", "Other"] {
+            assert_eq!(template.resources[made].properties.get("StageName"), None);
+            // It is made after its stage, as the template says.
+            assert_eq!(template.resources[made].depends_on, Some(json!(["Live", "Route"])));
+        }
+    }
+
+    #[test]
     fn a_stage_that_cannot_name_it_is_said() {
         let live = json!({ "StageName": "live" });
         for (named, stage, expected) in [
             ("other", json!({ "StageName": "live" }), "Made names a stage that is not in this template"),
-            (
-                "live",
-                json!({ "StageName": "live", "AutoDeploy": true }),
-                "Live has AutoDeploy, and chooses its deployments itself",
-            ),
             ("live", json!({ "StageName": "live", "DeploymentId": "d" }), "Live has a DeploymentId of its own"),
         ] {
             let text = template(&json!({ "StageName": named }), &stage);

@@ -13,7 +13,7 @@ use regex_lite::Regex;
 use serde_json::Value;
 
 use crate::core::words::deserialize::subject;
-use crate::core::words::{Path, Problem, ProblemKind, Token, nearest};
+use crate::core::words::{Path, Problem, ProblemKind, Token, instead};
 
 /// The table, written by `make.py`.
 const TABLE: &str = include_str!("constraints.tsv");
@@ -257,11 +257,7 @@ impl Constraint {
         }
         let wrong = || format!("{} cannot be \"{}\"", about(), quoted(text));
         if !self.one_of.is_empty() && !self.one_of.contains(&text) {
-            let help = match nearest(text, &self.one_of) {
-                Some(name) => format!("did you mean \"{name}\"?"),
-                None => format!("allowed: {}", self.one_of.join(", ")),
-            };
-            return Some((wrong(), Some(help)));
+            return Some((wrong(), Some(instead(text, &self.one_of))));
         }
         let pattern = self.pattern.as_ref().filter(|pattern| !pattern.allows(text))?;
         let help = match pattern.words {

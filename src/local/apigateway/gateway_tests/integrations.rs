@@ -280,6 +280,8 @@ async fn an_http_proxy_sends_the_message_and_answers_with_the_response() {
         ("$default", proxy("/{place}?x=1", parameters)),
         ("slow", proxy("/slow", json!({ "timeoutInMillis": 50 }))),
         ("gone", Custom::new(json!({ "integrationType": "HTTP_PROXY", "integrationMethod": "POST", "integrationUri": "http://127.0.0.1:1/" }))),
+        // What a VPC link leads to cannot be reached from here, so nothing is sent.
+        ("private", proxy("/private", json!({ "connectionType": "VPC_LINK", "connectionId": "link" }))),
     ])
     .await;
     let mut client = cloud.try_connect("prod", Some("chat")).await.unwrap();
@@ -298,8 +300,11 @@ async fn an_http_proxy_sends_the_message_and_answers_with_the_response() {
     );
     let answer: Value = serde_json::from_str(&ask(&mut client, r#"{"action":"slow"}"#).await).unwrap();
     assert_eq!(answer["message"], "Endpoint request timed out");
-    let answer: Value = serde_json::from_str(&ask(&mut client, r#"{"action":"gone"}"#).await).unwrap();
-    assert_eq!(answer["message"], "Internal server error");
+    for route in ["gone", "private"] {
+        let message = json!({ "action": route }).to_string();
+        let answer: Value = serde_json::from_str(&ask(&mut client, &message).await).unwrap();
+        assert_eq!(answer["message"], "Internal server error", "{route}");
+    }
 }
 
 #[tokio::test]
