@@ -39,6 +39,8 @@ pub struct FormedStack {
     /// `UPDATE_COMPLETE`.
     pub status: String,
     pub status_reason: Option<String>,
+    /// When it was last updated, in milliseconds since the epoch; `None` if never.
+    pub updated: Option<i64>,
     /// The values of its parameters; those of NoEcho ones are `****`.
     pub parameters: BTreeMap<String, String>,
     /// What SSM parameters gave for them, where they are names of such.
@@ -280,6 +282,7 @@ fn read(stack: sdk::Stack) -> FormedStack {
         name: stack.stack_name.unwrap_or_default(),
         status: stack.stack_status.map(|status| status.as_str().to_owned()).unwrap_or_default(),
         status_reason: stack.stack_status_reason,
+        updated: stack.last_updated_time.and_then(|time| time.to_millis().ok()),
         parameters: given,
         resolved,
         exports: outputs.iter().filter_map(|output| output.export_name.clone()).collect(),

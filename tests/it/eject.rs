@@ -325,6 +325,20 @@ fn a_stack_that_another_tool_has_deployed_meanwhile_is_let_go() {
     is_handed_over(&cloud);
 }
 
+/// Ends a run before its second change set is carried out, and lets another deployer update the stack.
+#[test]
+fn a_change_set_of_an_earlier_run_may_be_out_of_date() {
+    let cloud = up();
+    let (kill, sets) = (Fault { when: When::Before, what: FaultKind::Kill, permanent: false }, AtomicUsize::new(0));
+    let is_second =
+        move |call: &Name| call.operation == "ExecuteChangeSet" && sets.fetch_add(1, Ordering::Relaxed) == 1;
+    let killed = cloud.through().script(move |call| is_second(call).then(|| kill.clone())).run(EJECT).run;
+    assert_eq!(killed.code, None, "{}", killed.stderr);
+    crate::adopt::block(crate::adopt::retag(&cloud, ""));
+    eject(&cloud).ok();
+    is_handed_over(&cloud);
+}
+
 /// A stack of CloudFormation's of this template.
 fn create(cloud: &Cloud, body: &str) {
     runtime().block_on(async {

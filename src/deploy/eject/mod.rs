@@ -13,7 +13,6 @@ mod sam_key;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -206,7 +205,7 @@ impl Ejection {
     /// # Errors
     /// What CloudFormation says has failed; then it has taken everything back.
     pub async fn import(&self, note: &(dyn Fn(String) + Send + Sync)) -> Result<(), EjectError> {
-        self.carry_out(&self.import_set().await?.name, "IMPORT_COMPLETE", note).await
+        self.carry_out(&self.import_set().await?, "IMPORT_COMPLETE", note).await
     }
 
     /// Makes the change set of the second step; `None` where CloudFormation sees nothing to change.
@@ -241,7 +240,7 @@ impl Ejection {
     /// # Errors
     /// What CloudFormation says has failed; then it has taken that step back.
     pub async fn complete(&self, note: &(dyn Fn(String) + Send + Sync)) -> Result<(), EjectError> {
-        self.carry_out(&self.rest_set().await?.name, "UPDATE_COMPLETE", note).await
+        self.carry_out(&self.rest_set().await?, "UPDATE_COMPLETE", note).await
     }
 
     /// Reads everything again, while its tags still tell whose it is.
@@ -311,43 +310,21 @@ impl Ejection {
         Ok(TemplateSource::Url(address))
     }
 
-    /// Executes a change set and waits for the stack, which is to come to the status `wanted`.
+    /// Carries out a change set with which the stack is to come to the status `wanted`.
     async fn carry_out(
         &self,
-        set: &str,
+        set: &NewChangeSet,
         wanted: &str,
         note: &(dyn Fn(String) + Send + Sync),
     ) -> Result<(), EjectError> {
-        let (aws, name) = (&self.aws, &self.name);
-        let before = cloudformation::stack(aws, name).await?.map(|stack| stack.status).unwrap_or_default();
-        change_sets::execute(aws, name, set).await?;
-        for look in 1.. {
-            let Some(stack) = cloudformation::settled(aws, name, note).await? else {
-                return Err(StackError::Ended {
-                    name: name.clone(),
-                    status: "deleted".to_owned(),
-                    reasons: Vec::new(),
-                }
-                .into());
-            };
-            if stack.status == wanted {
-                return Ok(());
-            }
-            // It may take a moment until the stack shows that the execution has begun.
-            if stack.status == before && look < LOOKS {
-                tokio::time::sleep(BETWEEN_LOOKS).await;
-                continue;
-            }
-            let reasons = cloudformation::failures(aws, &stack.id).await;
-            return Err(StackError::Ended { name: name.clone(), status: stack.status, reasons }.into());
+        let stack = change_sets::carry_out(&self.aws, &set.stack, &set.name, note).await?;
+        if stack.status == wanted {
+            return Ok(());
         }
-        Ok(())
+        let reasons = cloudformation::failures(&self.aws, &stack.id).await;
+        Err(StackError::Ended { name: stack.name, status: stack.status, reasons }.into())
     }
 }
-
-/// How often, and after which pause, a stack is looked at that does not show yet that its change set is being executed.
-const LOOKS: u32 = 50;
-const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 
 /// A template as it is sent, and as it is written into a file where it is short enough to be sent like that.
 pub fn text(template: &Value) -> String {
