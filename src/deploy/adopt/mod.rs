@@ -147,6 +147,7 @@ impl Adoption {
             live.retain(is_claimed);
             comparison.plan.steps.retain(|step| step.live.as_ref().is_some_and(is_claimed));
             if let Some(owner) = read::still_formed(&aws, &live).await {
+                let owner = owner.name;
                 comparison.obstacles.push(Obstacle::new(
                     format!("these resources are of the CloudFormation stack {owner}"),
                     format!("take all of it over: wschat adopt {owner}"),
