@@ -202,7 +202,7 @@ impl Args {
             format!("CloudFormation's stack {stack} has imported the resources with another template than this one");
         let error = CommandError::new(what)
             .advice("take back what has changed since in the template, its parameters or the code, and run it again");
-        if keeps_all { error.or_give_up(stack) } else { error }
+        if keeps_all { error.or_keep(stack) } else { error }
     }
 
     fn failed(&self, error: EjectError) -> CommandError {

@@ -52,7 +52,7 @@ impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for CommandError {
                 let error = Self::new(NoPlan::Unfinished(stack).to_string())
                     .hint("finish it", adopt)
                     .hint("or, where it was being handed over", eject);
-                return if keeps_all { error.or_give_up(&name) } else { error };
+                return if keeps_all { error.or_keep(&name) } else { error };
             }
             Ok(NoPlan::Unpublished(error)) => error.into(),
             Ok(NoPlan::AndUnbuilt { why, build }) => {
@@ -118,8 +118,8 @@ impl CommandError {
     }
 
     /// The same error, with the way back of a stack that is CloudFormation's, too, whose template keeps all resources there.
-    pub fn or_give_up(self, stack: &str) -> Self {
-        let what = "or give it up: delete CloudFormation's stack, which keeps all of these resources";
+    pub fn or_keep(self, stack: &str) -> Self {
+        let what = "or let wschat alone have them: delete CloudFormation's stack, which keeps all of these resources";
         self.hint(what, format!("aws cloudformation delete-stack --stack-name {stack}"))
     }
 

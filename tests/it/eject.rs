@@ -408,11 +408,12 @@ fn a_handover_that_has_failed_can_be_given_up() {
     let mut template = Template::of("tests/fixtures/eject/template.yaml");
     template.set("Jobs.VisibilityTimeout", 90.into());
     template.save(&cloud);
+    let keeps = "or let wschat alone have them: delete CloudFormation's stack, which keeps all of these resources";
     let delete = format!("aws cloudformation delete-stack --stack-name {STACK}");
     for command in ["eject", "up"] {
         let refused = cloud.wschat(&[command, "--local", "--yes"]).exits(1);
         refused.changes_nothing();
-        for words in ["or give it up: delete CloudFormation's stack, which keeps all of these resources", &delete] {
+        for words in [keeps, &delete] {
             assert!(refused.stderr.contains(words), "{command}: {}", refused.stderr);
         }
     }
