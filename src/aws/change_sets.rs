@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::client::{Aws, AwsCall, CallError, Meaning};
-use super::cloudformation::{StackError, TemplateSource};
+use super::cloudformation::{self, FormedStack, StackError, TemplateSource};
 
 const SERVICE: &str = "cloudformation";
 
@@ -18,6 +18,10 @@ const PATIENCE: Duration = Duration::from_secs(10 * 60);
 
 /// The pauses between two looks at a change set: the first, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));
+
+/// How often, and after which pause, a stack is looked at that does not show yet that its change set is being carried out.
+const LOOKS: usize = 50;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 
 /// A change set to be.
 #[derive(Debug, Clone)]
@@ -95,8 +99,11 @@ impl ChangeSet {
                 .any(|words| self.reason.contains(words))
     }
 
+    /// Whether it can be carried out, or is being. Its status says only that it was worked out, also after the stack was updated by other
+    /// means (`OBSOLETE`) and when its own execution has come to an end.
     fn is_ready(&self) -> bool {
         self.status == "CREATE_COMPLETE"
+            && ["AVAILABLE", "EXECUTE_IN_PROGRESS"].contains(&self.execution_status.as_str())
     }
 }
 
@@ -125,8 +132,8 @@ pub async fn importable(
     Ok(known.collect())
 }
 
-/// Makes a change set and waits until CloudFormation has worked it out. One of that name which is there already is taken as it is: its name
-/// must tell what it does.
+/// Makes a change set and waits until CloudFormation has worked it out. One of that name which is there already is taken as it is if it can
+/// still be carried out: its name must tell what it does.
 ///
 /// # Errors
 /// What CloudFormation refused. (A change set without changes is none: `ChangeSet::is_void`.)
@@ -246,19 +253,48 @@ fn read(change: sdk::ResourceChange) -> Option<ResourceChange> {
     })
 }
 
-/// Begins to carry a change set out; one whose execution has begun is no error.
+/// Carries a change set out and waits until CloudFormation is done; gives the stack as it is then, whatever has come of it.
 ///
 /// # Errors
-/// What CloudFormation refused.
-pub async fn execute(aws: &Aws, stack: &str, name: &str) -> Result<(), CallError> {
+/// What CloudFormation refused; a stack that is gone, or that does not show that anything is done with it.
+pub async fn carry_out(
+    aws: &Aws,
+    stack: &str,
+    name: &str,
+    note: &(dyn Fn(String) + Send + Sync),
+) -> Result<FormedStack, StackError> {
+    let shown = |stack: &FormedStack| (stack.status.clone(), stack.updated);
+    let before = cloudformation::stack(aws, stack).await?.as_ref().map(shown);
+    execute(aws, stack, name).await?;
+    for _ in 0..LOOKS {
+        let now = cloudformation::settled(aws, stack, note).await?;
+        match now {
+            // It may take a moment until the stack shows that the execution has begun.
+            Some(now) if before == Some(shown(&now)) => tokio::time::sleep(BETWEEN_LOOKS).await,
+            Some(now) => return Ok(now),
+            None => {
+                let status = "deleted".to_owned();
+                return Err(StackError::Ended { name: stack.to_owned(), status, reasons: Vec::new() });
+            }
+        }
+    }
+    Err(StackError::Ended {
+        name: stack.to_owned(),
+        status: before.unwrap_or_default().0,
+        reasons: vec![format!("it does not show that the change set {name} is being carried out")],
+    })
+}
+
+/// Begins to carry a change set out; one whose execution has begun is no error.
+async fn execute(aws: &Aws, stack: &str, name: &str) -> Result<(), CallError> {
     let answer = aws.call(AwsCall::new(SERVICE, "ExecuteChangeSet"), || {
         aws.cloudformation.execute_change_set().stack_name(stack).change_set_name(name).send()
     });
     match answer.await {
-        // The answer to the first of two was lost: the caller looks at the stack.
+        // The answer to the first of two was lost, or another run was faster.
         Err(error) if error.is(Meaning::Unknown) || error.code == "InvalidChangeSetStatus" => {
             match describe(aws, stack, name).await? {
-                Some(there) if there.execution_status == "AVAILABLE" => Err(error),
+                Some(there) if !there.execution_status.starts_with("EXECUTE_") => Err(error),
                 _ => Ok(()),
             }
         }

@@ -39,6 +39,8 @@ pub struct FormedStack {
     /// `UPDATE_COMPLETE`.
     pub status: String,
     pub status_reason: Option<String>,
+    /// When it was last updated, in milliseconds since the epoch; `None` if never.
+    pub updated: Option<i64>,
     /// The values of its parameters; those of NoEcho ones are `****`.
     pub parameters: BTreeMap<String, String>,
     /// What SSM parameters gave for them, where they are names of such.
@@ -237,29 +239,50 @@ pub async fn settled(
     }
 }
 
-/// Why the last change of a stack failed, a sentence for each resource; none where CloudFormation does not say.
+/// Why the last change of a stack failed, a sentence for each resource, or that of the stack itself where no resource has failed but an
+/// output; none where CloudFormation does not say.
 pub async fn failures(aws: &Aws, id: &str) -> Vec<String> {
-    let answer = aws.call(AwsCall::new(SERVICE, "DescribeStackEvents"), || {
-        aws.cloudformation.describe_stack_events().stack_name(id).send()
-    });
-    let events = answer.await.ok().and_then(|answer| answer.stack_events).unwrap_or_default();
-    // The newest come first; the change began with an event of the stack's own.
+    let status = |event: &sdk::StackEvent| event.resource_status.as_ref().map(|status| status.as_str().to_owned());
+    // The change began with an event of the stack's own.
     let is_begin = |event: &sdk::StackEvent| {
-        let status = event.resource_status.as_ref().map(sdk::ResourceStatus::as_str).unwrap_or_default();
-        event.resource_type.as_deref() == Some("AWS::CloudFormation::Stack")
-            && ["CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS", "IMPORT_IN_PROGRESS"]
-                .contains(&status)
+        const BEGINS: [&str; 4] =
+            ["CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS", "IMPORT_IN_PROGRESS"];
+        is_of_stack(event) && BEGINS.contains(&status(event).unwrap_or_default().as_str())
     };
-    let of_change = events.iter().take_while(|event| !is_begin(event));
-    let failed = of_change.filter_map(|event| {
-        let status = event.resource_status.as_ref()?.as_str();
+    // The newest come first.
+    let (mut events, mut from) = (Vec::new(), None);
+    loop {
+        let answer = aws.call(AwsCall::new(SERVICE, "DescribeStackEvents"), || {
+            aws.cloudformation.describe_stack_events().stack_name(id).set_next_token(from.clone()).send()
+        });
+        let Ok(page) = answer.await else { break };
+        events.extend(page.stack_events.unwrap_or_default());
+        from = page.next_token.filter(|token| !token.is_empty());
+        if from.is_none() || events.iter().any(is_begin) {
+            break;
+        }
+    }
+    let of_change: Vec<&sdk::StackEvent> = events.iter().take_while(|event| !is_begin(event)).collect();
+    let sentence = |event: &&sdk::StackEvent| {
         let reason = event.resource_status_reason.as_deref()?;
-        (status.ends_with("_FAILED") && !reason.contains("cancelled"))
-            .then(|| format!("{}: {status}: {reason}", event.logical_resource_id.as_deref().unwrap_or_default()))
-    });
-    let mut failed: Vec<String> = failed.collect();
-    failed.reverse();
-    failed
+        Some(format!("{}: {}: {reason}", event.logical_resource_id.as_deref()?, status(event)?))
+    };
+    let is_failure = |event: &&&sdk::StackEvent| {
+        let is_cancelled = event.resource_status_reason.as_deref().is_some_and(|reason| reason.contains("cancelled"));
+        !is_cancelled && status(event).is_some_and(|status| status.ends_with("_FAILED"))
+    };
+    let failed: Vec<String> = of_change.iter().rev().filter(is_failure).filter_map(sentence).collect();
+    if !failed.is_empty() {
+        return failed;
+    }
+    let is_rollback = |event: &&&sdk::StackEvent| {
+        is_of_stack(event) && status(event).is_some_and(|status| status.ends_with("ROLLBACK_IN_PROGRESS"))
+    };
+    of_change.iter().filter(is_rollback).filter_map(sentence).collect()
+}
+
+fn is_of_stack(event: &sdk::StackEvent) -> bool {
+    event.resource_type.as_deref() == Some("AWS::CloudFormation::Stack") && event.physical_resource_id == event.stack_id
 }
 
 /// Whether CloudFormation answers that there is no such stack.
@@ -280,6 +303,7 @@ fn read(stack: sdk::Stack) -> FormedStack {
         name: stack.stack_name.unwrap_or_default(),
         status: stack.stack_status.map(|status| status.as_str().to_owned()).unwrap_or_default(),
         status_reason: stack.stack_status_reason,
+        updated: stack.last_updated_time.and_then(|time| time.to_millis().ok()),
         parameters: given,
         resolved,
         exports: outputs.iter().filter_map(|output| output.export_name.clone()).collect(),

@@ -20,7 +20,7 @@ use crate::core::stack::{Code, Stack};
 use crate::core::template::Template;
 use crate::core::types::Doubled;
 use crate::core::words::Scope;
-use crate::deploy::deployment::{Deployment, When, build};
+use crate::deploy::deployment::{Deployment, NoPlan, When, build};
 use crate::deploy::eject::{self, CodeUpload, EjectError, Ejection, Released, Standing};
 use crate::deploy::execute::Zips;
 use crate::deploy::project::Project;
@@ -81,7 +81,10 @@ impl Args {
             Standing::Whole => ui.say(format_args!("CloudFormation's stack {name} has everything.")),
             _ => {
                 let planned = Deployment::plan_built(session, &project, stack, Zips::clone(&zips), options).await;
-                let deployment = self.up(planned.map_err(|error| project::no_plan(&project, error, ui))?)?;
+                let deployment = match planned {
+                    Err(NoPlan::Unfinished(stack)) => return Err(self.has_changed(&stack.name, stack.keeps_all)),
+                    planned => self.up(planned.map_err(|error| project::no_plan(&project, error, ui))?)?,
+                };
                 let parameters = project.given_parameters();
                 let ejection = Ejection::plan(&deployment, &template, parameters, bucket).await;
                 let ejection = ejection.map_err(|error| self.failed(error))?;
@@ -108,7 +111,7 @@ impl Args {
         Ok(Exit::Ok.with(Event::Result(RunResult::of(aws.scope()))))
     }
 
-    /// Import, second step, and a look at everything.
+    /// Import, what comes after it, and a look at everything.
     async fn hand_over(
         &self,
         standing: &Standing,
@@ -123,10 +126,11 @@ impl Args {
         std::fs::write(file, eject::text(whole))
             .map_err(|error| format!("cannot write {}: {error}", file.display()))?;
         match standing {
+            Standing::Created => ui.say("CloudFormation's stack has everything."),
             Standing::Imported { template } if *template == ejection.handover.import => {
                 ui.say("CloudFormation has imported the resources.");
             }
-            Standing::Imported { .. } => return Err(self.has_changed()),
+            Standing::Imported { .. } => return Err(self.has_changed(&aws.scope().stack, true)),
             _ => {
                 for upload in uploads {
                     upload.put(aws).await.map_err(|error| self.failed(error))?;
@@ -144,9 +148,13 @@ impl Args {
                 );
             }
         }
-        if let Some(set) = ejection.prepare_rest().await.map_err(|error| self.failed(error))? {
-            tell_change_set(&set, ui);
-            ejection.complete(&note).await.map_err(|error| self.failed(error))?;
+        let handover = &ejection.handover;
+        let has = if *standing == Standing::Created { &handover.create } else { &handover.import };
+        for template in handover.after(has) {
+            if let Some(set) = ejection.prepare(template).await.map_err(|error| self.failed(error))? {
+                tell_change_set(&set, ui);
+                ejection.bring(template, &note).await.map_err(|error| self.failed(error))?;
+            }
         }
         ejection.check(deployment).await.map_err(|error| self.failed(error))?;
         ui.say("Everything was read again and is as it was.");
@@ -188,9 +196,13 @@ impl Args {
         if ui.confirm(question) { Ok(()) } else { Err("nothing was changed".into()) }
     }
 
-    fn has_changed(&self) -> CommandError {
-        CommandError::new("CloudFormation has imported the resources with another template than this one")
-            .advice("take back what has changed since in the template, its parameters or the code, and run it again")
+    /// That CloudFormation has imported something else than the template describes. `keeps_all` says that its stack would leave all there.
+    fn has_changed(&self, stack: &str, keeps_all: bool) -> CommandError {
+        let what =
+            format!("CloudFormation's stack {stack} has imported the resources with another template than this one");
+        let error = CommandError::new(what)
+            .advice("take back what has changed since in the template, its parameters or the code, and run it again");
+        if keeps_all { error.or_keep(stack) } else { error }
     }
 
     fn failed(&self, error: EjectError) -> CommandError {
@@ -199,7 +211,7 @@ impl Args {
         let new = CommandError::new(what);
         match error {
             EjectError::Refused(why) => {
-                new.because(why).advice("leave those out of the template, `wschat up`, and run it again")
+                new.because(why).advice("leave that out of the template, `wschat up`, and run it again")
             }
             EjectError::Another(why) => new.because(why).advice(OTHER_STACK),
             EjectError::Harmful(why) => {

@@ -48,11 +48,12 @@ impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for CommandError {
             Ok(NoPlan::Unread(error)) => error.into(),
             Ok(NoPlan::Unnamed(error)) => error.into(),
             Ok(NoPlan::Unfinished(stack)) => {
-                let adopt = format!("wschat adopt {stack}");
-                let eject = format!("wschat eject {stack}");
-                return Self::new(NoPlan::Unfinished(stack).to_string())
+                let (adopt, eject) = (format!("wschat adopt {}", stack.name), format!("wschat eject {}", stack.name));
+                let (name, keeps_all) = (stack.name.clone(), stack.keeps_all);
+                let error = Self::new(NoPlan::Unfinished(stack).to_string())
                     .hint("finish it", adopt)
                     .hint("or, where it was being handed over", eject);
+                return if keeps_all { error.or_keep(&name) } else { error };
             }
             Ok(NoPlan::Unpublished(error)) => error.into(),
             Ok(NoPlan::AndUnbuilt { why, build }) => {
@@ -115,6 +116,12 @@ impl CommandError {
     pub fn hint(mut self, text: impl Into<String>, command: impl fmt::Display) -> Self {
         self.hints.push(Hint { text: text.into(), command: Some(command.to_string()) });
         self
+    }
+
+    /// The same error, with the way back of a stack that is CloudFormation's, too, whose template keeps all resources there.
+    pub fn or_keep(self, stack: &str) -> Self {
+        let what = "or let wschat alone have them: delete CloudFormation's stack, which keeps all of these resources";
+        self.hint(what, format!("aws cloudformation delete-stack --stack-name {stack}"))
     }
 
     /// The same error, with further hints.

@@ -22,7 +22,7 @@ use super::fetch::fetch;
 use super::lookups;
 use super::names::{self, Unnamed};
 use super::project::Project;
-use super::read::{self, ReadError};
+use super::read::{self, ReadError, StillFormed};
 use super::session::{Session, Task};
 use crate::aws::client::{Aws, CallError};
 use crate::core::plan::{self, Action, Plan, PlanError, Replaced, Rollback};
@@ -75,8 +75,8 @@ pub enum NoPlan {
     #[error(transparent)]
     Unnamed(Unnamed),
     /// What is there belongs to this CloudFormation stack, too.
-    #[error("the CloudFormation stack \"{0}\" still has these resources, too: taking it over is not finished")]
-    Unfinished(String),
+    #[error("the CloudFormation stack \"{}\" still has these resources, too: taking it over is not finished, or handing it over", .0.name)]
+    Unfinished(StillFormed),
     #[error(transparent)]
     Unbuilt(#[from] BuildError),
     /// The errors of planning, and the secrets in them.

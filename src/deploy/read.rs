@@ -14,6 +14,7 @@ use crate::aws::providers::{
     Discovery, PROVIDERS, Provider, ResourceError, Search, cloud_control, custom_resource, provider,
 };
 use crate::core::stack::Stack;
+use crate::core::template::retain;
 use crate::core::types::cloud_control::record as cloud_control_record;
 use crate::core::types::{self, Kind, Live, Owner, Part, TYPES, tags};
 use crate::core::words::Scope;
@@ -143,16 +144,26 @@ async fn cloudformation_stack(aws: &Aws, physical_id: &str) -> Option<String> {
     answer.await.ok()?.stack_resources.unwrap_or_default().into_iter().find_map(|resource| resource.stack_name)
 }
 
-/// The CloudFormation stack that still has resources of the stack in `live`: taking it over is not finished. Who may not ask does
-/// without the answer.
-pub async fn still_formed(aws: &Aws, live: &[Live]) -> Option<String> {
+/// A CloudFormation stack that has resources of a stack of wschat's, too: one takes over what the other has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StillFormed {
+    pub name: String,
+    /// Whether all of its resources stay when it is deleted.
+    pub keeps_all: bool,
+}
+
+/// The CloudFormation stack that still has resources of the stack in `live`: taking it over is not finished, or handing it over. Who may
+/// not ask does without the answer.
+pub async fn still_formed(aws: &Aws, live: &[Live]) -> Option<StillFormed> {
     let ours = live.iter().filter(|one| one.owner == Owner::Stack);
     let formed_by: BTreeSet<&String> = ours.filter_map(|one| one.attributes.get(tags::FORMED_BY)).collect();
     for id in formed_by {
         if let Ok(Some(stack)) = cloudformation::stack(aws, id).await
             && !stack.is_deleted()
         {
-            return Some(stack.name);
+            let template = cloudformation::template(aws, id, true).await;
+            let keeps_all = stack.status.ends_with("_COMPLETE") && template.is_ok_and(|text| retain::keeps_all(&text));
+            return Some(StillFormed { name: stack.name, keeps_all });
         }
     }
     None

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::execute::{self, Code, Outcome, StepEvent, Zips};
 use super::exports::{self, Unpublished};
-use super::read::{self, ReadError};
+use super::read::{self, ReadError, StillFormed};
 use super::session::Session;
 use crate::aws::client::Aws;
 use crate::aws::providers::Search;
@@ -49,8 +49,8 @@ impl Removal {
         self.session.aws()
     }
 
-    /// The CloudFormation stack that has the resources, too: taking it over is not finished.
-    pub async fn still_formed(&self) -> Option<String> {
+    /// The CloudFormation stack that has the resources, too: one takes over what the other has.
+    pub async fn still_formed(&self) -> Option<StillFormed> {
         if self.plan.is_empty() { None } else { read::still_formed(self.session.aws(), &self.live).await }
     }
 

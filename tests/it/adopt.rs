@@ -567,3 +567,32 @@ async fn the_tags_of_the_stack_stay() {
     assert!(left.contains("team"), "{left}");
     cloud.wschat(&[&["up"], token].concat()).ok().changes_nothing();
 }
+
+/// CloudFormation leaves the status of a change set that it cannot carry out any more as it was.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_set_of_an_earlier_run_may_be_out_of_date() {
+    let cloud = Cloud::start().conditions(SWIFT).go();
+    form(&cloud, |_| {}).await;
+    project(&cloud, "old");
+    let kill = Fault { when: When::Before, what: FaultKind::Kill, permanent: false };
+    let script = move |call: &Name| (call.operation == "ExecuteChangeSet").then(|| kill.clone());
+    let killed = tokio::task::block_in_place(|| cloud.through().script(script).run(&["adopt", STACK, "--yes"])).run;
+    assert_eq!(killed.code, None, "{}", killed.stderr);
+    retag(&cloud, "Greeting").await;
+    let run = cloud.wschat(&["adopt", STACK, "--local", "--yes"]).ok();
+    assert!(run.stderr.contains(&format!("Stack {STACK} is wschat's")), "{}", run.stderr);
+    assert_eq!(status(&cloud).await, None);
+}
+
+/// Another deployer gives CloudFormation's stack a tag, and changes nothing else; `parameter` keeps its value.
+pub async fn retag(cloud: &Cloud, parameter: &str) {
+    let client = cloudformation::Client::new(&cloud.sdk().await);
+    let kept = (!parameter.is_empty()).then(|| {
+        let kept = cloudformation::types::Parameter::builder().parameter_key(parameter).use_previous_value(true);
+        vec![kept.build()]
+    });
+    let tag = cloudformation::types::Tag::builder().key("team").value("green").build();
+    let update = client.update_stack().stack_name(STACK).use_previous_template(true).set_parameters(kept).tags(tag);
+    update.set_capabilities(Some(crate::common::cloudformation::CAPABILITIES.to_vec())).send().await.unwrap();
+    eventually("it is updated", async || status(cloud).await.as_deref() == Some("UPDATE_COMPLETE")).await;
+}

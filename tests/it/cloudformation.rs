@@ -542,7 +542,8 @@ async fn a_stack_policy_keeps_an_update_from_what_it_protects() {
     let nonsense = client.set_stack_policy().stack_name("app").stack_policy_body("{}").send().await;
     assert_eq!(refused(nonsense).0, "ValidationError");
     let all = json!({ "Effect": "Allow", "Action": "Update:*", "Principal": "*", "Resource": "*" });
-    let echo = json!({ "Effect": "Deny", "Action": "Update:*", "Principal": "*", "Resource": "LogicalResourceId/Echo" });
+    let echo =
+        json!({ "Effect": "Deny", "Action": "Update:*", "Principal": "*", "Resource": "LogicalResourceId/Echo" });
     let protecting = json!({ "Statement": [all, echo] }).to_string();
     client.set_stack_policy().stack_name("app").stack_policy_body(&protecting).send().await.unwrap();
     assert_eq!(policy().await, Some(protecting.clone()));
@@ -565,4 +566,66 @@ async fn a_stack_policy_keeps_an_update_from_what_it_protects() {
     update(&template).stack_policy_during_update_body(open).stack_policy_body(&protecting).send().await.unwrap();
     until(&client, "app", "UPDATE_COMPLETE").await;
     assert_eq!(policy().await, Some(protecting));
+}
+
+/// What a rollback of an update deletes of what that has made, by policy; and what becomes of the change set.
+#[tokio::test]
+async fn an_update_that_is_rolled_back_keeps_what_is_retained() {
+    let cloud = Cloud::start().conditions(SWIFT).go();
+    let client = client(&cloud).await;
+    let mut template = json!({ "Resources": { "First": topic("first", None) } });
+    made(&cloud, "app", &template, &[]).await;
+    let exporting = |template: &mut Value| {
+        template["Outputs"] = json!({ "Topic": { "Value": "x", "Export": { "Name": "taken" } } });
+    };
+    let mut other = json!({ "Resources": { "Other": topic("other", None) } });
+    exporting(&mut other);
+    made(&cloud, "other", &other, &[]).await;
+
+    exporting(&mut template);
+    for (id, policy) in [("Stays", "Retain"), ("Goes", "Delete"), ("Except", "RetainExceptOnCreate")] {
+        template["Resources"][id] = topic(&id.to_lowercase(), Some(policy));
+    }
+    let set = |name: &str, template: &Value| {
+        let set = client.create_change_set().stack_name("app").change_set_name(name);
+        set.template_body(template.to_string()).send()
+    };
+    let id = set("more", &template).await.unwrap().id.unwrap();
+    assert_eq!(settled(&client, &id).await.1, ExecutionStatus::Available);
+    client.execute_change_set().change_set_name(&id).send().await.unwrap();
+    until(&client, "app", "UPDATE_ROLLBACK_COMPLETE").await;
+    let said = events(&client, "app").await;
+    let why = "app UPDATE_ROLLBACK_IN_PROGRESS Export with name taken is already exported by stack other.";
+    for line in [why, "Stays DELETE_SKIPPED", "Goes DELETE_COMPLETE", "Except DELETE_COMPLETE"] {
+        assert!(said.contains(line), "{said}");
+    }
+    let left: Vec<String> = cloud.inventory().await.into_keys().collect();
+    let topics = left.iter().filter(|name| name.starts_with("AWS::SNS::Topic "));
+    let topics: Vec<&str> = topics.filter_map(|name| name.rsplit(':').next()).collect();
+    assert_eq!(topics, ["Topic first", "Topic other", "Topic stays"]);
+    assert_eq!(settled(&client, &id).await.1, ExecutionStatus::ExecuteFailed);
+    let again = client.execute_change_set().change_set_name(&id).send().await;
+    assert_eq!(refused(again).0, "InvalidChangeSetStatus");
+    // Its name is taken until it is deleted.
+    assert_eq!(refused(set("more", &template).await).0, "AlreadyExistsException");
+    client.delete_change_set().stack_name("app").change_set_name("more").send().await.unwrap();
+
+    // What a stack has become since, a change set does not know.
+    let mut next = json!({ "Resources": { "First": topic("first", Some("Retain")) } });
+    let id = set("more", &next).await.unwrap().id.unwrap();
+    assert_eq!(settled(&client, &id).await.1, ExecutionStatus::Available);
+    next["Resources"]["First"]["UpdateReplacePolicy"] = "Retain".into();
+    client.update_stack().stack_name("app").template_body(next.to_string()).send().await.unwrap();
+    until(&client, "app", "UPDATE_COMPLETE").await;
+    assert_eq!(settled(&client, &id).await.1, ExecutionStatus::Obsolete);
+    let late = client.execute_change_set().change_set_name(&id).send().await;
+    assert_eq!(refused(late).0, "InvalidChangeSetStatus");
+    next["Resources"]["First"]["Metadata"] = json!({ "team": "blue" });
+    let id = set("last", &next).await.unwrap().id.unwrap();
+    settled(&client, &id).await;
+    client.execute_change_set().change_set_name(&id).send().await.unwrap();
+    until(&client, "app", "UPDATE_COMPLETE").await;
+    assert_eq!(settled(&client, &id).await.1, ExecutionStatus::ExecuteComplete);
+    let gone = client.describe_change_set().stack_name("app").change_set_name("more").send().await;
+    assert_eq!(refused(gone).0, "ChangeSetNotFound");
 }

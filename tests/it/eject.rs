@@ -325,6 +325,124 @@ fn a_stack_that_another_tool_has_deployed_meanwhile_is_let_go() {
     is_handed_over(&cloud);
 }
 
+/// CloudFormation's stack `other`, which exports what this one exports.
+const EXPORTS_THE_SAME: &str = r#"{"Resources": {"Other": {"Type": "AWS::Logs::LogGroup"}},
+"Outputs": {"Rows": {"Value": "x", "Export": {"Name": "app-rows"}}}}"#;
+
+fn exports_the_same(formation: &aws_sdk_cloudformation::Client) {
+    runtime().block_on(async {
+        formation.create_stack().stack_name("other").template_body(EXPORTS_THE_SAME).send().await.unwrap();
+        until(formation, "other", "CREATE_COMPLETE").await;
+    });
+}
+
+/// Deletes a stack of CloudFormation's.
+fn deleted(cloud: &Cloud, stack: &str) {
+    let formation = formation(cloud);
+    runtime().block_on(async {
+        let found = formation.describe_stacks().stack_name(stack).send().await.unwrap();
+        let id = found.stacks()[0].stack_id().unwrap();
+        formation.delete_stack().stack_name(stack).send().await.unwrap();
+        until(&formation, id, "DELETE_COMPLETE").await;
+    });
+}
+
+fn formation(cloud: &Cloud) -> aws_sdk_cloudformation::Client {
+    runtime().block_on(async { aws_sdk_cloudformation::Client::new(&cloud.sdk().await) })
+}
+
+#[test]
+fn an_export_that_another_stack_has_is_said_before_anything_is_done() {
+    let cloud = up();
+    exports_the_same(&formation(&cloud));
+    let refused = eject(&cloud).exits(1);
+    refused.changes_nothing();
+    for words in ["the output Table exports app-rows", "the CloudFormation stack \"other\" exports already"] {
+        assert!(refused.stderr.contains(words), "{}", refused.stderr);
+    }
+    assert!(formed(&cloud).is_none());
+}
+
+/// Runs `eject`, and lets another stack take the name of the export before the second change set is carried out.
+fn fails_in_the_second_step(cloud: &Cloud) -> Run {
+    let (formation, sets) = (formation(cloud), AtomicUsize::new(0));
+    let script = move |call: &Name| {
+        if call.operation == "CreateChangeSet" && sets.fetch_add(1, Ordering::Relaxed) == 1 {
+            let formation = formation.clone();
+            std::thread::spawn(move || exports_the_same(&formation)).join().unwrap();
+        }
+        None
+    };
+    cloud.through().script(script).run(EJECT).run.exits(1)
+}
+
+#[test]
+fn a_second_step_that_fails_takes_no_permission_away() {
+    let cloud = up();
+    let before = unmarked(&cloud);
+    let failed = fails_in_the_second_step(&cloud);
+    for words in
+        ["UPDATE_ROLLBACK_COMPLETE", "Export with name app-rows is already exported by stack other", "continue with"]
+    {
+        assert!(failed.stderr.contains(words), "{}", failed.stderr);
+    }
+    let now: Inventory = unmarked(&cloud).into_iter().filter(|(name, _)| before.contains_key(name)).collect();
+    same(&now, &before);
+
+    // The cause is still there, which is said; without it, the same command goes on.
+    let again = eject(&cloud).exits(1);
+    again.changes_nothing();
+    assert!(again.stderr.contains("exports already"), "{}", again.stderr);
+    deleted(&cloud, "other");
+    eject(&cloud).ok();
+    is_handed_over(&cloud);
+    same(&unmarked(&cloud), &before);
+}
+
+/// The way back from there: CloudFormation's stack has nothing that does not stay without it.
+#[test]
+fn a_handover_that_has_failed_can_be_given_up() {
+    let cloud = up();
+    let before = cloud.inventory_now();
+    fails_in_the_second_step(&cloud);
+    let mut template = Template::of("tests/fixtures/eject/template.yaml");
+    template.set("Jobs.VisibilityTimeout", 90.into());
+    template.save(&cloud);
+    let keeps = "or let wschat alone have them: delete CloudFormation's stack, which keeps all of these resources";
+    let delete = format!("aws cloudformation delete-stack --stack-name {STACK}");
+    for command in ["eject", "up"] {
+        let refused = cloud.wschat(&[command, "--local", "--yes"]).exits(1);
+        refused.changes_nothing();
+        for words in [keeps, &delete] {
+            assert!(refused.stderr.contains(words), "{command}: {}", refused.stderr);
+        }
+    }
+    for stack in [STACK, "other"] {
+        deleted(&cloud, stack);
+    }
+    Template::of("tests/fixtures/eject/template.yaml").save(&cloud);
+    cloud.up();
+    cloud.up().changes_nothing();
+    let names = |inventory: &Inventory| inventory.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&cloud.inventory_now()), names(&before));
+    eject(&cloud).ok();
+    is_handed_over(&cloud);
+}
+
+/// Ends a run before its second change set is carried out, and lets another deployer update the stack.
+#[test]
+fn a_change_set_of_an_earlier_run_may_be_out_of_date() {
+    let cloud = up();
+    let (kill, sets) = (Fault { when: When::Before, what: FaultKind::Kill, permanent: false }, AtomicUsize::new(0));
+    let is_second =
+        move |call: &Name| call.operation == "ExecuteChangeSet" && sets.fetch_add(1, Ordering::Relaxed) == 1;
+    let killed = cloud.through().script(move |call| is_second(call).then(|| kill.clone())).run(EJECT).run;
+    assert_eq!(killed.code, None, "{}", killed.stderr);
+    crate::adopt::block(crate::adopt::retag(&cloud, ""));
+    eject(&cloud).ok();
+    is_handed_over(&cloud);
+}
+
 /// A stack of CloudFormation's of this template.
 fn create(cloud: &Cloud, body: &str) {
     runtime().block_on(async {

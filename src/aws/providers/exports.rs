@@ -175,8 +175,28 @@ async fn of_tagged(aws: &Aws, key: &str) -> Result<Vec<Tags>, CallError> {
     Ok(found.into_iter().filter(|(arn, _)| !is_api(arn)).map(|(_, tags)| tags).collect())
 }
 
-/// CloudFormation's exports.
+/// CloudFormation's exports, as those who import them see them.
 async fn of_cloudformation(aws: &Aws) -> Result<Vec<(String, Export)>, CallError> {
+    let export = |one: FormedExport| {
+        (one.name, Export { stack: format!("the CloudFormation stack \"{}\"", one.stack), value: one.value })
+    };
+    Ok(formed(aws).await?.into_iter().map(export).collect())
+}
+
+/// What a stack of CloudFormation's exports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FormedExport {
+    pub name: String,
+    pub value: String,
+    /// The stack's name.
+    pub stack: String,
+}
+
+/// What all stacks of CloudFormation's in the account and region export.
+///
+/// # Errors
+/// When it cannot be listed.
+pub async fn formed(aws: &Aws) -> Result<Vec<FormedExport>, CallError> {
     let found = pages::all(|from| async move {
         let page = aws
             .call(AwsCall::new("cloudformation", "ListExports"), || {
@@ -185,11 +205,11 @@ async fn of_cloudformation(aws: &Aws) -> Result<Vec<(String, Export)>, CallError
             .await?;
         Ok((page.exports, page.next_token))
     });
-    let export = |export: aws_sdk_cloudformation::types::Export| {
+    let export = |one: aws_sdk_cloudformation::types::Export| {
         // arn:aws:cloudformation:REGION:ACCOUNT:stack/NAME/ID
-        let id = export.exporting_stack_id.unwrap_or_default();
-        let stack = format!("the CloudFormation stack \"{}\"", id.split('/').nth(1).unwrap_or_default());
-        Some((export.name?, Export { stack, value: export.value? }))
+        let id = one.exporting_stack_id.unwrap_or_default();
+        let stack = id.split('/').nth(1).unwrap_or_default().to_owned();
+        Some(FormedExport { name: one.name?, value: one.value?, stack })
     };
     Ok(found.await?.into_iter().filter_map(export).collect())
 }

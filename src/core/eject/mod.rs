@@ -7,8 +7,9 @@
 //!
 //! A change set that imports may have no outputs, no transform and nothing that is not imported, and every resource needs a
 //! `DeletionPolicy` (user guide, "Import AWS resources into a CloudFormation stack"; go-to-k/cdkd docs/cli-export.md, tried on
-//! AWS). So the stack is made in two steps: `import` has what can be imported, and keeps all of it when the stack is deleted;
-//! `whole` is the user's own template, with which CloudFormation adds the rest.
+//! AWS). So the stack is made step by step: `import` has what can be imported, and keeps all of it when the stack is deleted; with
+//! `create` CloudFormation adds the rest; `whole` is the user's own template. `create` differs from that where CloudFormation writes over
+//! what is there: if the step fails, what it has created stays when it is rolled back.
 
 mod identifier;
 mod references;
@@ -21,7 +22,8 @@ pub use self::identifier::Identifier;
 use self::references::without;
 use crate::core::stack::Stack;
 use crate::core::template::Template;
-use crate::core::types::{Attribute, Doubled, Live};
+use crate::core::template::expand::same_as;
+use crate::core::types::{self, Attribute, Doubled, Live};
 use crate::core::words::Token;
 
 /// What CloudFormation can import: by type, the sets of properties of which one identifies a resource, each separated by commas
@@ -35,6 +37,8 @@ pub struct Handover {
     pub whole: Value,
     /// The template of the change set that imports.
     pub import: Value,
+    /// The template of the change set that creates the rest: `creating` of `whole`.
+    pub create: Value,
     pub entries: Vec<Entry>,
 }
 
@@ -68,15 +72,39 @@ impl Handover {
         })
     }
 
-    /// The resources that CloudFormation creates in the second step.
+    /// The resources that CloudFormation creates after the import.
     pub fn created(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter().filter(|entry| !matches!(entry.how, How::Import(_)))
     }
 
-    /// Whether the second step changes anything.
-    pub fn has_second_step(&self) -> bool {
-        self.whole != self.import
+    /// The templates that the stack gets one after the other, once it has the template `from`.
+    pub fn after(&self, from: &Value) -> Vec<&Value> {
+        let mut all = vec![&self.import, &self.create, &self.whole];
+        all.dedup();
+        let done = all.iter().position(|template| *template == from).map_or(0, |place| place + 1);
+        all.split_off(done)
     }
+}
+
+/// The key of the metadata that `creating` adds. CloudFormation takes a change of a policy only together with another one
+/// ("You can't update the CreationPolicy, DeletionPolicy or UpdatePolicy attribute by itself"), and metadata change nothing in AWS.
+const METADATA: &str = "wschat";
+
+/// The template `whole` where what CloudFormation writes over stays when that is rolled back: a live function would lose its permissions.
+/// ("The DeletionPolicy attribute": what has `Retain` stays also when the operation that has created it is rolled back, which
+/// `RetainExceptOnCreate` is there to change.)
+pub fn creating(whole: &Value) -> Value {
+    let mut template = whole.clone();
+    for resource in template["Resources"].as_object_mut().into_iter().flat_map(Map::values_mut) {
+        let kind = resource["Type"].as_str().and_then(|name| types::kind(same_as::here(name)));
+        if kind.and_then(|kind| kind.doubled()) == Some(Doubled::WrittenOver) {
+            resource["DeletionPolicy"] = "Retain".into();
+            if resource["Metadata"].is_null() || resource["Metadata"].is_object() {
+                resource["Metadata"][METADATA] = "kept until it is handed over".into();
+            }
+        }
+    }
+    template
 }
 
 /// Works out how `stack`, which AWS has as the template describes it, goes into a stack of CloudFormation. `template` is expanded,
@@ -137,7 +165,7 @@ pub fn plan(
         refused.extend(unknown);
         Value::Null
     });
-    if refused.is_empty() { Ok(Handover { whole, import, entries }) } else { Err(refused) }
+    if refused.is_empty() { Ok(Handover { create: creating(&whole), whole, import, entries }) } else { Err(refused) }
 }
 
 /// What an attribute of a live resource is, as far as its name tells.
@@ -202,7 +230,7 @@ fn import(
             }),
         );
         depend_on(&mut resource, |id| !gone.contains(id));
-        // Until the second step, deleting the stack undoes the first one.
+        // Until the next step, deleting the stack undoes this one.
         resource["DeletionPolicy"] = "Retain".into();
         resources.insert(id.clone(), resource);
     }

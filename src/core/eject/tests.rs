@@ -130,9 +130,11 @@ fn the_chat_goes_to_cloudformation_whole() {
     let handover = up.plan(&importable()).unwrap();
     insta::assert_snapshot!("chat_entries", shown(&handover));
     insta::assert_snapshot!("chat_import", serde_json::to_string_pretty(&handover.import).unwrap());
-    // The second step brings the outputs, and the user's own policies back.
+    // The second step brings the outputs, and the user's own policies back. There is nothing to write over.
     assert_eq!(handover.whole["Resources"]["Connections"]["DeletionPolicy"], "Delete");
-    assert!(handover.whole.get("Outputs").is_some() && handover.has_second_step());
+    assert!(handover.whole.get("Outputs").is_some());
+    assert_eq!(handover.after(&handover.import), [&handover.whole]);
+    assert_eq!(handover.after(&handover.whole), [&Value::Null; 0]);
 }
 
 const MIXED: &str = r#"
@@ -193,6 +195,15 @@ fn what_cannot_be_imported_comes_in_the_second_step() {
     assert_eq!(import["Send"]["DependsOn"], json!(["Queue"]));
     assert_eq!(handover.whole["Resources"]["Send"]["DependsOn"], json!(["Policy", "Queue"]));
     assert_eq!(handover.created().map(|entry| entry.logical_id.as_str()).collect::<Vec<_>>(), ["Let", "Policy"]);
+    // If the step that creates them fails, what was there before stays; the user's own policies come after that.
+    let (create, whole) = (&handover.create, &handover.whole);
+    assert_eq!(handover.after(&handover.import), [create, whole]);
+    assert_eq!(handover.after(create), [whole]);
+    for (id, resource) in whole["Resources"].as_object().unwrap() {
+        let (policy, is_kept) = (&create["Resources"][id]["DeletionPolicy"], ["Let", "Policy"].contains(&id.as_str()));
+        assert_eq!(*policy, if is_kept { json!("Retain") } else { resource["DeletionPolicy"].clone() }, "{id}");
+        assert_eq!(create["Resources"][id]["Properties"], resource["Properties"]);
+    }
 }
 
 #[test]

@@ -119,6 +119,10 @@ pub fn to_eject(
     // A stack that an import has left which was rolled back is deleted.
     on_formed(&mut permissions, scope, &["DeleteStack"]);
     permissions.allow("cloudformation", &["GetTemplateSummary"], "*");
+    // A name can be exported once.
+    if stack.outputs.values().any(|output| output.export.is_some()) {
+        permissions.allow("cloudformation", &["ListExports"], "*");
+    }
     if let Some(CodeBucket { name, made_by }) = bucket {
         let objects = format!("arn:{}:s3:::{name}/{}/*", scope.partition, scope.stack);
         permissions.allow("s3", &["GetObject", "PutObject"], objects);

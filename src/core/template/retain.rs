@@ -49,6 +49,12 @@ pub fn unretained(text: &str) -> Result<Vec<String>, Vec<Problem>> {
     Ok(going.map(|(logical_id, _)| logical_id.clone()).collect())
 }
 
+/// Whether every resource of a template stays when its stack is deleted; not of a text that is no template.
+pub fn keeps_all(text: &str) -> bool {
+    let Ok((mut template, _)) = tree::read(text.as_bytes()) else { return false };
+    resources_mut(&mut template).is_ok_and(|all| all.values().all(|resource| resource["DeletionPolicy"] == "Retain"))
+}
+
 /// The properties of each resource of a template; nothing of a text that is none.
 pub fn properties(text: &str) -> BTreeMap<String, Value> {
     let Ok((mut template, _)) = tree::read(text.as_bytes()) else { return BTreeMap::new() };
@@ -99,9 +105,11 @@ Resources:
     fn every_resource_stays_and_nothing_else_changes() {
         let before: Value = tree::read(YAML.as_bytes()).unwrap().0;
         assert_eq!(unretained(YAML).unwrap(), ["Table", "Role"]);
+        assert!(!keeps_all(YAML));
         assert_eq!(notes(YAML).unwrap(), None);
         let text = retained(YAML, &["Role"]).unwrap();
         assert!(unretained(&text).unwrap().is_empty());
+        assert!(keeps_all(&text) && !keeps_all("[]"));
         assert_eq!(notes(&text).unwrap(), Some(vec!["Role".to_owned()]));
         let after: Value = serde_json::from_str(&text).unwrap();
         for id in ["Table", "Role"] {

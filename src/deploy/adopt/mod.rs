@@ -42,10 +42,6 @@ pub use tag::Mark;
 const LOOKS: usize = 20;
 const BETWEEN_LOOKS: Duration = Duration::from_secs(3);
 
-/// The same for a stack that does not show yet that its change set is being carried out.
-const LOOKS_AT_STACK: usize = 50;
-const BETWEEN_LOOKS_AT_STACK: Duration = Duration::from_millis(200);
-
 /// A resource that was made by hand, and which of the template's it is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ByHand {
@@ -151,6 +147,7 @@ impl Adoption {
             live.retain(is_claimed);
             comparison.plan.steps.retain(|step| step.live.as_ref().is_some_and(is_claimed));
             if let Some(owner) = read::still_formed(&aws, &live).await {
+                let owner = owner.name;
                 comparison.obstacles.push(Obstacle::new(
                     format!("these resources are of the CloudFormation stack {owner}"),
                     format!("take all of it over: wschat adopt {owner}"),
@@ -273,27 +270,12 @@ impl Adoption {
         if set.status != "CREATE_COMPLETE" {
             return Err(AdoptError::BadChangeSet(set.reason));
         }
-        change_sets::execute(aws, &stack.name, &new.name).await?;
-        for look in 1.. {
-            let now = cloudformation::settled(aws, &stack.id, note).await?;
-            let status = now.as_ref().map_or("deleted", |now| now.status.as_str());
-            let checked = if now.is_some() { self.check_retained().await } else { Ok(()) };
-            match checked {
-                Ok(()) if status.ends_with("_COMPLETE") => return Ok(()),
-                // It may take a moment until the stack shows that the execution has begun.
-                Err(AdoptError::Unretained(_)) if status == stack.status && look < LOOKS_AT_STACK => {
-                    tokio::time::sleep(BETWEEN_LOOKS_AT_STACK).await;
-                }
-                Err(error) if status == "UPDATE_COMPLETE" || status == stack.status => return Err(error),
-                Ok(()) | Err(AdoptError::Unretained(_)) => {
-                    let reasons = cloudformation::failures(aws, &stack.id).await;
-                    let (name, status) = (stack.name.clone(), status.to_owned());
-                    return Err(StackError::Ended { name, status, reasons }.into());
-                }
-                Err(error) => return Err(error),
-            }
+        let now = change_sets::carry_out(aws, &stack.name, &new.name, note).await?;
+        match self.check_retained().await {
+            Err(AdoptError::Unretained(_)) if now.status != "UPDATE_COMPLETE" => Err(self.ended(now).await),
+            Ok(()) if !now.status.ends_with("_COMPLETE") => Err(self.ended(now).await),
+            checked => checked,
         }
-        Ok(())
     }
 
     /// Holds CloudFormation to it, by the template that it has now.

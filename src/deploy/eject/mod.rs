@@ -2,7 +2,7 @@
 //! killed is simply run again.
 //!
 //! ```text
-//! Nothing --import--> Imported --complete--> Whole --release--> (CloudFormation's alone)
+//! Nothing --import--> Imported --(create)--> Created --(whole)--> Whole --release--> (CloudFormation's alone)
 //! ```
 //!
 //! wschat's tags come off last: until then every resource is wschat's, and from the import on CloudFormation's, too.
@@ -13,7 +13,6 @@ mod sam_key;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -25,9 +24,10 @@ use super::read::{self, ReadError};
 use crate::aws::change_sets::{self, ChangeSet, Import, NewChangeSet, Parameters};
 use crate::aws::client::{Aws, CallError, S3Error};
 use crate::aws::cloudformation::{self, IN_REVIEW, LONGEST_BODY, StackError, TemplateSource};
-use crate::aws::providers::{Discovery, ResourceError};
+use crate::aws::providers::{Discovery, ResourceError, exports};
 use crate::core::eject::{self, Handover};
 use crate::core::plan::Action;
+use crate::core::stack::Stack;
 use crate::core::template::Template;
 use crate::core::types::{Live, S3Object};
 
@@ -43,6 +43,8 @@ pub enum Standing {
     RolledBack { id: String },
     /// What can be imported is imported; the stack has this template.
     Imported { template: Value },
+    /// The stack has everything, and some of it would stay without it: it has the template `Handover::create`.
+    Created,
     /// The stack has the whole template.
     Whole,
     /// A stack of that name has another template, or is in a state in which nothing can be done with it. `has_ours` says that
@@ -122,6 +124,7 @@ pub async fn standing(
         // It never had a template.
         "IMPORT_ROLLBACK_COMPLETE" if template.is_null() => return Ok(Standing::RolledBack { id: stack.id }),
         status if status.ends_with("_COMPLETE") && template == *whole => return Ok(Standing::Whole),
+        status if status.ends_with("_COMPLETE") && template == eject::creating(whole) => return Ok(Standing::Created),
         status if status.ends_with("_COMPLETE") && is_ours && is_import(&template) => {
             return Ok(Standing::Imported { template });
         }
@@ -176,6 +179,7 @@ impl Ejection {
         let types: BTreeSet<&str> = template.resources.values().map(|resource| resource.type_name.as_str()).collect();
         let importable = change_sets::importable(&aws, types).await?;
         let handover = eject::plan(template, stack, &live, &plan.known, &importable).map_err(EjectError::Refused)?;
+        refuse_taken_exports(&aws, stack).await?;
         let imported = handover.imported().count();
         if imported > MOST_IMPORTED {
             let why = format!("it imports {MOST_IMPORTED} resources at once, and {imported} must be imported");
@@ -214,18 +218,15 @@ impl Ejection {
     /// # Errors
     /// What CloudFormation says has failed; then it has taken everything back.
     pub async fn import(&self, note: &(dyn Fn(String) + Send + Sync)) -> Result<(), EjectError> {
-        self.carry_out(&self.import_set().await?.name, "IMPORT_COMPLETE", note).await
+        self.carry_out(&self.import_set().await?, "IMPORT_COMPLETE", note).await
     }
 
-    /// Makes the change set of the second step; `None` where CloudFormation sees nothing to change.
+    /// Makes the change set that brings the stack to another template after the import; `None` where CloudFormation sees nothing to change.
     ///
     /// # Errors
     /// What CloudFormation refused; a change set that would replace or remove something.
-    pub async fn prepare_rest(&self) -> Result<Option<ChangeSet>, EjectError> {
-        if !self.handover.has_second_step() {
-            return Ok(None);
-        }
-        let new = self.rest_set().await?;
+    pub async fn prepare(&self, template: &Value) -> Result<Option<ChangeSet>, EjectError> {
+        let new = self.later_set(template).await?;
         let set = change_sets::create(&self.aws, &new).await?;
         if set.is_void() {
             change_sets::delete(&self.aws, &self.name, &new.name).await?;
@@ -244,12 +245,12 @@ impl Ejection {
         Ok(Some(set))
     }
 
-    /// Carries out the second step, and waits until it is done.
+    /// Carries that change set out, and waits until it is done.
     ///
     /// # Errors
     /// What CloudFormation says has failed; then it has taken that step back.
-    pub async fn complete(&self, note: &(dyn Fn(String) + Send + Sync)) -> Result<(), EjectError> {
-        self.carry_out(&self.rest_set().await?.name, "UPDATE_COMPLETE", note).await
+    pub async fn bring(&self, template: &Value, note: &(dyn Fn(String) + Send + Sync)) -> Result<(), EjectError> {
+        self.carry_out(&self.later_set(template).await?, "UPDATE_COMPLETE", note).await
     }
 
     /// Reads everything again, while its tags still tell whose it is.
@@ -285,8 +286,8 @@ impl Ejection {
         self.change_set("import", &self.handover.import, imports.collect()).await
     }
 
-    async fn rest_set(&self) -> Result<NewChangeSet, EjectError> {
-        self.change_set("complete", &self.handover.whole, Vec::new()).await
+    async fn later_set(&self, template: &Value) -> Result<NewChangeSet, EjectError> {
+        self.change_set("complete", template, Vec::new()).await
     }
 
     /// A change set whose name tells all that it does: a run that begins again finds its own.
@@ -319,43 +320,39 @@ impl Ejection {
         Ok(TemplateSource::Url(address))
     }
 
-    /// Executes a change set and waits for the stack, which is to come to the status `wanted`.
+    /// Carries out a change set with which the stack is to come to the status `wanted`.
     async fn carry_out(
         &self,
-        set: &str,
+        set: &NewChangeSet,
         wanted: &str,
         note: &(dyn Fn(String) + Send + Sync),
     ) -> Result<(), EjectError> {
-        let (aws, name) = (&self.aws, &self.name);
-        let before = cloudformation::stack(aws, name).await?.map(|stack| stack.status).unwrap_or_default();
-        change_sets::execute(aws, name, set).await?;
-        for look in 1.. {
-            let Some(stack) = cloudformation::settled(aws, name, note).await? else {
-                return Err(StackError::Ended {
-                    name: name.clone(),
-                    status: "deleted".to_owned(),
-                    reasons: Vec::new(),
-                }
-                .into());
-            };
-            if stack.status == wanted {
-                return Ok(());
-            }
-            // It may take a moment until the stack shows that the execution has begun.
-            if stack.status == before && look < LOOKS {
-                tokio::time::sleep(BETWEEN_LOOKS).await;
-                continue;
-            }
-            let reasons = cloudformation::failures(aws, &stack.id).await;
-            return Err(StackError::Ended { name: name.clone(), status: stack.status, reasons }.into());
+        let stack = change_sets::carry_out(&self.aws, &set.stack, &set.name, note).await?;
+        if stack.status == wanted {
+            return Ok(());
         }
-        Ok(())
+        let reasons = cloudformation::failures(&self.aws, &stack.id).await;
+        Err(StackError::Ended { name: stack.name, status: stack.status, reasons }.into())
     }
 }
 
-/// How often, and after which pause, a stack is looked at that does not show yet that its change set is being executed.
-const LOOKS: u32 = 50;
-const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
+/// Refuses a stack whose exports CloudFormation would refuse once everything is imported: a name can be exported once.
+async fn refuse_taken_exports(aws: &Aws, stack: &Stack) -> Result<(), EjectError> {
+    let named = stack.outputs.iter().filter_map(|(output, declared)| Some((output, declared.export.as_ref()?)));
+    let named: Vec<(&String, &String)> = named.collect();
+    if named.is_empty() {
+        return Ok(());
+    }
+    let others = exports::formed(aws).await?.into_iter().filter(|one| one.stack != stack.scope.stack);
+    let others: Vec<_> = others.collect();
+    let taken = named.into_iter().filter_map(|(output, name)| {
+        let other = others.iter().find(|other| other.name == *name)?;
+        let stack = &other.stack;
+        Some(format!("the output {output} exports {name}, which the CloudFormation stack \"{stack}\" exports already"))
+    });
+    let taken: Vec<String> = taken.collect();
+    if taken.is_empty() { Ok(()) } else { Err(EjectError::Refused(taken)) }
+}
 
 /// A template as it is sent, and as it is written into a file where it is short enough to be sent like that.
 pub fn text(template: &Value) -> String {

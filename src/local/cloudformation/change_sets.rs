@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::calls::Calls;
 use super::evaluate::KNOWN_AFTER_APPLY;
-use super::model::{Change, ChangeSet, IN_REVIEW, ResourceToImport, Stack, invalid};
+use super::model::{Change, ChangeSet, EXECUTING, IN_REVIEW, ResourceToImport, Stack, invalid};
 use super::plan::same_outputs;
 use super::request::{proposal, stack_name};
 use super::resources::{self, Identifier};
@@ -356,7 +356,7 @@ fn shown(change: &Change) -> Xml {
 pub async fn list_change_sets(service: &Arc<CloudFormation>, calls: Calls, query: &Query) -> Answer {
     let state = service.state.now();
     let stack = state.stack(calls.region(), query.required("StackName")?)?;
-    let waiting = stack.change_sets.values().filter(|one| one.execution != "EXECUTE_COMPLETE");
+    let waiting = stack.change_sets.values().filter(|one| !one.execution.starts_with("EXECUTE_"));
     Ok(Xml::new().list("Summaries", waiting.map(|one| summary(stack, one))))
 }
 
@@ -382,6 +382,7 @@ pub async fn execute_change_set(service: &Arc<CloudFormation>, calls: Calls, que
     };
     let mut settings = one.settings.clone();
     settings.disable_rollback |= query.get("DisableRollback") == Some("true");
+    settings.retain_except_on_create |= query.get("RetainExceptOnCreate") == Some("true");
     let (body, processed) = (one.body.clone(), one.processed.clone());
     let wanted = Wanted { body, processed, settings, policies: UpdatePolicies::default() };
     begin(service, &worker, status)?;
@@ -391,12 +392,9 @@ pub async fn execute_change_set(service: &Arc<CloudFormation>, calls: Calls, que
         if status != "UPDATE_IN_PROGRESS" {
             stack.created = now_millis();
         }
-        // The others are out of date. This one is still found by its ARN.
-        let executed = std::mem::take(&mut stack.change_sets).into_values().find(|one| one.id == id);
-        if let Some(executed) = executed {
-            let executed = ChangeSet { execution: "EXECUTE_COMPLETE".to_owned(), ..executed };
-            stack.change_sets.insert(id.clone(), executed);
-        }
+        // The others are out of date.
+        stack.change_sets.retain(|_, one| one.id == id);
+        stack.change_sets.values_mut().for_each(|one| one.execution = EXECUTING.to_owned());
         stack.executed = Some(id);
         Ok(())
     })?;

@@ -11,8 +11,8 @@ use super::request::{body, needed_capabilities};
 use super::{Answer, CloudFormation, resources};
 use crate::core::schemas::schema;
 use crate::local::context::clock::iso8601_millis;
-use crate::local::protocol::paging;
 use crate::local::context::ports::ReadTemplate;
+use crate::local::protocol::paging;
 use crate::local::protocol::query::{Query, Xml};
 use crate::local::protocol::wire::ApiError;
 

@@ -65,6 +65,8 @@ pub struct Settings {
     pub role_arn: Option<String>,
     pub notification_arns: Vec<String>,
     pub disable_rollback: bool,
+    #[serde(default)]
+    pub retain_except_on_create: bool,
 }
 
 /// One resource of a stack.
@@ -152,6 +154,8 @@ pub struct ResourceToImport {
 /// The status of a stack that a change set has made and nothing has filled yet.
 pub const IN_REVIEW: &str = "REVIEW_IN_PROGRESS";
 pub const DELETED: &str = "DELETE_COMPLETE";
+/// The execution status of a change set that is being carried out.
+pub const EXECUTING: &str = "EXECUTE_IN_PROGRESS";
 /// The type of stacks in events.
 pub const STACK_TYPE: &str = "AWS::CloudFormation::Stack";
 
@@ -221,9 +225,16 @@ impl Stack {
         self.status.ends_with("_IN_PROGRESS") && self.status != IN_REVIEW
     }
 
-    /// Sets the status, and writes it down as an event.
+    /// Sets the status, and writes it down as an event. A change set whose execution comes to its end with it has failed if it was
+    /// rolled back.
     pub fn set_status(&mut self, status: &str, reason: Option<&str>) {
         self.status = status.to_owned();
+        if !self.is_busy() {
+            let is_done = status.ends_with("_COMPLETE") && !status.contains("ROLLBACK");
+            for set in self.change_sets.values_mut().filter(|set| set.execution == EXECUTING) {
+                set.execution = if is_done { "EXECUTE_COMPLETE" } else { "EXECUTE_FAILED" }.to_owned();
+            }
+        }
         self.reason = reason.map(str::to_owned);
         let (name, id) = (self.name.clone(), self.id.clone());
         self.record(&name, &id, STACK_TYPE, status, reason);
@@ -266,11 +277,6 @@ impl Stack {
         let mut ids: Vec<&String> = self.resources.keys().collect();
         ids.sort_by_key(|id| self.resources[*id].place);
         ids.into_iter().cloned().collect()
-    }
-
-    /// An attribute of a resource's declaration: `DeletionPolicy`.
-    pub fn declared(&self, logical_id: &str, attribute: &str) -> Option<&str> {
-        self.processed["Resources"][logical_id][attribute].as_str()
     }
 }
 

@@ -84,6 +84,7 @@ pub async fn proposal(
         role_arn: text("RoleARN").or(old.role_arn),
         notification_arns: query.list("NotificationARNs").into_iter().map(str::to_owned).collect(),
         disable_rollback: query.get("DisableRollback") == Some("true") || query.get("OnFailure") == Some("DO_NOTHING"),
+        retain_except_on_create: query.get("RetainExceptOnCreate") == Some("true"),
     };
     Ok(Proposal { body, template, settings })
 }

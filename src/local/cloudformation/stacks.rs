@@ -80,6 +80,10 @@ pub fn begin(service: &CloudFormation, worker: &Worker, status: &str) -> Result<
         if !status.starts_with("CREATE") && !status.starts_with("DELETE") {
             stack.updated = Some(now_millis());
         }
+        // They say what they would change of the stack as it was (API reference, `ChangeSetSummary`).
+        for set in stack.change_sets.values_mut().filter(|set| set.execution == "AVAILABLE") {
+            set.execution = "OBSOLETE".to_owned();
+        }
         stack.set_status(status, Some("User Initiated"));
         Ok(())
     })

@@ -49,6 +49,15 @@ pub struct UpdatePolicies {
 /// Why an operation could not be carried out.
 type Failed = String;
 
+/// The deletion policies with which a resource stays when it leaves its stack.
+const KEPT: &[&str] = &["Retain", "RetainExceptOnCreate", "Snapshot"];
+
+/// The deletion policies with which a resource stays when the operation that has made it is rolled back (user guide, "DeletionPolicy
+/// attribute"; API reference, `UpdateStack`, `RetainExceptOnCreate`).
+fn kept_on_rollback(wanted: &Wanted) -> &'static [&'static str] {
+    if wanted.settings.retain_except_on_create { &[] } else { &["Retain"] }
+}
+
 impl Worker {
     fn region(&self) -> &str {
         self.calls.region()
@@ -86,7 +95,7 @@ impl Worker {
             Err(why) => {
                 self.change(|stack| stack.set_status("ROLLBACK_IN_PROGRESS", Some(&why)));
                 let made = self.stack().in_order();
-                let failed = self.delete_all(made, false).await;
+                let failed = self.delete_by(&wanted.processed, made, kept_on_rollback(&wanted)).await;
                 self.change(|stack| match &failed[..] {
                     [] => stack.set_status("ROLLBACK_COMPLETE", None),
                     some => stack.set_status("ROLLBACK_FAILED", Some(&not_deleted(some))),
@@ -104,14 +113,14 @@ impl Worker {
             Ok(()) => self.apply(&wanted).await,
             refused => refused.map(|()| Vec::new()),
         };
-        let new_policy = wanted.policies.after;
+        let new_policy = wanted.policies.after.clone();
         match applied {
-            Ok(wanted) => {
+            Ok(has) => {
                 self.change(|stack| stack.set_status("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", None));
-                let gone = |id: &String| !wanted.contains(id);
+                let gone = |id: &String| !has.contains(id);
                 let gone: Vec<String> = self.stack().in_order().into_iter().filter(gone).collect();
                 // By the policies of the template that had them.
-                self.delete_by(&old, gone, true).await;
+                self.delete_by(&old.processed, gone, KEPT).await;
                 self.change(|stack| {
                     stack.policy = new_policy.or(stack.policy.take());
                     stack.set_status("UPDATE_COMPLETE", None);
@@ -122,7 +131,7 @@ impl Worker {
                 self.set_back(&old).await;
                 let made: Vec<String> =
                     self.stack().in_order().into_iter().filter(|id| !old.resources.contains_key(id)).collect();
-                self.delete_by(&old, made, false).await;
+                self.delete_by(&wanted.processed, made, kept_on_rollback(&wanted)).await;
                 self.change(|stack| {
                     stack.processed = old.processed;
                     stack.body = old.body;
@@ -227,7 +236,7 @@ impl Worker {
                 stack.resources.remove(&logical_id);
             });
         }
-        let failed = self.delete_by(&old, go, true).await;
+        let failed = self.delete_by(&old.processed, go, KEPT).await;
         self.change(|stack| {
             if !failed.is_empty() {
                 return stack.set_status("DELETE_FAILED", Some(&not_deleted(&failed)));
@@ -239,20 +248,15 @@ impl Worker {
         });
     }
 
-    async fn delete_all(&self, ids: Vec<String>, heeds_policies: bool) -> Vec<String> {
-        let stack = self.stack();
-        self.delete_by(&stack, ids, heeds_policies).await
-    }
-
-    /// Deletes resources of a stack, the last first; gives those that could not be deleted. `policies` is the stack as it was when
-    /// their template was the stack's.
-    async fn delete_by(&self, policies: &Stack, ids: Vec<String>, heeds_policies: bool) -> Vec<String> {
+    /// Deletes resources of a stack, the last first, but for those whose policy in `template` is one of `kept`; gives those that could
+    /// not be deleted.
+    async fn delete_by(&self, template: &Value, ids: Vec<String>, kept: &[&str]) -> Vec<String> {
         let mut failed = Vec::new();
         for logical_id in ids.into_iter().rev() {
             let stack = self.stack();
             let Some(resource) = stack.resources.get(&logical_id) else { continue };
-            let policy = policies.declared(&logical_id, "DeletionPolicy").unwrap_or("Delete");
-            if heeds_policies && policy != "Delete" {
+            let policy = template["Resources"][&logical_id]["DeletionPolicy"].as_str().unwrap_or("Delete");
+            if kept.contains(&policy) {
                 self.change(|stack| {
                     stack.set_resource_status(&logical_id, "DELETE_SKIPPED", None);
                     stack.resources.remove(&logical_id);

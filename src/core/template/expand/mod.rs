@@ -251,9 +251,8 @@ fn check_properties(
             Some(_) if value.is_null() => return false,
             Some(property) if property.support == Support::NotYet => {
                 faulty.insert(property.name);
-                let problem = Problem::of_key(path, format!("the property {name} of {owner} is not supported yet"))
-                    .kind(ProblemKind::Unsupported);
-                property.instead.into_iter().fold(problem, |problem, instead| problem.help(instead))
+                Problem::of_key(path, format!("the property {name} of {owner} is not supported yet"))
+                    .kind(ProblemKind::Unsupported)
             }
             Some(property) if property.shape.fits(value) => return true,
             Some(property) => {

@@ -11,8 +11,6 @@ pub struct Property {
     pub support: Support,
     /// Whether `Globals` can give it.
     pub global: bool,
-    /// What to use instead of one that is not supported yet.
-    pub instead: Option<&'static str>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,20 +25,15 @@ pub enum Support {
 
 impl Property {
     pub const fn passed(name: &'static str, shape: Shape) -> Self {
-        Self { name, shape, support: Support::Passed, global: true, instead: None }
+        Self { name, shape, support: Support::Passed, global: true }
     }
 
     pub const fn translated(name: &'static str, shape: Shape) -> Self {
-        Self { name, shape, support: Support::Translated, global: true, instead: None }
+        Self { name, shape, support: Support::Translated, global: true }
     }
 
     pub const fn later(name: &'static str) -> Self {
-        Self { name, shape: Shape::Any, support: Support::NotYet, global: true, instead: None }
-    }
-
-    /// The same property, with what to use instead while it is not supported.
-    pub const fn instead(self, help: &'static str) -> Self {
-        Self { instead: Some(help), ..self }
+        Self { name, shape: Shape::Any, support: Support::NotYet, global: true }
     }
 
     /// The same property, but not in `Globals`.
