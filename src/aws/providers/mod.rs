@@ -151,6 +151,9 @@ pub struct Search {
     /// Functions that are the stack's although they need not be there: those that an earlier reading of this run has
     /// seen, and those of the template whose names wschat makes.
     pub functions: BTreeSet<String>,
+    /// Log groups that an earlier reading of this run has found without their functions: what this run creates does not make them
+    /// the stack's.
+    pub earlier_groups: BTreeSet<String>,
     /// Inline policies, as (role, policy name), that the template describes as resources of their own.
     /// The logical id tells equal ones apart: many templates give every role a policy of the same name.
     pub inline_policies: BTreeMap<(String, String), String>,

@@ -267,8 +267,10 @@ fn byproducts(steps: &[Step], before: &[Live], now: &[Live]) -> Vec<Step> {
         .filter(|step| step.action == Action::Delete)
         .filter_map(|step| step.kind()?.byproduct(step.physical_id.as_ref()?))
         .collect();
-    let there = now.iter().filter(|live| made.contains(&(live.type_name, live.physical_id.clone())) && !is_known(live));
-    let mut found: Vec<Step> = there.map(gone).collect();
+    let is_made = |live: &&Live| {
+        made.contains(&(live.type_name, live.physical_id.clone())) && live.owner == Owner::Stack && !is_known(live)
+    };
+    let mut found: Vec<Step> = now.iter().filter(is_made).map(gone).collect();
     // The deletion of these runs code, which may be the first that it does.
     let is_run = |step: &Step| step.action == Action::Delete && step.kind().is_some_and(|kind| kind.is_deleted_first());
     if steps.iter().any(is_run) {
