@@ -24,7 +24,7 @@ use crate::aws::client::{Aws, AwsCall, CallError, Meaning};
 use crate::core::plan::changes;
 use crate::core::schemas::value_at;
 use crate::core::types::cloud_control::{self, CloudControlled, IDENTIFIER, kind};
-use crate::core::types::custom_resource;
+use crate::core::types::custom_resource::{self, pointer::Pointer};
 use crate::core::types::tags::{self, Tags};
 use crate::core::types::{Created, Desired, Kind, Live, Naming, Owner, ResourceView};
 use crate::core::words::{Scope, Token};
@@ -562,10 +562,11 @@ impl Provider for CloudControlled {
         let named = named.filter(|named| named.owner == Owner::Stack);
         if self.schema.type_name == "AWS::S3::Bucket" && live.logical_id.as_deref() == Some(custom_resource::BUCKET_ID)
         {
-            // An answer may have come when nothing waited for it any more; what stays by its deletion policy is forgotten.
+            // An answer may have come when nothing waited for it any more; what stays by its deletion policy is forgotten. Other
+            // objects are not wschat's: with them, S3 does not delete the bucket.
             let s3 = cx.aws.s3().await;
             let emptied = match &s3 {
-                Ok(s3) => s3.empty(&live.physical_id).await,
+                Ok(s3) => s3.delete_all(&live.physical_id, Pointer::is_key).await,
                 Err(error) => Err(error.clone()),
             };
             emptied.map_err(|error| ResourceError::Failed(format!("{error} ({})", error.help)))?;
