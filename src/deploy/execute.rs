@@ -399,6 +399,9 @@ impl Run<'_> {
         if adopted && !self.requeued.contains(&index) {
             self.outcome.executed.adopted.insert(index);
         } else if step.action == Action::Create {
+        if created.is_earlier {
+            self.outcome.executed.earlier.insert(index);
+        }
             self.outcome.executed.created.insert(index, created.physical_id.clone());
         }
         for (attribute, value) in created.attributes {

@@ -230,7 +230,7 @@ async fn set_retention(aws: &Aws, name: &str, days: Option<i32>) -> Result<(), R
 
 fn created(scope: &Scope, name: &str) -> Created {
     let attributes = [("Ref".to_owned(), name.to_owned()), ("Arn".to_owned(), format!("{}:*", arn(scope, name)))];
-    Created { physical_id: name.to_owned(), attributes: attributes.into() }
+    Created { physical_id: name.to_owned(), attributes: attributes.into(), ..Created::default() }
 }
 
 /// Settles whose the log groups without tags are that Lambda made: whose the function is. Where there is no function

@@ -23,6 +23,8 @@ pub struct Executed {
     pub created: BTreeMap<usize, String>,
     /// Creations that found the resource there: another run had made it. It is not this run's to take away.
     pub adopted: BTreeSet<usize>,
+    /// Creations that AWS took for the same ones of an earlier run: the same holds of what they gave.
+    pub earlier: BTreeSet<usize>,
 }
 
 /// How to roll back a run.
@@ -54,6 +56,10 @@ pub fn rollback(
         let step = &plan.steps[index];
         let back = match step.action {
             Action::Create if executed.adopted.contains(&index) => Vec::new(),
+            Action::Create if executed.earlier.contains(&index) => {
+                rollback.lost.push(format!("{} ({}) stays: an earlier run created it", step.name, step.type_name));
+                Vec::new()
+            }
             Action::Create => {
                 let made = created(step, executed.created.get(&index), known, before, now);
                 // What is inside a resource that was replaced belongs to what is there now.
