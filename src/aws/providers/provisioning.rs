@@ -310,6 +310,7 @@ fn result(operation: &str, event: &ProgressEvent) -> Result<(), CallError> {
         request_id: event.request_token.clone(),
         retry_after: None,
         unreached: None,
+        is_late: true,
     })
 }
 
@@ -378,11 +379,11 @@ impl CloudControlled {
     /// Sends one create and waits for its end.
     async fn try_create(&self, cx: Context<'_>, model: &str, token: &str) -> Result<Ended, ResourceError> {
         let (aws, type_name) = (cx.aws, self.schema.type_name);
-        let answer = aws
         let (begun, times) = (SystemTime::now(), AtomicUsize::new(0));
+        let answer = aws
             .call(AwsCall::new(SERVICE, "CreateResource").repeatable(), || {
-                aws.cloudcontrol.create_resource().type_name(type_name).desired_state(model).client_token(token).send()
                 times.fetch_add(1, Ordering::Relaxed);
+                aws.cloudcontrol.create_resource().type_name(type_name).desired_state(model).client_token(token).send()
             })
             .await?;
         let accepted = answer.progress_event;
@@ -506,6 +507,7 @@ impl CloudControlled {
             request_id: None,
             retry_after: None,
             unreached: None,
+            is_late: false,
         }
     }
 

@@ -25,6 +25,8 @@ pub struct Executed {
     pub adopted: BTreeSet<usize>,
     /// Creations that AWS took for the same ones of an earlier run: the same holds of what they gave.
     pub earlier: BTreeSet<usize>,
+    /// Creations that failed, and may have made something all the same: no answer came, or a later call of the step failed.
+    pub unclear: BTreeSet<usize>,
 }
 
 /// How to roll back a run.
@@ -60,6 +62,8 @@ pub fn rollback(
                 rollback.lost.push(format!("{} ({}) stays: an earlier run created it", step.name, step.type_name));
                 Vec::new()
             }
+            // What is like one that AWS refused is another run's.
+            Action::Create if !executed.created.contains_key(&index) && !executed.unclear.contains(&index) => Vec::new(),
             Action::Create => {
                 let made = created(step, executed.created.get(&index), known, before, now);
                 // What is inside a resource that was replaced belongs to what is there now.
@@ -129,7 +133,7 @@ pub fn expected_live(plan: &Plan, executed: &Executed, known: &BTreeMap<Token, S
     now
 }
 
-/// What a create has left: one that was tried again, perhaps one of each time.
+/// What a create has left: one that was tried again without an answer, perhaps one of each time.
 fn created<'a>(
     step: &Step,
     id: Option<&String>,
