@@ -228,5 +228,9 @@ fn live(scope: &Scope, function: &str, alias: sdk::AliasConfiguration) -> Live {
 }
 
 fn created(scope: &Scope, id: &str) -> Created {
-    Created { attributes: [("Ref".to_owned(), function::arn(scope, id))].into(), physical_id: id.to_owned(), ..Created::default() }
+    Created {
+        attributes: [("Ref".to_owned(), function::arn(scope, id))].into(),
+        physical_id: id.to_owned(),
+        ..Created::default()
+    }
 }

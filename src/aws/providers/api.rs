@@ -208,7 +208,9 @@ fn settle_owners(found: &mut Vec<Live>, scope: &Scope, search: &Search) {
         // have a description: the ownership marker, or the template's.
         let is_begun = inside().all(|live| match live.type_name {
             deployment::TYPE | stage::TYPE => false,
-            integration::TYPE => proves(live) || live.properties["Description"].as_str().is_some_and(|text| !text.is_empty()),
+            integration::TYPE => {
+                proves(live) || live.properties["Description"].as_str().is_some_and(|text| !text.is_empty())
+            }
             _ => true,
         });
         if !(inside().any(proves) || is_begun && tagged_whole) {

@@ -15,8 +15,8 @@ use tokio::sync::OnceCell;
 
 pub use super::provisioning::Unread;
 use super::provisioning::{
-    SERVICE, age, change, creates, end, finished, identifier, identifiers_of_type, is_lately_made, last_part, read, read_model,
-    under_way, unregistered,
+    SERVICE, age, change, creates, end, finished, identifier, identifiers_of_type, is_lately_made, last_part, read,
+    read_model, under_way, unregistered,
 };
 use super::recorded::{self, Early};
 use super::{Context, Discovery, Provider, ResourceError, Search, tagged};
@@ -139,7 +139,9 @@ async fn lately_made(aws: &Aws, search: &Search, tagged: &[Tagged]) -> Result<Ve
     let mut made: BTreeSet<(&'static str, &str)> = BTreeSet::new();
     for event in requests.iter().filter(|event| is_lately_made(event)) {
         let kind = event.type_name.as_deref().filter(|type_name| lacking(type_name)).and_then(kind);
-        made.extend(kind.zip(event.identifier.as_deref()).map(|(kind, identifier)| (kind.schema.type_name, identifier)));
+        made.extend(
+            kind.zip(event.identifier.as_deref()).map(|(kind, identifier)| (kind.schema.type_name, identifier)),
+        );
     }
     let read = made.into_iter().map(|(type_name, identifier)| async move {
         let Some(kind) = kind(type_name) else { return Ok(None) };

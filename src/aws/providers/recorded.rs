@@ -539,7 +539,16 @@ fn failed(operation: &str, failure: FailureInfo) -> CallError {
         _ => Meaning::Refused,
     };
     let operation = format!("tagging.{operation}");
-    CallError { operation, meaning, code, message, request_id: None, retry_after: None, unreached: None, is_late: false }
+    CallError {
+        operation,
+        meaning,
+        code,
+        message,
+        request_id: None,
+        retry_after: None,
+        unreached: None,
+        is_late: false,
+    }
 }
 
 #[cfg(test)]

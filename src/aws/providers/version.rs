@@ -106,7 +106,11 @@ fn live(scope: &Scope, function: &str, number: u64, version: sdk::FunctionConfig
 fn created(scope: &Scope, function: &str, number: &str) -> Created {
     let physical_id = format!("{function}:{number}");
     let attributes = [("Ref", function::arn(scope, &physical_id)), ("Version", number.to_owned())];
-    Created { physical_id, attributes: attributes.map(|(name, value)| (name.to_owned(), value)).into(), ..Created::default() }
+    Created {
+        physical_id,
+        attributes: attributes.map(|(name, value)| (name.to_owned(), value)).into(),
+        ..Created::default()
+    }
 }
 
 #[cfg(test)]

@@ -206,7 +206,6 @@ impl PlanView for Plan {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PlanError {
     Foreign { type_name: &'static str, logical_id: String, name: String, owner: String },
-    /// Without properties, another one has taken its place already.
     DataLoss { logical_id: String, name: String, properties: Option<String> },
     InUse { noun: &'static str, name: String, held: Held },
     Permitted { name: String, function: String },

@@ -271,7 +271,8 @@ impl<'a> Planner<'a> {
         outputs.chain(properties).any(|token| is_lacking(&token))
     }
 
-    /// Refuses to lose what `live` holds, unless the user allows it. `properties`: those that cannot be changed.
+    /// Refuses to lose what `live` holds, unless the user allows it. `properties`: those that cannot be changed; none where another one has
+    /// taken its place already.
     fn guard_data(
         &mut self,
         resource: &Resource,
@@ -279,7 +280,8 @@ impl<'a> Planner<'a> {
         live: &Live,
         properties: impl FnOnce() -> Option<String>,
     ) {
-        let is_of_it = |error: &PlanError| matches!(error, PlanError::DataLoss { name, .. } if *name == live.physical_id);
+        let is_of_it =
+            |error: &PlanError| matches!(error, PlanError::DataLoss { name, .. } if *name == live.physical_id);
         let is_allowed = self.options.allow_data_loss.contains(&resource.logical_id);
         if kind.holds_data() && !is_allowed && !self.errors.iter().any(is_of_it) {
             self.errors.push(PlanError::DataLoss {

@@ -49,6 +49,7 @@ pub fn rollback(
     let mut rollback = Rollback::default();
     // Each step of the rollback, with the step of the run that it reverts.
     let mut way: Vec<(usize, Step)> = Vec::new();
+    let mut refused: Vec<(&Step, Step)> = Vec::new();
     let steps = executed.begun.iter().map(|index| &plan.steps[*index]);
     let replaced: BTreeSet<(&str, String)> = steps
         .filter(|step| step.action == Action::Replace)
@@ -63,7 +64,10 @@ pub fn rollback(
                 Vec::new()
             }
             // What is like one that AWS refused is another run's.
-            Action::Create if !executed.created.contains_key(&index) && !executed.unclear.contains(&index) => Vec::new(),
+            Action::Create if !executed.created.contains_key(&index) && !executed.unclear.contains(&index) => {
+                refused.extend(created(step, None, known, before, now).into_iter().map(|live| (step, gone(live))));
+                Vec::new()
+            }
             Action::Create => {
                 let made = created(step, executed.created.get(&index), known, before, now);
                 // What is inside a resource that was replaced belongs to what is there now.
@@ -89,6 +93,10 @@ pub fn rollback(
         .filter_map(|(_, step)| Some((step.type_name, step.physical_id.clone()?)))
         .collect();
     way.retain(|(_, step)| !is_inside(step, &leaving));
+    for (step, _) in refused.iter().filter(|(_, live)| !is_inside(live, &leaving)) {
+        let stays = "stays: AWS refused to create it, so it is not this run's";
+        rollback.lost.push(format!("{} ({}) {stays}", step.name, step.type_name));
+    }
     let (origins, back): (Vec<usize>, Vec<Step>) = way.into_iter().unzip();
 
     rollback.plan.steps = back;

@@ -18,7 +18,9 @@ impl Template {
             before.push(BUCKET_ID.into());
             resource.depends_on = Some(Value::Array(before));
         }
-        let Some(first) = conditions.first().cloned().filter(|_| !self.resources.contains_key(BUCKET_ID)) else { return self };
+        let Some(first) = conditions.first().cloned().filter(|_| !self.resources.contains_key(BUCKET_ID)) else {
+            return self;
+        };
         let condition = if conditions.iter().all(|other| *other == first) { first } else { None };
         let bucket = Resource {
             type_name: "AWS::S3::Bucket".to_owned(),

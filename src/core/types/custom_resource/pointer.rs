@@ -113,8 +113,7 @@ mod tests {
 
     #[test]
     fn keys_of_others_are_told_apart() {
-        let desired =
-            Desired { logical_id: "Rooms2".to_owned(), name: None, properties: Value::Null, code: None };
+        let desired = Desired { logical_id: "Rooms2".to_owned(), name: None, properties: Value::Null, code: None };
         let pointer = Pointer::of("Custom::Rooms", &desired, DeletionPolicy::Delete, "b");
         let answer = pointer.answer(&Uuid::from_u128(1).to_string()).key;
         assert!(Pointer::is_key(&pointer.state().key) && Pointer::is_key(&answer), "{answer}");
