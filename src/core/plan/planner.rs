@@ -271,8 +271,8 @@ impl<'a> Planner<'a> {
         outputs.chain(properties).any(|token| is_lacking(&token))
     }
 
-    /// Refuses to lose what `live` holds, unless the user allows it. `properties`: those that cannot be changed; none where another one has
-    /// taken its place already.
+    /// Refuses to lose what `live` holds, unless the user allows it. `properties`: those that cannot be changed; none where another
+    /// one has taken its place already.
     fn guard_data(
         &mut self,
         resource: &Resource,
