@@ -119,7 +119,8 @@ async fn what_an_earlier_run_made_is_not_made_twice_while_the_search_by_tags_lag
 #[tokio::test]
 async fn a_policy_that_was_put_on_a_role_by_hand_is_shown_and_set_back() {
     let cloud = Cloud::start().conditions(SWIFT).go();
-    let document = |action: &str| json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": [action], "Resource": ["*"]}]});
+    let allow = |action: &str| json!([{"Effect": "Allow", "Action": [action], "Resource": ["*"]}]);
+    let document = |action: &str| json!({"Version": "2012-10-17", "Statement": allow(action)});
     let role = json!({"Type": "AWS::IAM::Role", "Properties": {"RoleName": "worker", "AssumeRolePolicyDocument": {
         "Version": "2012-10-17", "Statement": [
             {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}]}}});
