@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::lookups;
-use crate::aws::client::{Aws, Meaning, STEP};
+use crate::aws::client::{Aws, CallError, Meaning, STEP};
 use crate::aws::providers::{Context, Provider, ResourceError, provider};
 use crate::core::plan::cycles::cycle;
 use crate::core::plan::{Action, Executed, Plan, Step};
@@ -198,7 +198,7 @@ enum State {
 
 /// What a task reports to the owner.
 enum Report {
-    Made(usize, Result<Done, ResourceError>),
+    Made(usize, Result<Done, Undone>),
     Settled(usize, Result<(), ResourceError>),
 }
 
@@ -355,19 +355,23 @@ impl Run<'_> {
             let (desired, secrets) = match desired {
                 Some(desired) => match lookups::of_step(&aws, desired).await {
                     Ok((desired, secrets)) => (Some(desired), secrets),
-                    Err(why) => return Report::Made(index, Err(ResourceError::Failed(why))),
+                    Err(why) => return Report::Made(index, Err(Undone::at_once(ResourceError::Failed(why)))),
                 },
                 None => (None, Secrets::default()),
             };
             let made = carry_out(cx, provider, &step, desired, &code, &backups).await;
-            Report::Made(index, made.map_err(|error| error.masked(|text| secrets.mask(text))))
+            let masked = |undone: Undone| Undone { error: undone.error.masked(|text| secrets.mask(text)), ..undone };
+            Report::Made(index, made.map_err(masked))
         }));
     }
 
     fn hear(&mut self, report: Report) {
         match report {
             Report::Made(index, Ok(created)) => self.made(index, created),
-            Report::Made(index, Err(error)) => {
+            Report::Made(index, Err(Undone { error, is_unclear })) => {
+                if is_unclear {
+                    self.outcome.executed.unclear.insert(index);
+                }
                 if self.may_be_too_early(index, &error) {
                     self.requeued.insert(index);
                     self.states[index] = State::Waiting;
@@ -395,6 +399,9 @@ impl Run<'_> {
     fn made(&mut self, index: usize, done: Done) {
         let Done { created, adopted } = done;
         let step = &self.plan.steps[index];
+        if created.is_earlier {
+            self.outcome.executed.earlier.insert(index);
+        }
         // One that was put back finds what its first try made, if that went half of the way.
         if adopted && !self.requeued.contains(&index) {
             self.outcome.executed.adopted.insert(index);
@@ -443,6 +450,7 @@ impl Run<'_> {
         let running =
             (0..self.states.len()).find(|index| matches!(self.states[*index], State::Running | State::Settling));
         if let Some(index) = running {
+            self.outcome.executed.unclear.insert(index);
             self.failed(index, ResourceError::Failed(format!("internal error: {error} (please report this)")));
         }
     }
@@ -486,6 +494,32 @@ struct Done {
     adopted: bool,
 }
 
+/// Why a step was not done.
+struct Undone {
+    error: ResourceError,
+    /// Whether it may have made something all the same.
+    is_unclear: bool,
+}
+
+impl Undone {
+    /// Nothing was sent.
+    fn at_once(error: ResourceError) -> Self {
+        Self { error, is_unclear: false }
+    }
+
+    /// A create that ended so, perhaps after tries that were not answered.
+    fn create(error: ResourceError, unheard: bool) -> Self {
+        let is_refused = error.call().is_some_and(CallError::has_created_nothing);
+        Self { error, is_unclear: unheard || !is_refused }
+    }
+}
+
+impl From<ResourceError> for Undone {
+    fn from(error: ResourceError) -> Self {
+        Self { error, is_unclear: true }
+    }
+}
+
 /// Code that updates wrote over.
 type Backups = Arc<Mutex<Zips>>;
 
@@ -496,9 +530,9 @@ async fn carry_out(
     mut desired: Option<Desired>,
     code: &Code,
     backups: &Backups,
-) -> Result<Done, ResourceError> {
+) -> Result<Done, Undone> {
     if let Some(desired) = desired.as_mut().filter(|_| step.kind().is_some_and(|kind| kind.code_property().is_some()))
-        && let Some(zip) = code.of(&desired.logical_id).await?
+        && let Some(zip) = code.of(&desired.logical_id).await.map_err(Undone::at_once)?
     {
         // A plan that did not wait for the build did not know it.
         desired.code = Some(zip.upload());
@@ -561,7 +595,7 @@ const LOOKS: u32 = 4;
 
 /// Creates a resource exactly once, whatever happens to the answer: before a create is sent again, it is looked
 /// whether the first one did its work.
-async fn create(cx: Context<'_>, provider: &'static dyn Provider, desired: &Desired) -> Result<Done, ResourceError> {
+async fn create(cx: Context<'_>, provider: &'static dyn Provider, desired: &Desired) -> Result<Done, Undone> {
     let mut attempts = 0;
     let mut unheard = false;
     loop {
@@ -573,21 +607,25 @@ async fn create(cx: Context<'_>, provider: &'static dyn Provider, desired: &Desi
                 tokio::time::sleep(Duration::from_millis(100 << (2 * attempts))).await;
                 continue;
             }
-            result => return result.map(|created| Done { created, adopted: false }),
+            Err(error) => return Err(Undone::create(error, unheard)),
+            Ok(created) => return Ok(Done { created, adopted: false }),
         };
         unheard |= error.is(Meaning::Unknown);
         for look in 0..LOOKS {
             if look > 0 {
                 tokio::time::sleep(Duration::from_millis(25 << (2 * look))).await;
             }
-            if let Some(live) = provider.find(cx, desired).await?.filter(|live| !live.is_being_deleted()) {
-                let created = adopt(cx, provider, desired, live).await?;
+            // What was there and could not be taken over is not this run's, unless it made it without hearing of it.
+            let undone = |error| Undone { error, is_unclear: unheard };
+            let found = provider.find(cx, desired).await.map_err(undone)?;
+            if let Some(live) = found.filter(|live| !live.is_being_deleted()) {
+                let created = adopt(cx, provider, desired, live).await.map_err(undone)?;
                 // An earlier try of ours may have made it without our hearing of it.
                 return Ok(Done { created, adopted: !unheard });
             }
         }
         if attempts >= 5 {
-            return Err(error.into());
+            return Err(Undone::create(error.into(), unheard));
         }
     }
 }

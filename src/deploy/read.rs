@@ -82,6 +82,18 @@ pub fn functions(live: &[Live]) -> impl Iterator<Item = String> + '_ {
     ours.filter(has_byproduct).map(|live| live.physical_id.clone())
 }
 
+/// Log groups of functions that do not exist, and that do not make them the stack's when they do: another owner's, or in doubt.
+pub fn earlier_groups(live: &[Live]) -> impl Iterator<Item = String> + '_ {
+    let others = live.iter().filter(|one| one.owner != Owner::Stack);
+    let without_owner = others.filter(|one| {
+        let owned_by = types::kind(one.type_name).and_then(|kind| kind.owned_by(one));
+        owned_by.is_some_and(|(type_name, name)| {
+            !live.iter().any(|owner| owner.type_name == type_name && owner.physical_id == name)
+        })
+    });
+    without_owner.map(|one| one.physical_id.clone())
+}
+
 /// What the stack's clients connect to, with the APIs that it is in.
 ///
 /// # Errors

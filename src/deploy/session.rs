@@ -1,5 +1,6 @@
 //! A stack in AWS during a run: the caller's identity, and the resources that exist.
 
+use std::collections::BTreeSet;
 use std::panic;
 use std::sync::Arc;
 
@@ -17,6 +18,8 @@ pub struct Session {
     aws: Arc<Aws>,
     /// The first reading, until it is asked for.
     reading: Option<Reading>,
+    /// What readings have found of log groups that were there before their functions.
+    earlier_groups: BTreeSet<String>,
 }
 
 /// A reading that began before the account and the resources to look for were known. They are set while it runs, so
@@ -35,7 +38,7 @@ impl Session {
             let (aws, discovery) = (Arc::clone(&aws), Arc::clone(&discovery));
             async move { read::read(&aws, &discovery).await }
         });
-        Self { aws, reading: Some(Reading { discovery, task }) }
+        Self { aws, reading: Some(Reading { discovery, task }), earlier_groups: BTreeSet::new() }
     }
 
     /// What makes the calls.
@@ -56,13 +59,16 @@ impl Session {
     /// # Errors
     /// When it cannot be read.
     pub async fn read(&mut self, search: Search) -> Result<Vec<Live>, ReadError> {
-        match self.reading.take() {
+        let search = Search { earlier_groups: self.earlier_groups.clone(), ..search };
+        let live = match self.reading.take() {
             Some(Reading { discovery, task }) => {
                 discovery.set(search);
                 task.end().await
             }
             None => read::read(&self.aws, &Discovery::from(search)).await,
-        }
+        }?;
+        self.earlier_groups.extend(read::earlier_groups(&live));
+        Ok(live)
     }
 }
 

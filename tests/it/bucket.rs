@@ -5,12 +5,12 @@ use std::io::{Cursor, Read, Write};
 use std::net::TcpStream;
 
 use aws_sdk_lambda::types::{FunctionCode, Runtime};
-use serde_json::Value;
+use serde_json::{Value, json};
 use zip::write::SimpleFileOptions;
 
 use crate::common::client::Client;
 use crate::common::inventory::{Inventory, same};
-use crate::common::template::App;
+use crate::common::template::{App, SWIFT, Template};
 use crate::common::{Cloud, TESTER, eventually};
 
 /// A request to the local S3: status and body.
@@ -78,6 +78,39 @@ async fn what_is_put_into_the_bucket_is_told_to_its_client() {
     cloud.down();
     same(&cloud.inventory().await, &Inventory::new());
     assert_eq!(fs::read_dir(cloud.data().join("s3-objects")).unwrap().count(), 0);
+}
+
+/// The logical id of the bucket that keeps the answers of custom resources does not make all objects wschat's.
+#[tokio::test]
+async fn objects_of_others_in_the_bucket_for_answers_stay() {
+    let down = |cloud: &Cloud, keys: &[&str]| {
+        for key in keys {
+            assert_eq!(s3(cloud, "PUT", &format!("/my-precious/{key}"), "", b"mine").0, 200, "{key}");
+        }
+        let run = cloud.wschat(&["down", "--local", "--yes"]).exits(1);
+        assert!(run.stderr.contains("The bucket you tried to delete is not empty"), "{}", run.stderr);
+        for key in keys {
+            let object = format!("/my-precious/{key}");
+            assert_eq!(s3(cloud, "GET", &object, "", b""), (200, "mine".to_owned()), "{key}");
+            assert_eq!(s3(cloud, "DELETE", &object, "", b"").0, 204, "{key}");
+        }
+        cloud.down();
+    };
+    let bucket = json!({"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "my-precious"}});
+    let cloud = Cloud::start().conditions(SWIFT).go();
+    Template(json!({"Resources": {"CustomResourceAnswers": bucket}})).save(&cloud);
+    cloud.up();
+    down(&cloud, &["photos/1.jpg", "state/of-the-nation.json", "answers/42.json"]);
+    same(&cloud.inventory().await, &Inventory::new());
+
+    // The template's own takes the place of the one that wschat adds, which custom resources wait for.
+    let cloud = App::custom().fast();
+    let mut template = Template::of("tests/fixtures/custom/template.yaml");
+    *template.get("CustomResourceAnswers") = bucket;
+    template.save_as(&cloud, "template.yaml");
+    cloud.up();
+    down(&cloud, &["photos/1.jpg"]);
+    same(&cloud.inventory().await, &Inventory::new());
 }
 
 #[tokio::test]

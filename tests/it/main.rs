@@ -42,6 +42,7 @@ mod ownership;
 mod queue;
 mod refused;
 mod rest_api;
+mod rollback;
 mod round_trips;
 mod s3;
 mod sam;

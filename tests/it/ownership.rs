@@ -220,7 +220,8 @@ async fn an_api_that_only_carries_the_tags_stays() {
     cloud.down();
     same(&cloud.inventory().await, &theirs);
     let routed = hand.api("app", whole).await;
-    hand.apis.create_integration().api_id(&routed).integration_type(IntegrationType::Mock).send().await.unwrap();
+    let described = hand.apis.create_integration().api_id(&routed).integration_type(IntegrationType::Mock);
+    described.description("as the template says").send().await.unwrap();
     hand.apis.create_route().api_id(&routed).route_key("$default").send().await.unwrap();
     cloud.down();
     same(&cloud.inventory().await, &theirs);

@@ -26,6 +26,8 @@ pub struct CallError {
     pub retry_after: Option<Duration>,
     /// The endpoint that could not be reached; nothing was sent then.
     pub unreached: Option<Box<Unreached>>,
+    /// Whether AWS had accepted the call: it failed afterwards, and may have had a part of its effect.
+    pub is_late: bool,
 }
 
 /// What a failed call means for what to do next.
@@ -108,11 +110,20 @@ impl CallError {
             request_id: header("x-amzn-requestid").or_else(|| header("x-amz-request-id")),
             retry_after: header("retry-after").and_then(|text| text.parse().ok()).map(Duration::from_secs),
             unreached: unreached.map(Box::new),
+            is_late: false,
         }
     }
 
     pub fn is(&self, meaning: Meaning) -> bool {
         self.meaning == meaning
+    }
+
+    /// Whether AWS refused to create something, so that nothing is left of the call. (Other changes may follow a create that
+    /// succeeded.)
+    pub fn has_created_nothing(&self) -> bool {
+        let verb = self.operation.rsplit('.').next().unwrap_or_default();
+        let creates = ["Add", "Create", "Publish"].iter().any(|prefix| verb.starts_with(prefix));
+        creates && !self.is(Meaning::Unknown) && !self.is_late
     }
 }
 

@@ -292,6 +292,7 @@ impl<T> Ahead<'_, T> {
             request_id: None,
             retry_after: None,
             unreached: None,
+            is_late: false,
         }
     }
 

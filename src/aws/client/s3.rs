@@ -199,12 +199,12 @@ impl S3 {
         }
     }
 
-    /// Deletes all objects of a bucket whose keys have these characters alone: those of `-_./`, letters and digits. One that is
-    /// gone already is no error.
+    /// Deletes the objects of a bucket whose keys are meant: each of `-_./`, letters and digits. One that is gone already is no
+    /// error.
     ///
     /// # Errors
     /// Why they cannot be deleted, and what to do.
-    pub async fn empty(&self, bucket: &str) -> Result<(), S3Error> {
+    pub async fn delete_all(&self, bucket: &str, is_meant: impl Fn(&str) -> bool) -> Result<(), S3Error> {
         let of = |key: &str| S3Object { bucket: bucket.to_owned(), key: key.to_owned(), version: None };
         let whole = of("");
         loop {
@@ -216,12 +216,11 @@ impl S3 {
             let text = String::from_utf8_lossy(&answer.bytes).into_owned();
             let keys: Vec<&str> =
                 text.split("<Key>").skip(1).filter_map(|rest| Some(rest.split_once("</Key>")?.0)).collect();
-            let is_plain = |key: &&&str| key.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c));
-            let plain: Vec<&&str> = keys.iter().filter(is_plain).collect();
-            if plain.is_empty() {
+            let meant: Vec<&&str> = keys.iter().filter(|key| is_meant(key)).collect();
+            if meant.is_empty() {
                 return Ok(());
             }
-            for key in plain {
+            for key in meant {
                 self.delete(&of(key)).await?;
             }
         }

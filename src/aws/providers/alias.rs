@@ -218,7 +218,7 @@ fn live(scope: &Scope, function: &str, alias: sdk::AliasConfiguration) -> Live {
         ownership_marker: marked.map(str::to_owned),
     };
     let whose = marked.map(ownership_marker::read);
-    let Created { physical_id, attributes } = created(scope, &format!("{function}:{}", props.name));
+    let Created { physical_id, attributes, .. } = created(scope, &format!("{function}:{}", props.name));
     Live {
         logical_id: whose.map(|(logical_id, _)| logical_id.to_owned()),
         deletion_policy: whose.map(|(_, policy)| policy).unwrap_or_default(),
@@ -228,5 +228,9 @@ fn live(scope: &Scope, function: &str, alias: sdk::AliasConfiguration) -> Live {
 }
 
 fn created(scope: &Scope, id: &str) -> Created {
-    Created { attributes: [("Ref".to_owned(), function::arn(scope, id))].into(), physical_id: id.to_owned() }
+    Created {
+        attributes: [("Ref".to_owned(), function::arn(scope, id))].into(),
+        physical_id: id.to_owned(),
+        ..Created::default()
+    }
 }

@@ -170,7 +170,8 @@ pub(super) async fn tags(aws: &Aws) -> Result<Vec<Tags>, CallError> {
 /// Settles in a reading which APIs with the stack's tags are the stack's. Tags can be copied with an API or by hand; so
 /// what it holds must be the stack's, too: a stage with its tags, a deployment or an integration with its ownership
 /// marker, an integration that calls one of its functions (or one that is to be). One without a deployment and a stage, which
-/// serves no client yet, is what a run leaves that ended early. What is below an API of others is left out.
+/// serves no client yet, is what a run leaves that ended early, unless it has an integration that no run makes. What is below an
+/// API of others is left out.
 fn settle_owners(found: &mut Vec<Live>, scope: &Scope, search: &Search) {
     let is_ours = |live: &Live| live.owner == Owner::Stack;
     let functions: BTreeSet<String> = found
@@ -203,8 +204,15 @@ fn settle_owners(found: &mut Vec<Live>, scope: &Scope, search: &Search) {
         let inside = || found.iter().filter(|live| live.parent.as_deref() == Some(api.physical_id.as_str()));
         let tagged_whole = [tags::LOGICAL_ID, tags::DELETION_POLICY];
         let tagged_whole = tagged_whole.iter().all(|key| api.properties["Tags"].get(*key).is_some());
-        // Without a deployment and a stage it serves no client.
-        let is_begun = inside().all(|live| ![deployment::TYPE, stage::TYPE].contains(&live.type_name));
+        // Without a deployment and a stage it serves no client; but its owner may still be building it. The stack's integrations
+        // have a description: the ownership marker, or the template's.
+        let is_begun = inside().all(|live| match live.type_name {
+            deployment::TYPE | stage::TYPE => false,
+            integration::TYPE => {
+                proves(live) || live.properties["Description"].as_str().is_some_and(|text| !text.is_empty())
+            }
+            _ => true,
+        });
         if !(inside().any(proves) || is_begun && tagged_whole) {
             others.insert(api.physical_id.clone());
         }

@@ -5,7 +5,7 @@
 //! AWS works on: their token is asked about until they are done.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_cloudcontrol::types::{Operation, ProgressEvent};
@@ -15,8 +15,8 @@ use tokio::sync::OnceCell;
 
 pub use super::provisioning::Unread;
 use super::provisioning::{
-    SERVICE, change, end, finished, identifier, identifiers_of_type, last_part, read, read_model, under_way,
-    unregistered,
+    SERVICE, age, change, creates, end, finished, identifier, identifiers_of_type, is_lately_made, last_part, read,
+    read_model, under_way, unregistered,
 };
 use super::recorded::{self, Early};
 use super::{Context, Discovery, Provider, ResourceError, Search, tagged};
@@ -24,7 +24,7 @@ use crate::aws::client::{Aws, AwsCall, CallError, Meaning};
 use crate::core::plan::changes;
 use crate::core::schemas::value_at;
 use crate::core::types::cloud_control::{self, CloudControlled, IDENTIFIER, kind};
-use crate::core::types::custom_resource;
+use crate::core::types::custom_resource::{self, pointer::Pointer};
 use crate::core::types::tags::{self, Tags};
 use crate::core::types::{Created, Desired, Kind, Live, Naming, Owner, ResourceView};
 use crate::core::words::{Scope, Token};
@@ -104,8 +104,12 @@ pub async fn list(aws: &Aws, discovery: &Discovery) -> Result<Reading, Unread> {
             found.map_err(|error| (kind.schema.type_name, error))
         }));
         let requests = async { if tagged.is_empty() && !is_recording { Ok(Vec::new()) } else { requests().await } };
-        let (mut others, unknown, requests) = tokio::try_join!(others, unknown, requests)?;
+        let lately = lately_made(aws, discovery.wait().await, &tagged);
+        let (mut others, unknown, requests, lately) = tokio::try_join!(others, unknown, requests, lately)?;
         others.extend(unknown);
+        let missed = lately.into_iter().filter(|made| !others.iter().flatten().any(|one| is_same(one, made)));
+        let missed: Vec<Option<Live>> = missed.map(Some).collect();
+        others.extend(missed);
         Ok((others, requests))
     };
     let early = recorded::early(aws, discovery);
@@ -121,6 +125,39 @@ pub async fn list(aws: &Aws, discovery: &Discovery) -> Result<Reading, Unread> {
     let (mut all, made) = tokio::try_join!(settled(aws, found.clone(), &under_way), made)?;
     all.extend(made);
     Ok(Reading { live: all, early, under_way })
+}
+
+/// What earlier runs have made lately for logical ids of the template that neither a name nor the search by tags finds: that search
+/// lags behind, and a second one must not be made.
+async fn lately_made(aws: &Aws, search: &Search, tagged: &[Tagged]) -> Result<Vec<Live>, Unread> {
+    let is_found = |type_name: &str, logical_id: &String| {
+        let of_type = tagged.iter().filter(|one| one.kind.schema.type_name == type_name);
+        of_type.into_iter().any(|one| one.tags.get(tags::LOGICAL_ID) == Some(logical_id))
+    };
+    let lacking = |type_name: &str| {
+        search.unnamed.get(type_name).is_some_and(|ids| ids.iter().any(|id| !is_found(type_name, id)))
+    };
+    if !search.unnamed.keys().any(|type_name| lacking(type_name)) {
+        return Ok(Vec::new());
+    }
+    let requests = creates(aws).await.map_err(|error| ("AWS Cloud Control requests", error.into()))?;
+    let mut made: BTreeSet<(&'static str, &str)> = BTreeSet::new();
+    for event in requests.iter().filter(|event| is_lately_made(event)) {
+        let kind = event.type_name.as_deref().filter(|type_name| lacking(type_name)).and_then(kind);
+        made.extend(
+            kind.zip(event.identifier.as_deref()).map(|(kind, identifier)| (kind.schema.type_name, identifier)),
+        );
+    }
+    let read = made.into_iter().map(|(type_name, identifier)| async move {
+        let Some(kind) = kind(type_name) else { return Ok(None) };
+        read(aws, kind, identifier, None).await.map_err(|error| (type_name, error))
+    });
+    let read = try_join_all(read).await?.into_iter().flatten();
+    Ok(read.filter(|live| live.owner == Owner::Stack).collect())
+}
+
+fn is_same(one: &Live, other: &Live) -> bool {
+    one.type_name == other.type_name && identifier(one) == identifier(other)
 }
 
 /// What this run is about to take over and no name or tag has found, by the ids that it is known by.
@@ -237,9 +274,7 @@ fn owner_in_model(scope: &Scope, kind: &CloudControlled, event: &ProgressEvent) 
 /// How much longer to wait for a create that may be another caller's: that of a database takes most of an hour. What is the stack's
 /// and comes later has its tags for the next reading.
 fn patience(event: &ProgressEvent) -> Duration {
-    let since = event.event_time.and_then(|time| SystemTime::try_from(time).ok());
-    let age = since.and_then(|since| since.elapsed().ok()).unwrap_or_default();
-    MAY_BE_OF_OTHERS.saturating_sub(age)
+    MAY_BE_OF_OTHERS.saturating_sub(age(event).unwrap_or_default())
 }
 
 /// A resource that carries the stack's tags.
@@ -471,6 +506,9 @@ impl Provider for CloudControlled {
         if let Some(identifier) = self.given_identifier(it.properties).filter(|_| !self.is_tagged()) {
             search.identifiers.entry(self.schema.type_name).or_default().insert(identifier);
         }
+        if self.is_tagged() && self.naming().is_none() {
+            search.unnamed.entry(self.schema.type_name).or_default().insert(it.logical_id.to_owned());
+        }
         let model =
             self.schema.list_model(known_in(it.properties)).filter(|model| self.is_tagged() && !model.is_empty());
         if let (Some(name), Some(model)) = (it.name, model) {
@@ -500,7 +538,10 @@ impl Provider for CloudControlled {
     async fn create(&self, cx: Context<'_>, desired: &Desired) -> Result<Created, ResourceError> {
         let Some(itself) = kind(self.schema.type_name) else { return Err(unregistered(self.schema.type_name)) };
         match self.is_tagged() {
-            true => Ok(itself.provision(cx, desired, &[]).await?.into()),
+            true => {
+                let (live, is_earlier) = itself.provision(cx, desired, &[]).await?;
+                Ok(Created { is_earlier, ..live.into() })
+            }
             false => recorded::create(cx, itself, desired).await,
         }
     }
@@ -596,7 +637,7 @@ impl Provider for CloudControlled {
             Some(model) => self.attributes_of(&model, identifier(live)),
             None => live.attributes.clone().into_iter().filter(|(name, _)| is_known(name)).collect(),
         };
-        Ok(Created { physical_id: live.physical_id.clone(), attributes })
+        Ok(Created { physical_id: live.physical_id.clone(), attributes, ..Created::default() })
     }
 
     async fn delete(&self, cx: Context<'_>, live: &Live) -> Result<(), ResourceError> {
@@ -610,10 +651,11 @@ impl Provider for CloudControlled {
         let named = named.filter(|named| named.owner == Owner::Stack);
         if self.schema.type_name == "AWS::S3::Bucket" && live.logical_id.as_deref() == Some(custom_resource::BUCKET_ID)
         {
-            // An answer may have come when nothing waited for it any more; what stays by its deletion policy is forgotten.
+            // An answer may have come when nothing waited for it any more; what stays by its deletion policy is forgotten. Other
+            // objects are not wschat's: with them, S3 does not delete the bucket.
             let s3 = cx.aws.s3().await;
             let emptied = match &s3 {
-                Ok(s3) => s3.empty(&live.physical_id).await,
+                Ok(s3) => s3.delete_all(&live.physical_id, Pointer::is_key).await,
                 Err(error) => Err(error.clone()),
             };
             emptied.map_err(|error| ResourceError::Failed(format!("{error} ({})", error.help)))?;
@@ -627,6 +669,8 @@ impl Provider for CloudControlled {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use serde_json::json;
 
     use super::super::provisioning::live;

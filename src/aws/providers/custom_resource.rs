@@ -252,7 +252,7 @@ fn request(request_type: RequestType, old: Option<Value>) -> Request {
 }
 
 fn made(state: &State, data: &BTreeMap<String, String>) -> Created {
-    Created { physical_id: state.logical_id.clone(), attributes: attributes(state, data) }
+    Created { physical_id: state.logical_id.clone(), attributes: attributes(state, data), ..Created::default() }
 }
 
 fn state_of(live: &Live) -> Result<State, ResourceError> {

@@ -128,7 +128,7 @@ fn live(aws: &Aws, domain: sdk::DomainName) -> Live {
     let name = domain.domain_name.unwrap_or_default();
     let tags = aws.claimed(TYPE, &name, domain.tags.unwrap_or_default().into_iter().collect());
     let there = domain.domain_name_configurations.unwrap_or_default();
-    let Created { physical_id, attributes } = created(&name, &there);
+    let Created { physical_id, attributes, .. } = created(&name, &there);
     let status = there.first().and_then(|one| one.domain_name_status.as_ref());
     let health = match status {
         Some(status @ sdk::DomainNameStatus::Updating) => Health::Busy(status.as_str().to_owned()),

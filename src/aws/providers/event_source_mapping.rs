@@ -398,7 +398,7 @@ fn arn(scope: &Scope, uuid: &str) -> String {
 fn created(scope: &Scope, uuid: &str) -> Created {
     let attributes = [("Ref", uuid.to_owned()), ("EventSourceMappingArn", arn(scope, uuid))];
     let attributes = attributes.map(|(name, value)| (name.to_owned(), value));
-    Created { physical_id: uuid.to_owned(), attributes: attributes.into() }
+    Created { physical_id: uuid.to_owned(), attributes: attributes.into(), ..Created::default() }
 }
 
 /// Sends a call again while Lambda doubts the function's role, until `PATIENCE` is over.

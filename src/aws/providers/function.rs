@@ -829,7 +829,7 @@ pub(super) fn has_versions(function: &Live, search: &Search) -> bool {
 
 fn created(scope: &Scope, name: &str) -> Created {
     let attributes = [("Ref".to_owned(), name.to_owned()), ("Arn".to_owned(), arn(scope, name))];
-    Created { physical_id: name.to_owned(), attributes: attributes.into() }
+    Created { physical_id: name.to_owned(), attributes: attributes.into(), ..Created::default() }
 }
 
 /// Puts the stack's tags on a group that is the stack's because its function is; one that is gone is no error.

@@ -218,5 +218,5 @@ pub(super) fn created(id: String, endpoint: Option<String>) -> Created {
         .into_iter()
         .chain(endpoint.map(|endpoint| (ENDPOINT.to_owned(), endpoint)))
         .collect();
-    Created { physical_id: id, attributes }
+    Created { physical_id: id, attributes, ..Created::default() }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use aws_sdk_cloudwatchlogs::types as sdk;
 use futures_util::{StreamExt, TryStreamExt, stream};
+use serde_json::Value;
 
 use super::tagged::to_ask;
 use super::{Context, Discovery, Provider, ResourceError, Search, gone_is_fine, pages};
@@ -140,13 +141,14 @@ async fn describe(aws: &Aws, prefix: Option<&str>) -> Result<Vec<sdk::LogGroup>,
     .await
 }
 
-/// The group, if the template names it or the stack owns it, or if it carries no tags and may be one that Lambda made
-/// for a function of the stack. No deployer deletes those, so we do; whose each is, `read::read` settles, which knows
+/// The group, if the template names it or its function, or the stack owns it, or if it carries no tags and may be one that Lambda
+/// made for a function of the stack. No deployer deletes those, so we do; whose each is, `read::read` settles, which knows
 /// the functions.
 async fn live(aws: &Aws, search: &Search, group: sdk::LogGroup) -> Result<Option<Live>, ResourceError> {
     let name = group.log_group_name.clone().unwrap_or_default();
     let in_template = search.includes(TYPE, &name);
     let function = name.strip_prefix(LAMBDA);
+    let is_of_template = in_template || function.is_some_and(|function| search.includes(function::TYPE, function));
     // One that Lambda made is called like its function, whose name can be told from others'.
     let likely = match function {
         Some(function) => function::is_generated_name(aws.scope(), function),
@@ -162,13 +164,16 @@ async fn live(aws: &Aws, search: &Search, group: sdk::LogGroup) -> Result<Option
         Ok(answer) => answer.tags.unwrap_or_default().into_iter().collect(),
         Err(error) if error.is(Meaning::NotFound) => return Ok(None),
         // Whoever may not see a group's tags has not made it, unless it is called like one of ours.
-        Err(error) if error.is(Meaning::Denied) && !in_template && !likely => return Ok(None),
+        Err(error) if error.is(Meaning::Denied) && !in_template && !likely => {
+            let owner = Owner::Other("an unknown owner (its tags may not be read)".to_owned());
+            return Ok(is_of_template.then(|| Live { owner, ..Live::new(TYPE, &name, Value::Null) }));
+        }
         Err(error) => return Err(error.into()),
     };
     let tags = aws.claimed(TYPE, &name, tags);
     let owner = tags::owner(&tags, aws.scope());
-    if owner != Owner::Stack && !in_template && (function.is_none() || owner != Owner::Other(tags::UNTAGGED.to_owned()))
-    {
+    let may_be_lambdas = function.is_some() && owner == Owner::Other(tags::UNTAGGED.to_owned());
+    if owner != Owner::Stack && !is_of_template && !may_be_lambdas {
         return Ok(None);
     }
     let props = Props {
@@ -225,7 +230,7 @@ async fn set_retention(aws: &Aws, name: &str, days: Option<i32>) -> Result<(), R
 
 fn created(scope: &Scope, name: &str) -> Created {
     let attributes = [("Ref".to_owned(), name.to_owned()), ("Arn".to_owned(), format!("{}:*", arn(scope, name)))];
-    Created { physical_id: name.to_owned(), attributes: attributes.into() }
+    Created { physical_id: name.to_owned(), attributes: attributes.into(), ..Created::default() }
 }
 
 /// Settles whose the log groups without tags are that Lambda made: whose the function is. Where there is no function
@@ -245,8 +250,10 @@ fn settle_owners(found: &mut Vec<Live>, scope: &Scope, search: &Search) {
                 || live.owner == Owner::Stack
                 || search.includes(function::TYPE, &live.physical_id);
         };
-        let in_template = search.includes(TYPE, &live.physical_id);
+        // A rollback must know what of them was there before.
+        let in_template = search.includes(TYPE, &live.physical_id) || search.includes(function::TYPE, &name);
         match functions.get(&name) {
+            Some(Owner::Stack) if search.earlier_groups.contains(&live.physical_id) => in_template,
             Some(Owner::Stack) => {
                 live.owner = Owner::Stack;
                 untagged.insert(name, live.physical_id.clone());

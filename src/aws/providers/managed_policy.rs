@@ -308,5 +308,5 @@ async fn delete_versions(aws: &Aws, arn: &str, versions: &[String]) -> Result<()
 fn created(name: &str, arn: &str, id: Option<String>) -> Created {
     let attributes =
         [("Ref".to_owned(), arn.to_owned())].into_iter().chain(id.map(|id| ("PolicyId".to_owned(), id))).collect();
-    Created { physical_id: name.to_owned(), attributes }
+    Created { physical_id: name.to_owned(), attributes, ..Created::default() }
 }

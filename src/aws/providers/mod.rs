@@ -146,11 +146,16 @@ pub struct Search {
     /// Cloud Control's identifiers of what the template describes, by type, where they follow from it: read even if others own
     /// that.
     pub identifiers: BTreeMap<&'static str, BTreeSet<String>>,
+    /// Logical ids of those types that Cloud Control identifies by nothing that the template gives: they are found by their tags.
+    pub unnamed: BTreeMap<&'static str, BTreeSet<String>>,
     /// By type and name, what a list of the type must be told to have that name in it, where the template gives that.
     pub list_models: BTreeMap<(&'static str, String), Map<String, Value>>,
     /// Functions that are the stack's although they need not be there: those that an earlier reading of this run has
     /// seen, and those of the template whose names wschat makes.
     pub functions: BTreeSet<String>,
+    /// Log groups that an earlier reading of this run has found without their functions: what this run creates does not make them
+    /// the stack's.
+    pub earlier_groups: BTreeSet<String>,
     /// Inline policies, as (role, policy name), that the template describes as resources of their own.
     /// The logical id tells equal ones apart: many templates give every role a policy of the same name.
     pub inline_policies: BTreeMap<(String, String), String>,

@@ -1,6 +1,7 @@
 //! Requests to AWS Cloud Control: each is accepted at once and takes effect later, and its token tells how it went.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
 
 use aws_sdk_cloudcontrol::types::{Operation, OperationStatus, ProgressEvent, ResourceRequestStatusFilter};
 use serde_json::Value;
@@ -27,11 +28,23 @@ const GENERATIONS: usize = 20;
 /// How old an answer must be to be that of an earlier run. (The clocks of both sides differ.)
 const EARLIER: Duration = Duration::from_secs(30);
 
+/// How far back a reading looks for what the search by tags does not know. (It is "eventually consistent", within seconds mostly.)
+const LATELY: Duration = Duration::from_secs(10 * 60);
+
 /// How long a role of this run is given until the service can assume it.
 const ASSUMABLE: Duration = Duration::from_secs(180);
 
 /// Throttles and conflicts behind Cloud Control's answers are retried for so long.
 const MAX_RETRY: Duration = Duration::from_secs(300);
+
+/// A create that has ended, well or not.
+struct Ended {
+    event: ProgressEvent,
+    /// It had when this run asked for it.
+    was_over: bool,
+    /// It was not this run that asked for it first.
+    is_earlier: bool,
+}
 
 /// A type, and why its resources could not be read.
 pub type Unread = (&'static str, ResourceError);
@@ -69,6 +82,11 @@ async fn was_deleted(aws: &Aws, created: &ProgressEvent) -> Result<bool, CallErr
 /// All creates that Cloud Control remembers (for seven days: user guide, "Managing resource operation requests").
 pub(super) async fn creates(aws: &Aws) -> Result<Vec<ProgressEvent>, CallError> {
     requests_like(aws, ResourceRequestStatusFilter::builder().operations(Operation::Create).build()).await
+}
+
+/// Whether a create has made something so lately that a search by tags may not know it.
+pub(super) fn is_lately_made(event: &ProgressEvent) -> bool {
+    event.operation_status == Some(OperationStatus::Success) && age(event).is_none_or(|age| age < LATELY)
 }
 
 /// Whether a create that gave a resource is the first one that did: others were given what was there already.
@@ -292,6 +310,7 @@ fn result(operation: &str, event: &ProgressEvent) -> Result<(), CallError> {
         request_id: event.request_token.clone(),
         retry_after: None,
         unreached: None,
+        is_late: true,
     })
 }
 
@@ -305,11 +324,15 @@ fn token(scope: &Scope, type_name: &str, desired: &Desired, model: &str, generat
     hex::encode(&Sha256::digest(serde_json::json!([identity, generation]).to_string())[..16])
 }
 
-/// Whether a request was answered before this run made it.
-fn is_earlier(event: &ProgressEvent) -> bool {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let limit = i64::try_from(now.saturating_sub(EARLIER).as_secs()).unwrap_or(i64::MAX);
-    event.event_time.is_some_and(|time| time.secs() < limit)
+/// Whether a request was answered before this run made it, by its age.
+fn is_old(event: &ProgressEvent) -> bool {
+    age(event).is_some_and(|age| age > EARLIER)
+}
+
+/// How long ago a request changed its state. (A time in the future, as other clocks have it, is now.)
+pub(super) fn age(event: &ProgressEvent) -> Option<Duration> {
+    let time = event.event_time.and_then(|time| SystemTime::try_from(time).ok())?;
+    Some(time.elapsed().unwrap_or_default())
 }
 
 /// Sends a change and waits for its end, again while AWS is too busy for it or it `is_too_early`. `send` gets the token of a try.
@@ -353,22 +376,24 @@ fn vanished(type_name: &str, identifier: &str) -> ResourceError {
 }
 
 impl CloudControlled {
-    /// Sends one create and waits for its end; gives that, and whether it had ended before this run sent it.
-    async fn try_create(
-        &self,
-        cx: Context<'_>,
-        model: &str,
-        token: &str,
-    ) -> Result<(ProgressEvent, bool), ResourceError> {
+    /// Sends one create and waits for its end.
+    async fn try_create(&self, cx: Context<'_>, model: &str, token: &str) -> Result<Ended, ResourceError> {
         let (aws, type_name) = (cx.aws, self.schema.type_name);
+        let (begun, times) = (SystemTime::now(), AtomicUsize::new(0));
         let answer = aws
             .call(AwsCall::new(SERVICE, "CreateResource").repeatable(), || {
+                times.fetch_add(1, Ordering::Relaxed);
                 aws.cloudcontrol.create_resource().type_name(type_name).desired_state(model).client_token(token).send()
             })
             .await?;
         let accepted = answer.progress_event;
         let was_over = accepted.as_ref().is_some_and(is_finished);
-        Ok((end(cx, accepted, "CREATING").await?, was_over))
+        let event = end(cx, accepted, "CREATING").await?;
+        // One that was sent again may have been this run's, the first time.
+        let ended = event.event_time.and_then(|time| SystemTime::try_from(time).ok());
+        let is_sent_once = times.into_inner() == 1;
+        let is_earlier = was_over && (is_sent_once || ended.is_none_or(|ended| ended < begun));
+        Ok(Ended { event, was_over, is_earlier })
     }
 
     /// The resource of a create that was over when this run sent it, unless it is gone. An answer that is not from an earlier
@@ -377,7 +402,7 @@ impl CloudControlled {
         let identifier = event.identifier.as_deref().unwrap_or_default();
         let begun = Instant::now();
         // Its deletion may still be under way when this run asks for the first time.
-        while !is_earlier(event) && begun.elapsed() < EARLIER && !was_deleted(cx.aws, event).await? {
+        while !is_old(event) && begun.elapsed() < EARLIER && !was_deleted(cx.aws, event).await? {
             tokio::time::sleep(Duration::from_secs(1)).await;
             if let Some(live) = read(cx.aws, self, identifier, None).await? {
                 return Ok(Some(live));
@@ -409,20 +434,20 @@ impl CloudControlled {
     }
 
     /// Creates the resource, once, and waits until it is there. `before` are the identifiers of those that were there, and of which
-    /// AWS may give one instead of a new one.
+    /// AWS may give one instead of a new one. Gives the resource, and whether an earlier run has made it.
     pub(super) async fn provision(
         &'static self,
         cx: Context<'_>,
         desired: &Desired,
         before: &[String],
-    ) -> Result<Live, ResourceError> {
+    ) -> Result<(Live, bool), ResourceError> {
         let model = self.model(&desired.properties).to_string();
         let begun = Instant::now();
         let mut generation = 0;
         loop {
             let token = token(cx.aws.scope(), self.schema.type_name, desired, &model, generation);
             generation += 1;
-            let (event, was_over) = match self.try_create(cx, &model, &token).await {
+            let Ended { event, was_over, is_earlier } = match self.try_create(cx, &model, &token).await {
                 Err(ResourceError::Call(error))
                     if error.code == "ClientTokenConflictException" && generation <= GENERATIONS =>
                 {
@@ -445,15 +470,15 @@ impl CloudControlled {
                         let _ = self.delete_by_identifier(cx, identifier).await;
                     }
                     match looked? {
-                        Some(live) => return Ok(live),
+                        Some(live) => return Ok((live, is_earlier)),
                         None if was_over => match self.reappears(cx, &event).await? {
-                            Some(live) => return Ok(live),
+                            Some(live) => return Ok((live, is_earlier)),
                             None => continue,
                         },
                         None => return Err(vanished(self.schema.type_name, identifier)),
                     }
                 }
-                Err(_) if was_over && is_earlier(&event) && generation <= GENERATIONS => continue,
+                Err(_) if was_over && is_old(&event) && generation <= GENERATIONS => continue,
                 Err(error) => error,
             };
             if error.is(Meaning::Exists) {
@@ -482,6 +507,7 @@ impl CloudControlled {
             request_id: None,
             retry_after: None,
             unreached: None,
+            is_late: false,
         }
     }
 

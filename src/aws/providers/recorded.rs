@@ -393,8 +393,8 @@ pub(super) async fn create(
     }
     let pending = Record::of(desired, kind, State::Pending { since, sought: sought.clone() }).tags(&key);
     set(aws, arn, pending.clone(), Vec::new()).await?;
-    let live = match kind.provision(cx, desired, &before).await {
-        Ok(live) => live,
+    let (live, is_earlier) = match kind.provision(cx, desired, &before).await {
+        Ok(made) => made,
         Err(error) => {
             // Another call that is rejected, such as reading what was made, says nothing about the resource.
             let rejected = error.call().filter(|error| error.operation.ends_with(".CreateResource"));
@@ -418,7 +418,7 @@ pub(super) async fn create(
     let made = made(desired, kind, &live);
     let removed = pending.into_keys().filter(|key| !made.contains_key(key)).collect();
     set(aws, arn, made, removed).await?;
-    Ok(live.into())
+    Ok(Created { is_earlier, ..live.into() })
 }
 
 fn made(desired: &Desired, kind: &CloudControlled, live: &Live) -> Tags {
@@ -539,7 +539,16 @@ fn failed(operation: &str, failure: FailureInfo) -> CallError {
         _ => Meaning::Refused,
     };
     let operation = format!("tagging.{operation}");
-    CallError { operation, meaning, code, message, request_id: None, retry_after: None, unreached: None }
+    CallError {
+        operation,
+        meaning,
+        code,
+        message,
+        request_id: None,
+        retry_after: None,
+        unreached: None,
+        is_late: false,
+    }
 }
 
 #[cfg(test)]

@@ -463,7 +463,7 @@ fn created(scope: &Scope, path: Option<&str>, name: &str, role_id: Option<String
         .into_iter()
         .chain(role_id.map(|id| ("RoleId".to_owned(), id)))
         .collect();
-    Created { physical_id: name.to_owned(), attributes }
+    Created { physical_id: name.to_owned(), attributes, ..Created::default() }
 }
 
 fn sdk_tags(tags: &[sdk::Tag]) -> Tags {

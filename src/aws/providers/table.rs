@@ -562,7 +562,7 @@ fn created(scope: &Scope, name: &str, stream: Option<String>) -> Created {
     let mut attributes: BTreeMap<String, String> = [("Ref".to_owned(), name.to_owned())].into();
     attributes.insert("Arn".to_owned(), scope.arn("dynamodb", &format!("table/{name}")));
     attributes.extend(stream.map(|arn| ("StreamArn".to_owned(), arn)));
-    Created { physical_id: name.to_owned(), attributes }
+    Created { physical_id: name.to_owned(), attributes, ..Created::default() }
 }
 
 fn attribute_definitions(props: &Props) -> Result<Vec<sdk::AttributeDefinition>, ResourceError> {

@@ -94,7 +94,7 @@ fn live(scope: &Scope, function: &str, number: u64, version: sdk::FunctionConfig
     let marker = marker.map(ownership_marker::read);
     let mut frozen = function::frozen(&super::function::canonical_of(version));
     frozen[DESCRIPTION] = Value::from(words);
-    let Created { physical_id, attributes } = created(scope, function, &number.to_string());
+    let Created { physical_id, attributes, .. } = created(scope, function, &number.to_string());
     Live {
         logical_id: marker.map(|(logical_id, _)| logical_id.to_owned()),
         deletion_policy: marker.map(|(_, policy)| policy).unwrap_or_default(),
@@ -106,7 +106,11 @@ fn live(scope: &Scope, function: &str, number: u64, version: sdk::FunctionConfig
 fn created(scope: &Scope, function: &str, number: &str) -> Created {
     let physical_id = format!("{function}:{number}");
     let attributes = [("Ref", function::arn(scope, &physical_id)), ("Version", number.to_owned())];
-    Created { physical_id, attributes: attributes.map(|(name, value)| (name.to_owned(), value)).into() }
+    Created {
+        physical_id,
+        attributes: attributes.map(|(name, value)| (name.to_owned(), value)).into(),
+        ..Created::default()
+    }
 }
 
 #[cfg(test)]

@@ -220,7 +220,7 @@ impl PlanView for Plan {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PlanError {
     Foreign { type_name: &'static str, logical_id: String, name: String, owner: String },
-    DataLoss { logical_id: String, name: String, properties: String },
+    DataLoss { logical_id: String, name: String, properties: Option<String> },
     InUse { noun: &'static str, name: String, held: Held },
     Permitted { name: String, function: String },
     Fixed { logical_id: String, property: String },
@@ -269,7 +269,10 @@ impl PlanError {
             Self::Foreign { type_name, name, owner, .. } => {
                 format!("{} \"{name}\" already exists and belongs to {owner}", types::shown_type(type_name))
             }
-            Self::DataLoss { logical_id, name, properties } => format!(
+            Self::DataLoss { logical_id, name, properties: None } => {
+                format!("\"{name}\" has been replaced as {logical_id}, and would be deleted with all its data")
+            }
+            Self::DataLoss { logical_id, name, properties: Some(properties) } => format!(
                 "{logical_id} would have to be replaced ({properties} cannot be changed in place), and \"{name}\" with all its data would be lost"
             ),
             Self::InUse { noun, name, held: Held { arn, by, .. } } => {
@@ -299,7 +302,10 @@ impl PlanError {
             Self::Foreign { logical_id, .. } => format!(
                 "give {logical_id} another name, or remove that one yourself: wschat does not change resources of others"
             ),
-            Self::DataLoss { logical_id, .. } => format!("to replace it anyway: --allow-data-loss {logical_id}"),
+            Self::DataLoss { logical_id, properties, .. } => {
+                let what = if properties.is_some() { "replace" } else { "delete" };
+                format!("to {what} it anyway: --allow-data-loss {logical_id}")
+            }
             Self::InUse { held, .. } => format!("detach it there first, for example: {}", held.release),
             Self::Permitted { name, .. } => format!("remove {name}, too, or keep the function in the template"),
             Self::Fixed { logical_id, .. } => {

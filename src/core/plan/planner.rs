@@ -246,7 +246,7 @@ impl<'a> Planner<'a> {
             let changed: Vec<&str> =
                 changes.iter().filter(|change| change.create_only).map(|change| change.property.as_str()).collect();
             let properties = if changed.is_empty() { "it has failed, and".to_owned() } else { changed.join(", ") };
-            self.guard_data(resource, kind, live, || properties);
+            self.guard_data(resource, kind, live, || Some(properties));
             self.replaced.insert((kind.type_name(), live.physical_id.clone()));
         } else {
             let token =
@@ -271,9 +271,19 @@ impl<'a> Planner<'a> {
         outputs.chain(properties).any(|token| is_lacking(&token))
     }
 
-    /// Refuses to lose what `live` holds, unless the user allows it. `properties`: those that cannot be changed.
-    fn guard_data(&mut self, resource: &Resource, kind: &dyn Kind, live: &Live, properties: impl FnOnce() -> String) {
-        if kind.holds_data() && !self.options.allow_data_loss.contains(&resource.logical_id) {
+    /// Refuses to lose what `live` holds, unless the user allows it. `properties`: those that cannot be changed; none where another
+    /// one has taken its place already.
+    fn guard_data(
+        &mut self,
+        resource: &Resource,
+        kind: &dyn Kind,
+        live: &Live,
+        properties: impl FnOnce() -> Option<String>,
+    ) {
+        let is_of_it =
+            |error: &PlanError| matches!(error, PlanError::DataLoss { name, .. } if *name == live.physical_id);
+        let is_allowed = self.options.allow_data_loss.contains(&resource.logical_id);
+        if kind.holds_data() && !is_allowed && !self.errors.iter().any(is_of_it) {
             self.errors.push(PlanError::DataLoss {
                 logical_id: resource.logical_id.clone(),
                 name: live.physical_id.clone(),
@@ -293,7 +303,7 @@ impl<'a> Planner<'a> {
         let reason = replaces.map(|index| {
             let old: &'a Live = &self.live[index];
             if resource.update_replace_policy == DeletionPolicy::Delete {
-                self.guard_data(resource, kind, old, || create_only(kind, old, &desired));
+                self.guard_data(resource, kind, old, || Some(create_only(kind, old, &desired)));
             }
             format!("replaces {}, which cannot be updated in place", old.physical_id)
         });
@@ -394,8 +404,9 @@ impl<'a> Planner<'a> {
             .map(|index| (self.live[index].type_name, self.live[index].physical_id.as_str()))
             .collect();
         let mut steps = Vec::new();
+        let mut duplicates = Vec::new();
         for index in (0..self.live.len()).filter(|index| leaves(*index)) {
-            let live = &self.live[index];
+            let live: &'a Live = &self.live[index];
             let kind = types::kind(live.type_name);
             let parent = kind.and_then(|kind| kind.deleted_with());
             let goes_with_parent =
@@ -409,7 +420,8 @@ impl<'a> Planner<'a> {
             if is_byproduct || kind.is_some_and(|kind| kind.is_left_alone(live, &self.stack.resources)) {
                 continue;
             }
-            let described = live.logical_id.as_ref().and_then(|id| self.stack.resources.get(id));
+            let stack: &'a Stack = self.stack;
+            let described = live.logical_id.as_ref().and_then(|id| stack.resources.get(id));
             let reason = if described.is_some() {
                 "replaced by a new one"
             } else if let Some(snapshot) = self.next_snapshot(live) {
@@ -421,10 +433,16 @@ impl<'a> Planner<'a> {
                 "not in the template any more"
             };
             let mut step = leaving(live, Some(reason.to_owned()));
-            if let Some(described) = described {
+            if let Some((described, kind)) = described.zip(kind) {
                 step.action = gone_or_left(described.update_replace_policy);
+                if step.action == Action::Delete && !live.is_absent() {
+                    duplicates.push((described, kind, live));
+                }
             }
             steps.push(step);
+        }
+        for (described, kind, live) in duplicates {
+            self.guard_data(described, kind, live, || None);
         }
         self.plan.steps.extend(steps);
     }

@@ -23,6 +23,10 @@ pub struct Executed {
     pub created: BTreeMap<usize, String>,
     /// Creations that found the resource there: another run had made it. It is not this run's to take away.
     pub adopted: BTreeSet<usize>,
+    /// Creations that AWS took for the same ones of an earlier run: the same holds of what they gave.
+    pub earlier: BTreeSet<usize>,
+    /// Creations that failed, and may have made something all the same: no answer came, or a later call of the step failed.
+    pub unclear: BTreeSet<usize>,
 }
 
 /// How to roll back a run.
@@ -45,6 +49,7 @@ pub fn rollback(
     let mut rollback = Rollback::default();
     // Each step of the rollback, with the step of the run that it reverts.
     let mut way: Vec<(usize, Step)> = Vec::new();
+    let mut refused: Vec<(&Step, Step)> = Vec::new();
     let steps = executed.begun.iter().map(|index| &plan.steps[*index]);
     let replaced: BTreeSet<(&str, String)> = steps
         .filter(|step| step.action == Action::Replace)
@@ -54,6 +59,15 @@ pub fn rollback(
         let step = &plan.steps[index];
         let back = match step.action {
             Action::Create if executed.adopted.contains(&index) => Vec::new(),
+            Action::Create if executed.earlier.contains(&index) => {
+                rollback.lost.push(format!("{} ({}) stays: an earlier run created it", step.name, step.type_name));
+                Vec::new()
+            }
+            // What is like one that AWS refused is another run's.
+            Action::Create if !executed.created.contains_key(&index) && !executed.unclear.contains(&index) => {
+                refused.extend(created(step, None, known, before, now).into_iter().map(|live| (step, gone(live))));
+                Vec::new()
+            }
             Action::Create => {
                 let made = created(step, executed.created.get(&index), known, before, now);
                 // What is inside a resource that was replaced belongs to what is there now.
@@ -79,6 +93,10 @@ pub fn rollback(
         .filter_map(|(_, step)| Some((step.type_name, step.physical_id.clone()?)))
         .collect();
     way.retain(|(_, step)| !is_inside(step, &leaving));
+    for (step, _) in refused.iter().filter(|(_, live)| !is_inside(live, &leaving)) {
+        let stays = "stays: AWS refused to create it, so it is not this run's";
+        rollback.lost.push(format!("{} ({}) {stays}", step.name, step.type_name));
+    }
     let (origins, back): (Vec<usize>, Vec<Step>) = way.into_iter().unzip();
 
     rollback.plan.steps = back;
@@ -123,7 +141,7 @@ pub fn expected_live(plan: &Plan, executed: &Executed, known: &BTreeMap<Token, S
     now
 }
 
-/// What a create has left: one that was tried again, perhaps one of each time.
+/// What a create has left: one that was tried again without an answer, perhaps one of each time.
 fn created<'a>(
     step: &Step,
     id: Option<&String>,
@@ -267,8 +285,10 @@ fn byproducts(steps: &[Step], before: &[Live], now: &[Live]) -> Vec<Step> {
         .filter(|step| step.action == Action::Delete)
         .filter_map(|step| step.kind()?.byproduct(step.physical_id.as_ref()?))
         .collect();
-    let there = now.iter().filter(|live| made.contains(&(live.type_name, live.physical_id.clone())) && !is_known(live));
-    let mut found: Vec<Step> = there.map(gone).collect();
+    let is_made = |live: &&Live| {
+        made.contains(&(live.type_name, live.physical_id.clone())) && live.owner == Owner::Stack && !is_known(live)
+    };
+    let mut found: Vec<Step> = now.iter().filter(is_made).map(gone).collect();
     // The deletion of these runs code, which may be the first that it does.
     let is_run = |step: &Step| step.action == Action::Delete && step.kind().is_some_and(|kind| kind.is_deleted_first());
     if steps.iter().any(is_run) {

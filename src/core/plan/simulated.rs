@@ -102,6 +102,9 @@ pub fn run(plan: &Plan, cloud: &mut Cloud, choices: &mut Choices, failure: Optio
         match carry_out(step, cloud, &outcome.known, fails) {
             Ok(created) => {
                 let heard = fails.is_none_or(|when| when == When::Settling);
+                if fails.is_some_and(|when| when == When::Halfway || when == When::Unheard) {
+                    outcome.executed.unclear.insert(index);
+                }
                 if let Some(created) = created.filter(|_| heard) {
                     outcome.executed.created.insert(index, created.physical_id);
                     outcome.known.extend(

@@ -343,12 +343,10 @@ fn custom_resources_go_before_all_that_their_functions_may_need() {
     assert!(!waits(&plan, of("Beside"), of("Second")) && !waits(&plan, of("First"), of("Beside")));
 }
 
-/// The way back of a run of which all steps were begun that `begun` picks, with `now` there.
+/// The way back of a run of which all steps were begun that `begun` picks, without an answer, with `now` there.
 fn rolled_back(plan: &Plan, before: &[Live], now: &[Live], begun: impl Fn(&Step) -> bool) -> Rollback {
-    let executed = Executed {
-        begun: (0..plan.steps.len()).filter(|index| begun(&plan.steps[*index])).collect(),
-        ..Executed::default()
-    };
+    let begun: BTreeSet<usize> = (0..plan.steps.len()).filter(|index| begun(&plan.steps[*index])).collect();
+    let executed = Executed { unclear: begun.clone(), begun, ..Executed::default() };
     rollback(plan, &executed, &plan.known, before, now)
 }
 
@@ -375,6 +373,54 @@ fn what_was_there_or_is_of_another_run_is_not_undone() {
     let table = index(&plan, "+ Table");
     let executed = Executed { begun: [table].into(), adopted: [table].into(), ..Executed::default() };
     assert!(rollback(&plan, &executed, &plan.known, &before, &whole).plan.is_empty());
+}
+
+/// What is like it is another run's, or an earlier one's.
+#[test]
+fn a_create_that_was_refused_or_made_nothing_new_deletes_nothing() {
+    let whole = up(&stack(CHAT));
+    let before: Vec<Live> = whole.iter().filter(|live| live.type_name != integration::TYPE).cloned().collect();
+    let plan = planned(CHAT, &before);
+    let step = index(&plan, "+ SendIntegration");
+    let made = whole.iter().find(|live| live.type_name == integration::TYPE).unwrap();
+    let back = |executed: Executed| {
+        let executed = Executed { begun: [step].into(), ..executed };
+        let back = rollback(&plan, &executed, &plan.known, &before, &whole);
+        (acts(&back.plan), back.lost)
+    };
+    let gone = [format!("- {}", made.physical_id)];
+    let created = BTreeMap::from([(step, made.physical_id.clone())]);
+    let (steps, lost) = back(Executed::default());
+    assert!(steps.is_empty(), "{steps:?}");
+    let stays = "stays: AWS refused to create it, so it is not this run's";
+    assert_eq!(lost, [format!("SendIntegration (AWS::ApiGatewayV2::Integration) {stays}")]);
+    assert_eq!(back(Executed { unclear: [step].into(), ..Executed::default() }).0, gone);
+    assert_eq!(back(Executed { created: created.clone(), ..Executed::default() }).0, gone);
+    let (steps, lost) = back(Executed { created, earlier: [step].into(), ..Executed::default() });
+    assert!(steps.is_empty(), "{steps:?}");
+    assert_eq!(lost, ["SendIntegration (AWS::ApiGatewayV2::Integration) stays: an earlier run created it"]);
+}
+
+/// A second one that holds data goes only if the user says so.
+#[test]
+fn a_duplicate_with_data_is_not_deleted_without_being_asked() {
+    const POOL: &str = "AWS::Cognito::UserPool";
+    let stack = stack("Resources: {Users: {Type: AWS::Cognito::UserPool}}");
+    let created = planned("Resources: {Users: {Type: AWS::Cognito::UserPool}}", &[]);
+    let pool = |id: &str| {
+        let properties = created.steps[0].desired.as_ref().unwrap().properties.clone();
+        Live { logical_id: Some("Users".to_owned()), ..Live::new(POOL, id, properties) }
+    };
+    let both = [pool("us-east-1_1"), pool("us-east-1_2")];
+    let errors = diff(&stack, &both, &PlanOptions::default()).unwrap_err();
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    let expected = "\"us-east-1_2\" has been replaced as Users, and would be deleted with all its data";
+    assert_eq!(errors[0].message(), expected);
+    assert_eq!(errors[0].help(), "to delete it anyway: --allow-data-loss Users");
+    let allowed = PlanOptions { allow_data_loss: ["Users".to_owned()].into(), ..PlanOptions::default() };
+    let plan = diff(&stack, &both, &allowed).unwrap();
+    let gone = plan.steps.iter().filter(|step| step.action == Action::Delete);
+    assert_eq!(gone.map(|step| step.physical_id.as_deref()).collect::<Vec<_>>(), [Some("us-east-1_2")]);
 }
 
 /// What AWS never shows comes back only where the run had it, too.

@@ -781,7 +781,7 @@ pub struct Live {
 impl Live {
     /// A resource of this stack, well and with nothing special about it: `Ref` gives its physical id.
     pub fn new(type_name: &'static str, physical_id: impl Into<String>, properties: Value) -> Self {
-        let Created { physical_id, attributes } = Created::new(physical_id);
+        let Created { physical_id, attributes, .. } = Created::new(physical_id);
         Self {
             type_name,
             logical_id: None,
@@ -922,19 +922,21 @@ pub struct Created {
     pub physical_id: String,
     /// Minted attributes by name; `Ref` is what `Ref` gives.
     pub attributes: BTreeMap<String, String>,
+    /// Whether an earlier run has made it: AWS took this create for that one, sent again.
+    pub is_earlier: bool,
 }
 
 impl Created {
     /// One whose `Ref` gives its physical id.
     pub fn new(physical_id: impl Into<String>) -> Self {
         let physical_id = physical_id.into();
-        Self { attributes: [("Ref".to_owned(), physical_id.clone())].into(), physical_id }
+        Self { attributes: [("Ref".to_owned(), physical_id.clone())].into(), physical_id, is_earlier: false }
     }
 }
 
 impl From<Live> for Created {
     fn from(live: Live) -> Self {
-        Self { physical_id: live.physical_id, attributes: live.attributes }
+        Self { physical_id: live.physical_id, attributes: live.attributes, is_earlier: false }
     }
 }
 

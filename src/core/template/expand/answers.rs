@@ -6,12 +6,10 @@ use super::super::{Resource, Template};
 use crate::core::types::custom_resource::{BUCKET_ID, kind};
 
 impl Template {
-    /// The template with a bucket for the answers of its custom resources, if it has any; all of them wait for it.
+    /// The template with a bucket for the answers of its custom resources, if it has any; all of them wait for it. Its own of that
+    /// logical id takes the place of the one that is added.
     #[must_use]
     pub fn with_answers(mut self) -> Self {
-        if self.resources.contains_key(BUCKET_ID) {
-            return self;
-        }
         let custom = self.resources.values_mut().filter(|resource| kind(&resource.type_name).is_some());
         let mut conditions = Vec::new();
         for resource in custom {
@@ -20,7 +18,9 @@ impl Template {
             before.push(BUCKET_ID.into());
             resource.depends_on = Some(Value::Array(before));
         }
-        let Some(first) = conditions.first().cloned() else { return self };
+        let Some(first) = conditions.first().cloned().filter(|_| !self.resources.contains_key(BUCKET_ID)) else {
+            return self;
+        };
         let condition = if conditions.iter().all(|other| *other == first) { first } else { None };
         let bucket = Resource {
             type_name: "AWS::S3::Bucket".to_owned(),
@@ -67,5 +67,11 @@ mod tests {
         assert_eq!(with.resources["Two"].depends_on, Some(json!([BUCKET_ID])));
         assert_eq!(with.resources[BUCKET_ID].condition.as_deref(), Some("Seeded"));
         assert!(with.resources["Topic"].depends_on.is_none());
+        let own = parsed(
+            r#"{"Resources": {"One": {"Type": "Custom::One"},
+                "CustomResourceAnswers": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "b"}}}}"#,
+        );
+        assert_eq!(own.resources["One"].depends_on, Some(json!([BUCKET_ID])));
+        assert_eq!(own.resources[BUCKET_ID].properties.len(), 1);
     }
 }

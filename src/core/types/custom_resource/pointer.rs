@@ -1,6 +1,7 @@
 //! The tag of another resource of the stack that says of a custom resource where its state is.
 
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use crate::core::types::tags;
 use crate::core::types::{Desired, S3Object};
@@ -66,6 +67,17 @@ impl Pointer {
         self.object(format!("answers/{request}.json"))
     }
 
+    /// Whether an object's key is one that wschat gives: that of a state or of an answer.
+    pub fn is_key(key: &str) -> bool {
+        let name = |folder: &str| key.strip_prefix(folder)?.strip_suffix(".json");
+        let is_state = |name: &str| {
+            let (id, digest) = name.rsplit_once('-').unwrap_or_default();
+            let is_digest = digest.len() == 8 && digest.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'));
+            is_digest && !id.is_empty() && id.chars().all(|c| c.is_ascii_alphanumeric())
+        };
+        name("state/").is_some_and(is_state) || name("answers/").is_some_and(|id| Uuid::try_parse(id).is_ok())
+    }
+
     fn object(&self, key: String) -> S3Object {
         S3Object { bucket: self.bucket.clone(), key, version: None }
     }
@@ -96,6 +108,24 @@ mod tests {
             ("wschat:resource:Seed-0a1b2c3d", "Custom::Rooms Delete b"),
         ] {
             assert_eq!(Pointer::read(key, value), None, "{key} {value}");
+        }
+    }
+
+    #[test]
+    fn keys_of_others_are_told_apart() {
+        let desired = Desired { logical_id: "Rooms2".to_owned(), name: None, properties: Value::Null, code: None };
+        let pointer = Pointer::of("Custom::Rooms", &desired, DeletionPolicy::Delete, "b");
+        let answer = pointer.answer(&Uuid::from_u128(1).to_string()).key;
+        assert!(Pointer::is_key(&pointer.state().key) && Pointer::is_key(&answer), "{answer}");
+        for others in [
+            "photos/1.jpg",
+            "state/of-the-nation.json",
+            "state/Rooms-0a1b2c3d.txt",
+            "old/state/Rooms-0a1b2c3d.json",
+            "answers/42.json",
+            "answers/",
+        ] {
+            assert!(!Pointer::is_key(others), "{others}");
         }
     }
 }
