@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::dynamic::{self, Values};
 use crate::local::context::CloudContext;
 use crate::local::context::clock::now_millis;
 use crate::local::protocol::wire::ApiError;
@@ -75,8 +76,11 @@ pub struct Resource {
     pub status: String,
     pub reason: Option<String>,
     pub at: i64,
-    /// Its properties with every function evaluated.
+    /// Its properties with every function evaluated, and their dynamic references as they are written.
     pub properties: Value,
+    /// What those gave when it was made or last changed.
+    #[serde(default)]
+    pub looked_up: Values,
     /// Its place in the order of creation.
     pub place: usize,
 }
@@ -204,6 +208,13 @@ impl State {
     pub fn exports(&self, region: &str) -> BTreeMap<String, String> {
         let outputs = self.live(region).flat_map(|stack| &stack.outputs);
         outputs.filter_map(|output| Some((output.export.clone()?, output.value.clone()))).collect()
+    }
+}
+
+impl Resource {
+    /// Its properties as the service has them.
+    pub fn filled(&self) -> Value {
+        dynamic::filled(&self.properties, &self.looked_up)
     }
 }
 
