@@ -580,6 +580,9 @@ async fn dynamic_references_are_looked_up() {
         let refusal = refused(create(&with(&template, &format!("{{{{resolve:{reference}}}}}"))).await);
         assert_eq!(refusal, ("ValidationError".to_owned(), expected), "{reference}");
     }
+    let mut shown = template.clone();
+    shown["Outputs"]["Origin"] = json!({ "Value": "{{resolve:ssm:/chat/origin}}" });
+    assert_eq!(refused(create(&shown).await).1, "Parameters: [ssm:/chat/origin] cannot be found.");
     assert!(described(&client, "app").await.is_none());
     // What fails later: of the whole stack, and of the resource.
     put("/chat/origin", "one", "String");

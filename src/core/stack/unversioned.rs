@@ -38,7 +38,6 @@ fn walk(value: &Value, path: &str, is_part: bool, found: &mut Vec<Unversioned>) 
                     (name, _) if name == "Ref" || name.starts_with("Fn::") || is_part => {
                         walk(member, path, true, found)
                     }
-                    ("", _) => {}
                     (name, _) if path.is_empty() => walk(member, name, false, found),
                     (name, _) => walk(member, &format!("{path}.{name}"), false, found),
                 }

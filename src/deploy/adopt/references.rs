@@ -42,7 +42,8 @@ fn judge(all: &[(&Step, Unversioned)], answers: &Lookups) -> (Vec<Obstacle>, Vec
         } else if let Some(what) = differs(step, one, answers) {
             obstacles.push(Obstacle::new(
                 format!("{of} {what}: CloudFormation reads it again in the update that keeps the resources"),
-                "deploy it with CloudFormation first, or set back the value that the reference reads",
+                "deploy it with CloudFormation first, with a change to this resource (no change set sees another value), or set the old \
+                 value back",
             ));
         }
     }

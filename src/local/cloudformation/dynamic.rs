@@ -5,17 +5,20 @@
 //! A stack's resources keep the references, and beside them what they gave when the resource was last made or changed. An update
 //! reads parameters again for every resource, and secrets for those whose properties or metadata have changed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
 use super::calls::Calls;
 use super::evaluate::{KNOWN_AFTER_APPLY, Scope};
-use super::model::invalid;
+use super::model::{LookedUp, Resource, invalid};
 use crate::local::protocol::wire::ApiError;
 
 pub const BEGIN: &str = "{{resolve:";
 const END: &str = "}}";
+
+/// What is looked up in outputs, too.
+const IN_OUTPUTS: &str = "ssm:";
 
 /// The properties that take secure parameters. (User guide, "Resources that support dynamic parameter patterns for secure strings".)
 const SECURE: &[&str] = &[
@@ -25,16 +28,12 @@ const SECURE: &[&str] = &[
     "AWS::IAM::User/Properties/LoginProfile/Password",
     "AWS::KinesisFirehose::DeliveryStream/Properties/RedshiftDestinationConfiguration/Password",
     "AWS::OpsWorks::App/Properties/AppSource/Password",
-    "AWS::OpsWorks::App/Properties/SslConfiguration/PrivateKey",
     "AWS::OpsWorks::Stack/Properties/CustomCookbooksSource/Password",
     "AWS::OpsWorks::Stack/Properties/RdsDbInstances",
     "AWS::RDS::DBCluster/Properties/MasterUserPassword",
     "AWS::RDS::DBInstance/Properties/MasterUserPassword",
     "AWS::Redshift::Cluster/Properties/MasterUserPassword",
 ];
-
-/// What references gave, by what stands between `{{resolve:` and `}}`.
-pub type Values = BTreeMap<String, String>;
 
 /// A reference in a resource, and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,13 +76,19 @@ fn walk(value: &Value, at: &str, found: &mut Vec<Found>) {
 }
 
 /// A value with what its references gave; others stay as they are.
-pub fn filled(value: &Value, values: &Values) -> Value {
+pub fn filled(value: &Value, values: &LookedUp) -> Value {
     match value {
         Value::String(text) if text.contains(BEGIN) => {
-            let mut out = text.clone();
-            for (reference, found) in values {
-                out = out.replace(&format!("{BEGIN}{reference}{END}"), found);
+            let mut out = String::new();
+            let mut rest = text.as_str();
+            while let Some((before, after)) = rest.split_once(BEGIN) {
+                out.push_str(before);
+                let found = after.split_once(END).and_then(|(reference, after)| Some((values.get(reference)?, after)));
+                let (found, after) = found.map_or((BEGIN, after), |(found, after)| (found.as_str(), after));
+                out.push_str(found);
+                rest = after;
             }
+            out.push_str(rest);
             out.into()
         }
         Value::Array(items) => items.iter().map(|item| filled(item, values)).collect(),
@@ -94,8 +99,13 @@ pub fn filled(value: &Value, values: &Values) -> Value {
     }
 }
 
-/// The references of a template's resources, as far as they are known before anything is made.
-pub fn of_resources(scope: &Scope<'_>) -> Vec<Found> {
+/// The properties of a resource as its service has them.
+pub fn properties(resource: &Resource) -> Value {
+    filled(&resource.properties, &resource.looked_up)
+}
+
+/// The references of a template, as far as they are known before anything is made.
+pub fn of_template(scope: &Scope<'_>) -> Vec<Found> {
     let mut found = Vec::new();
     for resource in scope.processed["Resources"].as_object().into_iter().flatten().map(|(_, resource)| resource) {
         // What cannot be evaluated fails where it is made.
@@ -105,6 +115,12 @@ pub fn of_resources(scope: &Scope<'_>) -> Vec<Found> {
         let Ok(properties) = scope.evaluate(&resource["Properties"]) else { continue };
         let type_name = resource["Type"].as_str().unwrap_or_default();
         walk(&properties, &format!("{type_name}/Properties"), &mut found);
+    }
+    for (name, output) in scope.processed["Outputs"].as_object().into_iter().flatten() {
+        if let (Ok(true), Ok(Value::String(text))) = (scope.applies(output), scope.evaluate(&output["Value"])) {
+            let read = in_text(&text).filter(|reference| reference.starts_with(IN_OUTPUTS));
+            found.extend(read.map(|one| Found { reference: one.to_owned(), at: format!("Outputs/{name}/Value") }));
+        }
     }
     let is_known = |one: &Found| !one.reference.contains(KNOWN_AFTER_APPLY.trim_end_matches(END));
     found.retain(is_known);
@@ -165,8 +181,8 @@ pub fn unsupported(found: &[Found], with_version: bool) -> Option<String> {
 ///
 /// # Errors
 /// Why one has no value, in AWS's words.
-pub async fn look_up(calls: &Calls, value: &Value, kept: &Values) -> Result<Values, ApiError> {
-    let mut values = Values::new();
+pub async fn look_up(calls: &Calls, value: &Value, kept: &LookedUp) -> Result<LookedUp, ApiError> {
+    let mut values = LookedUp::new();
     for reference in references(value) {
         let found = match kept.get(&reference) {
             Some(found) => found.clone(),
@@ -178,7 +194,7 @@ pub async fn look_up(calls: &Calls, value: &Value, kept: &Values) -> Result<Valu
 }
 
 /// Those of a resource's values that an update does not read again.
-pub fn kept(values: &Values, has_changed: bool) -> Values {
+pub fn kept(values: &LookedUp, has_changed: bool) -> LookedUp {
     let is_kept = |reference: &str| !has_changed && is_of_secret(reference);
     values
         .iter()
@@ -187,13 +203,13 @@ pub fn kept(values: &Values, has_changed: bool) -> Values {
         .collect()
 }
 
-/// What the references to parameters in an output give. (Those to secrets stay as they are.)
+/// What the references to parameters in an output give. (Those to secrets stay as they are: measured, T9.)
 ///
 /// # Errors
 /// Why one has no value.
 pub async fn of_output(calls: &Calls, text: &str) -> Result<String, ApiError> {
-    let mut values = Values::new();
-    for reference in in_text(text).filter(|reference| !is_of_secret(reference)) {
+    let mut values = LookedUp::new();
+    for reference in in_text(text).filter(|reference| reference.starts_with(IN_OUTPUTS)) {
         values.insert(reference.to_owned(), read(calls, reference).await?);
     }
     let out = filled(&text.into(), &values);
@@ -204,7 +220,7 @@ pub async fn of_output(calls: &Calls, text: &str) -> Result<String, ApiError> {
 ///
 /// # Errors
 /// A parameter that is gone.
-pub async fn have_moved<'a>(calls: &Calls, all: impl Iterator<Item = &'a Values>) -> Result<bool, ApiError> {
+pub async fn have_moved<'a>(calls: &Calls, all: impl Iterator<Item = &'a LookedUp>) -> Result<bool, ApiError> {
     let given: BTreeSet<(&String, &String)> = all.flatten().filter(|(one, _)| !is_of_secret(one)).collect();
     for (reference, found) in given {
         if read(calls, reference).await? != *found {
@@ -311,10 +327,16 @@ mod tests {
                 ("ssm-secure:c", "T/Properties/Stages"),
             ]
         );
-        let values: Values = [("ssm:/a", "one"), ("ssm:/b:2", "two")].map(|(a, b)| (a.to_owned(), b.to_owned())).into();
+        let values: LookedUp =
+            [("ssm:/a", "one"), ("ssm:/b:2", "two")].map(|(a, b)| (a.to_owned(), b.to_owned())).into();
         let filled = filled(&value, &values);
         assert_eq!(filled["Environment"]["Variables"], json!({ "A": "xoneytwo", "B": "{{resolve:open" }));
         assert_eq!(filled["Stages"], value["Stages"]);
+        // A value that looks like a reference is none.
+        let values: LookedUp =
+            [("ssm:/a", "{{resolve:ssm:/b}}"), ("ssm:/b", "two")].map(|(a, b)| (a.to_owned(), b.to_owned())).into();
+        let text = json!("{{resolve:ssm:/b}} {{resolve:ssm:/a}}");
+        assert_eq!(super::filled(&text, &values), "two {{resolve:ssm:/b}}");
     }
 
     #[test]

@@ -6,13 +6,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::dynamic::{self, Values};
 use crate::local::context::CloudContext;
 use crate::local::context::clock::now_millis;
 use crate::local::protocol::wire::ApiError;
 
 /// What identifies a resource: the properties of its type's primary identifier.
 pub type Identifier = BTreeMap<String, String>;
+
+/// What dynamic references gave, by what stands between `{{resolve:` and `}}`.
+pub type LookedUp = BTreeMap<String, String>;
 
 /// All regions.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -80,7 +82,7 @@ pub struct Resource {
     pub properties: Value,
     /// What those gave when it was made or last changed.
     #[serde(default)]
-    pub looked_up: Values,
+    pub looked_up: LookedUp,
     /// Its place in the order of creation.
     pub place: usize,
 }
@@ -208,13 +210,6 @@ impl State {
     pub fn exports(&self, region: &str) -> BTreeMap<String, String> {
         let outputs = self.live(region).flat_map(|stack| &stack.outputs);
         outputs.filter_map(|output| Some((output.export.clone()?, output.value.clone()))).collect()
-    }
-}
-
-impl Resource {
-    /// Its properties as the service has them.
-    pub fn filled(&self) -> Value {
-        dynamic::filled(&self.properties, &self.looked_up)
     }
 }
 

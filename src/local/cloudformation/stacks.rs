@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::calls::Calls;
-use super::dynamic::{self, Found};
-use super::evaluate::Attributes;
+use super::dynamic;
 use super::model::{IN_REVIEW, Settings, Stack, invalid, unknown_stack};
 use super::plan::{changes, same_outputs};
 use super::request::{Proposal, proposal, stack_name};
@@ -25,7 +24,7 @@ pub async fn create_stack(service: &Arc<CloudFormation>, calls: Calls, query: &Q
     let worker = Worker { service: Arc::clone(service), calls: calls.clone(), stack: stack.id.clone() };
     stack.protected = query.get("EnableTerminationProtection") == Some("true");
     let wanted = wanted(proposal);
-    let found = references(&worker, &stack, &wanted, &BTreeMap::new());
+    let found = worker.references(&stack, &wanted, &BTreeMap::new());
     dynamic::check(&calls, &wanted.processed, &found).await?;
     stack.settings = wanted.settings.clone();
     stack.body.clone_from(&wanted.body);
@@ -127,7 +126,7 @@ pub async fn preview(worker: &Worker, stack: &Stack, wanted: &Wanted) -> Result<
         scope.is_preview = true;
         changes(stack, &scope).map_err(invalid)?
     };
-    let found = references(worker, stack, wanted, &known);
+    let found = worker.references(stack, wanted, &known);
     dynamic::check(&worker.calls, &wanted.processed, &found).await?;
     let said = |settings: &Settings| (settings.tags.clone(), settings.role_arn.clone());
     let differs = !changes.is_empty()
@@ -135,14 +134,6 @@ pub async fn preview(worker: &Worker, stack: &Stack, wanted: &Wanted) -> Result<
         || said(&stack.settings) != said(&wanted.settings)
         || !stack.settings.parameters.iter().eq(&wanted.settings.parameters) && !stack.outputs.is_empty();
     Ok(Preview { changes, differs, fails: dynamic::unsupported(&found, false) })
-}
-
-/// The dynamic references of a template, as far as they are known before anything is made.
-pub fn references(worker: &Worker, stack: &Stack, wanted: &Wanted, known: &BTreeMap<String, Attributes>) -> Vec<Found> {
-    let exports = worker.service.state.now().exports(worker.calls.region());
-    let mut scope = worker.scope(stack, wanted, known, &exports);
-    scope.is_preview = true;
-    dynamic::of_resources(&scope)
 }
 
 pub async fn delete_stack(service: &Arc<CloudFormation>, calls: Calls, query: &Query) -> Answer {

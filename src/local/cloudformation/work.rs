@@ -10,12 +10,11 @@ use serde_json::Value;
 
 use super::CloudFormation;
 use super::calls::Calls;
-use super::dynamic::{self, Values};
+use super::dynamic::{self, Found};
 use super::evaluate::{Attributes, Scope};
-use super::model::{Change, Output, Resource, ResourceToImport, Settings, Stack, invalid};
+use super::model::{Change, LookedUp, Output, Resource, ResourceToImport, Settings, Stack, invalid};
 use super::plan::{differing, in_order};
 use super::resources::{self, Declared, Existing};
-use super::stacks::references;
 use crate::local::context::clock::now_millis;
 use crate::local::protocol::wire::ApiError;
 
@@ -238,7 +237,7 @@ impl Worker {
                 let existing = Existing {
                     type_name: &resource.type_name,
                     identifier: &resource.identifier,
-                    properties: &resource.filled(),
+                    properties: &dynamic::properties(resource),
                 };
                 if let Err(error) = resources::delete(&self.calls, &existing).await {
                     self.change(|stack| {
@@ -264,7 +263,7 @@ impl Worker {
         let mut known = self.attributes().await?;
         let order = {
             let stack = self.stack();
-            if let Some(why) = dynamic::unsupported(&references(self, &stack, wanted, &known), false) {
+            if let Some(why) = dynamic::unsupported(&self.references(&stack, wanted, &known), false) {
                 return Err(why);
             }
             in_order(&self.scope(&stack, wanted, &known, &exports))?
@@ -324,7 +323,7 @@ impl Worker {
         logical_id: &str,
         old: &Resource,
         properties: Value,
-        kept: &Values,
+        kept: &LookedUp,
     ) -> Result<(), ApiError> {
         let looked_up = dynamic::look_up(&self.calls, &properties, kept).await;
         if let Ok(looked_up) = &looked_up
@@ -335,7 +334,7 @@ impl Worker {
         self.change(|stack| stack.set_resource_status(logical_id, "UPDATE_IN_PROGRESS", None));
         let done = match looked_up {
             Ok(looked_up) => {
-                let (was, filled) = (old.filled(), dynamic::filled(&properties, &looked_up));
+                let (was, filled) = (dynamic::properties(old), dynamic::filled(&properties, &looked_up));
                 let existing = Existing { type_name: &old.type_name, identifier: &old.identifier, properties: &was };
                 match not_changed(&old.type_name, &differing(&was, &filled)) {
                     None => {
@@ -390,7 +389,7 @@ impl Worker {
             stack.resources.insert(logical_id.to_owned(), resource);
             stack.set_resource_status(logical_id, "CREATE_IN_PROGRESS", None);
         });
-        let looked_up = dynamic::look_up(&self.calls, &properties, &Values::new()).await?;
+        let looked_up = dynamic::look_up(&self.calls, &properties, &LookedUp::new()).await?;
         let filled = dynamic::filled(&properties, &looked_up);
         self.change(|stack| {
             if let Some(resource) = stack.resources.get_mut(logical_id) {
@@ -422,7 +421,7 @@ impl Worker {
         attributes: &Attributes,
     ) -> Result<(), ApiError> {
         let stack = self.stack();
-        let own = stack.resources.get(logical_id).map(|resource| resources::own_tags(&resource.filled()));
+        let own = stack.resources.get(logical_id).map(|resource| resources::own_tags(&dynamic::properties(resource)));
         let is_own = |key: &String| own.as_ref().is_some_and(|own| own.contains_key(key));
         // A resource's own tags are stronger than the stack's.
         let of_stack = stack.settings.tags.clone().into_iter();
@@ -479,6 +478,14 @@ impl Worker {
             is_preview: false,
             imported: RefCell::default(),
         }
+    }
+
+    /// The dynamic references of a template, as far as they are known before anything is made.
+    pub fn references(&self, stack: &Stack, wanted: &Wanted, known: &BTreeMap<String, Attributes>) -> Vec<Found> {
+        let exports = self.service.state.now().exports(self.region());
+        let mut scope = self.scope(stack, wanted, known, &exports);
+        scope.is_preview = true;
+        dynamic::of_template(&scope)
     }
 
     /// Whether an export that others use would go or change, or another stack has one of that name.
