@@ -61,10 +61,13 @@ fn differs(step: &Step, one: &Unversioned, answers: &Lookups) -> Option<String> 
         }
         // The user's template may have the value itself. It is what is live, unless the plan has a change.
         let desired = step.desired.as_ref().and_then(|desired| value_at(&desired.properties, &one.path));
-        let is_other = |there: &Value| match there {
-            Value::String(there) => value != *there,
-            Value::Number(_) | Value::Bool(_) => value != there.to_string(),
-            _ => false,
+        let is_other = |there: &Value| {
+            let there = match there {
+                Value::String(text) => text.clone(),
+                Value::Number(_) | Value::Bool(_) => there.to_string(),
+                _ => return false,
+            };
+            value != there
         };
         if desired.is_some_and(is_other) {
             return gives(shown);

@@ -59,7 +59,7 @@ pub async fn update_stack(service: &Arc<CloudFormation>, calls: Calls, query: &Q
     // `dynamic`.)
     let is_sent = query.get("UsePreviousTemplate") != Some("true");
     let looked_up = stack.resources.values().map(|resource| &resource.looked_up);
-    if !found.differs && !(is_sent && dynamic::have_moved(&worker.calls, looked_up).await?) {
+    if !(found.differs || is_sent && dynamic::have_moved(&worker.calls, looked_up).await?) {
         return Err(invalid(NO_UPDATES));
     }
     if let Some(why) = not_played(&found.changes) {
