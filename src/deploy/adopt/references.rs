@@ -124,7 +124,6 @@ mod tests {
             ("MemorySize", size, json!({"MemorySize": 512}), false, ""),
             ("MemorySize", size, json!({"MemorySize": 256}), false, "MemorySize of One (AWS::Lambda::Function) is not"),
             ("Handler", Some("{{resolve:ssm:/gone}}"), json!({}), false, "and there is no SSM parameter"),
-            ("Code.ZipFile", origin, json!({}), false, "AWS does not show Code.ZipFile of One"),
         ] {
             let told = said(function::TYPE, path, text, &desired, has_changed);
             assert!(told.contains(expected) && told.is_empty() == expected.is_empty(), "{path} {desired}: {told}");
