@@ -137,6 +137,9 @@ impl Args {
         refuse(&what, adoption.obstacles())?;
         ui.event(&Event::Plan(crate::ui::plan::event(adoption.plan(), &adoption.secrets)));
         self.show(&adoption, ui);
+        for unseen in adoption.unseen() {
+            ui.say(format_args!("warning: {unseen}"));
+        }
         if self.dry_run {
             return Ok(Exit::Ok.with(self.answer(&aws, adoption.live(), false)));
         }

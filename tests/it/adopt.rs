@@ -596,3 +596,75 @@ pub async fn retag(cloud: &Cloud, parameter: &str) {
     update.set_capabilities(Some(crate::common::cloudformation::CAPABILITIES.to_vec())).send().await.unwrap();
     eventually("it is updated", async || status(cloud).await.as_deref() == Some("UPDATE_COMPLETE")).await;
 }
+
+/// The update that keeps the resources makes CloudFormation read dynamic references again, which no change set shows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dynamic_reference_with_another_value_is_not_read_again() {
+    let cloud = Cloud::start().conditions(SWIFT).go();
+    let put = |name: &str, value: &str| {
+        let input = json!({"Name": name, "Value": value, "Type": "String", "Overwrite": true});
+        cloud.json_call("ssm", "AmazonSSM.PutParameter", &input);
+    };
+    let secret = |operation: &str, member: &str, value: &str| {
+        let input = json!({member: "db", "SecretString": json!({ "password": value }).to_string()});
+        cloud.json_call("secretsmanager", &format!("secretsmanager.{operation}"), &input);
+    };
+    put("/chat/origin", "https://one");
+    secret("CreateSecret", "Name", "first-password");
+    let refer = |template: &mut Template| {
+        let variables = template.get("Talk.Environment.Variables");
+        variables["origin"] = "{{resolve:ssm:/chat/origin}}".into();
+        variables["fixed"] = "{{resolve:ssm:/chat/origin:1}}".into();
+        // As the CDK writes it.
+        variables["password"] =
+            json!({"Fn::Join": ["", ["{{resolve:secretsmanager:", "db", ":SecretString:password::}}"]]});
+    };
+    form(&cloud, refer).await;
+    let mut template = project(&cloud, "old");
+    refer(&mut template);
+    template.save(&cloud);
+    let lambda = aws_sdk_lambda::Client::new(&cloud.sdk().await);
+    let name = ids(&cloud).await["Talk"].clone();
+    let environment = async || {
+        let found = lambda.get_function_configuration().function_name(&name).send().await.unwrap();
+        let variables = found.environment.unwrap().variables.unwrap();
+        ["origin", "fixed", "password"].map(|name| variables[name].clone())
+    };
+    let adopt = |exit: i32, words: &[&str]| {
+        let args = [&["adopt", STACK, "--local", "--yes"], words].concat();
+        if exit == 0 { cloud.wschat(&args).ok() } else { cloud.wschat(&args).exits(exit) }
+    };
+    let before = environment().await;
+    assert_eq!(before, ["https://one", "https://one", "first-password"]);
+    adopt(0, &["--dry-run"]).changes_nothing();
+
+    let refuses = |path: &str, reference: &str| {
+        let run = adopt(1, &[]);
+        run.changes_nothing();
+        let expected = format!("{path} of Talk (AWS::Lambda::Function) is not what {reference} gives now");
+        let told = run.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(told.contains(&expected) && told.contains("deploy it with CloudFormation first"), "{told}");
+        assert_eq!(told.matches("gives now").count(), 1, "{told}");
+        assert!(!told.contains("-password"), "{told}");
+    };
+    put("/chat/origin", "https://two");
+    refuses("Environment.Variables.origin", "{{resolve:ssm:/chat/origin}}");
+    // Also where the user's own template has the old value written out.
+    template.get("Talk.Environment.Variables")["origin"] = "https://one".into();
+    template.save(&cloud);
+    refuses("Environment.Variables.origin", "{{resolve:ssm:/chat/origin}}");
+    refer(&mut template);
+    template.save(&cloud);
+    put("/chat/origin", "https://one");
+    secret("PutSecretValue", "SecretId", "second-password");
+    let whole = cloud.inventory().await;
+    refuses("Environment.Variables.password", "its dynamic reference");
+    assert_eq!(environment().await, before);
+    assert_eq!(status(&cloud).await.as_deref(), Some("CREATE_COMPLETE"));
+    same(&cloud.inventory().await, &whole);
+
+    secret("PutSecretValue", "SecretId", "first-password");
+    adopt(0, &[]);
+    assert_eq!(environment().await, before);
+    assert_eq!(status(&cloud).await, None);
+}

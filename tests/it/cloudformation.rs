@@ -629,3 +629,123 @@ async fn an_update_that_is_rolled_back_keeps_what_is_retained() {
     let gone = client.describe_change_set().stack_name("app").change_set_name("more").send().await;
     assert_eq!(refused(gone).0, "ChangeSetNotFound");
 }
+
+/// Dynamic references, as they were measured in a real account (`src/local/cloudformation/dynamic.rs` says where).
+#[tokio::test]
+async fn dynamic_references_are_looked_up() {
+    let cloud = Cloud::start().conditions(SWIFT).go();
+    let client = client(&cloud).await;
+    let lambda = aws_sdk_lambda::Client::new(&cloud.sdk().await);
+    let put = |name: &str, value: &str, kind: &str| {
+        let input = json!({"Name": name, "Value": value, "Type": kind, "Overwrite": true});
+        cloud.json_call("ssm", "AmazonSSM.PutParameter", &input);
+    };
+    let call = |operation: &str, input: Value| {
+        cloud.json_call("secretsmanager", &format!("secretsmanager.{operation}"), &input)
+    };
+    let mut template = with_inline_code(&cloud, &sam_echo(&cloud));
+    let with = |template: &Value, value: &str| {
+        let mut template = template.clone();
+        template["Resources"]["Echo"]["Properties"]["Environment"]["Variables"]["ORIGIN"] = value.into();
+        template
+    };
+    let create = async |template: &Value| {
+        let parameters = SAM_ECHO
+            .iter()
+            .map(|(key, value)| Parameter::builder().parameter_key(*key).parameter_value(*value).build());
+        let create = client.create_stack().stack_name("app").template_body(template.to_string());
+        create.set_parameters(Some(parameters.collect())).set_capabilities(Some(CAPABILITIES.to_vec())).send().await
+    };
+    let update = async |template: &Value, status: &str| {
+        let update = client.update_stack().stack_name("app").template_body(template.to_string());
+        let update = update.set_parameters(Some(previous(SAM_ECHO))).set_capabilities(Some(CAPABILITIES.to_vec()));
+        update.send().await.unwrap();
+        until(&client, "app", status).await
+    };
+
+    // What is refused before anything is made.
+    put("/token", "hush", "SecureString");
+    let place = "AWS::Lambda::Function/Properties/Environment/Variables/ORIGIN";
+    for (reference, expected) in [
+        ("ssm:/chat/origin", "Parameters: [ssm:/chat/origin] cannot be found.".to_owned()),
+        ("ssm:/token", "Non-secure ssm prefix was used for secure parameter /token".to_owned()),
+        (
+            "ssm:/token:live",
+            "Incorrect format is used in the following SSM reference: [{{resolve:ssm:/token:live}}]".to_owned(),
+        ),
+        ("ssm-secure:/token:1", format!("SSM Secure reference is not supported in: [{place}]")),
+        ("vault:/token", "The local cloud's CloudFormation does not play dynamic references to vault".to_owned()),
+    ] {
+        let refusal = refused(create(&with(&template, &format!("{{{{resolve:{reference}}}}}"))).await);
+        assert_eq!(refusal, ("ValidationError".to_owned(), expected), "{reference}");
+    }
+    let mut shown = template.clone();
+    shown["Outputs"]["Origin"] = json!({ "Value": "{{resolve:ssm:/chat/origin}}" });
+    assert_eq!(refused(create(&shown).await).1, "Parameters: [ssm:/chat/origin] cannot be found.");
+    assert!(described(&client, "app").await.is_none());
+    // What fails later: of the whole stack, and of the resource.
+    put("/chat/origin", "one", "String");
+    call("CreateSecret", json!({"Name": "db", "SecretString": "{\"password\": \"p1\"}"}));
+    for (reference, expected) in [
+        ("ssm-secure:/token", format!("app ROLLBACK_IN_PROGRESS SSM Secure reference is not supported in: [{place}]")),
+        ("secretsmanager:none", "Echo CREATE_FAILED Secrets Manager can't find the specified secret.".to_owned()),
+        (
+            "secretsmanager:db:SecretString:user",
+            "Echo CREATE_FAILED Could not find a value associated with JSONKey in SecretString".to_owned(),
+        ),
+    ] {
+        create(&with(&template, &format!("{{{{resolve:{reference}}}}}"))).await.unwrap();
+        until(&client, "app", "ROLLBACK_COMPLETE").await;
+        let told = events(&client, "app").await;
+        assert!(told.contains(&expected), "{reference}: {told}");
+        client.delete_stack().stack_name("app").send().await.unwrap();
+        eventually("it is gone", async || described(&client, "app").await.is_none()).await;
+    }
+
+    let origin = "a {{resolve:ssm:/chat/origin}} b {{resolve:secretsmanager:db:SecretString:password}} {{resolve:ssm:/chat/origin:1}}";
+    template = with(&template, origin);
+    template["Outputs"]["Origin"] = json!({ "Value": "{{resolve:ssm:/chat/origin}}" });
+    template["Outputs"]["Secret"] = json!({ "Value": "{{resolve:secretsmanager:db:SecretString:password}}" });
+    create(&template).await.unwrap();
+    let stack = until(&client, "app", "CREATE_COMPLETE").await;
+    assert_eq!(
+        (output(&stack, "Origin"), output(&stack, "Secret")),
+        ("one".to_owned(), "{{resolve:secretsmanager:db:SecretString:password}}".to_owned())
+    );
+    let function = resources(&client, "app").await.into_iter().find(|(id, ..)| id == "Echo").unwrap().2;
+    let now = async || {
+        let found = lambda.get_function_configuration().function_name(&function).send().await.unwrap();
+        found.environment.unwrap().variables.unwrap()["ORIGIN"].clone()
+    };
+    assert_eq!(now().await, "a one b p1 one");
+    let sent = processed(&client, "app").await;
+    assert_eq!(sent["Resources"]["Echo"]["Properties"]["Environment"]["Variables"]["ORIGIN"], origin);
+
+    // A change set does not see other values.
+    put("/chat/origin", "two", "String");
+    call("PutSecretValue", json!({"SecretId": "db", "SecretString": "{\"password\": \"p2\"}"}));
+    let set = client.create_change_set().stack_name("app").change_set_name("same").template_body(template.to_string());
+    let set = set
+        .set_parameters(Some(previous(SAM_ECHO)))
+        .set_capabilities(Some(CAPABILITIES.to_vec()))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(settled(&client, set.id().unwrap()).await.0, ChangeSetStatus::Failed);
+    // An update of another resource reads parameters again, and secrets not; nor does one that is undone keep what it read.
+    let mut failing = template.clone();
+    failing["Resources"]["ZLast"] =
+        json!({ "Type": "AWS::SQS::Queue", "DependsOn": "Echo", "Properties": { "QueueName": "no name" } });
+    update(&failing, "UPDATE_ROLLBACK_COMPLETE").await;
+    assert_eq!(now().await, "a one b p1 one");
+    let stack = update(&template, "UPDATE_COMPLETE").await;
+    assert_eq!((now().await.as_str(), output(&stack, "Origin").as_str()), ("a two b p1 one", "two"));
+    // One of the resource reads both, also where it only has other metadata.
+    let mut noted = processed(&client, "app").await;
+    noted["Resources"]["Echo"]["Metadata"] = json!({ "note": 1 });
+    update(&noted, "UPDATE_COMPLETE").await;
+    assert_eq!(now().await, "a two b p2 one");
+    let same = client.update_stack().stack_name("app").template_body(noted.to_string());
+    let same = same.set_parameters(Some(previous(SAM_ECHO))).set_capabilities(Some(CAPABILITIES.to_vec()));
+    assert_eq!(refused(same.send().await).1, "No updates are to be performed.");
+}

@@ -93,6 +93,15 @@ impl Lookup {
 }
 
 impl Lookup {
+    /// Whether it always reads the same value.
+    pub(super) fn has_version(&self) -> bool {
+        match self {
+            Self::Export { .. } => false,
+            Self::Parameter { name, .. } => !name.starts_with("arn:") && name.contains(':'),
+            Self::Secret { version, .. } => version.is_some(),
+        }
+    }
+
     /// The type of the resource that it reads.
     pub(super) fn type_name(&self) -> Option<&'static str> {
         match self {

@@ -23,6 +23,7 @@ mod resolve;
 mod rules;
 mod secrets;
 mod substitution;
+mod unversioned;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,6 +37,7 @@ pub use lookups::{Lookup, Lookups, Names};
 pub use parameters::{looked_up, secrets};
 pub use resolve::{Survey, load, survey, survey_with};
 pub use secrets::{MASK, Secrets};
+pub use unversioned::{Unversioned, unversioned};
 
 /// A resolved template.
 #[derive(Debug, Clone)]

@@ -11,7 +11,8 @@ use crate::core::words::{Problem, ProblemKind};
 const POLICIES: [&str; 2] = ["DeletionPolicy", "UpdateReplacePolicy"];
 
 /// The metadata that is added to each resource. CloudFormation takes a change of a policy only together with another one
-/// ("You can't update the CreationPolicy, DeletionPolicy or UpdatePolicy attribute by itself"), and metadata change nothing in AWS.
+/// ("You can't update the CreationPolicy, DeletionPolicy or UpdatePolicy attribute by itself"). Metadata themselves change nothing in
+/// AWS, but they make CloudFormation read the resource's dynamic references again where those name no version.
 const METADATA: &str = "wschat";
 
 /// What the metadata say of every resource, and of those that are `noted`.

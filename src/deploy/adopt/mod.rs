@@ -12,6 +12,7 @@
 mod compare;
 mod formed;
 mod obstacles;
+mod references;
 mod tag;
 
 use std::collections::BTreeMap;
@@ -108,6 +109,8 @@ pub struct Adoption {
     pub stack: Stack,
     pub secrets: Secrets,
     comparison: Comparison,
+    /// What the update that keeps the resources may change unseen.
+    unseen: Vec<String>,
     live: Vec<Live>,
 }
 
@@ -154,8 +157,15 @@ impl Adoption {
                 ));
             }
         }
+        let mut unseen = Vec::new();
+        // Where the resources are kept already, there is no more update.
+        if let Some(formed) = formed.as_ref().filter(|formed| !formed.is_retained().unwrap_or_default()) {
+            let (obstacles, unshown) = references::find(&aws, &formed.processed, &comparison.plan).await;
+            comparison.obstacles.extend(obstacles);
+            unseen = unshown;
+        }
         let secrets = plan::secrets(&stack, &live);
-        Ok(Self { aws, formed, claimed, derived, stack, secrets, comparison, live })
+        Ok(Self { aws, formed, claimed, derived, stack, secrets, comparison, unseen, live })
     }
 
     /// What makes the calls.
@@ -207,6 +217,11 @@ impl Adoption {
         formed.resources.iter().filter(|one| left_out.contains(&one.logical_id)).collect()
     }
 
+    /// What taking over may change, as AWS does not show it: a sentence each.
+    pub fn unseen(&self) -> &[String] {
+        &self.unseen
+    }
+
     /// How many resources are taken over.
     pub fn count(&self) -> usize {
         self.claimed.len()
@@ -243,7 +258,8 @@ impl Adoption {
     }
 
     /// Makes a change set of a template in which every resource is retained, and carries it out if it does nothing else. (An update
-    /// fetches the values of SSM parameters again: user guide, "Systems Manager parameter types".)
+    /// fetches the values of SSM parameters again: user guide, "Systems Manager parameter types". Dynamic references it reads again
+    /// without showing it: `references` has looked at them.)
     async fn carry_out(
         &self,
         formed: &Formed,

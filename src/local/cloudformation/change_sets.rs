@@ -8,6 +8,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::calls::Calls;
+use super::dynamic;
 use super::evaluate::KNOWN_AFTER_APPLY;
 use super::model::{Change, ChangeSet, EXECUTING, IN_REVIEW, ResourceToImport, Stack, invalid};
 use super::plan::same_outputs;
@@ -215,8 +216,9 @@ fn check_import(
         let stated = changes.iter().find(|change| change.logical_id == one.logical_id).map(|change| &change.stated);
         let differs = |(name, value): &(&String, &String)| {
             let stated = stated.and_then(|stated| stated[name.as_str()].as_str());
-            // What it says with the name of another one that is imported is not known yet.
-            stated.is_some_and(|stated| stated != value.as_str() && !stated.contains(KNOWN_AFTER_APPLY))
+            // What it says with the name of another one that is imported is not known yet, nor what is looked up.
+            let is_known = |stated: &str| ![KNOWN_AFTER_APPLY, dynamic::BEGIN].iter().any(|open| stated.contains(open));
+            stated.is_some_and(|stated| stated != value.as_str() && is_known(stated))
         };
         if let Some((name, _)) = one.identifier.iter().find(differs) {
             return Err(invalid(format!(
@@ -255,6 +257,7 @@ async fn settle(worker: Worker, name: String, found: Preview) {
     } else if !found.differs {
         failure = Some(NO_CHANGES.to_owned());
     }
+    let failure = failure.or(found.fails);
     let saved = worker.service.state.change(|state| {
         let stack = state.stack_mut(&region, &worker.stack)?;
         if let Some(change_set) = stack.change_sets.get_mut(&name) {

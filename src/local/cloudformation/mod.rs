@@ -2,7 +2,7 @@
 //! caller's key, as on AWS. A stack's resources can be retained when it is deleted, and imported into another one.
 //!
 //! ```text
-//! operations (table) --> describe;  stacks, change_sets --request--> plan (evaluate) --> work --> resources --calls--> services
+//! operations (table) --> describe;  stacks, change_sets --request--> plan (evaluate, dynamic) --> work --> resources --calls--> services
 //! ```
 //!
 //! Not played, and refused by name: changes of properties but for those in `resources::updates`, types that the local cloud has not,
@@ -11,6 +11,7 @@
 mod calls;
 mod change_sets;
 mod describe;
+mod dynamic;
 mod evaluate;
 mod model;
 mod operations;

@@ -13,6 +13,9 @@ use crate::local::protocol::wire::ApiError;
 /// What identifies a resource: the properties of its type's primary identifier.
 pub type Identifier = BTreeMap<String, String>;
 
+/// What dynamic references gave, by what stands between `{{resolve:` and `}}`.
+pub type LookedUp = BTreeMap<String, String>;
+
 /// All regions.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct State {
@@ -79,8 +82,11 @@ pub struct Resource {
     pub status: String,
     pub reason: Option<String>,
     pub at: i64,
-    /// Its properties with every function evaluated.
+    /// Its properties with every function evaluated, and their dynamic references as they are written.
     pub properties: Value,
+    /// What those gave when it was made or last changed.
+    #[serde(default)]
+    pub looked_up: LookedUp,
     /// Its place in the order of creation.
     pub place: usize,
 }

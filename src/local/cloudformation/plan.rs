@@ -104,7 +104,7 @@ pub fn changes(stack: &Stack, scope: &Scope<'_>) -> Result<Vec<Change>, String> 
 }
 
 /// The names of the properties that two sets of them have differently.
-fn differing(old: &Value, new: &Value) -> Vec<String> {
+pub fn differing(old: &Value, new: &Value) -> Vec<String> {
     let names =
         |value: &Value| value.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect::<Vec<_>>();
     let all: BTreeSet<String> = names(old).into_iter().chain(names(new)).collect();

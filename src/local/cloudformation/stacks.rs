@@ -1,8 +1,10 @@
 //! The operations that change stacks.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::calls::Calls;
+use super::dynamic;
 use super::model::{IN_REVIEW, Settings, Stack, invalid, unknown_stack};
 use super::plan::{changes, same_outputs};
 use super::request::{Proposal, proposal, stack_name};
@@ -19,11 +21,15 @@ pub async fn create_stack(service: &Arc<CloudFormation>, calls: Calls, query: &Q
     let name = stack_name(query)?.to_owned();
     let proposal = proposal(service, &calls, query, None, false).await?;
     let mut stack = Stack::new(calls.region(), &name);
+    let worker = Worker { service: Arc::clone(service), calls: calls.clone(), stack: stack.id.clone() };
     stack.protected = query.get("EnableTerminationProtection") == Some("true");
     stack.policy = stack_policy::given(&calls, query, "StackPolicy").await?;
-    stack.settings = proposal.settings.clone();
-    stack.body.clone_from(&proposal.body);
-    stack.processed.clone_from(&proposal.template.processed);
+    let wanted = wanted(proposal);
+    let found = worker.references(&stack, &wanted, &BTreeMap::new());
+    dynamic::check(&calls, &wanted.processed, &found).await?;
+    stack.settings = wanted.settings.clone();
+    stack.body.clone_from(&wanted.body);
+    stack.processed.clone_from(&wanted.processed);
     let id = stack.id.clone();
     stack.set_status("CREATE_IN_PROGRESS", Some("User Initiated"));
     service.state.change(|state| {
@@ -33,8 +39,7 @@ pub async fn create_stack(service: &Arc<CloudFormation>, calls: Calls, query: &Q
         state.region_mut(calls.region()).stacks.insert(id.clone(), stack);
         Ok(())
     })?;
-    let worker = Worker { service: Arc::clone(service), calls, stack: id.clone() };
-    tokio::spawn(worker.create(wanted(proposal)));
+    tokio::spawn(worker.create(wanted));
     Ok(Xml::new().text("StackId", id))
 }
 
@@ -55,7 +60,11 @@ pub async fn update_stack(service: &Arc<CloudFormation>, calls: Calls, query: &Q
     let worker = Worker { service: Arc::clone(service), calls, stack: stack.id.clone() };
     let wanted = Wanted { policies, ..wanted(proposal) };
     let found = preview(&worker, &stack, &wanted).await?;
-    if !found.differs {
+    // Parameters that have other values than before are a change where the template is sent, though it is the same. (Measured: see
+    // `dynamic`.)
+    let is_sent = query.get("UsePreviousTemplate") != Some("true");
+    let looked_up = stack.resources.values().map(|resource| &resource.looked_up);
+    if !(found.differs || is_sent && dynamic::have_moved(&worker.calls, looked_up).await?) {
         return Err(invalid(NO_UPDATES));
     }
     if let Some(why) = not_played(&found.changes) {
@@ -110,6 +119,8 @@ pub struct Preview {
     pub changes: Vec<super::model::Change>,
     /// Whether anything would change: resources, outputs, tags.
     pub differs: bool,
+    /// Why it fails once it has begun.
+    pub fails: Option<String>,
 }
 
 /// Compares a template with a stack.
@@ -119,15 +130,19 @@ pub struct Preview {
 pub async fn preview(worker: &Worker, stack: &Stack, wanted: &Wanted) -> Result<Preview, ApiError> {
     let known = worker.attributes().await.map_err(invalid)?;
     let exports = worker.service.state.now().exports(worker.calls.region());
-    let mut scope = worker.scope(stack, wanted, &known, &exports);
-    scope.is_preview = true;
-    let changes = changes(stack, &scope).map_err(invalid)?;
+    let changes = {
+        let mut scope = worker.scope(stack, wanted, &known, &exports);
+        scope.is_preview = true;
+        changes(stack, &scope).map_err(invalid)?
+    };
+    let found = worker.references(stack, wanted, &known);
+    dynamic::check(&worker.calls, &wanted.processed, &found).await?;
     let said = |settings: &Settings| (settings.tags.clone(), settings.role_arn.clone());
     let differs = !changes.is_empty()
         || !same_outputs(&stack.processed, &wanted.processed)
         || said(&stack.settings) != said(&wanted.settings)
         || !stack.settings.parameters.iter().eq(&wanted.settings.parameters) && !stack.outputs.is_empty();
-    Ok(Preview { changes, differs })
+    Ok(Preview { changes, differs, fails: dynamic::unsupported(&found, false) })
 }
 
 pub async fn delete_stack(service: &Arc<CloudFormation>, calls: Calls, query: &Query) -> Answer {

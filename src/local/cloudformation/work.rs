@@ -9,9 +9,10 @@ use rand::RngExt;
 use serde_json::Value;
 
 use super::calls::Calls;
+use super::dynamic::{self, Found};
 use super::evaluate::{Attributes, Scope};
-use super::model::{Change, Output, Resource, ResourceToImport, Settings, Stack};
-use super::plan::in_order;
+use super::model::{Change, LookedUp, Output, Resource, ResourceToImport, Settings, Stack, invalid};
+use super::plan::{differing, in_order};
 use super::resources::{self, Declared, Existing};
 use super::{CloudFormation, stack_policy};
 use crate::local::context::clock::now_millis;
@@ -212,11 +213,18 @@ impl Worker {
                 .insert(logical_id.clone(), scope.evaluate(&wanted.processed["Resources"][logical_id]["Properties"])?);
         }
         let imported = scope.imported.take().into_iter().collect();
+        drop(scope);
+        let mut given = BTreeMap::new();
+        for (logical_id, properties) in evaluated {
+            let kept = stack.resources.get(&logical_id).map(|resource| resource.looked_up.clone()).unwrap_or_default();
+            let looked_up = dynamic::look_up(&self.calls, &properties, &kept).await.map_err(|error| error.message)?;
+            given.insert(logical_id, (properties, looked_up));
+        }
         self.change(|stack| {
             for (place, logical_id) in order.iter().enumerate() {
                 if let Some(resource) = stack.resources.get_mut(logical_id) {
                     resource.place = place;
-                    resource.properties = evaluated.remove(logical_id).unwrap_or_default();
+                    (resource.properties, resource.looked_up) = given.remove(logical_id).unwrap_or_default();
                 }
             }
             stack.imports = imported;
@@ -268,7 +276,7 @@ impl Worker {
                 let existing = Existing {
                     type_name: &resource.type_name,
                     identifier: &resource.identifier,
-                    properties: &resource.properties,
+                    properties: &dynamic::properties(resource),
                 };
                 if let Err(error) = resources::delete(&self.calls, &existing).await {
                     self.change(|stack| {
@@ -294,6 +302,9 @@ impl Worker {
         let mut known = self.attributes().await?;
         let order = {
             let stack = self.stack();
+            if let Some(why) = dynamic::unsupported(&self.references(&stack, wanted, &known), false) {
+                return Err(why);
+            }
             in_order(&self.scope(&stack, wanted, &known, &exports))?
         };
         let mut imported = std::collections::BTreeSet::new();
@@ -307,7 +318,10 @@ impl Worker {
                 properties?
             };
             if let Some(old) = stack.resources.get(logical_id).filter(|resource| !resource.identifier.is_empty()) {
-                let done = self.set_properties(logical_id, old, properties).await;
+                let has_changed = old.properties != properties
+                    || stack.processed["Resources"][logical_id.as_str()]["Metadata"] != declared["Metadata"];
+                let kept = dynamic::kept(&old.looked_up, has_changed);
+                let done = self.set_properties(logical_id, old, properties, &kept).await;
                 done.map_err(|_| format!("The following resource(s) failed to update: [{logical_id}]."))?;
                 self.change(|stack| {
                     if let Some(resource) = stack.resources.get_mut(logical_id) {
@@ -324,9 +338,15 @@ impl Worker {
             known.insert(logical_id.clone(), attributes);
         }
         let stack = self.stack();
-        let scope = self.scope(&stack, wanted, &known, &exports);
-        let outputs = outputs(&scope)?;
-        imported.extend(scope.imported.take());
+        let mut outputs = {
+            let scope = self.scope(&stack, wanted, &known, &exports);
+            let outputs = outputs(&scope)?;
+            imported.extend(scope.imported.take());
+            outputs
+        };
+        for output in &mut outputs {
+            output.value = dynamic::of_output(&self.calls, &output.value).await.map_err(|error| error.message)?;
+        }
         self.refuse_taken_exports(&outputs)?;
         self.change(|stack| {
             stack.outputs = outputs;
@@ -336,23 +356,45 @@ impl Worker {
         Ok(order)
     }
 
-    /// Changes a resource in place, where its properties differ.
-    async fn set_properties(&self, logical_id: &str, old: &Resource, properties: Value) -> Result<(), ApiError> {
-        if old.properties == properties {
+    /// Changes a resource in place, where its properties differ, with what its dynamic references give. Those of `kept` are not read.
+    async fn set_properties(
+        &self,
+        logical_id: &str,
+        old: &Resource,
+        properties: Value,
+        kept: &LookedUp,
+    ) -> Result<(), ApiError> {
+        let looked_up = dynamic::look_up(&self.calls, &properties, kept).await;
+        if let Ok(looked_up) = &looked_up
+            && (&old.properties, &old.looked_up) == (&properties, looked_up)
+        {
             return Ok(());
         }
         self.change(|stack| stack.set_resource_status(logical_id, "UPDATE_IN_PROGRESS", None));
-        let existing = Existing { type_name: &old.type_name, identifier: &old.identifier, properties: &old.properties };
-        let done = resources::updates::update(&self.calls, &existing, &properties).await;
-        self.change(|stack| {
-            // Also where that failed, since a part of them may have been set.
-            if let Some(resource) = stack.resources.get_mut(logical_id) {
-                resource.properties = properties;
+        let done = match looked_up {
+            Ok(looked_up) => {
+                let (was, filled) = (dynamic::properties(old), dynamic::filled(&properties, &looked_up));
+                let existing = Existing { type_name: &old.type_name, identifier: &old.identifier, properties: &was };
+                match not_changed(&old.type_name, &differing(&was, &filled)) {
+                    None => {
+                        let done = resources::updates::update(&self.calls, &existing, &filled).await;
+                        // Also where that failed, since a part of them may have been set.
+                        self.change(|stack| {
+                            if let Some(resource) = stack.resources.get_mut(logical_id) {
+                                (resource.properties, resource.looked_up) = (properties, looked_up);
+                            }
+                        });
+                        done
+                    }
+                    // No change set shows it: a reference gives another value.
+                    Some(what) => Err(invalid(format!("{NOT_PLAYED}: {logical_id} ({what})."))),
+                }
             }
-            match &done {
-                Ok(()) => stack.set_resource_status(logical_id, "UPDATE_COMPLETE", None),
-                Err(error) => stack.set_resource_status(logical_id, "UPDATE_FAILED", Some(&error.message)),
-            }
+            Err(error) => Err(error),
+        };
+        self.change(|stack| match &done {
+            Ok(()) => stack.set_resource_status(logical_id, "UPDATE_COMPLETE", None),
+            Err(error) => stack.set_resource_status(logical_id, "UPDATE_FAILED", Some(&error.message)),
         });
         done
     }
@@ -362,7 +404,7 @@ impl Worker {
         let now = self.stack();
         for logical_id in now.in_order().into_iter().rev() {
             if let (Some(was), Some(is)) = (old.resources.get(&logical_id), now.resources.get(&logical_id)) {
-                let _ = self.set_properties(&logical_id, is, was.properties.clone()).await;
+                let _ = self.set_properties(&logical_id, is, was.properties.clone(), &was.looked_up).await;
             }
         }
     }
@@ -386,8 +428,15 @@ impl Worker {
             stack.resources.insert(logical_id.to_owned(), resource);
             stack.set_resource_status(logical_id, "CREATE_IN_PROGRESS", None);
         });
+        let looked_up = dynamic::look_up(&self.calls, &properties, &LookedUp::new()).await?;
+        let filled = dynamic::filled(&properties, &looked_up);
+        self.change(|stack| {
+            if let Some(resource) = stack.resources.get_mut(logical_id) {
+                resource.looked_up = looked_up;
+            }
+        });
         let name = physical_name(&stack_name, logical_id);
-        let declared = Declared { type_name, properties: &properties, name: &name };
+        let declared = Declared { type_name, properties: &filled, name: &name };
         let identifier = resources::create(&self.calls, &declared).await?;
         self.change(|stack| {
             if let Some(resource) = stack.resources.get_mut(logical_id) {
@@ -411,7 +460,7 @@ impl Worker {
         attributes: &Attributes,
     ) -> Result<(), ApiError> {
         let stack = self.stack();
-        let own = stack.resources.get(logical_id).map(|resource| resources::own_tags(&resource.properties));
+        let own = stack.resources.get(logical_id).map(|resource| resources::own_tags(&dynamic::properties(resource)));
         let is_own = |key: &String| own.as_ref().is_some_and(|own| own.contains_key(key));
         // A resource's own tags are stronger than the stack's.
         let of_stack = stack.settings.tags.clone().into_iter();
@@ -470,6 +519,14 @@ impl Worker {
         }
     }
 
+    /// The dynamic references of a template, as far as they are known before anything is made.
+    pub fn references(&self, stack: &Stack, wanted: &Wanted, known: &BTreeMap<String, Attributes>) -> Vec<Found> {
+        let exports = self.service.state.now().exports(self.region());
+        let mut scope = self.scope(stack, wanted, known, &exports);
+        scope.is_preview = true;
+        dynamic::of_template(&scope)
+    }
+
     /// Whether an export that others use would go or change, or another stack has one of that name.
     fn refuse_taken_exports(&self, outputs: &[Output]) -> Result<(), Failed> {
         let state = self.service.state.now();
@@ -505,21 +562,22 @@ impl Stack {
     }
 }
 
+const NOT_PLAYED: &str = "The local cloud's CloudFormation does not play changes of these properties";
+
 /// What is changed by name, in a sentence, of what this CloudFormation cannot change.
 pub fn not_played(changes: &[Change]) -> Option<String> {
-    let changed: Vec<String> = changes
-        .iter()
-        .filter(|change| change.action == "Modify")
-        .map(|change| (change, resources::updates::not_played(&change.type_name, &change.properties)))
-        .filter(|(_, properties)| !properties.is_empty())
-        .map(|(change, properties)| format!("{} ({}: {})", change.logical_id, change.type_name, properties.join(", ")))
-        .collect();
-    let list = changed.join("; ");
-    (!changed.is_empty()).then(|| {
-        format!(
-            "The local cloud's CloudFormation does not play changes of these properties: {list}. Nothing was changed."
-        )
-    })
+    let modified = changes.iter().filter(|change| change.action == "Modify");
+    let changed = modified.filter_map(|change| {
+        Some(format!("{} ({})", change.logical_id, not_changed(&change.type_name, &change.properties)?))
+    });
+    let list = changed.collect::<Vec<_>>().join("; ");
+    (!list.is_empty()).then(|| format!("{NOT_PLAYED}: {list}. Nothing was changed."))
+}
+
+/// Those of a type's properties that this CloudFormation cannot change: `AWS::SQS::Queue: DelaySeconds`.
+fn not_changed(type_name: &str, properties: &[String]) -> Option<String> {
+    let names = resources::updates::not_played(type_name, properties);
+    (!names.is_empty()).then(|| format!("{type_name}: {}", names.join(", ")))
 }
 
 /// AWS's words for a resource to import that is not there.
