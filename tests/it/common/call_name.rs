@@ -9,7 +9,7 @@ use hyper::http::request::Parts;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use wschat::local::server::cloud;
-use wschat::local::server::router::scope;
+use wschat::local::protocol::signature::scope;
 
 /// `apigatewayv2.CreateRoute ping 1`: the service, the operation, the resource, and the number among calls of this name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -194,12 +194,13 @@ impl ApiGateway {
 /// A request as its signature is checked.
 pub fn signed(received: &Received) -> Signed<'_> {
     Signed {
-        service: "execute-api",
+        service: Some("execute-api"),
+        is_timed: true,
         method: received.method.as_str(),
         path: &received.sent_path,
         query: &received.query,
         headers: &received.headers,
-        body: &received.body,
+        body: Some(&received.body),
     }
 }
 
