@@ -204,7 +204,7 @@ pub fn signed(received: &Received) -> Signed<'_> {
     }
 }
 
-/// Who signed a request, as format 2.0 tells it. (The access key is left out: here it alone is the secret.)
+/// Who signed a request, as format 2.0 tells it. (The access key is left out.)
 fn iam(caller: &Principal) -> Value {
     json!({ "iam": {
         "accessKey": null,
