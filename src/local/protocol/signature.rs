@@ -190,11 +190,13 @@ impl<'a> Signed<'a> {
     /// Why it does not count.
     pub fn check(&self, signature: &Signature, secret: &str, now: OffsetDateTime) -> Result<(), Wrong> {
         let at = PrimitiveDateTime::parse(&signature.at, TIME).map_err(|_| Wrong::Different)?.assume_utc();
-        let end = match signature.expires {
-            Some(seconds) => Some(at + Duration::seconds(seconds.clamp(0, MAX_EXPIRES))),
-            None => self.is_timed.then_some(at + SKEW),
+        let valid = match signature.expires {
+            Some(seconds) => Some(Duration::seconds(seconds.clamp(0, MAX_EXPIRES))),
+            None => self.is_timed.then_some(SKEW),
         };
-        if end.is_some_and(|end| now < at - SKEW || now > end) {
+        // (A client's time may be the last one of the calendar, to which nothing can be added.)
+        let age = now - at;
+        if valid.is_some_and(|valid| age < -SKEW || age > valid) {
             return Err(Wrong::Expired);
         }
         let Scope { date, region, service, .. } = &signature.scope;
@@ -348,6 +350,10 @@ mod tests {
         assert_eq!(check(&presigned, SECRET, "20260102T030906Z"), Err(Wrong::Expired));
         assert_eq!(check(&presigned, SECRET, "20260102T020000Z"), Err(Wrong::Expired));
         assert_eq!(check(&presigned, "another", "20260102T030500Z"), Err(Wrong::Different));
+        for end in ["99991231T235959Z", "00000101T000000Z"] {
+            let signature = Signature { at: end.to_owned(), ..presigned.signature().unwrap() };
+            assert_eq!(presigned.check(&signature, SECRET, at("20260102T030500Z")), Err(Wrong::Expired));
+        }
         assert_eq!(check(&Signed { path: "/abc/dev", ..presigned }, SECRET, "20260102T030500Z"), Err(Wrong::Different));
         let other = pairs(&[("Host", "localhost:1")]);
         assert_eq!(check(&Signed { headers: &other, ..presigned }, SECRET, "20260102T030500Z"), Err(Wrong::Different));
