@@ -7,6 +7,8 @@ Prints Markdown. Everything is started for its measurement and stopped after it.
 import argparse
 import asyncio
 import contextlib
+import hashlib
+import hmac
 import os
 import shutil
 import socket
@@ -59,17 +61,27 @@ with socket.create_server(("127.0.0.1", 0)) as server:
 """
 
 
+def signature(variables, body):
+    """The authorization of the request below, which the local cloud verifies; it does not look at the time."""
+    scope = ["20261128", "us-east-1", "dynamodb", "aws4_request"]
+    canonical = "POST\n/\n\nhost:localhost\nx-amz-date:20261128T000000Z\n\nhost;x-amz-date\n" + hashlib.sha256(body).hexdigest()
+    text = f"AWS4-HMAC-SHA256\n20261128T000000Z\n{'/'.join(scope)}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+    key = b"AWS4" + variables["AWS_SECRET_ACCESS_KEY"].encode()
+    for part in [*scope, text]:
+        key = hmac.digest(key, part.encode(), "sha256")
+    credential = f"{variables['AWS_ACCESS_KEY_ID']}/{'/'.join(scope)}"
+    return f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders=host;x-amz-date, Signature={key.hex()}"
+
+
 def call(folder, times):
     """The time of ListTables, and of a fixed answer by a process that does not read the request."""
     variables = exported(folder)
     port = int(variables["AWS_ENDPOINT_URL"].rsplit(":", 1)[1].rstrip("/"))
-    key = variables["AWS_ACCESS_KEY_ID"]
     body = b"{}"
     request = (
         "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-amz-json-1.0\r\n"
-        "X-Amz-Target: DynamoDB_20120810.ListTables\r\n"
-        f"Authorization: AWS4-HMAC-SHA256 Credential={key}/20261128/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
+        "X-Amz-Target: DynamoDB_20120810.ListTables\r\nX-Amz-Date: 20261128T000000Z\r\n"
+        f"Authorization: {signature(variables, body)}\r\nContent-Length: {len(body)}\r\n\r\n"
     ).encode() + body
     with subprocess.Popen([sys.executable, "-c", ECHO], stdout=subprocess.PIPE, text=True) as echo:
         floor = round_trips(int(echo.stdout.readline()), request, times)

@@ -29,7 +29,7 @@ Resources:
           HOST: !Sub "${Api}.execute-api.${AWS::Region}.${AWS::URLSuffix}/p"
 """
 
-# The signature is not verified, so that no SDK is needed.
+# A local cloud that admits all callers does not verify the signature, so that no SDK is needed.
 NODE = """
 const https = require("https");
 const signed = { authorization: `AWS4-HMAC-SHA256 Credential=${process.env.AWS_ACCESS_KEY_ID}/20260101/us-east-1/execute-api/aws4_request` };

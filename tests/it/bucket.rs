@@ -11,7 +11,7 @@ use zip::write::SimpleFileOptions;
 use crate::common::client::Client;
 use crate::common::inventory::{Inventory, same};
 use crate::common::template::{App, SWIFT, Template};
-use crate::common::{Cloud, TESTER, eventually};
+use crate::common::{Cloud, TESTER, eventually, signed};
 
 /// A request to the local S3: status and body.
 fn s3(cloud: &Cloud, method: &str, target: &str, headers: &str, body: &[u8]) -> (u16, String) {
@@ -147,12 +147,17 @@ fn nobody_reads_a_bucket_without_a_key_but_by_its_policy() {
     let cloud = Cloud::start().locked().go();
     let environment = cloud.wschat(&["env", "--json"]).ok();
     let environment: Value = serde_json::from_str(environment.stdout.lines().next().unwrap()).unwrap();
-    let key = environment["variables"]["AWS_ACCESS_KEY_ID"].as_str().unwrap().to_owned();
-    let signed = |method: &str, target: &str, body: &[u8]| {
-        let scope = format!("{key}/20260101/us-east-1/s3/aws4_request");
-        let authorization = format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0");
-        send(&cloud, method, target, &format!("Host: localhost\r\nAuthorization: {authorization}\r\n"), body)
+    let variable = |name: &str| environment["variables"][name].as_str().unwrap();
+    let (key, secret) = (variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY"));
+    let signed_with = |secret: &str, method: &str, target: &str, body: &[u8]| {
+        send(&cloud, method, target, &signed((key, secret), "s3", method, target, "localhost"), body)
     };
+    let signed = |method: &str, target: &str, body: &[u8]| signed_with(secret, method, target, body);
+    // The id of a key is in every presigned address, so it opens nothing.
+    for (method, target) in [("PUT", "/pages"), ("GET", "/")] {
+        let (status, refused) = signed_with("another", method, target, b"");
+        assert!(status == 403 && refused.contains("<Code>SignatureDoesNotMatch</Code>"), "{refused}");
+    }
     assert_eq!(signed("PUT", "/pages", b"").0, 200);
     assert_eq!(signed("PUT", "/pages/index.html", b"<p>hello").0, 200);
     let anonymous = || send(&cloud, "GET", "/index.html", "Host: pages.s3.localhost\r\n", b"");

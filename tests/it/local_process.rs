@@ -8,6 +8,8 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
+use crate::common::signed;
+
 /// A data folder; its server, if any, is stopped at the end of the test.
 struct Cloud {
     folder: tempfile::TempDir,
@@ -156,18 +158,23 @@ fn calls_need_the_key_in_the_data_folder() {
     cloud.ok(&["start", "--port", "0"]);
     let key: serde_json::Value =
         serde_json::from_slice(&fs::read(cloud.data().join("access-key.json")).unwrap()).unwrap();
-    let key = key["id"].as_str().unwrap();
-    let signed =
-        |key: &str| format!("authorization: AWS4-HMAC-SHA256 Credential={key}/20260101/us-east-1/sts/aws4_request, x");
+    let (key, secret) = (key["id"].as_str().unwrap(), key["secret"].as_str().unwrap());
     let form = "content-type: application/x-www-form-urlencoded";
     let call = "Action=GetCallerIdentity&Version=2011-06-15";
-    let head = |more: &str| format!("POST / HTTP/1.1\r\nhost: localhost\r\n{form}\r\n{more}");
-    let (status, body) = ask(&cloud, &head(&signed(key)), call);
+    let head = |key: (&str, &str), host: &str| {
+        format!("POST / HTTP/1.1\r\n{form}\r\n{}", signed(key, "sts", "POST", "/", host).trim_end())
+    };
+    let (status, body) = ask(&cloud, &head((key, secret), "localhost"), call);
     assert_eq!(status, "200", "{body}");
-    let (status, body) = ask(&cloud, &head(&signed("AKIAEXAMPLE")), call);
-    assert!(status == "403" && body.contains("InvalidClientTokenId"), "{status} {body}");
-    assert!(body.contains("wschat env --data") && body.contains("wschat local start --open"), "{body}");
-    let (status, body) = ask(&cloud, &head("accept: */*"), call);
+    for (key, secret, code) in
+        [("AKIAEXAMPLE", secret, "InvalidClientTokenId"), (key, "another", "SignatureDoesNotMatch")]
+    {
+        let (status, body) = ask(&cloud, &head((key, secret), "localhost"), call);
+        assert!(status == "403" && body.contains(code), "{status} {body}");
+        assert!(body.contains("wschat env --data") && body.contains("wschat local start --open"), "{body}");
+    }
+    let unsigned = format!("POST / HTTP/1.1\r\nhost: localhost\r\n{form}\r\naccept: */*");
+    let (status, body) = ask(&cloud, &unsigned, call);
     assert!(status == "403" && body.contains("MissingAuthenticationToken"), "{status} {body}");
     // An unsigned upload of code.
     let create = "POST /2015-03-31/functions HTTP/1.1\r\nhost: localhost\r\naccept: */*";
@@ -178,13 +185,13 @@ fn calls_need_the_key_in_the_data_folder() {
         ("localhost", "sec-fetch-site: cross-site"),
         ("rebound.example.com", "accept: */*"),
     ] {
-        let head = format!("POST / HTTP/1.1\r\nhost: {host}\r\n{form}\r\n{}\r\n{more}", signed(key));
+        let head = format!("{}\r\n{more}", head((key, secret), host));
         assert_eq!(ask(&cloud, &head, call).0, "403", "{host} {more}");
     }
     // A page can load any GET as an image.
     let target = "/?Action=DeleteRole&RoleName=x&Version=2010-05-08";
-    let head = format!("GET {target} HTTP/1.1\r\nhost: localhost\r\n{}", signed(key).replace("/sts/", "/iam/"));
-    let (status, body) = ask(&cloud, &head, "");
+    let signed = signed((key, secret), "iam", "GET", target, "localhost");
+    let (status, body) = ask(&cloud, &format!("GET {target} HTTP/1.1\r\n{}", signed.trim_end()), "");
     assert!(status == "400" && body.contains("by POST"), "{status} {body}");
 
     cloud.ok(&["stop"]);
@@ -453,22 +460,23 @@ fn beyond_loopback_the_access_key_is_needed_and_the_process_is_out_of_reach() {
         assert!(said.contains(&format!("It listens on {host}: other machines reach it.")), "{said}");
         assert!(said.contains("AWS calls and @connections need its access key"), "{said}");
         let (port, token) = (cloud.port(), cloud.record()["token"].as_str().unwrap().to_owned());
-        let key = cloud.record()["key"]["id"].as_str().unwrap().to_owned();
-        let call = |to: IpAddr, host: &str, key: Option<&str>| {
-            let scope = "20260101/us-east-1/lambda/aws4_request";
-            let signed = key.map_or_else(String::new, |key| {
-                format!("\r\nauthorization: AWS4-HMAC-SHA256 Credential={key}/{scope}, SignedHeaders=host, Signature=0")
-            });
-            exchange(to, port, &format!("GET /2015-03-31/functions/ HTTP/1.1\r\nhost: {host}{signed}"))
+        let record = cloud.record();
+        let own = |part: &str| record["key"][part].as_str().unwrap();
+        let key = (own("id"), own("secret"));
+        let call = |to: IpAddr, host: &str, key: Option<(&str, &str)>| {
+            let target = "/2015-03-31/functions/";
+            let head = key.map_or_else(|| format!("host: {host}"), |key| signed(key, "lambda", "GET", target, host));
+            exchange(to, port, &format!("GET {target} HTTP/1.1\r\n{}", head.trim_end()))
         };
         let named = format!("{address}:{port}");
-        assert!(call(address, &named, Some(&key)).starts_with("HTTP/1.1 200"), "{host}");
-        assert!(call(loopback, "localhost", Some(&key)).starts_with("HTTP/1.1 200"), "{host}");
-        for key in [None, Some("AKIAIOSFODNN7EXAMPLE")] {
+        assert!(call(address, &named, Some(key)).starts_with("HTTP/1.1 200"), "{host}");
+        assert!(call(loopback, "localhost", Some(key)).starts_with("HTTP/1.1 200"), "{host}");
+        // The id of a key is in every presigned address.
+        for key in [None, Some(("AKIAIOSFODNN7EXAMPLE", "secret")), Some((key.0, "secret"))] {
             assert!(call(address, &named, key).starts_with("HTTP/1.1 403"), "{host}: {key:?}");
         }
         // A name that somebody else may own, which resolves to this machine.
-        assert!(call(address, "rebound.example.com", Some(&key)).starts_with("HTTP/1.1 403"), "{host}");
+        assert!(call(address, "rebound.example.com", Some(key)).starts_with("HTTP/1.1 403"), "{host}");
         for (method, path) in [("GET", "/_wschat/health"), ("GET", "/_wschat/connections"), ("POST", "/_wschat/stop")] {
             let ask = |to: IpAddr, host: &str| {
                 exchange(to, port, &format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\nx-wschat-token: {token}"))

@@ -3,12 +3,12 @@
 //! API keys for REST APIs", whose refusals these are.)
 
 use http::{HeaderMap, Method, StatusCode};
-use time::OffsetDateTime;
 
 use super::authorizer::Refused;
 use super::cause::Cause;
 use crate::core::iam::need::Need;
 use crate::local::context::ports::{Callers, Principal, Records};
+use crate::local::context::signer::{Unverified, verify};
 use crate::local::protocol::signature::{Signed, Wrong};
 use crate::local::protocol::wire::{Caller, Request};
 
@@ -25,37 +25,35 @@ pub fn by_signature(
     let refused = |message, why: &str| {
         Err(Refused::new(StatusCode::FORBIDDEN, message, Cause::NotSigned { why: why.to_owned() }))
     };
-    let Some(signature) = signed.signature() else {
-        return refused("Missing Authentication Token", "The request is not signed.");
-    };
-    let Some(secret) = callers.secret(&signature.access_key) else {
-        if callers.admits_all() {
-            return Ok(callers.principal(Some(&signature.access_key)));
+    let access_key = match verify(callers, signed) {
+        Ok(access_key) => access_key,
+        Err(Unverified::Unsigned) => return refused("Missing Authentication Token", "The request is not signed."),
+        Err(Unverified::UnknownKey(access_key)) if callers.admits_all() => {
+            return Ok(callers.principal(Some(&access_key)));
         }
-        let why = format!("The local cloud knows no access key {}.", signature.access_key);
-        return refused("The security token included in the request is invalid.", &why);
-    };
-    if let Some(token) = callers.session_token(&signature.access_key)
-        && signed.session_token() != Some(token)
-    {
-        let why = "The handshake is signed with a role's temporary key, without the session token (X-Amz-Security-Token) that goes \
-                   with it.";
-        return refused("The security token included in the request is invalid.", why);
-    }
-    match signed.check(&signature, &secret, OffsetDateTime::now_utc()) {
-        Ok(()) => {}
-        Err(Wrong::Expired) => return refused("Signature expired", "The request's signature is of another time."),
-        Err(Wrong::Service) => {
+        Err(Unverified::UnknownKey(access_key)) => {
+            let why = format!("The local cloud knows no access key {access_key}.");
+            return refused("The security token included in the request is invalid.", &why);
+        }
+        Err(Unverified::NoToken) => {
+            let why = "The handshake is signed with a role's temporary key, without the session token (X-Amz-Security-Token) that \
+                       goes with it.";
+            return refused("The security token included in the request is invalid.", why);
+        }
+        Err(Unverified::Wrong(Wrong::Expired)) => {
+            return refused("Signature expired", "The request's signature is of another time.");
+        }
+        Err(Unverified::Wrong(Wrong::Service)) => {
             return refused("Credential should be scoped to correct service.", "It is signed for another service.");
         }
-        Err(Wrong::Different) => {
+        Err(Unverified::Wrong(Wrong::Different | Wrong::Unhashed)) => {
             return refused(
                 "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access \
                  Key and signing method. Consult the service documentation for details.",
                 "The request's signature does not fit its address, its host, its query string or its secret key.",
             );
         }
-    }
+    };
     let request = Request {
         method: Method::GET,
         path: signed.path.to_owned(),
@@ -63,7 +61,7 @@ pub fn by_signature(
         headers: HeaderMap::new(),
         body: Default::default(),
         file: None,
-        caller: Caller { access_key: Some(signature.access_key), region: region.to_owned() },
+        caller: Caller { access_key: Some(access_key), region: region.to_owned() },
     };
     match callers.authorize(&request, &[Need::new("execute-api:Invoke", route_arn)]) {
         Ok(()) => Ok(callers.principal(request.caller.access_key.as_deref())),

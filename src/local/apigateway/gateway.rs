@@ -83,8 +83,15 @@ impl ApiGateway {
         let headers = forwarded_headers(request.headers(), header_case, peer, self.context.port);
         let query = query(request.uri().query().unwrap_or_default());
         let path = request.uri().path().to_owned();
-        let signed =
-            Signed { service: "execute-api", method: "GET", path: &path, query: &query, headers: &headers, body: b"" };
+        let signed = Signed {
+            service: Some("execute-api"),
+            is_timed: true,
+            method: "GET",
+            path: &path,
+            query: &query,
+            headers: &headers,
+            body: Some(b""),
+        };
         let sub_protocol = match self.connect(&state, &mut origin, signed).await {
             Ok(returned) => chosen_protocol(&returned.headers),
             Err(refused) => return refused,

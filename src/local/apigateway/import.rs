@@ -16,6 +16,9 @@ use crate::local::protocol::wire::{ApiError, Response};
 
 const INTEGRATION: &str = "x-amazon-apigateway-integration";
 const ANY: &str = "x-amazon-apigateway-any-method";
+/// The deepest nesting that is read. Both readers stop at 128 levels; the one of YAML sees that only when it has looked at all brackets,
+/// for which it takes a time that is quadratic in their depth.
+const MAX_NESTING: usize = 200;
 const METHODS: [&str; 7] = ["delete", "get", "head", "options", "patch", "post", "put"];
 
 /// ImportApi.
@@ -49,12 +52,30 @@ pub fn replace(state: &mut State, call: &ControlCall<'_>) -> Answer {
 fn document(call: &ControlCall<'_>) -> Result<Value, ApiError> {
     let members = rules::members(call.request)?;
     let text = members.get("body").and_then(Value::as_str).ok_or_else(|| bad_request("body is required"))?;
-    let document: Value =
-        serde_yaml::from_str(text).map_err(|error| bad_request(format!("Invalid OpenAPI input: {error}")))?;
+    let invalid = |why: &str| bad_request(format!("Invalid OpenAPI input: {why}"));
+    let document: Value = match serde_json::from_str(text) {
+        Ok(document) => document,
+        Err(_) if nesting(text) > MAX_NESTING => return Err(invalid("it is nested too deeply")),
+        Err(_) => serde_yaml::from_str(text).map_err(|error| invalid(&error.to_string()))?,
+    };
     if !document.is_object() || !document["openapi"].as_str().is_some_and(|version| version.starts_with('3')) {
         return Err(bad_request("Invalid OpenAPI input. Only OpenAPI 3 documents can be imported"));
     }
     Ok(document)
+}
+
+/// How deep the brackets of a text are nested.
+fn nesting(text: &str) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    for byte in text.bytes() {
+        match byte {
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
 }
 
 /// Puts a document in the place of what an API has.
@@ -264,6 +285,13 @@ mod tests {
             let document = json!({ "servers": [{ "url": url }] });
             assert_eq!(base_path(&document).as_deref(), expected, "{url}");
         }
+    }
+
+    #[test]
+    fn the_depth_of_brackets_is_seen_before_a_text_is_read() {
+        assert_eq!(nesting("paths: { /items/{id}: {} }\n"), 2);
+        assert_eq!(nesting(&"[".repeat(50_000)), 50_000);
+        assert_eq!(nesting("]]]{[]}"), 2);
     }
 
     #[test]

@@ -6,6 +6,7 @@ pub mod conditions;
 pub mod link;
 pub mod ports;
 pub mod recorder;
+pub mod signer;
 pub mod store;
 pub mod token_bucket;
 

@@ -72,8 +72,7 @@ impl Roles for NoRoles {
 pub struct Principal {
     /// Of a user `arn:aws:iam::ACCOUNT:user/NAME`, of a role's session `arn:aws:sts::ACCOUNT:assumed-role/ROLE/SESSION`.
     pub arn: String,
-    /// The unique id, as AWS shows it to others: of a user `AIDA...`, of a role's session `AROA...:SESSION`. The access key is a
-    /// secret here.
+    /// The unique id, as AWS shows it to others: of a user `AIDA...`, of a role's session `AROA...:SESSION`.
     pub user_id: String,
 }
 

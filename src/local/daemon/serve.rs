@@ -98,9 +98,10 @@ pub async fn serve(
     let started = timestamp(OffsetDateTime::now_utc());
     let token = hex::encode(rand::rng().random::<[u8; 16]>());
     let help = format!("wschat env --data {}", folder.path().display());
-    let guard = (!open).then(|| Guard::new(key.clone(), help, cloud.roles()));
+    let callers = cloud.callers(key.clone(), open);
+    let guard = (!open).then(|| Guard::new(callers.clone(), help));
     let router = Arc::new(Router::new(cloud.services(), conditions, calls).guarded(guard, cloud.authorizer()));
-    cloud.connect(&router, context.authority(), key.clone(), open);
+    cloud.connect(&router, context.authority(), callers);
     let server = Arc::new(Server {
         router,
         open,

@@ -5,15 +5,19 @@ use std::fmt::Write;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode, utf8_percent_encode};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 use time::{Duration, OffsetDateTime, PrimitiveDateTime};
 
+use super::wire::Request;
+
 /// Names and values, in the order sent.
-type Pairs = Vec<(String, String)>;
+pub type Pairs = Vec<(String, String)>;
 
 /// What stays as it is in a canonical request.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -25,13 +29,70 @@ const MAX_EXPIRES: i64 = 7 * 24 * 60 * 60;
 
 /// What stands for the hash of a body that is not signed.
 const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
+/// The header with the hash of the body, or with what stands for it.
+const HASH: &str = "x-amz-content-sha256";
+/// What the credential scope follows in an `Authorization` header.
+const CREDENTIAL: &str = "Credential=";
+
+/// The credential scope of a request's signature: `AKID/20260101/eu-west-1/lambda/aws4_request`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scope {
+    pub access_key: String,
+    /// `20260101`.
+    pub date: String,
+    pub region: String,
+    /// The signing name of the service.
+    pub service: String,
+}
+
+impl Scope {
+    fn read(credential: &str) -> Option<Self> {
+        let mut parts = credential.rsplitn(5, '/');
+        let (Some("aws4_request"), Some(service), Some(region), Some(date), Some(access_key)) =
+            (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return None;
+        };
+        let [access_key, date, region, service] = [access_key, date, region, service].map(str::to_owned);
+        Some(Self { access_key, date, region, service })
+    }
+}
+
+/// Reads a request's credential scope, from its `Authorization` header or, if it is presigned, from its query.
+pub fn scope(headers: &HeaderMap, query: &[(String, String)]) -> Option<Scope> {
+    let authorization = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    match credential(authorization, query) {
+        Some(credential) => Scope::read(credential),
+        None => presigned_v2(query),
+    }
+}
+
+/// Whether a request is signed in its `Authorization` header; what its query says of a signature does not count then.
+pub fn is_in_header(headers: &HeaderMap) -> bool {
+    headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains(CREDENTIAL))
+}
+
+/// The credential that counts.
+fn credential<'a>(authorization: Option<&'a str>, query: &'a [(String, String)]) -> Option<&'a str> {
+    match authorization.and_then(|value| value.split_once(CREDENTIAL)) {
+        Some((_, credential)) => credential.split([',', ' ']).next(),
+        None => query.iter().find(|(name, _)| name == "X-Amz-Credential").map(|(_, value)| value.as_str()),
+    }
+}
+
+/// The scope of a URL of S3 that is signed with version 2 of the signature, which has none: boto3 still makes such URLs in the
+/// regions that take them.
+fn presigned_v2(query: &[(String, String)]) -> Option<Scope> {
+    let value = |name: &str| query.iter().find(|(known, _)| known == name).map(|(_, value)| value);
+    let access_key = value("AWSAccessKeyId").filter(|_| value("Signature").is_some() && value("Expires").is_some())?;
+    let [date, region, service] = ["", "us-east-1", "s3"].map(str::to_owned);
+    Some(Scope { access_key: access_key.clone(), date, region, service })
+}
 
 /// The signature of a request.
 #[derive(Debug)]
 pub struct Signature {
-    pub access_key: String,
-    /// `20260101/eu-west-1/execute-api/aws4_request`.
-    scope: String,
+    pub scope: Scope,
     at: String,
     signed_headers: String,
     value: String,
@@ -48,68 +109,79 @@ pub enum Wrong {
     Service,
     /// Something else was signed, or with another secret.
     Different,
+    /// The request does not say which body was signed, and its body is not known.
+    Unhashed,
 }
 
 /// A request as it was sent.
 #[derive(Debug, Clone, Copy)]
 pub struct Signed<'a> {
-    /// The service that it must be signed for.
-    pub service: &'static str,
+    /// The service that it must be signed for; `None` where its signature decides that.
+    pub service: Option<&'static str>,
+    /// Whether a signature in the headers must be of this quarter of an hour. (One in the query string says itself how long it is valid.)
+    pub is_timed: bool,
     pub method: &'a str,
     /// The path, still percent-encoded.
     pub path: &'a str,
     pub query: &'a Pairs,
     pub headers: &'a Pairs,
-    pub body: &'a [u8],
+    /// `None` where the body has not come yet, or is held against its hash elsewhere.
+    pub body: Option<&'a [u8]>,
 }
 
-impl Signed<'_> {
-    /// The signature, if there is one.
+/// The headers of a request as text. (What is not UTF-8 is Latin-1, as browsers and Node.js send it.)
+pub fn pairs(headers: &HeaderMap) -> Pairs {
+    let text = |bytes: &[u8]| match std::str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => bytes.iter().copied().map(char::from).collect(),
+    };
+    headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value.as_bytes()))).collect()
+}
+
+impl<'a> Signed<'a> {
+    /// A call of a service of this cloud's; `headers` are its [`pairs`]. Its clock does not matter: that of a container or of a virtual
+    /// machine that has slept may be behind.
+    pub fn call(request: &'a Request, headers: &'a Pairs, body: Option<&'a [u8]>) -> Self {
+        let Request { method, path, query, .. } = request;
+        Self { service: None, is_timed: false, method: method.as_str(), path, query, headers, body }
+    }
+
+    /// The signature, if there is a whole one.
     pub fn signature(&self) -> Option<Signature> {
-        let parameter = |name: &str| self.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
-        if let Some(value) = parameter("X-Amz-Signature") {
-            let credential = parameter("X-Amz-Credential")?;
-            let (access_key, scope) = credential.split_once('/')?;
+        let authorization = self.header("authorization");
+        let scope = Scope::read(credential(authorization, self.query)?)?;
+        if let Some(authorization) = authorization.filter(|value| value.contains(CREDENTIAL)) {
+            let parts = authorization.strip_prefix("AWS4-HMAC-SHA256")?;
+            let part = |name: &str| {
+                let mut parts = parts.split(',').map(str::trim);
+                parts.find_map(|part| part.strip_prefix(name)?.strip_prefix('=')).map(str::to_owned)
+            };
             return Some(Signature {
-                access_key: access_key.to_owned(),
-                scope: scope.to_owned(),
-                at: parameter("X-Amz-Date")?,
-                signed_headers: parameter("X-Amz-SignedHeaders")?,
-                value,
-                expires: Some(
-                    parameter("X-Amz-Expires").and_then(|seconds| seconds.parse().ok()).unwrap_or(MAX_EXPIRES),
-                ),
+                scope,
+                at: self.header("x-amz-date")?.to_owned(),
+                signed_headers: part("SignedHeaders")?,
+                value: part("Signature")?,
+                expires: None,
             });
         }
-        let authorization = self.header("authorization")?;
-        let rest = authorization.strip_prefix("AWS4-HMAC-SHA256")?;
-        let part = |name: &str| {
-            let mut parts = rest.split(',').map(str::trim);
-            parts.find_map(|part| part.strip_prefix(name)?.strip_prefix('=')).map(str::to_owned)
-        };
-        let credential = part("Credential")?;
-        let (access_key, scope) = credential.split_once('/')?;
+        let parameter = |name: &str| self.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
         Some(Signature {
-            access_key: access_key.to_owned(),
-            scope: scope.to_owned(),
-            at: self.header("x-amz-date")?,
-            signed_headers: part("SignedHeaders")?,
-            value: part("Signature")?,
-            expires: None,
+            scope,
+            at: parameter("X-Amz-Date")?,
+            signed_headers: parameter("X-Amz-SignedHeaders")?,
+            value: parameter("X-Amz-Signature")?,
+            expires: Some(parameter("X-Amz-Expires").and_then(|seconds| seconds.parse().ok()).unwrap_or(MAX_EXPIRES)),
         })
     }
 
     /// The session token that was sent with temporary credentials.
-    pub fn session_token(&self) -> Option<String> {
+    pub fn session_token(&self) -> Option<&'a str> {
         let in_query = self.query.iter().find(|(name, _)| name == "X-Amz-Security-Token");
-        in_query.map(|(_, token)| token.clone()).or_else(|| self.header("x-amz-security-token"))
+        in_query.map(|(_, token)| token.as_str()).or_else(|| self.header("x-amz-security-token"))
     }
 
-    fn header(&self, name: &str) -> Option<String> {
-        self.headers
-            .iter()
-            .find(|(known, _)| known.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.trim().to_owned())
+    fn header(&self, name: &str) -> Option<&'a str> {
+        self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
     }
 
     /// Checks a signature with the secret of its access key.
@@ -118,50 +190,78 @@ impl Signed<'_> {
     /// Why it does not count.
     pub fn check(&self, signature: &Signature, secret: &str, now: OffsetDateTime) -> Result<(), Wrong> {
         let at = PrimitiveDateTime::parse(&signature.at, TIME).map_err(|_| Wrong::Different)?.assume_utc();
-        let end = match signature.expires {
-            Some(seconds) => at + Duration::seconds(seconds.clamp(0, MAX_EXPIRES)),
-            None => at + SKEW,
+        let valid = match signature.expires {
+            Some(seconds) => Some(Duration::seconds(seconds.clamp(0, MAX_EXPIRES))),
+            None => self.is_timed.then_some(SKEW),
         };
-        if now < at - SKEW || now > end {
+        // (A client's time may be the last one of the calendar, to which nothing can be added.)
+        let age = now - at;
+        if valid.is_some_and(|valid| age < -SKEW || age > valid) {
             return Err(Wrong::Expired);
         }
-        let parts: Vec<&str> = signature.scope.split('/').collect();
-        let [date, region, service, "aws4_request"] = parts[..] else { return Err(Wrong::Different) };
-        if service != self.service {
+        let Scope { date, region, service, .. } = &signature.scope;
+        if self.service.is_some_and(|wanted| wanted != service) {
             return Err(Wrong::Service);
         }
-        // A client may leave the hash of the body out, or say that it is not signed. S3 does without in a query string.
-        let hash = self.header("x-amz-content-sha256").unwrap_or_else(|| match self.service {
-            "s3" if signature.expires.is_some() => UNSIGNED.to_owned(),
-            _ => hex::encode(Sha256::digest(self.body)),
-        });
-        let canonical = self.canonical(signature, &hash);
-        let text = format!(
-            "AWS4-HMAC-SHA256\n{}\n{}\n{}",
-            signature.at,
-            signature.scope,
-            hex::encode(Sha256::digest(canonical.as_bytes()))
-        );
+        let hash = self.body_hash(signature)?;
         let key = signing_key(secret, [date, region, service]);
         let sent = hex::decode(&signature.value).map_err(|_| Wrong::Different)?;
-        keyed(&key, &text).verify_slice(&sent).map_err(|_| Wrong::Different)
+        let is_signed = |path: &str| {
+            let canonical = hex::encode(Sha256::digest(self.canonical(signature, path, &hash)));
+            let text =
+                format!("AWS4-HMAC-SHA256\n{}\n{date}/{region}/{service}/aws4_request\n{canonical}", signature.at);
+            keyed(&key, &text).verify_slice(&sent).is_ok()
+        };
+        let [path, other] = self.canonical_paths(service);
+        if is_signed(&path) || path != other && is_signed(&other) { Ok(()) } else { Err(Wrong::Different) }
     }
 
-    fn canonical(&self, signature: &Signature, hash: &str) -> String {
-        let encode = |text: &str| utf8_percent_encode(text, ENCODED).to_string();
+    /// What stands for the body in the canonical request. A client may leave the hash of the body out, or say that it is not signed, or
+    /// that its chunks are. S3 does without in a query string.
+    fn body_hash(&self, signature: &Signature) -> Result<String, Wrong> {
+        let hashed = |body| hex::encode(Sha256::digest(body));
+        match (self.header(HASH), self.body) {
+            (Some(sent), Some(body)) if is_hash(sent) && !sent.eq_ignore_ascii_case(&hashed(body)) => {
+                Err(Wrong::Different)
+            }
+            (Some(sent), _) => Ok(sent.to_owned()),
+            (None, _) if signature.scope.service == "s3" && signature.expires.is_some() => Ok(UNSIGNED.to_owned()),
+            (None, Some(body)) => Ok(hashed(body)),
+            (None, None) => Err(Wrong::Unhashed),
+        }
+    }
+
+    /// The path as it may stand in the canonical request. S3 alone takes it as it was sent, or, where a client has sent more characters
+    /// as they are, encoded once; other services encode it a second time, and clients may resolve `.`, `..` and `//` before.
+    fn canonical_paths(&self, service: &str) -> [String; 2] {
+        let each = |encode: &dyn Fn(&str) -> String| self.path.split('/').map(encode).collect::<Vec<_>>().join("/");
+        if service == "s3" {
+            let once = |part: &str| percent_encode(&percent_decode_str(part).collect::<Vec<u8>>(), ENCODED).to_string();
+            return [self.path.to_owned(), each(&once)];
+        }
+        let twice = each(&encode);
+        let mut parts = Vec::new();
+        for part in twice.split('/') {
+            match part {
+                "" | "." => {}
+                ".." => drop(parts.pop()),
+                part => parts.push(part),
+            }
+        }
+        let end = if parts.is_empty() || !twice.ends_with('/') { "" } else { "/" };
+        let resolved = format!("/{}{end}", parts.join("/"));
+        [twice, resolved]
+    }
+
+    fn canonical(&self, signature: &Signature, path: &str, hash: &str) -> String {
         let mut query: Vec<(String, String)> = self
             .query
             .iter()
-            .filter(|(name, _)| name != "X-Amz-Signature")
+            .filter(|(name, _)| name != "X-Amz-Signature" || signature.expires.is_none())
             .map(|(name, value)| (encode(name), encode(value)))
             .collect();
         query.sort();
         let query: Vec<String> = query.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
-        // S3 alone takes paths as they are.
-        let path = match self.service {
-            "s3" => self.path.to_owned(),
-            _ => self.path.split('/').map(encode).collect::<Vec<_>>().join("/"),
-        };
         let mut canonical = format!("{}\n{path}\n{}\n", self.method, query.join("&"));
         for name in signature.signed_headers.split(';') {
             let values = self.headers.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name));
@@ -172,6 +272,15 @@ impl Signed<'_> {
         let _ = write!(canonical, "\n{}\n{hash}", signature.signed_headers);
         canonical
     }
+}
+
+fn encode(text: &str) -> String {
+    utf8_percent_encode(text, ENCODED).to_string()
+}
+
+/// Whether a text is a hash, and not one of the words that may stand for it.
+fn is_hash(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// The signature of a text in a scope (date, region, service), in hexadecimal digits.
@@ -205,7 +314,7 @@ mod tests {
 
     /// A request to an API, without a body.
     fn of<'a>(path: &'a str, query: &'a Pairs, headers: &'a Pairs) -> Signed<'a> {
-        Signed { service: "execute-api", method: "GET", path, query, headers, body: b"" }
+        Signed { service: Some("execute-api"), is_timed: true, method: "GET", path, query, headers, body: Some(b"") }
     }
 
     fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -235,12 +344,16 @@ mod tests {
         let headers = pairs(&host);
         let presigned = of("/abc/prod", &query, &headers);
         let signature = presigned.signature().unwrap();
-        assert_eq!(signature.access_key, "AKIDEXAMPLE");
+        assert_eq!(signature.scope.access_key, "AKIDEXAMPLE");
         let check = |signed: &Signed<'_>, secret: &str, now: &str| signed.check(&signature, secret, at(now));
         assert_eq!(check(&presigned, SECRET, "20260102T030500Z"), Ok(()));
         assert_eq!(check(&presigned, SECRET, "20260102T030906Z"), Err(Wrong::Expired));
         assert_eq!(check(&presigned, SECRET, "20260102T020000Z"), Err(Wrong::Expired));
         assert_eq!(check(&presigned, "another", "20260102T030500Z"), Err(Wrong::Different));
+        for end in ["99991231T235959Z", "00000101T000000Z"] {
+            let signature = Signature { at: end.to_owned(), ..presigned.signature().unwrap() };
+            assert_eq!(presigned.check(&signature, SECRET, at("20260102T030500Z")), Err(Wrong::Expired));
+        }
         assert_eq!(check(&Signed { path: "/abc/dev", ..presigned }, SECRET, "20260102T030500Z"), Err(Wrong::Different));
         let other = pairs(&[("Host", "localhost:1")]);
         assert_eq!(check(&Signed { headers: &other, ..presigned }, SECRET, "20260102T030500Z"), Err(Wrong::Different));

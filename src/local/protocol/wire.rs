@@ -35,7 +35,7 @@ pub struct BodyFile {
     pub size: u64,
 }
 
-/// The caller of a request, by its SigV4 credential scope. Signatures are not verified (`access`).
+/// The caller of a request, by its SigV4 credential scope. (`access` verifies the signature.)
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Caller {
     pub access_key: Option<String>,

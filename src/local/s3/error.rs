@@ -26,6 +26,11 @@ pub fn signature() -> ApiError {
     ApiError::new(403, "SignatureDoesNotMatch", message)
 }
 
+/// For an address that a role's session has signed, without the token of the session.
+pub fn token() -> ApiError {
+    ApiError::new(400, "InvalidToken", "The provided token is malformed or otherwise invalid.")
+}
+
 pub fn invalid(message: impl Into<String>) -> ApiError {
     ApiError::new(400, "InvalidArgument", message)
 }

@@ -82,7 +82,7 @@ impl S3 {
         let Ok(bucket) = state.bucket(call.bucket) else { return };
         // Later events of an object have a larger one.
         let sequencer = format!("{:016X}{:04X}", now_millis(), Uuid::new_v4().as_u128() as u16);
-        // Its access key would tell every receiver the secret of this cloud.
+        // As on AWS, who it is, not the access key.
         let key = call.request.caller.access_key.as_deref();
         let caller = key.and_then(|key| Some(self.callers.get()?.principal(Some(key)).user_id));
         let principal = format!("AWS:{}", caller.as_deref().unwrap_or("ANONYMOUS"));

@@ -264,7 +264,7 @@ impl Service for Arc<S3> {
         head.caller.access_key.is_none() && !call.operation.is_empty() && admits()
     }
 
-    /// Only where signatures are verified, as those of addresses are: a page that has an address has the key's id, too.
+    /// Not where a header signs: a page that has credentials is one of the user's, who names its origin for all services.
     fn shared(&self, head: &Request) -> Option<HeaderMap> {
         let asked = head.headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS).and_then(|names| names.to_str().ok());
         let signs = asked.is_some_and(|names| names.split(',').any(|name| name.trim() == "authorization"));

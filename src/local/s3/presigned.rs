@@ -1,7 +1,6 @@
-//! Who may call: what the router cannot know. A URL's signature is verified, for its access key is no secret; what is not signed
+//! Who may call, of what the router leaves to S3: addresses, whose signatures are of two versions, and what is not signed, which
 //! needs a policy of the bucket.
 
-use http::header::AUTHORIZATION;
 use time::OffsetDateTime;
 
 use super::call::Call;
@@ -9,8 +8,9 @@ use super::required_permissions::action;
 use super::{S3, arn, error};
 use crate::core::iam::evaluate::permits_service;
 use crate::core::iam::need::Need;
+use crate::local::context::signer::{Unverified, verify};
 use crate::local::protocol::host::s3_host;
-use crate::local::protocol::signature::{Signed, Wrong, sign_v2};
+use crate::local::protocol::signature::{Signed, Wrong, is_in_header, pairs, sign_v2};
 use crate::local::protocol::wire::{ApiError, Request};
 
 /// Parameters that version 2 of the signature signs (S3 user guide, "Signing and authenticating REST requests").
@@ -53,22 +53,23 @@ impl S3 {
         let Some(access_key) = &request.caller.access_key else {
             return if callers.is_none_or(|callers| callers.admits_all()) { Ok(()) } else { self.admit_anyone(call) };
         };
-        // A key that no header names is an address's, which counts with its signature alone.
-        let header = request.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        if header.is_some_and(|header| header.contains("Credential=")) {
+        // The router has verified what is signed in a header.
+        if is_in_header(&request.headers) {
             return Ok(());
         }
-        let is_v2 = request.query("AWSAccessKeyId").is_some();
         let Some(callers) = callers else { return Ok(()) };
         let Some(secret) = callers.secret(access_key) else {
             return if callers.admits_all() { Ok(()) } else { Err(error::denied()) };
         };
-        let now = OffsetDateTime::now_utc();
-        match if is_v2 { check_v2(request, &secret, now) } else { check(request, &secret, now) } {
-            Ok(()) => Ok(()),
-            Err(Wrong::Expired) => Err(ApiError::new(403, "AccessDenied", "Request has expired")),
-            Err(Wrong::Service | Wrong::Different) => Err(error::signature()),
-        }
+        let verified = match request.query("AWSAccessKeyId") {
+            None => verify(&**callers, &Signed::call(request, &pairs(&request.headers), None)).map(drop),
+            Some(_) => check_v2(request, &secret, OffsetDateTime::now_utc()).map_err(Unverified::Wrong),
+        };
+        verified.map_err(|why| match why {
+            Unverified::Wrong(Wrong::Expired) => ApiError::new(403, "AccessDenied", "Request has expired"),
+            Unverified::NoToken => error::token(),
+            _ => error::signature(),
+        })
     }
 
     /// Admits a call without a signature, if the bucket's policy lets everybody do that.
@@ -83,22 +84,6 @@ impl S3 {
         }
         Err(error::denied())
     }
-}
-
-/// Verifies a URL that is signed with version 4.
-fn check(request: &Request, secret: &str, now: OffsetDateTime) -> Result<(), Wrong> {
-    let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    let headers = request.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
-    let signed = Signed {
-        service: "s3",
-        method: request.method.as_str(),
-        path: &request.path,
-        query: &request.query,
-        headers: &headers,
-        body: b"",
-    };
-    let signature = signed.signature().ok_or(Wrong::Different)?;
-    signed.check(&signature, secret, now)
 }
 
 /// Verifies a URL that is signed with version 2, as boto3 makes them in regions that take it.

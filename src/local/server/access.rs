@@ -1,6 +1,6 @@
 //! Authentication of callers. The port is on loopback, but every user and every web page of this machine can reach it, and
-//! a caller that may create a function runs code as the developer. So each data folder has an access key that only the user
-//! can read. Signatures are not verified: the key's id alone is the secret.
+//! a caller that may create a function runs code as the developer. So each data folder has an access key whose secret only the user
+//! can read. The ids of keys are no secrets: every presigned address tells one. So each call must be signed with the secret of its key.
 
 use std::io;
 use std::sync::Arc;
@@ -10,10 +10,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::iam::need::Need;
 use crate::local::context::ports::{Authorizer, Callers, Principal, Roles};
+use crate::local::context::signer::{Unverified, verify};
 use crate::local::context::store::Store;
 use crate::local::iam::{BASE32, random};
 use crate::local::protocol::operation::Operation;
-use crate::local::protocol::wire::{ApiError, Caller, Protocol, Request};
+use crate::local::protocol::signature::{Signed, Wrong, is_in_header, pairs};
+use crate::local::protocol::wire::{ApiError, Protocol, Request};
+
+const MISMATCH: &str = "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key \
+                        and signing method. Consult the service documentation for details.";
 
 /// The access key of a data folder.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,50 +90,72 @@ impl Callers for KnownCallers {
     }
 }
 
-/// Admits callers by their access key.
+/// Admits callers by their access key and their signature.
 pub struct Guard {
-    key: AccessKey,
+    callers: Arc<dyn Callers>,
     /// The command that shows the key.
     help: String,
-    roles: Arc<dyn Roles>,
 }
 
 impl Guard {
     /// `help` is the command that shows the key.
-    pub fn new(key: AccessKey, help: String, roles: Arc<dyn Roles>) -> Self {
-        Self { key, help, roles }
+    pub fn new(callers: Arc<dyn Callers>, help: String) -> Self {
+        Self { callers, help }
     }
 
     /// Admits calls signed with the folder's key, or with a key that this cloud issued for a role.
     ///
     /// # Errors
-    /// AWS's refusal of an unsigned call or of another key, with the command that shows the right one.
+    /// AWS's refusal of an unsigned call, of another key or of a wrong signature, with the command that shows the right one.
     pub fn admit(&self, protocol: Protocol, operation: &Operation, request: &Request) -> Result<(), ApiError> {
-        let help = format!(
-            " (The local cloud knows no access key {}. Its own: {}; to admit all callers: wschat local start --open)",
-            request.caller.access_key.as_deref().unwrap_or_default(),
-            self.help
-        );
-        self.check(operation.service, protocol, operation.presigned, request, &help)
+        // What came to the disk is held against its hash by who reads it from there.
+        let body = request.file.is_none().then_some(&request.body[..]);
+        self.check(operation.service, protocol, operation.presigned, request, body).map_err(|mut refusal| {
+            let own = &self.help;
+            match &request.caller.access_key {
+                Some(key) if self.callers.secret(key).is_none() => refusal.message.push_str(&format!(
+                    " (The local cloud knows no access key {key}. Its own: {own}; to admit all callers: wschat local start --open)"
+                )),
+                Some(_) => refusal.message.push_str(&format!(
+                    " (The local cloud verifies signatures. Its key, with the secret: {own}; a proxy on the way must not change the \
+                     Host header, path or body; to admit all callers: wschat local start --open)"
+                )),
+                None => {}
+            }
+            refusal
+        })
     }
 
     /// The same for a caller on another machine, by the head of its request, whose body may name the operation. The refusal says
     /// nothing of this machine.
     ///
     /// # Errors
-    /// AWS's refusal of an unsigned call or of another key.
+    /// AWS's refusal of an unsigned call, of another key or of a wrong signature.
     pub fn admit_remote(
         &self,
         (service, protocol): (&str, Protocol),
         operation: Option<&Operation>,
         head: &Request,
     ) -> Result<(), ApiError> {
-        self.check(service, protocol, operation.is_some_and(|operation| operation.presigned), head, "")
+        self.check(service, protocol, operation.is_some_and(|operation| operation.presigned), head, None)
     }
 
-    /// Whether the caller signs with a key of this cloud's.
-    pub fn knows(&self, caller: &Caller) -> bool {
-        caller.access_key.as_ref().is_some_and(|key| *key == self.key.id || self.roles.has_issued(key))
+    /// Whether a caller signs with a key of this cloud's, as far as the head of its request tells: where it does not tell the hash of the
+    /// body, the signature is verified with the body.
+    pub fn knows(&self, head: &Request) -> bool {
+        match self.verify(head, None) {
+            Ok(()) | Err(Unverified::Wrong(Wrong::Unhashed)) => true,
+            // Version 2 of the signature, which S3 verifies.
+            Err(Unverified::Unsigned) => {
+                let key = head.query("AWSAccessKeyId").filter(|_| !is_in_header(&head.headers));
+                key.is_some_and(|key| self.callers.secret(key).is_some())
+            }
+            Err(_) => false,
+        }
+    }
+
+    fn verify(&self, request: &Request, body: Option<&[u8]>) -> Result<(), Unverified> {
+        verify(&*self.callers, &Signed::call(request, &pairs(&request.headers), body)).map(drop)
     }
 
     /// The codes are AWS's: those of the query protocol, of JSON in the body alone (400), and of JSON with paths.
@@ -138,39 +165,51 @@ impl Guard {
         protocol: Protocol,
         presigned: bool,
         request: &Request,
-        help: &str,
+        body: Option<&[u8]>,
     ) -> Result<(), ApiError> {
         let is_query = matches!(protocol, Protocol::Query(_) | Protocol::AwsJson10Query(_));
+        let is_s3 = protocol == Protocol::RestXml;
         let status = if matches!(protocol, Protocol::AwsJson10 | Protocol::AwsJson11) { 400 } else { 403 };
-        let token = request.caller.access_key.as_deref().and_then(|key| self.roles.session_token(key));
-        let header = request.headers.get("x-amz-security-token").and_then(|token| token.to_str().ok());
-        let given = header.or_else(|| request.query("X-Amz-Security-Token"));
-        let has_token = token.is_none() || given == token.as_deref();
-        let is_known = self.knows(&request.caller);
-        // A temporary key is worth nothing without the token that was issued with it.
-        let help = if is_known { "" } else { help };
-        match &request.caller.access_key {
-            Some(_) if is_known && has_token => Ok(()),
-            Some(_) if protocol == Protocol::RestXml && !has_token && given.is_some() => {
-                Err(ApiError::new(400, "InvalidToken", "The provided token is malformed or otherwise invalid."))
-            }
-            Some(_) if protocol == Protocol::RestXml => {
-                let message = format!("The AWS Access Key Id you provided does not exist in our records.{help}");
-                Err(ApiError::new(status, "InvalidAccessKeyId", message))
-            }
-            Some(_) => {
-                let code = if is_query { "InvalidClientTokenId" } else { "UnrecognizedClientException" };
-                let message = format!("The security token included in the request is invalid.{help}");
-                Err(ApiError::new(status, code, message))
-            }
-            None if presigned => Ok(()),
+        let Some(key) = &request.caller.access_key else {
             // API Gateway has its own refusal for unsigned calls, and a bucket's policy may admit them.
-            None if service == "execute-api" || protocol == Protocol::RestXml => Ok(()),
-            None => {
-                let code = if is_query { "MissingAuthenticationToken" } else { "MissingAuthenticationTokenException" };
-                Err(ApiError::new(status, code, "Request is missing Authentication Token"))
+            if presigned || service == "execute-api" || is_s3 {
+                return Ok(());
             }
-        }
+            let code = if is_query { "MissingAuthenticationToken" } else { "MissingAuthenticationTokenException" };
+            return Err(ApiError::new(status, code, "Request is missing Authentication Token"));
+        };
+        let verified = match self.callers.secret(key) {
+            None => Err(Unverified::UnknownKey(key.clone())),
+            // S3 verifies its addresses itself.
+            Some(_) if is_s3 && !is_in_header(&request.headers) => Ok(()),
+            Some(_) => self.verify(request, body),
+        };
+        verified.map_err(|why| match why {
+            Unverified::UnknownKey(_) if is_s3 => {
+                let message = "The AWS Access Key Id you provided does not exist in our records.";
+                ApiError::new(status, "InvalidAccessKeyId", message)
+            }
+            Unverified::NoToken if is_s3 => {
+                ApiError::new(400, "InvalidToken", "The provided token is malformed or otherwise invalid.")
+            }
+            Unverified::UnknownKey(_) | Unverified::NoToken => {
+                let code = if is_query { "InvalidClientTokenId" } else { "UnrecognizedClientException" };
+                ApiError::new(status, code, "The security token included in the request is invalid.")
+            }
+            Unverified::Wrong(Wrong::Unhashed) => {
+                let message = "Missing required header for this request: x-amz-content-sha256";
+                ApiError::new(400, "InvalidRequest", message)
+            }
+            Unverified::Unsigned | Unverified::Wrong(_) => {
+                let is_xml = matches!(protocol, Protocol::Query(_) | Protocol::RestXml);
+                let code = if is_xml { "SignatureDoesNotMatch" } else { "InvalidSignatureException" };
+                let message = match why {
+                    Unverified::Wrong(Wrong::Expired) => "Signature expired",
+                    _ => MISMATCH,
+                };
+                ApiError::new(status, code, message)
+            }
+        })
     }
 }
 
@@ -186,62 +225,11 @@ mod tests {
     use crate::local::sqs::Sqs;
     use crate::local::ssm::Ssm;
 
-    /// One role, with a temporary key.
-    struct OneRole;
-
-    impl Roles for OneRole {
-        fn assumable(&self, _: &str, _: &str) -> bool {
-            true
-        }
-
-        fn issue(&self, _: &str, _: &str) -> crate::local::context::ports::Credentials {
-            unreachable!("nothing is issued here")
-        }
-
-        fn has_issued(&self, access_key_id: &str) -> bool {
-            access_key_id == "ASIA1"
-        }
-
-        fn session_token(&self, access_key_id: &str) -> Option<String> {
-            self.has_issued(access_key_id).then(|| "issued".to_owned())
-        }
-    }
-
-    #[test]
-    fn a_temporary_key_needs_the_token_that_was_issued_with_it() {
-        fn refused<S: Service>(change: impl FnOnce(&mut Request)) -> Option<(u16, String)> {
-            let key = AccessKey { id: "LKIA1".to_owned(), secret: "s".to_owned() };
-            let guard = Guard::new(key, "wschat env".to_owned(), Arc::new(OneRole));
-            let mut request = Request::in_test("POST", "/", "");
-            request.caller.access_key = Some("ASIA1".to_owned());
-            change(&mut request);
-            let refused = guard.admit_remote((S::NAME, S::PROTOCOL), None, &request).err();
-            refused.map(|error| (error.status, error.code.into_owned()))
-        }
-        let header = |token: &'static str| {
-            move |request: &mut Request| drop(request.headers.insert("x-amz-security-token", token.parse().unwrap()))
-        };
-        let in_query = |token: &'static str| {
-            move |request: &mut Request| request.query.push(("X-Amz-Security-Token".to_owned(), token.to_owned()))
-        };
-        assert_eq!(refused::<Sqs>(header("issued")), None);
-        assert_eq!(refused::<Arc<S3>>(in_query("issued")), None);
-        let none = |_: &mut Request| {};
-        assert_eq!(refused::<Sqs>(none), Some((403, "InvalidClientTokenId".to_owned())));
-        assert_eq!(refused::<Sqs>(header("other")), Some((403, "InvalidClientTokenId".to_owned())));
-        assert_eq!(refused::<DynamoDb>(header("other")), Some((400, "UnrecognizedClientException".to_owned())));
-        assert_eq!(refused::<Scheduler>(none), Some((403, "UnrecognizedClientException".to_owned())));
-        assert_eq!(refused::<Arc<S3>>(none), Some((403, "InvalidAccessKeyId".to_owned())));
-        assert_eq!(refused::<Arc<S3>>(header("other")), Some((400, "InvalidToken".to_owned())));
-        // The folder's own key has none.
-        let own = |request: &mut Request| request.caller.access_key = Some("LKIA1".to_owned());
-        assert_eq!(refused::<Sqs>(own), None);
-    }
-
     /// What a caller with a wrong key gets, and one without any.
     fn refusals<S: Service>() -> [Option<(u16, String)>; 2] {
         let key = AccessKey { id: "LKIA1".to_owned(), secret: "s".to_owned() };
-        let guard = Guard::new(key, "wschat env".to_owned(), Arc::new(NoRoles));
+        let callers = KnownCallers { key, open: false, roles: Arc::new(NoRoles), authorizer: None };
+        let guard = Guard::new(Arc::new(callers), "wschat env".to_owned());
         [Some("LKIA2"), None].map(|key| {
             let mut request = Request::in_test("POST", "/", "");
             request.caller.access_key = key.map(str::to_owned);

@@ -1,6 +1,6 @@
-//! Protection against web pages. AWS is safe from them because every call is signed; here signatures are not verified, so
-//! any page in a browser on this machine could otherwise send calls. (WebSockets accept all origins, as on AWS: they are
-//! not checked here.)
+//! Protection against web pages. AWS is safe from them because every call is signed; here not all are (what everyone may read of a
+//! bucket, the process's own endpoints), and any page in a browser on this machine could send those. (WebSockets accept all origins, as
+//! on AWS: they are not checked here.)
 
 use http::{HeaderMap, header};
 

@@ -189,12 +189,15 @@ impl Cloud {
         self.services.clone()
     }
 
-    /// Connects the gateway with the router of all services, and with the key that callers sign with; `open` says that any will do.
-    pub fn connect(&self, router: &Arc<Router>, authority: String, key: AccessKey, open: bool) {
+    /// The callers that this cloud knows: who signs with `key`, and sessions of its roles; `open` says that any key will do.
+    pub fn callers(&self, key: AccessKey, open: bool) -> Arc<KnownCallers> {
+        Arc::new(KnownCallers { key, open, roles: self.roles(), authorizer: self.authorizer() })
+    }
+
+    /// Connects the gateway with the router of all services, and with those who may call.
+    pub fn connect(&self, router: &Arc<Router>, authority: String, callers: Arc<KnownCallers>) {
         let services = Arc::new(RoutedServices::new(router, authority));
         self.cloudformation.connect(services.clone());
-        let callers = KnownCallers { key, open, roles: self.roles(), authorizer: self.authorizer() };
-        let callers = Arc::new(callers);
         self.s3.set_callers(callers.clone());
         self.gateway.set_backends(Backends::new(self.roles(), services, callers, self.records.clone()));
     }

@@ -25,7 +25,7 @@ use super::body::{Unread, into_hyper, read, receive};
 use super::control::{Control, FUNCTIONS, SOCKETS};
 use super::listeners::Listeners;
 use super::origins::{self, Origin};
-use super::router::{Entry, Router, decode_query, scope};
+use super::router::{Entry, Router, decode_query};
 use crate::local::apigateway::connection::OpenConnection;
 use crate::local::apigateway::requests::MAX_PAYLOAD;
 use crate::local::console::{self, Answer, Console};
@@ -33,6 +33,7 @@ use crate::local::context::link::Link;
 use crate::local::protocol::header_case::HeaderCase;
 use crate::local::protocol::host::Hosts;
 use crate::local::protocol::operation::{Operation, OperationEffect};
+use crate::local::protocol::signature::scope;
 use crate::local::protocol::wire::{Caller, Request, Response};
 
 /// The first byte of a TLS handshake record (RFC 8446, 5.1); no HTTP method begins with it.

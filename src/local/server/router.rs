@@ -18,6 +18,7 @@ use crate::local::context::ports::{Authorizer, Services};
 use crate::local::protocol::host::s3_host;
 use crate::local::protocol::operation::{MAX_BODY, Operation};
 use crate::local::protocol::service::{AnyService, ServiceCall};
+use crate::local::protocol::signature::scope;
 use crate::local::protocol::wire::{ApiError, Caller, Protocol, Request, Response};
 
 /// The header with the request id of an answer.
@@ -34,13 +35,13 @@ pub struct Router {
     calls: CallLog,
 }
 
-/// The credential scope of a request's signature: `Credential=AKID/20260101/eu-west-1/lambda/aws4_request`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Scope {
-    pub access_key: String,
-    pub region: String,
-    /// The signing name of the service.
-    pub service: String,
+/// Who sends a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sender {
+    /// It must prove who it is.
+    Client,
+    /// A service of this cloud, for a caller that it has admitted or a role that it has assumed. Nothing is signed within the cloud.
+    Service,
 }
 
 impl Router {
@@ -89,6 +90,10 @@ impl Router {
     /// Answers a request. The call is a task of its own, because it runs to its end even if the client disconnects, as
     /// on AWS.
     pub async fn answer(self: &Arc<Self>, request: Request) -> Response {
+        self.answer_to(Sender::Client, request).await
+    }
+
+    async fn answer_to(self: &Arc<Self>, sender: Sender, request: Request) -> Response {
         let entry = Entry::new(&request);
         let Some(service) = self.service_of(&request).cloned() else { return self.unserved(&request, entry) };
         let call = match service.prepare(request) {
@@ -99,7 +104,7 @@ impl Router {
         let router = Arc::clone(self);
         let failed = (Arc::clone(&service), entry.clone());
         let call = tokio::spawn(async move {
-            let result = router.call(&*service, call).await;
+            let result = router.call(&*service, sender, call).await;
             router.finish(&*service, Some(operation), result, entry)
         });
         match call.await {
@@ -113,14 +118,14 @@ impl Router {
         }
     }
 
-    /// Whether a request is signed with a key of this cloud's, by its head.
-    pub fn knows(&self, caller: &Caller) -> bool {
-        self.guard.as_ref().is_none_or(|guard| guard.knows(caller))
+    /// Whether a request is signed with a key of this cloud's, as far as its head tells.
+    fn knows(&self, head: &Request) -> bool {
+        self.guard.as_ref().is_none_or(|guard| guard.knows(head))
     }
 
     /// Whether the body of a request is read, by its head: its caller has a key of this cloud's, or the service lets everyone do that.
     pub fn admits(&self, head: &Request) -> bool {
-        self.knows(&head.caller) || self.service_of(head).is_some_and(|service| service.admits_anyone(head))
+        self.knows(head) || self.service_of(head).is_some_and(|service| service.admits_anyone(head))
     }
 
     /// What the answer to a web page says to its browser, where the page's origin may call the service of the request.
@@ -149,14 +154,14 @@ impl Router {
         self.calls.record(&entry.call(operation.service, Some(operation), status, None));
     }
 
-    async fn call(&self, service: &dyn AnyService, call: ServiceCall) -> Result<Response, ApiError> {
+    async fn call(&self, service: &dyn AnyService, sender: Sender, call: ServiceCall) -> Result<Response, ApiError> {
         let operation = call.operation;
         let api = call.changed_api().map(str::to_owned);
         let admitted = self.conditions.before(operation).await;
         let effect = tokio::time::Instant::now();
-        let admitted = admitted.and_then(|()| {
-            self.guard.as_ref().map_or(Ok(()), |guard| guard.admit(service.protocol(), operation, &call.request))
-        });
+        let guard = self.guard.as_ref().filter(|_| sender == Sender::Client);
+        let admitted = admitted
+            .and_then(|()| guard.map_or(Ok(()), |guard| guard.admit(service.protocol(), operation, &call.request)));
         let admitted = admitted.and_then(|()| refuse_changing_get(&call)).and_then(|()| refuse_reserved(&call));
         let admitted = admitted.and_then(|()| match &self.authorizer {
             Some(authorizer) => authorizer.authorize(operation.service, &call.request, &service.needs(&call)),
@@ -287,7 +292,7 @@ impl Services for RoutedServices {
 
     async fn answer(&self, request: Request) -> Response {
         match self.router.upgrade() {
-            Some(router) => router.answer(request).await,
+            Some(router) => router.answer_to(Sender::Service, request).await,
             None => Response::empty(503),
         }
     }
@@ -344,31 +349,6 @@ impl Entry {
             mutating: operation.is_none_or(Operation::changes),
         }
     }
-}
-
-/// Reads a request's credential scope, from its `Authorization` header or, if it is presigned, from its query.
-pub fn scope(headers: &HeaderMap, query: &[(String, String)]) -> Option<Scope> {
-    let header = headers.get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| {
-        let credential = value.split_once("Credential=")?.1;
-        credential.split([',', ' ']).next()
-    });
-    let presigned = || query.iter().find(|(name, _)| name == "X-Amz-Credential").map(|(_, value)| value.as_str());
-    let Some(credential) = header.or_else(presigned) else { return presigned_v2(query) };
-    let mut parts = credential.rsplitn(5, '/');
-    let (Some("aws4_request"), Some(service), Some(region), Some(_date), Some(access_key)) =
-        (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return None;
-    };
-    Some(Scope { access_key: access_key.to_owned(), region: region.to_owned(), service: service.to_owned() })
-}
-
-/// The scope of a URL of S3 that is signed with version 2 of the signature, which has none: boto3 still makes such URLs in the
-/// regions that take them.
-fn presigned_v2(query: &[(String, String)]) -> Option<Scope> {
-    let value = |name: &str| query.iter().find(|(known, _)| known == name).map(|(_, value)| value);
-    let access_key = value("AWSAccessKeyId").filter(|_| value("Signature").is_some() && value("Expires").is_some())?;
-    Some(Scope { access_key: access_key.clone(), region: "us-east-1".to_owned(), service: "s3".to_owned() })
 }
 
 /// Decodes a query string or a form, in the order sent.

@@ -5,7 +5,7 @@ use std::io;
 use crate::local::protocol::wire::ApiError;
 
 /// The codes of the query protocol, where they differ from the names of the errors' shapes (service model, botocore:
-/// `awsQueryError`).
+/// `awsQueryError`). The last one is of no operation: the router refuses a signature so.
 pub const QUERY_CODES: &[(&str, &str)] = &[
     ("BatchEntryIdsNotDistinct", "AWS.SimpleQueueService.BatchEntryIdsNotDistinct"),
     ("BatchRequestTooLong", "AWS.SimpleQueueService.BatchRequestTooLong"),
@@ -19,6 +19,7 @@ pub const QUERY_CODES: &[(&str, &str)] = &[
     ("PurgeQueueInProgress", "AWS.SimpleQueueService.PurgeQueueInProgress"),
     ("TooManyEntriesInBatchRequest", "AWS.SimpleQueueService.TooManyEntriesInBatchRequest"),
     ("UnsupportedOperation", "AWS.SimpleQueueService.UnsupportedOperation"),
+    ("InvalidSignatureException", "SignatureDoesNotMatch"),
 ];
 
 fn refusal(name: &str, message: impl Into<String>) -> ApiError {

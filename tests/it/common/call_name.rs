@@ -8,8 +8,8 @@ use hyper::body::Bytes;
 use hyper::http::request::Parts;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
+use wschat::local::protocol::signature::scope;
 use wschat::local::server::cloud;
-use wschat::local::server::router::scope;
 
 /// `apigatewayv2.CreateRoute ping 1`: the service, the operation, the resource, and the number among calls of this name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

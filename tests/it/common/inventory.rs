@@ -418,7 +418,7 @@ impl Cloud {
             .method(method)
             .uri(path)
             .header("host", format!("127.0.0.1:{}", self.port()))
-            // The local cloud reads the access key and does not verify the signature.
+            // A local cloud that admits all callers does not verify the signature.
             .header("authorization", format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"));
         for (name, value) in headers {
             request = request.header(*name, value);

@@ -29,6 +29,8 @@ use std::time::Duration;
 use aws_credential_types::Credentials;
 use aws_smithy_types::retry::RetryConfig;
 use rustix::process::{Pid, Signal, kill_process};
+use sha2::{Digest, Sha256};
+use wschat::local::protocol::signature::sign;
 use wschat::local::server::call_log::LoggedCall;
 
 /// The default stack of commands.
@@ -52,6 +54,28 @@ pub async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
         }
     };
     assert!(tokio::time::timeout(TIMEOUT, wait).await.is_ok(), "still not true: {what}");
+}
+
+/// The head of a request that is signed with an access key (id, secret) for a service, but for its request line: `Host` and what signs.
+pub fn signed(key: (&str, &str), service: &str, method: &str, target: &str, host: &str) -> String {
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let mut query: Vec<String> = query
+        .split('&')
+        .filter(|one| !one.is_empty())
+        .map(|one| if one.contains('=') { one.to_owned() } else { format!("{one}=") })
+        .collect();
+    query.sort();
+    let (at, body, names) = ("20260101T000000Z", "UNSIGNED-PAYLOAD", "host;x-amz-content-sha256;x-amz-date");
+    let headers = format!("host:{host}\nx-amz-content-sha256:{body}\nx-amz-date:{at}\n");
+    let canonical = format!("{method}\n{path}\n{}\n{headers}\n{names}\n{body}", query.join("&"));
+    let (scope, hash) = (["20260101", "us-east-1", service], hex::encode(Sha256::digest(canonical)));
+    let credential = format!("{}/aws4_request", scope.join("/"));
+    let signature = sign(key.1, scope, &format!("AWS4-HMAC-SHA256\n{at}\n{credential}\n{hash}"));
+    format!(
+        "Host: {host}\r\nX-Amz-Content-Sha256: {body}\r\nX-Amz-Date: {at}\r\nAuthorization: AWS4-HMAC-SHA256 \
+         Credential={}/{credential}, SignedHeaders={names}, Signature={signature}\r\n",
+        key.0
+    )
 }
 
 /// A running local cloud and a working folder. Dropping it stops the cloud and deletes the folder.

@@ -194,16 +194,17 @@ impl ApiGateway {
 /// A request as its signature is checked.
 pub fn signed(received: &Received) -> Signed<'_> {
     Signed {
-        service: "execute-api",
+        service: Some("execute-api"),
+        is_timed: true,
         method: received.method.as_str(),
         path: &received.sent_path,
         query: &received.query,
         headers: &received.headers,
-        body: &received.body,
+        body: Some(&received.body),
     }
 }
 
-/// Who signed a request, as format 2.0 tells it. (The access key is left out: here it alone is the secret.)
+/// Who signed a request, as format 2.0 tells it. (The access key is left out.)
 fn iam(caller: &Principal) -> Value {
     json!({ "iam": {
         "accessKey": null,

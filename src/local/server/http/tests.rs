@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use aws_credential_types::Credentials;
 use aws_sdk_sts::config::{BehaviorVersion, Region};
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
+use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
 
@@ -13,8 +14,9 @@ use crate::local::context::ports::NoRoles;
 use crate::local::context::store::Store;
 use crate::local::eventually::PATIENCE;
 use crate::local::protocol::service::{Found, Permissions, Row, Service, ServiceCall};
+use crate::local::protocol::signature::sign;
 use crate::local::protocol::wire::{ApiError, Protocol};
-use crate::local::server::access::{AccessKey, Guard};
+use crate::local::server::access::{AccessKey, Guard, KnownCallers};
 use crate::local::server::call_log::CallLog;
 use crate::local::server::tls;
 
@@ -59,8 +61,9 @@ impl WebSockets for Refusing {
 }
 
 fn guard() -> Guard {
-    let key = AccessKey { id: "LKIA1".to_owned(), secret: String::new() };
-    Guard::new(key, "wschat env --data /srv/app".to_owned(), Arc::new(NoRoles))
+    let key = AccessKey { id: "LKIA1".to_owned(), secret: "secret".to_owned() };
+    let callers = KnownCallers { key, open: false, roles: Arc::new(NoRoles), authorizer: None };
+    Guard::new(Arc::new(callers), "wschat env --data /srv/app".to_owned())
 }
 
 struct Running {
@@ -352,27 +355,55 @@ async fn a_body_that_stands_still_is_answered_408() {
 async fn the_body_of_another_machine_is_read_only_with_the_access_key_and_while_it_moves() {
     let running = Running::with(Conditions::default(), true);
     // Nothing of the body is ever sent.
-    let head = |key: &str| {
-        let signed = match key {
+    let head = |key: &str, secret: &str, tells_hash: bool| {
+        let hash = hex::encode(Sha256::digest("123456789"));
+        let (told, signed) = match tells_hash {
+            true => (format!("x-amz-content-sha256:{hash}\n"), "host;x-amz-content-sha256;x-amz-date"),
+            false => (String::new(), "host;x-amz-date"),
+        };
+        let at = "20200102T030405Z";
+        let canonical =
+            format!("POST\n/\nVersion=2011-06-15\nhost:localhost\n{told}x-amz-date:{at}\n\n{signed}\n{hash}");
+        let canonical = hex::encode(Sha256::digest(canonical));
+        let scope = ["20200102", "eu-west-1", "sts"];
+        let text = format!("AWS4-HMAC-SHA256\n{at}\n{}/aws4_request\n{canonical}", scope.join("/"));
+        let signature = sign(secret, scope, &text);
+        let authorization = match key {
             "" => String::new(),
             key => format!(
-                "authorization: AWS4-HMAC-SHA256 Credential={key}/20260101/eu-west-1/sts/aws4_request, SignedHeaders=host\r\n"
+                "authorization: AWS4-HMAC-SHA256 Credential={key}/{}/aws4_request, SignedHeaders={signed}, Signature={signature}\r\n",
+                scope.join("/")
             ),
         };
-        format!("POST /?Version=2011-06-15 HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n{signed}\r\n")
+        let told = told.replace('\n', "\r\n");
+        format!(
+            "POST /?Version=2011-06-15 HTTP/1.1\r\nhost: localhost\r\nx-amz-date: {at}\r\ncontent-length: 9\r\n{told}{authorization}\r\n"
+        )
     };
-    for (key, code) in [("", "MissingAuthenticationToken"), ("LKIA2", "InvalidClientTokenId")] {
-        let answer = running.exchange_remotely(&head(key)).await;
+    for (key, secret, tells_hash, code) in [
+        ("", "", false, "MissingAuthenticationToken"),
+        ("LKIA2", "secret", false, "InvalidClientTokenId"),
+        // The id of a key is in every presigned address.
+        ("LKIA1", "another", true, "SignatureDoesNotMatch"),
+    ] {
+        let answer = running.exchange_remotely(&head(key, secret, tells_hash)).await;
         assert!(answer.starts_with("HTTP/1.1 403 Forbidden") && answer.contains(code), "{key}: {answer}");
         assert!(answer.contains("connection: close"), "{key}: {answer}");
         assert!(!answer.contains("--open") && !answer.contains("/srv/app"), "{key}: {answer}");
     }
-    let answer = running.exchange_remotely(&head("LKIA1")).await;
-    assert!(answer.starts_with("HTTP/1.1 408 Request Timeout"), "{answer}");
-    let whole = head("LKIA1").replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n123456789");
-    let answer = running.exchange_remotely(&whole).await;
-    assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.contains("<UserId>9</UserId>"), "{answer}");
+    let whole = |head: String, body: &str| head.replace("\r\n\r\n", &format!("\r\nconnection: close\r\n\r\n{body}"));
+    for tells_hash in [false, true] {
+        let answer = running.exchange_remotely(&head("LKIA1", "secret", tells_hash)).await;
+        assert!(answer.starts_with("HTTP/1.1 408 Request Timeout"), "{answer}");
+        let answer = running.exchange_remotely(&whole(head("LKIA1", "secret", tells_hash), "123456789")).await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.contains("<UserId>9</UserId>"), "{answer}");
+        // Another body than the one that was signed.
+        let answer = running.exchange_remotely(&whole(head("LKIA1", "secret", tells_hash), "12345678x")).await;
+        assert!(answer.starts_with("HTTP/1.1 403 Forbidden") && answer.contains("SignatureDoesNotMatch"), "{answer}");
+    }
     // On this machine the refusal comes after the body, and says what to do.
-    let answer = running.exchange(&head("LKIA2").replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n123456789")).await;
-    assert!(answer.starts_with("HTTP/1.1 403") && answer.contains("wschat env --data /srv/app"), "{answer}");
+    for (key, secret) in [("LKIA2", "secret"), ("LKIA1", "another")] {
+        let answer = running.exchange(&whole(head(key, secret, false), "123456789")).await;
+        assert!(answer.starts_with("HTTP/1.1 403") && answer.contains("wschat env --data /srv/app"), "{answer}");
+    }
 }

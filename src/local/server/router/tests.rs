@@ -10,6 +10,7 @@ use crate::core::iam::need::Need;
 use crate::local::context::store::Store;
 use crate::local::protocol::operation::OperationEffect;
 use crate::local::protocol::service::testing;
+use crate::local::protocol::signature::Scope;
 use crate::local::server::call_log;
 
 /// A service that answers every operation with its name, refuses "Refuse" and panics at "Panic".
@@ -185,8 +186,8 @@ fn an_incomplete_credential_scope_is_not_read() {
         let headers = [(http::header::AUTHORIZATION, authorization.parse().unwrap())].into_iter().collect();
         scope(&headers, &[])
     };
-    let expected =
-        Scope { access_key: "AKID".to_owned(), region: "eu-west-1".to_owned(), service: "lambda".to_owned() };
+    let [access_key, date, region, service] = ["AKID", "20260101", "eu-west-1", "lambda"].map(str::to_owned);
+    let expected = Scope { access_key, date, region, service };
     assert_eq!(
         read("AWS4-HMAC-SHA256 Credential=AKID/20260101/eu-west-1/lambda/aws4_request,SignedHeaders=host"),
         Some(expected)
