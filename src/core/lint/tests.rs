@@ -42,8 +42,7 @@ fn a_sound_template_has_no_warnings() {
 const QUEUE: &str = "  Queue: { Type: AWS::SQS::Queue, Properties: { VisibilityTimeout: 200 } }\n  FromQueue: { Type: AWS::Lambda::EventSourceMapping, Properties: { FunctionName: !Ref Connect, EventSourceArn: !GetAtt Queue.Arn } }\n  Deployment:\n    Type";
 const STREAM: &str = "  FromStream: { Type: AWS::Lambda::EventSourceMapping, Properties: { FunctionName: !Ref Connect, EventSourceArn: !GetAtt Rows.StreamArn, StartingPosition: LATEST } }\n  Deployment:\n    Type";
 const STREAMED: &str = "BillingMode: PAY_PER_REQUEST\n      StreamSpecification: { StreamViewType: NEW_IMAGE }\n      KeySchema: [{ AttributeName: id, KeyType: HASH }]\n      AttributeDefinitions: [{ AttributeName: id, AttributeType: S }]\n  Other";
-const IN_NETWORK: &str =
-    "      MemorySize: 256\n      VpcConfig: { SubnetIds: [subnet-12345678], SecurityGroupIds: [sg-12345678] }\n";
+const IN_NETWORK: &str = "      MemorySize: !FindInMap [Sizes, small, memory]\n      VpcConfig: { SubnetIds: [subnet-12345678], SecurityGroupIds: [sg-12345678] }\n";
 
 /// For every rule, changes that violate it.
 const VIOLATIONS: &[(&str, &[(&str, &str)])] = &[

@@ -294,8 +294,20 @@ mod tests {
 
     #[test]
     fn operations_that_change_something_are_marked_and_not_sent_by_get() {
-        const READING: [&str; 11] =
-            ["BatchGet", "Describe", "Filter", "Get", "Head", "List", "Query", "Scan", "Search", "Test", "TransactGet"];
+        const READING: [&str; 12] = [
+            "BatchGet",
+            "Describe",
+            "Filter",
+            "Get",
+            "Head",
+            "List",
+            "Query",
+            "Scan",
+            "Search",
+            "Test",
+            "TransactGet",
+            "Validate",
+        ];
         for operation in operations() {
             let Operation { service, name, method, .. } = *operation;
             let reads = READING.iter().any(|verb| name.starts_with(verb));

@@ -55,12 +55,11 @@ Resources:
     10 |         Route: { Type: HttpApi },
        |         ^^^^^
 
-    error: the property Auth of the event type Api is not supported yet
-      --> t.yaml:11:63
+    error: events of the type Api of a function with a Condition are not supported yet
+      --> t.yaml:11:9
        |
     11 |         Old: { Type: Api, Properties: { Path: /, Method: get, Auth: { ApiKeyRequired: true } } } } }
-       |                                                               ^^^^
-       = help: write authorizers into the API's DefinitionBody (x-amazon-apigateway-authorizer), or use AWS::Serverless::HttpApi
+       |         ^^^
 
     error: DeploymentPreference is not supported yet: it shifts traffic step by step with CodeDeploy, and wschat moves an alias at once
       --> t.yaml:15:72
@@ -83,12 +82,11 @@ Resources:
        |              ^^^^^^^^^^^^^^^^^^^^^^^^
        = help: did you mean "AWS::Serverless::Function"?
 
-    error: the property Auth of AWS::Serverless::Api is not supported yet
-      --> t.yaml:18:64
+    error: the DefaultAuthorizer 'A' was not defined in 'Authorizers'
+      --> t.yaml:18:91
        |
     18 |   I: { Type: AWS::Serverless::Api, Properties: { StageName: s, Auth: { DefaultAuthorizer: A } } }
-       |                                                                ^^^^
-       = help: write authorizers into the API's DefinitionBody (x-amazon-apigateway-authorizer), or use AWS::Serverless::HttpApi
+       |                                                                                           ^
 
     error: a DefinitionUri on this machine is not supported yet
       --> t.yaml:19:69
