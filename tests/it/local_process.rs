@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-use crate::common::signed;
+use crate::common::{at_last, signed};
 
 /// A data folder; its server, if any, is stopped at the end of the test.
 struct Cloud {
@@ -67,9 +67,7 @@ impl Cloud {
     }
 
     fn until_stopped(&self) {
-        while self.run(&["status"]).status.code() != Some(3) {
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
+        at_last("it has stopped", || self.run(&["status"]).status.code() == Some(3));
     }
 
     fn conditions(&self, name: &str, text: &str) -> String {
@@ -133,11 +131,7 @@ fn a_cloud_stops_when_its_folder_is_deleted() {
     cloud.ok(&["start", "--port", "0"]);
     let pid = cloud.pid();
     fs::remove_dir_all(cloud.data()).unwrap();
-    let begun = std::time::Instant::now();
-    while std::path::Path::new(&format!("/proc/{pid}")).exists() {
-        assert!(begun.elapsed().as_secs() < 60, "it goes on");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    at_last("it ends", || !std::path::Path::new(&format!("/proc/{pid}")).exists());
 }
 
 /// Sends one raw request; returns the status and body of the answer.

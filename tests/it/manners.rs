@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use crate::common::template::{self, Template};
 use crate::common::terminal::{CTRL_C, Screen, Terminal};
-use crate::common::{Cloud, Run};
+use crate::common::{Cloud, Run, at_last};
 use serde_json::{Value, json};
 
 /// Slow enough that steps are running all the time.
@@ -161,9 +161,7 @@ fn ctrl_c_ends_every_wait_with_130() {
     template.save(&cloud);
     let mut terminal = Terminal::start(cloud.command(&["plan", "--local"]).env("CARGO", &cargo), 80);
     terminal.until("Stack app in account");
-    while !cloud.folder().join("cargo.started").exists() {
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
+    at_last("the compiler runs", || cloud.folder().join("cargo.started").exists());
     terminal.types(CTRL_C);
     let (code, screen) = terminal.end();
     assert_eq!(code, Some(130), "{}", screen.text());

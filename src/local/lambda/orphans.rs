@@ -29,7 +29,6 @@ mod tests {
     use std::os::unix::process::ExitStatusExt;
     use std::process::Command;
     use std::thread;
-    use std::time::Duration;
 
     use super::*;
 
@@ -42,7 +41,7 @@ mod tests {
             let environment = format!("/proc/{}/environ", child.id());
             let mark = format!("{OWNER_VARIABLE}={}\0", folder.display());
             while !String::from_utf8_lossy(&fs::read(&environment).unwrap()).contains(&mark) {
-                thread::sleep(Duration::from_millis(1));
+                thread::yield_now();
             }
             child
         };

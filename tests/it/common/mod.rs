@@ -44,7 +44,7 @@ pub const TESTER: &str = "tester";
 const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
 /// The limit of every wait, far longer than anything takes here.
-const TIMEOUT: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Waits until the condition holds.
 pub async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
@@ -76,6 +76,15 @@ pub fn signed(key: (&str, &str), service: &str, method: &str, target: &str, host
          Credential={}/{credential}, SignedHeaders={names}, Signature={signature}\r\n",
         key.0
     )
+}
+
+/// The same for tests without a runtime.
+pub fn at_last(what: &str, is_so: impl Fn() -> bool) {
+    let begun = std::time::Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < TIMEOUT, "still not true: {what}");
+        std::thread::sleep(10 * POLL_INTERVAL);
+    }
 }
 
 /// A running local cloud and a working folder. Dropping it stops the cloud and deletes the folder.

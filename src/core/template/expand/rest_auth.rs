@@ -127,7 +127,7 @@ pub fn of_event(
         }
         None => {}
     }
-    let method = document.paths().and_then(|paths| paths.get_mut(path)?.get_mut(&open_api::normalized(method)));
+    let method = document.paths().and_then(|paths| paths.get_mut(path)?.get_mut(open_api::normalized(method)));
     if let Some(method) = method.filter(|_| !security.is_empty()) {
         method["security"] = security.into();
     }
