@@ -604,6 +604,8 @@ async fn create(cx: Context<'_>, provider: &'static dyn Provider, desired: &Desi
             Err(ResourceError::Call(error)) if error.is(Meaning::Unknown) || error.is(Meaning::Exists) => error,
             // What this run has just made may not be known everywhere yet.
             Err(ResourceError::Call(error)) if error.is(Meaning::NotFound) && attempts < LOOKS => {
+                // A later call of the create did not find something: the resource itself is there.
+                unheard |= !error.has_created_nothing();
                 tokio::time::sleep(Duration::from_millis(100 << (2 * attempts))).await;
                 continue;
             }

@@ -16,12 +16,12 @@ export { DescribeTableCommand, DynamoDBClient, ListTablesCommand } from "@aws-sd
 
 # Sends calls, and returns what of their answers the page can read.
 CALL = """
-const [port, key, done] = arguments;
+const [port, key, secret, done] = arguments;
 const { DescribeTableCommand, DynamoDBClient, ListTablesCommand } = window.sdk;
 const client = new DynamoDBClient({
   endpoint: `http://localhost:${port}`,
   region: "us-east-1",
-  credentials: { accessKeyId: key, secretAccessKey: "x" },
+  credentials: { accessKeyId: key, secretAccessKey: secret },
   maxAttempts: 1,
 });
 const sent = async (command) => {
@@ -75,13 +75,14 @@ def served(pages):
 def cloud(tmp_path_factory, served):
     """A local cloud that lets pages of localhost call it, and no others."""
     with LocalCloud(tmp_path_factory.mktemp("cloud"), ("--origin", f"http://localhost:{served}")) as cloud:
-        cloud.key = json.loads(wschat("env", "--json", "--data", cloud.data))["variables"]["AWS_ACCESS_KEY_ID"]
+        variables = json.loads(wschat("env", "--json", "--data", cloud.data))["variables"]
+        cloud.key, cloud.secret = variables["AWS_ACCESS_KEY_ID"], variables["AWS_SECRET_ACCESS_KEY"]
         yield cloud
 
 
 def call(chromium, page: str, cloud: LocalCloud, key: str) -> list[dict]:
     chromium.get(page)
-    return chromium.execute_async_script(CALL, cloud.port, key)
+    return chromium.execute_async_script(CALL, cloud.port, key, cloud.secret)
 
 
 def test_a_page_of_a_named_origin_calls_with_the_sdk(chromium, served, cloud):

@@ -493,7 +493,7 @@ Resources:
 ";
     fs::write(cloud.folder().join("template.yaml"), GLOBAL).unwrap();
     let run = cloud.wschat(&["up", "--local", "--yes"]).exits(1);
-    assert!(run.stderr.contains("nodejs12.x since 2023-03-31\n --> template.yaml:2:33"), "{}", run.stderr);
+    assert!(run.stderr.contains("nodejs12.x since 2023-03-31 (Hello)\n --> template.yaml:2:33"), "{}", run.stderr);
 
     // Where the local cloud takes it, so does the plan.
     let lenient = Cloud::start().conditions("[lenient]\nruntimes = true\n").go();
