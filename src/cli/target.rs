@@ -621,7 +621,7 @@ mod tests {
         broken.remember_parameters(&[("P".to_owned(), "v".to_owned())].into(), &BTreeSet::new(), &ui).unwrap();
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "[default]\nregion = \n");
         std::fs::remove_file(&file).unwrap();
-        assert!(target("b").remember(None, &ui).unwrap(), "nobody but this run has written it");
+        assert!(target("b").remember(None, &ui).unwrap(), "this run alone has written it");
     }
 
     #[test]

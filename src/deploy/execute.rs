@@ -507,10 +507,10 @@ impl Undone {
         Self { error, is_unclear: false }
     }
 
-    /// A create that ended so, perhaps after tries that were not answered.
-    fn create(error: ResourceError, unheard: bool) -> Self {
+    /// A create that ended so, perhaps after tries that may have made it.
+    fn create(error: ResourceError, may_be_made: bool) -> Self {
         let is_refused = error.call().is_some_and(CallError::has_created_nothing);
-        Self { error, is_unclear: unheard || !is_refused }
+        Self { error, is_unclear: may_be_made || !is_refused }
     }
 }
 
@@ -597,7 +597,7 @@ const LOOKS: u32 = 4;
 /// whether the first one did its work.
 async fn create(cx: Context<'_>, provider: &'static dyn Provider, desired: &Desired) -> Result<Done, Undone> {
     let mut attempts = 0;
-    let mut unheard = false;
+    let mut may_be_made = false;
     loop {
         attempts += 1;
         let error = match provider.create(cx, desired).await {
@@ -605,29 +605,29 @@ async fn create(cx: Context<'_>, provider: &'static dyn Provider, desired: &Desi
             // What this run has just made may not be known everywhere yet.
             Err(ResourceError::Call(error)) if error.is(Meaning::NotFound) && attempts < LOOKS => {
                 // A later call of the create did not find something: the resource itself is there.
-                unheard |= !error.has_created_nothing();
+                may_be_made |= !error.has_created_nothing();
                 tokio::time::sleep(Duration::from_millis(100 << (2 * attempts))).await;
                 continue;
             }
-            Err(error) => return Err(Undone::create(error, unheard)),
+            Err(error) => return Err(Undone::create(error, may_be_made)),
             Ok(created) => return Ok(Done { created, adopted: false }),
         };
-        unheard |= error.is(Meaning::Unknown);
+        may_be_made |= error.is(Meaning::Unknown);
         for look in 0..LOOKS {
             if look > 0 {
                 tokio::time::sleep(Duration::from_millis(25 << (2 * look))).await;
             }
             // What was there and could not be taken over is not this run's, unless it made it without hearing of it.
-            let undone = |error| Undone { error, is_unclear: unheard };
+            let undone = |error| Undone { error, is_unclear: may_be_made };
             let found = provider.find(cx, desired).await.map_err(undone)?;
             if let Some(live) = found.filter(|live| !live.is_being_deleted()) {
                 let created = adopt(cx, provider, desired, live).await.map_err(undone)?;
                 // An earlier try of ours may have made it without our hearing of it.
-                return Ok(Done { created, adopted: !unheard });
+                return Ok(Done { created, adopted: !may_be_made });
             }
         }
         if attempts >= 5 {
-            return Err(Undone::create(error.into(), unheard));
+            return Err(Undone::create(error.into(), may_be_made));
         }
     }
 }

@@ -299,7 +299,7 @@ def test_a_frame_is_replayed_on_its_connection_and_through_another(page):
     # The gateway closes the connection; the frame goes through a new one.
     page.press("4")
     wait_until(lambda: page.all("#connection-rows tr"), "the connection is listed")
-    # The rows are drawn anew all the time.
+    # The rows are drawn again all the time.
     page.driver.execute_script("document.querySelector('#connection-rows td:nth-child(6) button:last-child').click()")
     wait_until(lambda: "closed: 1000" in page.text("#pane-A .event"), "the client learns that it was closed")
     page.press("1")

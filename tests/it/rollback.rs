@@ -58,15 +58,15 @@ fn users(cloud: &Cloud, pool: &Value, has_table: bool) {
 }
 
 /// Runs `up` while the search by tags knows nothing the first time, and AWS refuses to create a table. Cloud Control's list of
-/// requests may know nothing either: it forgets them.
-fn up_with_a_late_search(cloud: &Cloud, forgets: bool) -> ProxiedRun {
+/// requests may know nothing either, where they are `gone`.
+fn up_with_a_late_search(cloud: &Cloud, gone: bool) -> ProxiedRun {
     let is_late = AtomicBool::new(true);
     let nothing = r#"{"PaginationToken": "", "ResourceTagMappingList": []}"#.to_owned();
     let script = move |call: &Name| match call.operation.as_str() {
         "GetResources" if is_late.swap(false, Ordering::Relaxed) => {
             Some(Fault::before(FaultKind::Answer("application/x-amz-json-1.1", nothing.clone())))
         }
-        "ListResourceRequests" if forgets => {
+        "ListResourceRequests" if gone => {
             let nothing = r#"{"ResourceRequestStatusSummaries": []}"#.to_owned();
             Some(Fault::before(FaultKind::Answer("application/x-amz-json-1.0", nothing)))
         }
@@ -84,11 +84,11 @@ async fn what_an_earlier_run_made_stays_although_the_search_by_tags_does_not_kno
     cloud.up();
     let before = cloud.inventory().await;
     users(&cloud, &json!({}), true);
-    for forgets in [false, true] {
-        let run = up_with_a_late_search(&cloud, forgets).run.exits(1);
+    for gone in [false, true] {
+        let run = up_with_a_late_search(&cloud, gone).run.exits(1);
         assert!(run.stderr.contains("dynamodb:CreateTable"), "{}", run.stderr);
         let stays = "Users (AWS::Cognito::UserPool) stays: an earlier run created it";
-        assert_eq!(run.stderr.contains(stays), forgets, "{}", run.stderr);
+        assert_eq!(run.stderr.contains(stays), gone, "{}", run.stderr);
         same(&cloud.inventory().await, &before);
     }
     // It is still the stack's.

@@ -329,10 +329,14 @@ fn is_old(event: &ProgressEvent) -> bool {
     age(event).is_some_and(|age| age > EARLIER)
 }
 
+/// When a request changed its state.
+fn time_of(event: &ProgressEvent) -> Option<SystemTime> {
+    event.event_time.and_then(|time| SystemTime::try_from(time).ok())
+}
+
 /// How long ago a request changed its state. (A time in the future, as other clocks have it, is now.)
 pub(super) fn age(event: &ProgressEvent) -> Option<Duration> {
-    let time = event.event_time.and_then(|time| SystemTime::try_from(time).ok())?;
-    Some(time.elapsed().unwrap_or_default())
+    Some(time_of(event)?.elapsed().unwrap_or_default())
 }
 
 /// Sends a change and waits for its end, again while AWS is too busy for it or it `is_too_early`. `send` gets the token of a try.
@@ -390,9 +394,8 @@ impl CloudControlled {
         let was_over = accepted.as_ref().is_some_and(is_finished);
         let event = end(cx, accepted, "CREATING").await?;
         // One that was sent again may have been this run's, the first time.
-        let ended = event.event_time.and_then(|time| SystemTime::try_from(time).ok());
         let is_sent_once = times.into_inner() == 1;
-        let is_earlier = was_over && (is_sent_once || ended.is_none_or(|ended| ended < begun));
+        let is_earlier = was_over && (is_sent_once || time_of(&event).is_none_or(|ended| ended < begun));
         Ok(Ended { event, was_over, is_earlier })
     }
 

@@ -321,13 +321,8 @@ fn failure(error: &ApiError) -> (String, String) {
 /// A page of a list under `member`.
 fn page(all: Vec<Value>, input: &Input, member: &str) -> Answer {
     let size = input.max_results.unwrap_or(100).clamp(1, 100);
-    let page = paging::page(all, input.next_token.as_deref(), size);
-    let (page, next) = page.ok_or_else(|| invalid("NextToken is not one that this service gave"))?;
-    let mut answer = json!({ member: page });
-    if let Some(next) = next {
-        answer["NextToken"] = next.into();
-    }
-    Ok(answer)
+    let page = paging::json_page(all, input.next_token.as_deref(), size, member);
+    page.ok_or_else(|| invalid("NextToken is not one that this service gave"))
 }
 
 fn known_type(input: &Input) -> Result<&'static Schema, ApiError> {

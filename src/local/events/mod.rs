@@ -231,11 +231,6 @@ fn json_text(value: &Value) -> String {
 /// A page of a list under `member`, as `Limit` and `NextToken` ask for it.
 fn page(all: Vec<Value>, input: &Value, member: &str) -> Answer {
     let size = input["Limit"].as_u64().and_then(|limit| usize::try_from(limit).ok()).unwrap_or(100).clamp(1, 100);
-    let page = paging::page(all, text(input, "NextToken"), size);
-    let (page, next) = page.ok_or_else(|| invalid("Parameter NextToken is not valid."))?;
-    let mut answer = json!({ member: page });
-    if let Some(next) = next {
-        answer["NextToken"] = next.into();
-    }
-    Ok(answer)
+    let page = paging::json_page(all, text(input, "NextToken"), size, member);
+    page.ok_or_else(|| invalid("Parameter NextToken is not valid."))
 }

@@ -1,11 +1,23 @@
 //! Pages of lists whose token is the number of entries before the page.
 
+use serde_json::{Value, json};
+
 /// A page of a list, and the token of the next one; `None` for a token that no page gave.
 pub fn page<T>(all: Vec<T>, token: Option<&str>, size: usize) -> Option<(Vec<T>, Option<String>)> {
     let from: usize = token.map_or(Ok(0), str::parse).ok()?;
     let left = all.len().checked_sub(from)?;
     let next = (left > size).then(|| (from + size).to_string());
     Some((all.into_iter().skip(from).take(size).collect(), next))
+}
+
+/// The same as an answer in JSON: the page under `member`, beside the next token.
+pub fn json_page(all: Vec<Value>, token: Option<&str>, size: usize, member: &str) -> Option<Value> {
+    let (page, next) = page(all, token, size)?;
+    let mut answer = json!({ member: page });
+    if let Some(next) = next {
+        answer["NextToken"] = next.into();
+    }
+    Some(answer)
 }
 
 #[cfg(test)]

@@ -234,10 +234,5 @@ fn page(all: Vec<Value>, most: Option<&str>, token: Option<&str>, member: &str) 
     if !(1..=100).contains(&size) {
         return Err(wrong("MaxResults"));
     }
-    let (page, next) = paging::page(all, token, size).ok_or_else(|| wrong("NextToken"))?;
-    let mut answer = json!({ member: page });
-    if let Some(next) = next {
-        answer["NextToken"] = next.into();
-    }
-    Ok(answer)
+    paging::json_page(all, token, size, member).ok_or_else(|| wrong("NextToken"))
 }

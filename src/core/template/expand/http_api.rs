@@ -304,7 +304,10 @@ fn expand(expansion: &mut Expansion<'_>) {
     if let Some(fail) = expansion.given("FailOnWarnings") {
         api.insert("FailOnWarnings".to_owned(), fail.clone());
     }
-    let authorizer_permissions = permissions(expansion);
+    // The permissions for the API to invoke its authorizers, where they want them.
+    let authorizer_permissions = open_api::authorizer_permissions(expansion, "${AWS::Partition}", |authorizer| {
+        authorizer["EnableFunctionDefaultPermissions"] == true
+    });
     let mut stage = json!({ "ApiId": { "Ref": expansion.logical_id }, "AutoDeploy": true });
     let name = expansion.given("StageName").cloned().unwrap_or_else(|| ALL_PATHS.into());
     let stage_id = match name.as_str() {
@@ -598,26 +601,4 @@ fn scheme(expansion: &mut Expansion<'_>, name: &str, authorizer: &Value, place: 
         made["identitySource"] = sources.collect();
     }
     Some(json!({ "type": "apiKey", "name": "Unused", "in": "header", "x-amazon-apigateway-authorizer": made }))
-}
-
-/// The permissions for the API to invoke its authorizers, where they want them.
-fn permissions(expansion: &mut Expansion<'_>) -> Vec<(String, super::super::Resource)> {
-    let authorizers = expansion.given("Auth").and_then(|auth| auth.get("Authorizers")).and_then(Value::as_object);
-    let wanted = |authorizer: &Value| authorizer["EnableFunctionDefaultPermissions"] == true;
-    let mut made = Vec::new();
-    for (name, authorizer) in authorizers.into_iter().flatten().filter(|(_, authorizer)| wanted(authorizer)) {
-        let source = json!({ "Fn::Sub": [
-            "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${__ApiId__}/authorizers/*",
-            { "__ApiId__": { "Ref": expansion.logical_id } },
-        ] });
-        let permission = json!({
-            "Action": "lambda:InvokeFunction",
-            "FunctionName": authorizer["FunctionArn"],
-            "Principal": "apigateway.amazonaws.com",
-            "SourceArn": source,
-        });
-        let id = format!("{}{name}AuthorizerPermission", expansion.logical_id);
-        made.push((id.clone(), expansion.extra_resource(Some("Auth"), &id, "AWS::Lambda::Permission", permission)));
-    }
-    made
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::intrinsics;
+use super::super::{Resource, intrinsics};
 use super::events::{Event, Target};
 use super::expansion::Expansion;
 use crate::core::words::{Problem, ProblemKind};
@@ -16,6 +16,32 @@ pub fn normalized(method: &str) -> String {
         "any" => ANY_METHOD.to_owned(),
         method => method.to_owned(),
     }
+}
+
+/// The permissions for an API to invoke those authorizers of its `Auth` that are `wanted` to have one. `partition` is as it stands in
+/// their source.
+pub fn authorizer_permissions(
+    expansion: &mut Expansion<'_>,
+    partition: &str,
+    wanted: impl Fn(&Value) -> bool,
+) -> Vec<(String, Resource)> {
+    let authorizers = expansion.given("Auth").and_then(|auth| auth.get("Authorizers")).and_then(Value::as_object);
+    let mut made = Vec::new();
+    for (name, authorizer) in authorizers.into_iter().flatten().filter(|(_, authorizer)| wanted(authorizer)) {
+        let source = json!({ "Fn::Sub": [
+            format!("arn:{partition}:execute-api:${{AWS::Region}}:${{AWS::AccountId}}:${{__ApiId__}}/authorizers/*"),
+            { "__ApiId__": { "Ref": expansion.logical_id } },
+        ] });
+        let permission = json!({
+            "Action": "lambda:InvokeFunction",
+            "FunctionName": authorizer["FunctionArn"],
+            "Principal": "apigateway.amazonaws.com",
+            "SourceArn": source,
+        });
+        let id = format!("{}{name}AuthorizerPermission", expansion.logical_id);
+        made.push((id.clone(), expansion.extra_resource(Some("Auth"), &id, "AWS::Lambda::Permission", permission)));
+    }
+    made
 }
 
 /// `path` as it stands in what a permission is for: `*` for each parameter that `is_parameter`, no slash at the end.

@@ -228,27 +228,10 @@ pub fn as_version_3(document: &mut Document) {
 
 /// The permissions for the API to invoke its authorizers, unless they want none.
 pub fn permissions(expansion: &mut Expansion<'_>) -> Vec<(String, Resource)> {
-    let authorizers = expansion.given("Auth").and_then(|auth| auth.get("Authorizers")).and_then(Value::as_object);
-    let mut made = Vec::new();
-    for (name, authorizer) in authorizers.into_iter().flatten() {
-        if !truthy(&authorizer["FunctionArn"]) || truthy(&authorizer["DisableFunctionDefaultPermissions"]) {
-            continue;
-        }
-        let partition = expansion.context.partition;
-        let source = json!({ "Fn::Sub": [
-            format!("arn:{partition}:execute-api:${{AWS::Region}}:${{AWS::AccountId}}:${{__ApiId__}}/authorizers/*"),
-            { "__ApiId__": { "Ref": expansion.logical_id } },
-        ] });
-        let permission = json!({
-            "Action": "lambda:InvokeFunction",
-            "FunctionName": authorizer["FunctionArn"],
-            "Principal": "apigateway.amazonaws.com",
-            "SourceArn": source,
-        });
-        let id = format!("{}{name}AuthorizerPermission", expansion.logical_id);
-        made.push((id.clone(), expansion.extra_resource(Some("Auth"), &id, "AWS::Lambda::Permission", permission)));
-    }
-    made
+    let partition = expansion.context.partition;
+    open_api::authorizer_permissions(expansion, partition, |authorizer| {
+        truthy(&authorizer["FunctionArn"]) && !truthy(&authorizer["DisableFunctionDefaultPermissions"])
+    })
 }
 
 /// That a part of the `Auth` at `place` is not supported.
