@@ -44,10 +44,13 @@ fn quota(service: &'static str, operation: &str) -> Quota {
 
 /// No line becomes slower than this, in calls a second: so soon somebody finds out that others have finished.
 const SLOWEST: f64 = 0.5;
-/// After a throttled call the next one of a line waits about this long at most.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// The same where the quota is slower than one call a second: a turn that no caller takes is lost to all of them.
-const LONGEST_PAUSE_OF_SLOW: Duration = Duration::from_millis(500);
+/// Nor slower than so many times what it gets through: who is ahead stays ahead, and of five calls three are refused at most.
+const AHEAD: f64 = 2.5;
+/// A success of this time ago counts 1/e towards what a line gets through.
+const LATELY: Duration = Duration::from_secs(5);
+/// After a throttled call the next one waits about this long where the quota is slower than one call a second: a turn that no
+/// caller takes is lost to all of them.
+const PAUSE_OF_SLOW: Duration = Duration::from_millis(350);
 /// How many calls a second a service without a documented quota is taken to admit at least, once it has throttled one.
 const GUESS: f64 = 20.0;
 
@@ -55,6 +58,9 @@ const GUESS: f64 = 20.0;
 ///
 /// A throttled call halves the rate, and a call that succeeds doubles it, up to the quota. So where several processes share a
 /// quota they ask for a little more than there is, and for all of it soon after others have finished.
+///
+/// The more of a line's calls succeed, the less slow it becomes. So processes that share a quota come through it one after the
+/// other, though they do not know of each other: the first are done early, and the last no later than if all got the same share.
 ///
 /// `next` is when the next call is due at the steady rate; calls may run ahead of that by a burst (the generic cell rate
 /// algorithm).
@@ -68,12 +74,23 @@ pub(super) struct Rate {
     slower: Instant,
     begun: Instant,
     successes: u32,
+    /// Successes since the first throttled call, of which older ones count less, at the time of the last one.
+    lately: f64,
     last_success: Option<Instant>,
 }
 
 impl Rate {
     fn new(quota: Quota, now: Instant) -> Self {
-        Self { quota, next: now, rate: quota.rate, slower: now, begun: now, successes: 0, last_success: None }
+        Self {
+            quota,
+            next: now,
+            rate: quota.rate,
+            slower: now,
+            begun: now,
+            successes: 0,
+            lately: 0.0,
+            last_success: None,
+        }
     }
 
     /// How far calls may run ahead. One call of the burst is spared: calls that arrive sooner than those before them would
@@ -95,6 +112,8 @@ impl Rate {
     /// A call that was sent at `sent` has succeeded.
     pub(super) fn succeeded(&mut self, sent: Instant, now: Instant) {
         self.successes += 1;
+        // Before anything was throttled there was enough for all, and successes say nothing about who is ahead.
+        self.lately = if self.has_been_throttled() { self.lately(now) + 1.0 } else { 0.0 };
         self.last_success = Some(now);
         if sent >= self.slower {
             self.rate = (self.rate * 2.0).min(self.quota.rate);
@@ -113,11 +132,20 @@ impl Rate {
             self.quota.rate = (f64::from(self.successes) / seconds).max(GUESS);
             self.rate = self.quota.rate;
         }
-        self.rate = (self.rate / 2.0).max(SLOWEST.min(self.quota.rate));
+        let slowest = SLOWEST.max(AHEAD * self.lately(now) / LATELY.as_secs_f64());
+        self.rate = (self.rate / 2.0).max(slowest.min(self.quota.rate));
         self.slower = now;
-        let longest = if self.quota.rate < 1.0 { LONGEST_PAUSE_OF_SLOW } else { LONGEST_PAUSE };
-        let pause = Duration::from_secs_f64(1.0 / self.rate).min(longest);
+        let pause = if self.quota.rate < 1.0 { PAUSE_OF_SLOW } else { Duration::from_secs_f64(1.0 / self.rate) };
         self.next = now + self.slack() + pause.mul_f64(jitter);
+    }
+
+    fn has_been_throttled(&self) -> bool {
+        self.slower > self.begun
+    }
+
+    fn lately(&self, now: Instant) -> f64 {
+        let age = self.last_success.map_or(Duration::ZERO, |last| now.saturating_duration_since(last));
+        self.lately * (-age.div_duration_f64(LATELY)).exp()
     }
 }
 

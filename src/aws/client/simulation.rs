@@ -35,10 +35,17 @@ pub struct Process {
 /// What came of a simulation.
 #[derive(Debug)]
 pub struct Outcome {
-    /// Seconds until the last call has succeeded.
-    pub makespan: f64,
+    /// Seconds until the last call of each process has succeeded.
+    pub finished: Vec<f64>,
     pub collisions: usize,
     pub throttled: usize,
+}
+
+impl Outcome {
+    /// Seconds until all calls have succeeded.
+    pub fn makespan(&self) -> f64 {
+        self.finished.iter().copied().fold(0.0, f64::max)
+    }
 }
 
 /// Seconds that a call takes; each takes up to a tenth more or less.
@@ -76,7 +83,7 @@ pub fn run(account: Account, mut processes: Vec<Process>, start: Instant, seed: 
     let mut under_way = vec![0; processes.len()];
     let mut in_progress = vec![0; processes.len()];
     let (mut tokens, mut filled) = (account.burst, start);
-    let mut outcome = Outcome { makespan: 0.0, collisions: 0, throttled: 0 };
+    let mut outcome = Outcome { finished: vec![0.0; processes.len()], collisions: 0, throttled: 0 };
     while let Some(Reverse((now, event))) = events.pop() {
         let process = match event {
             Event::Look(process) => process,
@@ -106,7 +113,7 @@ pub fn run(account: Account, mut processes: Vec<Process>, start: Instant, seed: 
                         let beside_others = under_way[call.process] > 0;
                         process.lane.iter_mut().for_each(|lane| lane.widen(beside_others));
                         process.rate.succeeded(call.sent, now);
-                        outcome.makespan = (now - start).as_secs_f64();
+                        outcome.finished[call.process] = (now - start).as_secs_f64();
                     }
                     Answer::Collided => {
                         outcome.collisions += 1;

@@ -78,7 +78,26 @@ fn a_throttled_line_becomes_slower_and_faster_again() {
     assert_eq!(line.rate, 10.0, "the quota's, and no more");
     (5..20).for_each(|second| line.throttled(after(second), after(second), 1.0));
     assert_eq!(line.rate, SLOWEST);
-    assert_eq!(line.wait(after(19)), LONGEST_PAUSE);
+    assert_eq!(line.wait(after(19)), Duration::from_secs(2));
+}
+
+#[test]
+fn a_line_that_is_ahead_does_not_become_as_slow() {
+    let start = Instant::now();
+    let after = |seconds: u64| start + Duration::from_secs(seconds);
+    let slowest = |successes: usize, later: u64| {
+        let mut line = Rate::new(quota("apigatewayv2", "CreateRoute"), start);
+        // Everybody gets something of the burst.
+        (0..30).for_each(|_| line.succeeded(start, start));
+        line.throttled(start, after(1), 1.0);
+        (0..successes).for_each(|_| line.succeeded(after(1), after(2)));
+        (0..10).for_each(|_| line.throttled(after(later), after(later), 1.0));
+        line.rate
+    };
+    assert_eq!(slowest(0, 2), SLOWEST);
+    assert_eq!(slowest(4, 2), 2.0);
+    assert_eq!(slowest(50, 2), 10.0, "the quota's, and no more");
+    assert_eq!(slowest(50, 62), SLOWEST, "what was a minute ago says nothing");
 }
 
 #[test]
@@ -88,7 +107,7 @@ fn a_quota_slower_than_the_slowest_line_is_asked_again_soon() {
     line.take(start);
     line.throttled(start, start, 1.0);
     // Others have the token, and no answer says since when.
-    assert_eq!(line.wait(start), LONGEST_PAUSE_OF_SLOW);
+    assert_eq!(line.wait(start), PAUSE_OF_SLOW);
 }
 
 #[test]
@@ -115,7 +134,7 @@ fn with_seeds(account: Account, processes: impl Fn(Instant) -> Vec<Process>) -> 
 }
 
 fn longest(outcomes: &[Outcome]) -> f64 {
-    outcomes.iter().map(|outcome| outcome.makespan).fold(0.0, f64::max)
+    outcomes.iter().map(|outcome| outcome.makespan()).fold(0.0, f64::max)
 }
 
 fn most_of(outcomes: &[Outcome], count: impl Fn(&Outcome) -> usize) -> usize {
@@ -178,6 +197,7 @@ fn a_line_finds_out_how_fast_the_account_is() {
         });
         let ratio = longest(&outcomes) / floor(account, calls);
         assert!(ratio < most, "{ratio} of the floor, at {rate} calls a second");
+        println!("{service} {rate}: {ratio:.2}, {} throttled", most_of(&outcomes, |one| one.throttled));
         assert!(most_of(&outcomes, |one| one.throttled) < 2 * calls, "a storm");
     }
 }
@@ -198,4 +218,28 @@ fn eight_processes_share_a_quota() {
         assert!(ratio < most, "{ratio} of the floor");
         assert!(most_of(&outcomes, |one| one.throttled) < 8 * calls, "a storm");
     }
+}
+
+#[test]
+fn eight_processes_come_through_a_quota_one_after_the_other() {
+    // Eight stacks of 20 routes, each followed by a deployment, of which there is one in five seconds.
+    let calls = 41;
+    let deployed = |outcome: &Outcome| {
+        let mut finished = outcome.finished.clone();
+        finished.sort_by(f64::total_cmp);
+        finished.into_iter().fold(-5.0_f64, |last, one| one.max(last + 5.0))
+    };
+    let account = Account { chance: 0.25, ..GATEWAY };
+    let outcomes = with_seeds(account, |start| {
+        let process = || Process {
+            calls,
+            rate: Rate::new(quota("apigatewayv2", "CreateRoute"), start),
+            lane: Some(Width::default()),
+        };
+        (0..8).map(|_| process()).collect()
+    });
+    let mut seconds: Vec<f64> = outcomes.iter().map(deployed).collect();
+    println!("the last deployment after {seconds:.1?}");
+    seconds.sort_by(f64::total_cmp);
+    assert!(seconds[2] < 1.25 * 35.0, "{seconds:?}");
 }
