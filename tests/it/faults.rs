@@ -503,12 +503,14 @@ fn are_rolled_back(app: &App, cases: &[Refused]) {
                 let run = trial.run.exits(1);
                 let touched = run.calls.iter().any(|call| call.mutating);
                 let end = "\nerror: the deployment failed and was rolled back\n";
-                // What AWS says it has not made is not taken for this run's: it is named, and is the stack's.
-                let is_left =
-                    case.fault.when == When::After && run.stderr.contains(" stays: AWS refused to create it, so");
-                assert!(!touched || is_left || run.stderr.contains(end), "{}", run.stderr);
-                if is_left {
+                // What AWS says it has not made is not taken for this run's: the error names it, it is the stack's, and nothing else stays.
+                let named = run.stderr.matches(" stays: AWS refused to create it, so").count();
+                if case.fault.when == When::After && named > 0 {
+                    let left = cloud.inventory_now();
+                    assert_eq!((left.len(), named), (1, 1), "{left:#?}\n{}", run.stderr);
                     Operation::clear_app(cloud);
+                } else {
+                    assert!(!touched || run.stderr.contains(end), "{}", run.stderr);
                 }
             } else {
                 assert!(found || !case.call.mutating(), "there was no {}", case.call);

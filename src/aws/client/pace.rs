@@ -44,7 +44,7 @@ fn quota(service: &'static str, operation: &str) -> Quota {
 
 /// No line becomes slower than this, in calls a second: so soon somebody finds out that others have finished.
 const SLOWEST: f64 = 0.5;
-/// Nor slower than so many times what it gets through: who is ahead stays ahead, and of five calls three are refused at most.
+/// Nor slower than so many times what it gets through: who is ahead stays ahead.
 const AHEAD: f64 = 2.5;
 /// A success of this time ago counts 1/e towards what a line gets through.
 const LATELY: Duration = Duration::from_secs(5);
@@ -56,11 +56,12 @@ const GUESS: f64 = 20.0;
 
 /// How fast a line goes. Pure: it is told the time and what happens.
 ///
-/// A throttled call halves the rate, and a call that succeeds doubles it, up to the quota. So where several processes share a
+/// A throttled call halves the rate at most, and a call that succeeds doubles it, up to the quota. So where several processes share a
 /// quota they ask for a little more than there is, and for all of it soon after others have finished.
 ///
-/// The more of a line's calls succeed, the less slow it becomes. So processes that share a quota come through it one after the
-/// other, though they do not know of each other: the first are done early, and the last no later than if all got the same share.
+/// The more of a line's calls succeed, the less a throttled one slows it down. So processes that share a quota come through it one
+/// after the other, though they do not know of each other, and what comes next (a deployment, of which there is one in five
+/// seconds) begins early. The price: one that begins beside larger ones waits for longer than with equal shares.
 ///
 /// `next` is when the next call is due at the steady rate; calls may run ahead of that by a burst (the generic cell rate
 /// algorithm).

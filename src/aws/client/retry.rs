@@ -3,6 +3,7 @@
 //! The SDK's own retries are off: it would send a create again after an answer was lost, and create two resources. Here
 //! a call says whether it may be sent again blindly.
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::time::Duration;
 
@@ -36,7 +37,8 @@ impl Aws {
     {
         let AwsCall { service, operation, .. } = call;
         // Waiting in a queue of one's own is no failure: the time for retries runs from the first one on.
-        let mut first_failure = None;
+        // A clock for each limit: that others were ahead says nothing of a service that gives no answer.
+        let mut first_failures: HashMap<Duration, Instant> = HashMap::new();
         let mut tries = 0;
         loop {
             let turn = match call.lane {
@@ -82,7 +84,7 @@ impl Aws {
             drop(turn);
             let pause = if at_once { Duration::ZERO } else { backoff(error.meaning, tries) };
             let wait = error.retry_after.unwrap_or(pause);
-            let since = last_success.max(Some(*first_failure.get_or_insert(started)));
+            let since = last_success.max(Some(*first_failures.entry(max_retry).or_insert(started)));
             if since.is_some_and(|since| since.elapsed() + wait > max_retry) {
                 return Err(error);
             }

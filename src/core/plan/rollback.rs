@@ -93,15 +93,18 @@ pub fn rollback(
         .filter_map(|(_, step)| Some((step.type_name, step.physical_id.clone()?)))
         .collect();
     way.retain(|(_, step)| !is_inside(step, &leaving));
-    for (step, _) in refused.iter().filter(|(_, live)| !is_inside(live, &leaving)) {
-        let stays = "stays: AWS refused to create it, so it is not this run's";
-        rollback.lost.push(format!("{} ({}) {stays}", step.name, step.type_name));
-    }
+    refused.retain(|(_, live)| !is_inside(live, &leaving));
     let (origins, back): (Vec<usize>, Vec<Step>) = way.into_iter().unzip();
 
     rollback.plan.steps = back;
     let steps = &mut rollback.plan.steps;
     steps.extend(byproducts(steps, before, now));
+    for (step, live) in refused {
+        if !steps.iter().any(|going| (going.type_name, &going.physical_id) == (live.type_name, &live.physical_id)) {
+            let stays = "stays: AWS refused to create it, so it is not this run's";
+            rollback.lost.push(format!("{} ({}) {stays}", step.name, step.type_name));
+        }
+    }
     new_ids(steps);
     order_rollback(&mut rollback.plan, &origins, plan);
     rollback.plan.continues_after_failure = true;

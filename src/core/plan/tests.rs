@@ -401,6 +401,26 @@ fn a_create_that_was_refused_or_made_nothing_new_deletes_nothing() {
     assert_eq!(lost, ["SendIntegration (AWS::ApiGatewayV2::Integration) stays: an earlier run created it"]);
 }
 
+/// It goes with its function: nothing is said to stay that goes.
+#[test]
+fn a_refused_log_group_that_goes_with_its_function_does_not_stay() {
+    let logs = "  SendLogs: {Type: AWS::Logs::LogGroup, Properties: {LogGroupName: !Sub '/aws/lambda/${Send}'}}\n";
+    let text = format!("{CHAT}{logs}");
+    let whole = up(&stack(&text));
+    let plan = planned(&text, &[]);
+    let [function, logs] = ["+ Send", "+ SendLogs"].map(|step| index(&plan, step));
+    let id = |type_name| whole.iter().find(|live| live.type_name == type_name).unwrap().physical_id.clone();
+    let executed = Executed {
+        begun: [function, logs].into(),
+        created: BTreeMap::from([(function, id(function::TYPE))]),
+        ..Executed::default()
+    };
+    let back = rollback(&plan, &executed, &plan.known, &[], &whole);
+    assert_eq!(back.plan.steps.len(), 2, "{:?}", acts(&back.plan));
+    assert!(back.plan.steps.iter().any(|step| step.physical_id == Some(id(log_group::TYPE))));
+    assert_eq!(back.lost, [""; 0]);
+}
+
 /// A second one that holds data goes only if the user says so.
 #[test]
 fn a_duplicate_with_data_is_not_deleted_without_being_asked() {

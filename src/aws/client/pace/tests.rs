@@ -127,10 +127,10 @@ fn a_service_without_a_documented_quota_is_taken_to_admit_what_it_did() {
 const CALLS: usize = 403;
 const GATEWAY: Account = Account { rate: 10.0, burst: 40.0, chance: 0.0, in_progress: 0.5 };
 
-/// Runs with five seeds.
-fn with_seeds(account: Account, processes: impl Fn(Instant) -> Vec<Process>) -> Vec<Outcome> {
+/// Runs with so many seeds.
+fn with_seeds(seeds: u64, account: Account, processes: impl Fn(Instant) -> Vec<Process>) -> Vec<Outcome> {
     let start = Instant::now();
-    (0..5).map(|seed| run(account, processes(start), start, seed)).collect()
+    (0..seeds).map(|seed| run(account, processes(start), start, seed)).collect()
 }
 
 fn longest(outcomes: &[Outcome]) -> f64 {
@@ -164,7 +164,7 @@ fn a_lane_is_as_wide_as_collisions_let_it_be() {
         (1.0, 1.0, 1.68),
     ] {
         let account = Account { chance, in_progress, ..GATEWAY };
-        let outcomes = with_seeds(account, |start| {
+        let outcomes = with_seeds(5, account, |start| {
             let rate = Rate::new(quota("apigatewayv2", "CreateRoute"), start);
             vec![Process { calls: CALLS, rate, lane: Some(Width::default()) }]
         });
@@ -192,12 +192,11 @@ fn a_line_finds_out_how_fast_the_account_is() {
         ("iam", 100.0, 100.0, 400, 1.2),
     ] {
         let account = Account { rate, burst, ..GATEWAY };
-        let outcomes = with_seeds(account, |start| {
+        let outcomes = with_seeds(5, account, |start| {
             vec![Process { calls, rate: Rate::new(quota(service, "X"), start), lane: None }]
         });
         let ratio = longest(&outcomes) / floor(account, calls);
         assert!(ratio < most, "{ratio} of the floor, at {rate} calls a second");
-        println!("{service} {rate}: {ratio:.2}, {} throttled", most_of(&outcomes, |one| one.throttled));
         assert!(most_of(&outcomes, |one| one.throttled) < 2 * calls, "a storm");
     }
 }
@@ -205,7 +204,7 @@ fn a_line_finds_out_how_fast_the_account_is() {
 #[test]
 fn eight_processes_share_a_quota() {
     for (calls, most) in [(18, 1.5), (46, 1.25), (200, 1.15)] {
-        let outcomes = with_seeds(GATEWAY, |start| {
+        let outcomes = with_seeds(5, GATEWAY, |start| {
             let process = || Process {
                 calls,
                 rate: Rate::new(quota("apigatewayv2", "CreateRoute"), start),
@@ -230,7 +229,7 @@ fn eight_processes_come_through_a_quota_one_after_the_other() {
         finished.into_iter().fold(-5.0_f64, |last, one| one.max(last + 5.0))
     };
     let account = Account { chance: 0.25, ..GATEWAY };
-    let outcomes = with_seeds(account, |start| {
+    let outcomes = with_seeds(100, account, |start| {
         let process = || Process {
             calls,
             rate: Rate::new(quota("apigatewayv2", "CreateRoute"), start),
@@ -239,7 +238,9 @@ fn eight_processes_come_through_a_quota_one_after_the_other() {
         (0..8).map(|_| process()).collect()
     });
     let mut seconds: Vec<f64> = outcomes.iter().map(deployed).collect();
-    println!("the last deployment after {seconds:.1?}");
     seconds.sort_by(f64::total_cmp);
-    assert!(seconds[2] < 1.25 * 35.0, "{seconds:?}");
+    // With equal shares 45.3; between two sets of so many seeds the median differs by a quarter of a second.
+    let median = seconds[seconds.len() / 2];
+    println!("the last deployment after {median:.1} s");
+    assert!(median < 44.5, "{seconds:.1?}");
 }
