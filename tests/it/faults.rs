@@ -503,11 +503,14 @@ fn are_rolled_back(app: &App, cases: &[Refused]) {
                 let run = trial.run.exits(1);
                 let touched = run.calls.iter().any(|call| call.mutating);
                 let end = "\nerror: the deployment failed and was rolled back\n";
-                // What AWS says it has not made is not taken for this run's: the error names it, it is the stack's, and nothing else stays.
+                // What AWS says it has not made is not taken for this run's: the error names it, it is the stack's, and nothing else
+                // stays. (A create that is tried again may be refused twice.)
                 let named = run.stderr.matches(" stays: AWS refused to create it, so").count();
                 if case.fault.when == When::After && named > 0 {
-                    let left = cloud.inventory_now();
-                    assert_eq!((left.len(), named), (1, 1), "{left:#?}\n{}", run.stderr);
+                    // A topic's own subscriptions are a part of it. A mapping that is named goes with its domain name.
+                    let mut left = cloud.inventory_now();
+                    left.retain(|name, _| !name.starts_with("AWS::SNS::Subscription "));
+                    assert!(left.len() <= named, "{left:#?}\n{}", run.stderr);
                     Operation::clear_app(cloud);
                 } else {
                     assert!(!touched || run.stderr.contains(end), "{}", run.stderr);

@@ -100,7 +100,7 @@ pub fn rollback(
     let steps = &mut rollback.plan.steps;
     steps.extend(byproducts(steps, before, now));
     for (step, live) in refused {
-        if !steps.iter().any(|going| (going.type_name, &going.physical_id) == (live.type_name, &live.physical_id)) {
+        if !steps.iter().any(|going| goes_with(&live, going)) {
             let stays = "stays: AWS refused to create it, so it is not this run's";
             rollback.lost.push(format!("{} ({}) {stays}", step.name, step.type_name));
         }
@@ -116,6 +116,13 @@ fn is_inside(step: &Step, parents: &BTreeSet<(&str, String)>) -> bool {
     let parent = step.kind().and_then(|kind| kind.deleted_with());
     let id = step.live.as_ref().and_then(|live| live.parent.clone());
     parent.zip(id).is_some_and(|parent| parents.contains(&parent))
+}
+
+/// Whether what a step is about is gone after the other step: it is the same, or its compound identifier (`API|STAGE`, which only Cloud
+/// Control has) names what goes.
+fn goes_with(step: &Step, going: &Step) -> bool {
+    let (Some(id), Some(gone)) = (&step.physical_id, &going.physical_id) else { return false };
+    (step.type_name == going.type_name && id == gone) || (id.contains('|') && id.split('|').any(|part| part == gone))
 }
 
 /// What AWS has after a run, as far as the run itself can tell: for one that may not read what it has made.
