@@ -114,7 +114,9 @@ impl Rate {
     pub(super) fn succeeded(&mut self, sent: Instant, now: Instant) {
         self.successes += 1;
         // Before anything was throttled there was enough for all, and successes say nothing about who is ahead.
-        self.lately = if self.has_been_throttled() { self.lately(now) + 1.0 } else { 0.0 };
+        if self.slower > self.begun {
+            self.lately = self.lately(now) + 1.0;
+        }
         self.last_success = Some(now);
         if sent >= self.slower {
             self.rate = (self.rate * 2.0).min(self.quota.rate);
@@ -140,10 +142,7 @@ impl Rate {
         self.next = now + self.slack() + pause.mul_f64(jitter);
     }
 
-    fn has_been_throttled(&self) -> bool {
-        self.slower > self.begun
-    }
-
+    /// How many successes count now.
     fn lately(&self, now: Instant) -> f64 {
         let age = self.last_success.map_or(Duration::ZERO, |last| now.saturating_duration_since(last));
         self.lately * (-age.div_duration_f64(LATELY)).exp()

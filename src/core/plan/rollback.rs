@@ -100,7 +100,7 @@ pub fn rollback(
     let steps = &mut rollback.plan.steps;
     steps.extend(byproducts(steps, before, now));
     for (step, live) in refused {
-        if !steps.iter().any(|going| goes_with(&live, going)) {
+        if !steps.iter().filter(|step| step.action == Action::Delete).any(|going| goes_with(&live, going)) {
             let stays = "stays: AWS refused to create it, so it is not this run's";
             rollback.lost.push(format!("{} ({}) {stays}", step.name, step.type_name));
         }
@@ -118,8 +118,8 @@ fn is_inside(step: &Step, parents: &BTreeSet<(&str, String)>) -> bool {
     parent.zip(id).is_some_and(|parent| parents.contains(&parent))
 }
 
-/// Whether what a step is about is gone after the other step: it is the same, or its compound identifier (`API|STAGE`, which only Cloud
-/// Control has) names what goes.
+/// Whether what a step is about is gone after the other step, a deletion: it is the same, or its compound identifier (`API|STAGE`,
+/// which only Cloud Control has) names what goes.
 fn goes_with(step: &Step, going: &Step) -> bool {
     let (Some(id), Some(gone)) = (&step.physical_id, &going.physical_id) else { return false };
     (step.type_name == going.type_name && id == gone) || (id.contains('|') && id.split('|').any(|part| part == gone))

@@ -133,6 +133,12 @@ fn with_seeds(seeds: u64, account: Account, processes: impl Fn(Instant) -> Vec<P
     (0..seeds).map(|seed| run(account, processes(start), start, seed)).collect()
 }
 
+/// Processes that each make so many calls to an API of their own.
+fn deployers(count: usize, calls: usize, start: Instant) -> Vec<Process> {
+    let rate = || Rate::new(quota("apigatewayv2", "CreateRoute"), start);
+    (0..count).map(|_| Process { calls, rate: rate(), lane: Some(Width::default()) }).collect()
+}
+
 fn longest(outcomes: &[Outcome]) -> f64 {
     outcomes.iter().map(|outcome| outcome.makespan()).fold(0.0, f64::max)
 }
@@ -164,10 +170,7 @@ fn a_lane_is_as_wide_as_collisions_let_it_be() {
         (1.0, 1.0, 1.68),
     ] {
         let account = Account { chance, in_progress, ..GATEWAY };
-        let outcomes = with_seeds(5, account, |start| {
-            let rate = Rate::new(quota("apigatewayv2", "CreateRoute"), start);
-            vec![Process { calls: CALLS, rate, lane: Some(Width::default()) }]
-        });
+        let outcomes = with_seeds(5, account, |start| deployers(1, CALLS, start));
         let ratio = longest(&outcomes) / floor(account, CALLS);
         // The table of docs/performance.md.
         println!("{in_progress} {chance}: {ratio:.2}, {} collisions", most_of(&outcomes, |one| one.collisions));
@@ -204,14 +207,7 @@ fn a_line_finds_out_how_fast_the_account_is() {
 #[test]
 fn eight_processes_share_a_quota() {
     for (calls, most) in [(18, 1.5), (46, 1.25), (200, 1.15)] {
-        let outcomes = with_seeds(5, GATEWAY, |start| {
-            let process = || Process {
-                calls,
-                rate: Rate::new(quota("apigatewayv2", "CreateRoute"), start),
-                lane: Some(Width::default()),
-            };
-            (0..8).map(|_| process()).collect()
-        });
+        let outcomes = with_seeds(5, GATEWAY, |start| deployers(8, calls, start));
         let ratio = longest(&outcomes) / floor(GATEWAY, 8 * calls);
         println!("eight of {calls}: {ratio:.2}, {} throttled", most_of(&outcomes, |one| one.throttled));
         assert!(ratio < most, "{ratio} of the floor");
@@ -222,21 +218,13 @@ fn eight_processes_share_a_quota() {
 #[test]
 fn eight_processes_come_through_a_quota_one_after_the_other() {
     // Eight stacks of 20 routes, each followed by a deployment, of which there is one in five seconds.
-    let calls = 41;
     let deployed = |outcome: &Outcome| {
         let mut finished = outcome.finished.clone();
         finished.sort_by(f64::total_cmp);
         finished.into_iter().fold(-5.0_f64, |last, one| one.max(last + 5.0))
     };
     let account = Account { chance: 0.25, ..GATEWAY };
-    let outcomes = with_seeds(100, account, |start| {
-        let process = || Process {
-            calls,
-            rate: Rate::new(quota("apigatewayv2", "CreateRoute"), start),
-            lane: Some(Width::default()),
-        };
-        (0..8).map(|_| process()).collect()
-    });
+    let outcomes = with_seeds(100, account, |start| deployers(8, 41, start));
     let mut seconds: Vec<f64> = outcomes.iter().map(deployed).collect();
     seconds.sort_by(f64::total_cmp);
     // With equal shares 45.3; between two sets of so many seeds the median differs by a quarter of a second.
